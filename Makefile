@@ -1,0 +1,62 @@
+# Everything a newcomer needs: `make run` and `make test`. Both create the environment on first use.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: run demo test gate lock bench docs clean
+
+run: $(VENV)/run.stamp          ## set up, then run the agent on the shipped checks.yaml
+	$(BIN)/brownout run checks.yaml
+
+demo: $(VENV)/run.stamp         ## the whole product in a minute
+	$(BIN)/brownout demo
+
+test: gate                      ## set up, then the whole gate
+	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -p no:cacheprovider tests/core
+	$(BIN)/coverage report
+
+gate: $(VENV)/dev.stamp         ## everything but pytest
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: $(VENV)/dev.stamp         ## renew both lock files; no download address gets into them
+	$(BIN)/pip install -q uv
+	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml --extra postgres -o requirements.lock
+	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml --extra postgres --group dev -o requirements-dev.lock
+
+LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+        --no-emit-index-url --no-emit-find-links
+
+docs: $(VENV)/dev.stamp         ## renew the generated pages in docs/
+	$(BIN)/python -m docs.generate
+
+bench: $(VENV)/run.stamp        ## every benchmark, one comparable line each
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# --- the environments -------------------------------------------------------------------------------------
+
+$(VENV)/python.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Brownout needs Python 3.11 or later; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "Cannot create a virtual environment. On Debian: apt-get install python3-venv"; exit 2; }
+	@touch $@
+
+$(VENV)/run.stamp: $(VENV)/python.stamp requirements.lock pyproject.toml
+	@echo "Installing what Brownout needs into $(VENV) ..."
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/python.stamp requirements-dev.lock pyproject.toml
+	@echo "Installing what the tests need into $(VENV) ..."
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/run.stamp

@@ -1,0 +1,1 @@
+"""checks.yaml: read once, every fault reported at once, finished into frozen values."""

@@ -1,0 +1,86 @@
+"""The finished configuration: frozen values, with every default resolved and every reference checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from monitor.config.redact import Redactor
+from monitor.core.model import Check, Service
+from monitor.core.routing import Route
+from monitor.sinks.contract import Sink
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vantage:
+    """Where the agent looks from. `reference` addresses tell "is it me or is it them?"."""
+
+    name: str
+    reference: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many looks may be under way: in all, and at one host. `extra` is a host's budget of extra looks a second."""
+
+    looks: int = 500
+    looks_per_host: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    listen: Listen
+    state_dir: Path
+    vantage: Vantage
+    limits: Limits
+    public_url: str | None = None
+    """Where people reach the agent's page: the base of links in events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    path: Path
+    agent: AgentSettings
+    checks: Mapping[str, Check]
+    """By id, in the order of the file; disabled checks are left out."""
+    services: Mapping[str, Service]
+    sinks: Mapping[str, Sink]
+    routes: tuple[Route, ...]
+    disabled: int
+    redactor: Redactor
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong, and where: ``checks.yaml:17:5: checks[1].degraded: unknown measurement ...``."""
+
+    file: str
+    line: int
+    """From 1; 0 when no line can be named."""
+    column: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
+
+
+class ConfigError(Exception):
+    """Every fault of a configuration, in the order of files and lines."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__(f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the configuration")
+        self.faults = faults
+
+
+DEFAULT_EVERY = timedelta(seconds=30)
+DEFAULT_TIMEOUT = timedelta(seconds=10)

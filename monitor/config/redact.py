@@ -1,0 +1,44 @@
+"""Keeps secrets in: knows every secret text of the configuration and takes it out of whatever leaves the agent."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+_SHORTEST = 4
+"""Shorter texts are not searched for: they would blank out ordinary words. Typed fields hide them all the same."""
+
+
+class Redactor:
+    """Replaces each known secret, as written, URL-quoted and in base64, by ``***``."""
+
+    __slots__ = ("_pattern",)
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
+        longest_first = sorted(forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def text(self, text: str) -> str:
+        return self._pattern.sub(MASK, text) if self._pattern else text
+
+    def value(self, value: Any) -> Any:
+        """The same for a tree of JSON values, keys included."""
+        if self._pattern is None:
+            return value
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(str(key)): self.value(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(item) for item in value]
+        return value
+
+
+def _forms(secret: str) -> set[str]:
+    plain = base64.b64encode(secret.encode()).decode()
+    return {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), plain, plain.rstrip("=")}

@@ -1,0 +1,85 @@
+"""A threshold's condition as a value: which measurement, aggregated how, against which limit, held how long.
+
+The text form (``p95(response_time, 5m) > 800ms, clear < 600ms``) is parsed by `monitor.config.conditions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from probes.contract import Unit
+
+
+class Level(StrEnum):
+    """What a condition that holds makes of a check."""
+
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+class Aggregate(StrEnum):
+    """How the samples of a window become one figure. `RATE` is the increase a second, `COUNT` the samples."""
+
+    LAST = "last"
+    MEAN = "mean"
+    MIN = "min"
+    MAX = "max"
+    RATE = "rate"
+    COUNT = "count"
+    PERCENTILE = "percentile"
+
+
+class Operator(StrEnum):
+    ABOVE = ">"
+    AT_LEAST = ">="
+    BELOW = "<"
+    AT_MOST = "<="
+
+    def holds(self, value: float, limit: float) -> bool:
+        if self is Operator.ABOVE:
+            return value > limit
+        if self is Operator.AT_LEAST:
+            return value >= limit
+        if self is Operator.BELOW:
+            return value < limit
+        return value <= limit
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """``> 800ms``: an operator and a limit in the measurement's base unit."""
+
+    operator: Operator
+    limit: float
+
+    def holds(self, value: float) -> bool:
+        return self.operator.holds(value, self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One threshold. `text` is what the user wrote, and what events and pages show."""
+
+    text: str
+    level: Level
+    measurement: str
+    unit: Unit
+    """The unit of the compared figure: that of the measurement, except for `RATE` and `COUNT`."""
+    bound: Bound
+    aggregate: Aggregate = Aggregate.LAST
+    percentile: int | None = None
+    """1 to 99, with `Aggregate.PERCENTILE`."""
+    window: timedelta | None = None
+    """None only with `Aggregate.LAST`."""
+    clear: Bound | None = None
+    """Once true, the condition stays true until this holds. None: until `bound` no longer holds."""
+    for_looks: tuple[int, int] | None = None
+    """``for 3 of 5``: true in at least 3 of the last 5 looks."""
+    for_span: timedelta | None = None
+    """``for 2m``: true in every look for that long."""
+    at_least: float | None = None
+    """``at least 50 requests``: below this traffic in the window the condition cannot become true."""
+    ratio_of: tuple[str, str] | None = None
+    """(part, whole), from the probe's `Measurement`: aggregated as sum(part) / sum(whole)."""

@@ -1,0 +1,252 @@
+"""The words of the domain as frozen values: states, checks, services, looks, transitions, incidents, events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from monitor.core.condition import Condition
+from probes.contract import Observation, Probe, Reason
+
+
+class State(StrEnum):
+    """The confirmed verdict of a check."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+    @property
+    def bad(self) -> bool:
+        return self in (State.DEGRADED, State.DOWN)
+
+
+class ServiceState(StrEnum):
+    """What the users of a service have."""
+
+    OPERATIONAL = "operational"
+    DEGRADATION = "degradation"
+    OUTAGE = "outage"
+    UNKNOWN = "unknown"
+
+    @property
+    def bad(self) -> bool:
+        return self in (ServiceState.DEGRADATION, ServiceState.OUTAGE)
+
+
+class Impact(StrEnum):
+    """What a bad check or an incident means to its service."""
+
+    DEGRADATION = "degradation"
+    OUTAGE = "outage"
+
+
+class EventType(StrEnum):
+    """What is told."""
+
+    CHECK_CHANGED = "check.changed"
+    SERVICE_CHANGED = "service.changed"
+    INCIDENT_OPENED = "incident.opened"
+    INCIDENT_UPDATED = "incident.updated"
+    INCIDENT_RESOLVED = "incident.resolved"
+    AGENT_IMPAIRED = "agent.impaired"
+    AGENT_RECOVERED = "agent.recovered"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One reading of the clocks, made once a turn and carried along.
+
+    `at` names the moment for people (aware UTC, may step); `tick` measures spans (monotonic seconds, never steps).
+    """
+
+    at: datetime
+    tick: float
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """How much evidence calls an outage: a run of at least `looks` failures that spans at least `span`."""
+
+    looks: int = 10
+    span: timedelta = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Recover:
+    """How much evidence ends trouble by failures: about `looks` successes from the worst, one each `every`."""
+
+    looks: int = 40
+    every: timedelta = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One entry of checks.yaml, resolved and finished."""
+
+    id: str
+    name: str
+    service: str
+    probe: Probe
+    every: timedelta
+    timeout: timedelta
+    conditions: tuple[Condition, ...] = ()
+    impact: Impact = Impact.OUTAGE
+    confirm: Confirm = Confirm()
+    recover: Recover = Recover()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    owner: str | None = None
+    runbook: str | None = None
+    depends_on: tuple[str, ...] = ()
+    was: tuple[str, ...] = ()
+    """Ids under which the check was known before: its state is carried over."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutageRule:
+    """When a service is out: at least `needed` of `checks` (ids) are down."""
+
+    needed: int
+    checks: tuple[str, ...]
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Checks that together are something a customer uses."""
+
+    id: str
+    title: str
+    checks: tuple[str, ...]
+    outage: OutageRule
+    owner: str | None = None
+    runbook: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    implicit: bool = False
+    """True for the service that stands behind a check which names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """An observation with its circumstances: which check, when it began and ended, and why it was taken."""
+
+    check: str
+    observation: Observation
+    began: Moment
+    ended: Moment
+    scheduled: bool = True
+    """False for an extra look (confirmation, recovery): evidence, but no sample of a window."""
+    lateness: float = 0.0
+    """Seconds between the planned and the real start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the evidence says now, and why, in words a person understands."""
+
+    state: State
+    reason: Reason | None = None
+    why: str = ""
+    measurement: str | None = None
+    value: float | None = None
+    limit: float | None = None
+    condition: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change of a check's or a service's state. `seq` counts the changes of its subject, from 1, for ever."""
+
+    kind: str
+    """``check`` or ``service``"""
+    subject: str
+    seq: int
+    at: datetime
+    since: datetime
+    """When what is told began: the first failing look, or the first success of the final run."""
+    old: str
+    new: str
+    verdict: Verdict
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One cause, from its first failing look to its recovery."""
+
+    id: str
+    services: tuple[str, ...]
+    root: str
+    """The id of the check that is thought to be the cause; may be corrected."""
+    checks: tuple[str, ...]
+    impact: Impact
+    opened: datetime
+    since: datetime
+    updates: int = 0
+    resolved: datetime | None = None
+    merged_into: str | None = None
+    told: frozenset[str] = frozenset()
+    """The sinks that were told of it: its resolve is owed to each, whatever the routes say by then."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What is told. `body` is the published JSON (docs/events.md), complete and redacted, ready to be sent."""
+
+    id: str
+    type: EventType
+    at: datetime
+    stream: str
+    """Order is kept within a stream: the incident's id, or ``check:<id>`` and ``service:<id>``."""
+    body: Mapping[str, Any]
+    sinks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRecord:
+    """What the journal keeps of a check: enough to go on where the agent was."""
+
+    check: str
+    state: State
+    since: datetime
+    seq: int
+    snapshot: Mapping[str, Any]
+    """The judge's own memory, as plain JSON values."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRecord:
+    """What the journal keeps of a service."""
+
+    service: str
+    state: ServiceState
+    since: datetime
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """All that one decision makes durable, in one transaction: all of it or nothing."""
+
+    checks: tuple[CheckRecord, ...] = ()
+    services: tuple[ServiceRecord, ...] = ()
+    transitions: tuple[Transition, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What the store knew when it was opened. `origin` names this journal for ever: event ids are made from it."""
+
+    origin: str
+    epoch: int
+    checks: Mapping[str, CheckRecord] = field(default_factory=dict)
+    services: Mapping[str, ServiceRecord] = field(default_factory=dict)
+    incidents: tuple[Incident, ...] = ()
+    """The open ones."""

@@ -1,0 +1,1 @@
+"""Where the agent's own memory lives: the contract, SQLite for real, memory for tests."""

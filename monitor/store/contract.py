@@ -1,0 +1,110 @@
+"""The store: the agent's journal and its outbox, behind one contract that every implementation keeps.
+
+A `Change` is one transaction: states, transitions, incidents, events and the outbox rows that tell of them are
+durable together or not at all. Rows are keyed by (check, vantage) and guarded by a fencing epoch: `open` takes a
+higher epoch than any agent before, and a write under an older one raises `Fenced`.
+
+One suite, tests/store/, runs over all implementations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from monitor.core.model import Change, CheckRecord, Incident, Journal
+
+
+class StoreError(Exception):
+    """The store could not do it. The text says what to do."""
+
+
+class Fenced(StoreError):
+    """Another agent has opened this journal since: this one must stop."""
+
+
+class StoreBusy(StoreError):
+    """Another agent holds this state directory; the text names its pid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One outbox row, leased: one event for one sink.
+
+    `attempt` counts from 1; `body` is the event's JSON, byte for byte the same on every attempt.
+    """
+
+    id: int
+    event_id: str
+    event_type: str
+    sink: str
+    stream: str
+    attempt: int
+    body: bytes
+    at: datetime
+    """When the event happened."""
+    queued: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A delivery that was given up, and why."""
+
+    delivery: Delivery
+    error: str
+    died: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How one sink stands: `waiting` counts rows not yet accepted, `oldest` is when the first of them was queued."""
+
+    waiting: int
+    dead: int
+    oldest: datetime | None
+
+
+class Store(Protocol):
+    """The journal and the outbox. All times are aware UTC; `now` is given, never read.
+
+    `supersedes` names the sinks of nature *level*: committing an event for such a sink removes older rows of the
+    same (sink, stream) that were never attempted.
+    """
+
+    async def open(self) -> Journal:
+        """Take the next epoch and tell what is known. Leases of earlier epochs end here."""
+
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
+        """Make changes durable, all in one transaction. Committing a change twice changes nothing."""
+
+    async def save(self, checks: Sequence[CheckRecord]) -> None:
+        """Flush the memory of checks that did not change their state (windows, counters), in one batch."""
+
+    async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
+        """Lease up to `limit` due rows: of each (sink, stream) only the oldest unfinished one, oldest first."""
+
+    async def delivered(self, delivery: Delivery, now: datetime) -> None:
+        """The sink accepted it. Does nothing if the lease is no longer ours."""
+
+    async def failed(self, delivery: Delivery, retry_at: datetime, error: str) -> None:
+        """Try again at `retry_at`; the rows behind it in its stream wait."""
+
+    async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
+        """Give it up; it stays, listed, and its stream goes on."""
+
+    async def next_due(self, sink: str) -> datetime | None:
+        """When the sink's next row can be claimed (lease ends count); None when nothing waits."""
+
+    async def backlog(self) -> Mapping[str, Backlog]: ...
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]: ...
+
+    async def incidents(self, limit: int) -> list[Incident]:
+        """The newest incidents first, open and resolved."""
+
+    async def events(self, limit: int) -> list[Mapping[str, Any]]:
+        """The bodies of the newest events, newest first."""
+
+    async def close(self) -> None: ...

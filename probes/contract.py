@@ -1,0 +1,195 @@
+"""What a probe is: typed fields that are its YAML, and one method that looks.
+
+A probe takes one look at one target and returns an `Observation`: facts, never a judgement. It is a frozen
+dataclass in a file of its own; the registry finds it, the config layer reads its fields from checks.yaml, the docs
+are generated from its docstring and from the text in each field's ``Annotated[type, "what it means"]``.
+
+This module is all that a probe needs to import; nothing here imports `monitor`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar, NewType, Protocol
+
+from probes.reasons import Blame, Reason
+
+__all__ = [
+    "Address",
+    "BadField",
+    "Blame",
+    "ByteSize",
+    "Context",
+    "LookFailed",
+    "Measurement",
+    "Observation",
+    "Probe",
+    "Reason",
+    "Resolver",
+    "Secret",
+    "TlsContexts",
+    "Unit",
+]
+
+DETAIL_LIMIT = 300
+"""Characters of an observation's detail and of one piece of evidence: text from a target is bounded at its source."""
+
+ByteSize = NewType("ByteSize", int)
+"""A field of bytes, written with its unit: ``2MiB``, ``500kB``."""
+
+
+class Secret:
+    """A text that no log line, page, event, error or traceback may show; `reveal` is the one way out."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+class Unit(StrEnum):
+    """What a measurement counts in. Values are always in the base unit: seconds, bytes, a ratio from 0 to 1."""
+
+    SECONDS = "seconds"
+    RATIO = "ratio"
+    BYTES = "bytes"
+    COUNT = "count"
+    PER_SECOND = "per_second"
+    BYTES_PER_SECOND = "bytes_per_second"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One named figure that a probe reports, as thresholds, metrics and docs know it."""
+
+    name: str
+    unit: Unit
+    help: str
+    ratio_of: tuple[str, str] | None = None
+    """(part, whole): over a window this measurement is sum(part) / sum(whole), never a mean of ratios."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one look saw. `reason` is None when the target answered as expected.
+
+    `measurements` and `phases` are in base units (`Unit`); `phases` are seconds, in the order they happened.
+    `evidence` is what a person debugging would want: bounded, and possibly written by a hostile target.
+    A look that timed out reports the times it waited, at least its timeout.
+    """
+
+    measurements: Mapping[str, float] = field(default_factory=dict)
+    reason: Reason | None = None
+    detail: str = ""
+    phases: Mapping[str, float] = field(default_factory=dict)
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return self.reason is None
+
+
+class LookFailed(Exception):
+    """Ends a look from anywhere inside a probe; `Probe.look` turns it into an `Observation`."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail[:DETAIL_LIMIT]
+
+
+class BadField(ValueError):
+    """Raised by a probe's ``__post_init__``: the value of `field` cannot be used; the text says what to write."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to connect: an IP address in text, the port, and the socket family (`socket.AF_INET`, `AF_INET6`)."""
+
+    host: str
+    port: int
+    family: int
+
+
+class Resolver(Protocol):
+    """Names to addresses. Raises `LookFailed` with a dns_* reason; answers within `timeout` seconds."""
+
+    async def resolve(self, host: str, port: int, timeout: float) -> tuple[Address, ...]: ...
+
+
+class TlsContexts(Protocol):
+    """Shared client contexts: the CA store is read once, not once a look."""
+
+    def get(self, *, verify: bool = True, ca_file: str | None = None) -> ssl.SSLContext: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the agent hands to a look.
+
+    `timeout` is what this look may take in seconds: a probe ends by itself within it, with the reason of the phase
+    that was slow. `memory` is small, belongs to the check, and survives restarts: texts and numbers only, by name.
+    """
+
+    timeout: float
+    resolver: Resolver
+    tls: TlsContexts
+    memory: MutableMapping[str, float | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe(ABC):
+    """Base of all probes. A subclass is a frozen dataclass with slots; its public fields are its YAML.
+
+    Fields may be: str, int, float, bool, timedelta (``30s``), ByteSize (``2MiB``), Secret, a Literal or StrEnum,
+    ``tuple[T, ...]`` (a single value is taken as a list of one), ``Mapping[str, T]``, a frozen dataclass of such
+    fields, or ``T | None``. Put what each means into ``Annotated[T, "..."]``. Check what types cannot say in
+    ``__post_init__`` and raise `BadField`.
+    """
+
+    kind: ClassVar[str]
+    """The word after ``probe:`` in checks.yaml."""
+    measurements: ClassVar[tuple[Measurement, ...]]
+    thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Default conditions by level (``degraded``, ``down``), as one would write them in checks.yaml."""
+    extra: ClassVar[str | None] = None
+    """The optional dependency group this kind needs: ``pip install brownout[extra]``."""
+
+    @property
+    @abstractmethod
+    def target(self) -> str:
+        """What is looked at, for people: short, and without any secret."""
+
+    @property
+    def host(self) -> str | None:
+        """Who bears the load of a look: looks at one host share a limit. None: nobody outside the agent."""
+        return None
+
+    @abstractmethod
+    async def look(self, context: Context) -> Observation:
+        """Take one look, within `context.timeout` seconds; never raises for what the target does."""
+
+    async def close(self) -> None:  # noqa: B027  (most probes keep nothing open)
+        """Let go of what the probe kept between looks."""

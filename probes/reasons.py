@@ -1,0 +1,187 @@
+"""Why a look did not see what it should: a closed set, which is also the metric label and the docs' table.
+
+Every reason says whose trouble it is. Only `Blame.TARGET` can make a check down or degraded; the others say that
+the agent cannot know, and are never evidence for or against the target.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+
+
+class Blame(StrEnum):
+    """Whose trouble a reason speaks of."""
+
+    TARGET = "target"
+    CANNOT_TELL = "cannot tell"
+    US = "us"
+
+
+_TARGET, _CANNOT_TELL, _US = Blame.TARGET, Blame.CANNOT_TELL, Blame.US
+
+
+class Reason(str, Enum):
+    """A failure reason: its value is the word in verdicts, events and metrics.
+
+    `blame` says whose trouble it is, `meaning` is one sentence for people, `advice` is what to do about it.
+    """
+
+    blame: Blame
+    meaning: str
+    advice: str
+
+    def __new__(cls, value: str, blame: Blame, meaning: str, advice: str) -> Reason:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.blame, member.meaning, member.advice = blame, meaning, advice
+        return member
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    DNS_NXDOMAIN = (
+        "dns_nxdomain", _TARGET, "the name does not exist",
+        "check the name in the config, its zone, and whether the domain has expired",
+    )  # fmt: skip
+    REFUSED = (
+        "refused", _TARGET, "nothing listens on the port",
+        "start the service, or correct the port",
+    )  # fmt: skip
+    UNREACHABLE = (
+        "unreachable", _TARGET, "the network says that the host cannot be reached",
+        "see whether the host is up and whether a firewall rejects the agent",
+    )  # fmt: skip
+    CONNECT_TIMEOUT = (
+        "connect_timeout", _TARGET, "no answer to the connection attempt",
+        "see whether the host is up and whether a firewall swallows packets",
+    )  # fmt: skip
+    RESET = (
+        "reset", _TARGET, "the connection was reset",
+        "look for crashes, worker restarts or a proxy that gives up",
+    )  # fmt: skip
+    TLS_EXPIRED = (
+        "tls_expired", _TARGET, "the certificate has expired or is not valid yet",
+        "renew the certificate, reload the server, compare the clocks",
+    )  # fmt: skip
+    TLS_NAME = (
+        "tls_name", _TARGET, "the certificate is for another name",
+        "serve the certificate of this name, or correct the name in the config",
+    )  # fmt: skip
+    TLS_UNTRUSTED = (
+        "tls_untrusted", _TARGET, "the certificate's chain does not end at a trusted authority",
+        "serve the intermediate certificates, or name the authority with ca_file",
+    )  # fmt: skip
+    TLS_PROTOCOL = (
+        "tls_protocol", _TARGET, "the TLS handshake failed",
+        "see whether the port speaks TLS, and which versions and ciphers it offers",
+    )  # fmt: skip
+    TLS_TIMEOUT = (
+        "tls_timeout", _TARGET, "the TLS handshake did not end in time",
+        "look for an overloaded server or a proxy that hangs",
+    )  # fmt: skip
+    SEND_TIMEOUT = (
+        "send_timeout", _TARGET, "the server took the request too slowly",
+        "look for a server that accepts connections but does not read them",
+    )  # fmt: skip
+    FIRST_BYTE_TIMEOUT = (
+        "first_byte_timeout", _TARGET, "no answer came in time",
+        "look at what the application waits for: database, locks, workers all busy",
+    )  # fmt: skip
+    TRANSFER_TIMEOUT = (
+        "transfer_timeout", _TARGET, "the answer began but did not end in time",
+        "look for a slow back end behind the proxy, or a saturated line",
+    )  # fmt: skip
+    EMPTY_REPLY = (
+        "empty_reply", _TARGET, "the server closed the connection without an answer",
+        "look for a crash while the request was handled",
+    )  # fmt: skip
+    TRUNCATED = (
+        "truncated", _TARGET, "the answer was cut off before its announced end",
+        "look for a crash or a proxy limit while the body was sent",
+    )  # fmt: skip
+    PROTOCOL = (
+        "protocol", _TARGET, "the answer breaks the protocol",
+        "see what really listens there; look at the answer in the evidence",
+    )  # fmt: skip
+    TOO_LARGE = (
+        "too_large", _TARGET, "the answer is larger than the limit",
+        "raise max_bytes, or look at a smaller page",
+    )  # fmt: skip
+    STATUS = (
+        "status", _TARGET, "the status is not one that was expected",
+        "read the application's log at that time; or correct expect.status",
+    )  # fmt: skip
+    HEADER = (
+        "header", _TARGET, "a header is not as expected",
+        "compare the header in the evidence with expect.headers",
+    )  # fmt: skip
+    BODY = (
+        "body", _TARGET, "the body is not as expected",
+        "compare the excerpt in the evidence with the expectation",
+    )  # fmt: skip
+    REDIRECT = (
+        "redirect", _TARGET, "the redirects lead nowhere",
+        "follow them by hand: a loop, too many, or a place that cannot be asked",
+    )  # fmt: skip
+    MISSING = (
+        "missing", _TARGET, "what should be looked at is not there",
+        "see whether it was renamed, unmounted or removed; or correct the config",
+    )  # fmt: skip
+    HUNG = (
+        "hung", _TARGET, "the operating system did not answer in time",
+        "look for a hung mount or device; the look was left behind, nothing else waits for it",
+    )  # fmt: skip
+    THRESHOLD = (
+        "threshold", _TARGET, "a measurement crossed a threshold",
+        "the condition and the value are in the event",
+    )  # fmt: skip
+    FAILING = (
+        "failing", _TARGET, "too many looks fail, though not all",
+        "look for one bad instance behind the load balancer, or an overloaded dependency",
+    )  # fmt: skip
+
+    BLOCKED = (
+        "blocked", _CANNOT_TELL, "the target refuses to answer the agent (429, bot challenge)",
+        "look less often, or let the agent through",
+    )  # fmt: skip
+    DNS_SERVFAIL = (
+        "dns_servfail", _CANNOT_TELL, "the resolver could not answer",
+        "look at the agent's resolver, then at the zone's name servers",
+    )  # fmt: skip
+    DNS_TIMEOUT = (
+        "dns_timeout", _CANNOT_TELL, "the resolver did not answer in time",
+        "look at the agent's resolver",
+    )  # fmt: skip
+    UNSUPPORTED = (
+        "unsupported", _CANNOT_TELL, "this system does not offer what should be measured",
+        "drop the check, or look from another machine",
+    )  # fmt: skip
+    DENIED = (
+        "denied", _CANNOT_TELL, "the agent may not look there",
+        "give the agent the right it lacks; the detail names it",
+    )  # fmt: skip
+    NO_DATA = (
+        "no_data", _CANNOT_TELL, "no look has told anything yet",
+        "wait for the first look",
+    )  # fmt: skip
+
+    NO_ROUTE = (
+        "no_route", _US, "the agent's host has no network to go by",
+        "look at the agent's own network",
+    )  # fmt: skip
+    NO_DESCRIPTORS = (
+        "no_descriptors", _US, "the agent has no file descriptors, ports or memory left",
+        "raise the limits of the agent's service",
+    )  # fmt: skip
+    LATE = (
+        "late", _US, "the agent was too late to measure: overloaded, paused, or its clock stepped",
+        "give the agent more CPU, or fewer checks",
+    )  # fmt: skip
+    OVERRUN = (
+        "overrun", _US, "the probe did not end within its time limit and was stopped",
+        "report it: a probe must end by itself, with the reason",
+    )  # fmt: skip
+    PROBE_BUG = (
+        "probe_bug", _US, "the probe raised an error of its own",
+        "report it with the traceback from the agent's log",
+    )  # fmt: skip
