@@ -6,7 +6,7 @@ the agent cannot know, and are never evidence for or against the target.
 
 from __future__ import annotations
 
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 
 class Blame(StrEnum):
@@ -20,7 +20,7 @@ class Blame(StrEnum):
 _TARGET, _CANNOT_TELL, _US = Blame.TARGET, Blame.CANNOT_TELL, Blame.US
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """A failure reason: its value is the word in verdicts, events and metrics.
 
     `blame` says whose trouble it is, `meaning` is one sentence for people, `advice` is what to do about it.
@@ -35,9 +35,6 @@ class Reason(str, Enum):
         member._value_ = value
         member.blame, member.meaning, member.advice = blame, meaning, advice
         return member
-
-    def __str__(self) -> str:
-        return str(self.value)
 
     DNS_NXDOMAIN = (
         "dns_nxdomain", _TARGET, "the name does not exist",

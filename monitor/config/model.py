@@ -29,7 +29,7 @@ class Vantage:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many looks may be under way: in all, and at one host. `extra` is a host's budget of extra looks a second."""
+    """How many looks may be under way at once: in all, and at one host."""
 
     looks: int = 500
     looks_per_host: int = 8
