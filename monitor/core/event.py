@@ -1,0 +1,222 @@
+"""The event's body: what happened in one sentence first, then states, figures, evidence, links (docs/events.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from monitor.core.incident import IncidentStep
+from monitor.core.judge import Judge
+from monitor.core.model import Check, EventType, Impact, Service, ServiceState, State, Transition, Verdict
+from monitor.core.service import ServiceStatus
+from monitor.core.wording import clock, duration
+
+VERSION = "1"
+TEXT_LIMIT = 500
+"""Characters of any one text in an event: a body stays below the 20 KB that receivers are promised."""
+EVIDENCE_LIMIT = 16
+MEMBERS_LIMIT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who tells: the agent's vantage, and the base of links to its page (None: no links)."""
+
+    vantage: str
+    public_url: str | None = None
+
+
+def check_body(judge: Judge, transition: Transition, previous: datetime, source: Source) -> dict[str, Any]:
+    """``check.changed``. `previous` is when the state that ends now began."""
+    verdict = transition.verdict
+    body = _head(EventType.CHECK_CHANGED, transition.at, _check_sentence(judge.check, transition, previous), source)
+    body["state"] = {"old": transition.old, "new": transition.new}
+    body["since"] = _iso(transition.since)
+    body |= _because(verdict)
+    body["check"] = _check(judge)
+    body["service"] = {"id": judge.check.service}
+    body["evidence"] = _evidence(judge)
+    body["links"] = _links(judge.check.runbook, source)
+    return body
+
+
+def service_body(
+    status: ServiceStatus, transition: Transition, members: Iterable[Judge], previous: datetime, source: Source
+) -> dict[str, Any]:
+    """``service.changed``"""
+    sentence = _service_sentence(status.service, transition, previous)
+    body = _head(EventType.SERVICE_CHANGED, transition.at, sentence, source)
+    body["state"] = {"old": transition.old, "new": transition.new}
+    body["since"] = _iso(transition.since)
+    body |= _because(transition.verdict)
+    body["service"] = _service(status)
+    body["evidence"] = {"checks": _members(members)}
+    body["links"] = _links(status.service.runbook, source)
+    return body
+
+
+def incident_body(
+    step: IncidentStep,
+    status: ServiceStatus,
+    old: Impact | None,
+    members: Mapping[str, Judge],
+    at: datetime,
+    source: Source,
+) -> dict[str, Any]:
+    """``incident.*``. `old` is the impact that was told last; `members` are the judges of the service's checks."""
+    incident = step.incident
+    assert step.told is not None  # noqa: S101  (a silent step has no body)
+    body = _head(step.told, at, _incident_sentence(step, status.service), source)
+    new = "resolved" if incident.resolved else incident.impact.value
+    body["state"] = {"old": old.value if old else "operational", "new": new}
+    body["since"] = _iso(incident.since)
+    root = members.get(incident.root)
+    body |= _because(root.verdict) if root and not incident.resolved else {"reason": None, "why": incident.why}
+    body["incident"] = {
+        "id": incident.id,
+        "impact": incident.impact.value,
+        "opened": _iso(incident.opened),
+        "since": _iso(incident.since),
+        "resolved": _iso(incident.resolved),
+        "duration_seconds": round(((incident.resolved or at) - incident.since).total_seconds(), 3),
+        "root": incident.root,
+        "checks": list(incident.checks[:MEMBERS_LIMIT]),
+        "services": list(incident.services),
+    }
+    body["service"] = _service(status)
+    if root is not None:
+        body["check"] = _check(root)
+    body["evidence"] = {**(_evidence(root) if root else {}), "checks": _members(members.values())}
+    body["links"] = _links(status.service.runbook or (root.check.runbook if root else None), source)
+    return body
+
+
+def _head(told: EventType, at: datetime, sentence: str, source: Source) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "type": told.value,
+        "at": _iso(at),
+        "sentence": _cut(sentence),
+        "vantage": source.vantage,
+    }
+
+
+def _because(verdict: Verdict) -> dict[str, Any]:
+    told: dict[str, Any] = {"reason": None, "why": _cut(verdict.why)}
+    if verdict.reason is not None:
+        told |= {
+            "reason": verdict.reason.value,
+            "blame": verdict.reason.blame.value,
+            "advice": verdict.reason.advice,
+        }
+    if verdict.condition is not None:
+        told["threshold"] = {
+            "condition": verdict.condition,
+            "measurement": verdict.measurement,
+            "value": verdict.value,
+            "limit": verdict.limit,
+        }
+    return told
+
+
+def _check(judge: Judge) -> dict[str, Any]:
+    check = judge.check
+    return {
+        "id": check.id,
+        "name": check.name,
+        "probe": check.probe.kind,
+        "target": _cut(check.probe.target),
+        "state": judge.state.value,
+        "impact": check.impact.value,
+        "owner": check.owner,
+        "labels": dict(check.labels),
+    }
+
+
+def _service(status: ServiceStatus) -> dict[str, Any]:
+    service = status.service
+    return {
+        "id": service.id,
+        "title": service.title,
+        "state": status.state.value,
+        "owner": service.owner,
+        "labels": dict(service.labels),
+    }
+
+
+def _members(judges: Iterable[Judge]) -> list[dict[str, Any]]:
+    """The states of a service's checks, the bad ones first."""
+    ordered = sorted(judges, key=lambda judge: (not judge.state.bad, judge.check.id))
+    return [
+        {"id": judge.check.id, "state": judge.state.value, "why": _cut(judge.verdict.why)}
+        for judge in ordered[:MEMBERS_LIMIT]
+    ]
+
+
+def _evidence(judge: Judge) -> dict[str, Any]:
+    """What the last look saw: bounded here, and written by a target that may be hostile."""
+    look = judge.last
+    if look is None:
+        return {}
+    observation = look.observation
+    evidence: dict[str, Any] = {
+        "looked_at": _iso(look.began.at),
+        "measurements": dict(list(observation.measurements.items())[: 2 * EVIDENCE_LIMIT]),
+        "phases": dict(list(observation.phases.items())[:EVIDENCE_LIMIT]),
+    }
+    facts = list(observation.evidence.items())[:EVIDENCE_LIMIT]
+    return evidence | {"facts": {_cut(key): _cut(value) for key, value in facts}}
+
+
+def _links(runbook: str | None, source: Source) -> dict[str, str]:
+    links = {"page": source.public_url, "runbook": runbook}
+    return {name: url for name, url in links.items() if url}
+
+
+def _check_sentence(check: Check, transition: Transition, previous: datetime) -> str:
+    name, verdict = check.name, transition.verdict
+    match State(transition.new):
+        case State.UP:
+            return f"{name} is up again after {_lasted(previous, transition)}."
+        case State.UNKNOWN:
+            return f"{name} cannot be judged since {clock(transition.since)}: {verdict.why}."
+        case state:
+            return f"{name} is {state.value} since {clock(transition.since)}: {verdict.why}."
+
+
+def _service_sentence(service: Service, transition: Transition, previous: datetime) -> str:
+    because = f": {transition.verdict.why}" if transition.verdict.why else ""
+    since = clock(transition.since)
+    match ServiceState(transition.new):
+        case ServiceState.OPERATIONAL:
+            return f"{service.title} is back to normal after {_lasted(previous, transition)}."
+        case ServiceState.UNKNOWN:
+            return f"{service.title} cannot be judged since {since}{because}."
+        case ServiceState.DEGRADATION:
+            return f"{service.title} is degraded since {since}{because}."
+        case ServiceState.OUTAGE:
+            return f"{service.title} has an outage since {since}{because}."
+
+
+def _incident_sentence(step: IncidentStep, service: Service) -> str:
+    incident = step.incident
+    if incident.resolved is not None:
+        lasted = duration(incident.resolved - incident.since)
+        return f"{service.title} is back to normal after {lasted}: {incident.root}: {incident.why}."
+    what = "has an outage" if incident.impact is Impact.OUTAGE else "is degraded"
+    more = f" and {len(incident.checks) - 1} more" if len(incident.checks) > 1 else ""
+    return f"{service.title} {what} since {clock(incident.since)}: {incident.root}{more}: {incident.why}."
+
+
+def _lasted(previous: datetime, transition: Transition) -> str:
+    return duration(max(transition.since - previous, timedelta(0)))
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"

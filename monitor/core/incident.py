@@ -1,0 +1,95 @@
+"""Incidents: opened when a service leaves `operational`, updated as the trouble grows or shrinks, resolved with it.
+
+One cause per service for now; dependencies between checks and merging join here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from monitor.core.identity import incident_id
+from monitor.core.model import EventType, Impact, Incident, ServiceState, State
+from monitor.core.service import ServiceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class BadCheck:
+    """A check that is bad now: what an incident is made of."""
+
+    check: str
+    state: State
+    since: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentStep:
+    """What became of the service's incident. `told` is None where there is nothing to tell anybody."""
+
+    incident: Incident
+    told: EventType | None
+
+
+def follow(status: ServiceStatus, bad: Sequence[BadCheck], origin: str, now: datetime) -> IncidentStep | None:
+    """The incident's next step, after the service has been judged. None: there is no incident, or no change to it.
+
+    `unknown` neither opens nor resolves: what was opened stays open until the service is known to be well.
+    """
+    incident = status.incident
+    if incident is None:
+        return _open(status, bad, origin, now) if status.state.bad else None
+    if status.state is ServiceState.OPERATIONAL:
+        # Dated back to when the trouble ended, not to when we were sure of it.
+        return IncidentStep(replace(incident, resolved=status.since or now), EventType.INCIDENT_RESOLVED)
+    if not status.state.bad:
+        return None
+    return _update(incident, status, bad)
+
+
+def withdraw(incident: Incident, why: str, now: datetime) -> IncidentStep:
+    """End an incident whose service or checks are no longer watched: whoever was told is owed the end."""
+    return IncidentStep(replace(incident, resolved=now, why=why), EventType.INCIDENT_RESOLVED)
+
+
+def _open(status: ServiceStatus, bad: Sequence[BadCheck], origin: str, now: datetime) -> IncidentStep:
+    root = _root(bad, status.state)
+    incident = Incident(
+        id=incident_id(origin, status.service.id, status.seq),
+        services=(status.service.id,),
+        root=root.check,
+        checks=tuple(item.check for item in bad),
+        impact=Impact(status.state.value),
+        opened=now,
+        since=min(item.since for item in bad),
+        why=root.why,
+    )
+    return IncidentStep(incident, EventType.INCIDENT_OPENED)
+
+
+def _update(incident: Incident, status: ServiceStatus, bad: Sequence[BadCheck]) -> IncidentStep | None:
+    impact = Impact(status.state.value)
+    joined = tuple(item.check for item in bad if item.check not in incident.checks)
+    by_check: Mapping[str, BadCheck] = {item.check: item for item in bad}
+    # The root stays what it was while it is bad: an incident that names another cause each minute helps nobody.
+    root = by_check.get(incident.root) or _root(bad, status.state)
+    if impact is not incident.impact:
+        root = _root(bad, status.state) if impact is Impact.OUTAGE else root
+    elif not joined:
+        return None
+    changed = replace(
+        incident,
+        impact=impact,
+        root=root.check,
+        why=root.why,
+        checks=incident.checks + joined,
+        updates=incident.updates + 1,
+    )
+    return IncidentStep(changed, EventType.INCIDENT_UPDATED)
+
+
+def _root(bad: Sequence[BadCheck], state: ServiceState) -> BadCheck:
+    """Probably the cause: the first that failed, among those that are down if the service is."""
+    down = [item for item in bad if item.state is State.DOWN] if state is ServiceState.OUTAGE else []
+    return min(down or bad, key=lambda item: item.since)

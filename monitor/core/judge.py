@@ -1,0 +1,257 @@
+"""The state machine of one check: takes in looks, says what they mean, and when to look again.
+
+Two channels speak for themselves, the failed looks (`Failures`) and the written thresholds (`Threshold`); the state
+is the worse of the two, or `unknown` while nothing can be told. Learned confirmation, baselines, flapping and the
+vantage guard join here as further channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from monitor.core.condition import Level
+from monitor.core.failures import PACE, Failures
+from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transition, Verdict
+from monitor.core.series import Series
+from monitor.core.threshold import Threshold
+from monitor.core.wording import describe_failure, describe_threshold
+from probes.contract import Blame, Reason
+
+BLIND_LOOKS = 3
+"""So many looks in a row that cannot tell, over at least one interval, make a check `unknown`."""
+
+EXTRA_TIMEOUT = 2.0
+"""Seconds an extra look may take, or three times what the last good look took, if that is more."""
+
+_UP = Verdict(State.UP)
+_FIRST = Verdict(State.UNKNOWN, Reason.NO_DATA, Reason.NO_DATA.meaning)
+_SEVERITY = {State.UP: 0, State.DEGRADED: 1, State.DOWN: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a look came to. `burst` are extra looks to take so many seconds from now; `pace` is the interval of
+    further ones (s), None when the grid is enough."""
+
+    transition: Transition | None = None
+    burst: tuple[float, ...] = ()
+    pace: float | None = None
+
+
+_CALM = Judgement()
+
+
+class Judge:
+    """One check's memory and its state. Not frozen: it owns its windows, and lives as long as the check."""
+
+    __slots__ = (
+        "_blind", "_blind_at", "_blind_tick", "_every", "_failures", "_good_seconds", "_series", "_thresholds",
+        "check", "last", "memory", "seq", "since", "state", "verdict",
+    )  # fmt: skip
+
+    def __init__(self, check: Check, record: CheckRecord | None, now: Moment) -> None:
+        self.check = check
+        self.state = State.UNKNOWN
+        self.verdict = _FIRST
+        self.since = now.at
+        self.seq = 0
+        self.last: Look | None = None
+        self.memory: dict[str, float | str] = {}
+        """The probe's own notes (`Context.memory`)."""
+        self._every = check.every.total_seconds()
+        self._failures = Failures(check.confirm, check.recover)
+        self._thresholds = tuple(Threshold(condition) for condition in check.conditions)
+        self._series = _series_for(check)
+        self._blind = 0
+        self._blind_tick = 0.0
+        self._blind_at: datetime | None = None
+        self._good_seconds = 0.0
+        if record is not None:
+            self._restore(record, now)
+
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        return self._thresholds
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether something is being confirmed right now, in either direction."""
+        return self._failures.suspicious or any(threshold.pending for threshold in self._thresholds)
+
+    @property
+    def extra_timeout(self) -> float:
+        """Seconds an extra look may take: short, or a target that swallows packets is confirmed late."""
+        return min(self.check.timeout.total_seconds(), max(EXTRA_TIMEOUT, 3 * self._good_seconds))
+
+    def observe(self, look: Look) -> Judgement:
+        """Take in one look; looks may arrive out of order, and twice."""
+        self.last = look
+        reason = look.observation.reason
+        if reason is not None and reason.blame is not Blame.TARGET:
+            self._see_nothing(look)
+        else:
+            self._see(look)
+        verdict = self._verdict(look)
+        if verdict is None:
+            transition = None
+        else:
+            self.verdict = verdict
+            transition = self._move(verdict, look) if verdict.state is not self.state else None
+        return self._judgement(transition)
+
+    def _see_nothing(self, look: Look) -> None:
+        if not self._blind:
+            self._blind_tick, self._blind_at = look.began.tick, look.began.at
+        self._blind += 1
+
+    def _see(self, look: Look) -> None:
+        self._blind = 0
+        if look.observation.ok:
+            self._failures.succeed(look)
+            self._good_seconds = look.ended.tick - look.began.tick
+        else:
+            self._failures.fail(look)
+        if self._thresholds:
+            self._measure(look)
+
+    def _measure(self, look: Look) -> None:
+        measurements, tick = look.observation.measurements, look.ended.tick
+        if look.scheduled:
+            for name, series in self._series.items():
+                if (value := measurements.get(name)) is not None:
+                    series.add(tick, value)
+        for threshold in self._thresholds:
+            threshold.update(measurements, self._series, tick, scheduled=look.scheduled, every=self._every)
+
+    def _verdict(self, look: Look) -> Verdict | None:
+        """The verdict after this look; None where it leaves things as they are."""
+        if self._blind:
+            lasting = self._blind >= BLIND_LOOKS and look.began.tick - self._blind_tick >= self._every
+            return _blind_verdict(look) if lasting else None
+        worst = self._worst_threshold()
+        level = State(worst.condition.level.value) if worst else State.UP
+        failed = self._failures.state
+        if self.state is State.UNKNOWN and failed is level is State.UP and self._failures.failing:
+            return None  # nothing was ever seen, or not since we were blind: a failure must be confirmed first
+        if _SEVERITY[failed] >= _SEVERITY[level] and failed is not State.UP:
+            return self._failure_verdict(look, failed)
+        return _threshold_verdict(worst) if worst else _UP
+
+    def _worst_threshold(self) -> Threshold | None:
+        worst = None
+        for threshold in self._thresholds:
+            if not threshold.active:
+                continue
+            if threshold.condition.level is Level.DOWN:
+                return threshold
+            worst = worst or threshold
+        return worst
+
+    def _failure_verdict(self, look: Look, state: State) -> Verdict:
+        """The reason stays that of the last failing look: a success on the way back does not explain anything."""
+        if not look.observation.ok:
+            reason = look.observation.reason if state is State.DOWN else Reason.FAILING
+            return Verdict(state, reason, describe_failure(look.observation, state, self._failures.share))
+        if self.verdict.state is state:
+            return self.verdict
+        return Verdict(state, Reason.FAILING, "it answers again, and is being watched until that lasts")
+
+    def _move(self, verdict: Verdict, look: Look) -> Transition:
+        old, self.state = self.state, verdict.state
+        self.seq += 1
+        self.since = self._dated(old, look)
+        return Transition(
+            kind="check",
+            subject=self.check.id,
+            seq=self.seq,
+            at=look.ended.at,
+            since=self.since,
+            old=old.value,
+            new=self.state.value,
+            verdict=verdict,
+        )
+
+    def _dated(self, old: State, look: Look) -> datetime:
+        """When what is told now began: trouble by its first sign, an end of trouble by its first success."""
+        if self.state is State.UNKNOWN:
+            return self._blind_at or look.began.at
+        if _SEVERITY[self.state] < _SEVERITY.get(old, 0):
+            return self._failures.ended or look.began.at
+        return (self._failures.began if self._failures.state is self.state else None) or look.began.at
+
+    def _judgement(self, transition: Transition | None) -> Judgement:
+        if self._blind:
+            return _CALM if transition is None else Judgement(transition)
+        pace = self._failures.pace
+        if (
+            pace is None
+            and not self._failures.suspicious
+            and any(threshold.pending for threshold in self._thresholds)
+        ):
+            pace = PACE
+        if pace is None and transition is None:
+            return _CALM
+        return Judgement(transition, self._failures.burst(), pace)
+
+    def record(self, now: Moment) -> CheckRecord:
+        """All that is needed to go on after a restart."""
+        snapshot: dict[str, Any] = {
+            "at": now.at.timestamp(),
+            "failures": self._failures.dump(now.tick),
+            "thresholds": {item.condition.text: item.dump(now.tick) for item in self._thresholds},
+            "series": {name: series.dump(now.tick) for name, series in self._series.items()},
+            "good_seconds": self._good_seconds,
+            "memory": dict(self.memory),
+            "reason": self.verdict.reason.value if self.verdict.reason else None,
+            "why": self.verdict.why,
+        }
+        return CheckRecord(self.check.id, self.state, self.since, self.seq, snapshot)
+
+    def _restore(self, record: CheckRecord, now: Moment) -> None:
+        self.state, self.since, self.seq = record.state, record.since, record.seq
+        snapshot = record.snapshot
+        # Ages are kept, not ticks: a tick means nothing to another process. A wall clock that ran backwards while
+        # we were away must not put samples into the future.
+        then = now.tick - max(now.at.timestamp() - snapshot["at"], 0.0)
+        self._failures.load(snapshot["failures"], then)
+        for threshold in self._thresholds:
+            if dumped := snapshot["thresholds"].get(threshold.condition.text):
+                threshold.load(dumped, then)
+        for name, series in self._series.items():
+            if dumped := snapshot["series"].get(name):
+                series.load(dumped, then)
+        self._good_seconds = snapshot["good_seconds"]
+        self.memory.update(snapshot["memory"])
+        reason = Reason(snapshot["reason"]) if snapshot["reason"] else None
+        self.verdict = Verdict(self.state, reason, snapshot["why"])
+
+
+def _series_for(check: Check) -> dict[str, Series]:
+    horizons: dict[str, float] = {}
+    for condition in check.conditions:
+        if condition.window is None:
+            continue
+        for name in condition.ratio_of or (condition.measurement,):
+            horizons[name] = max(horizons.get(name, 0.0), condition.window.total_seconds())
+    return {name: Series(horizon) for name, horizon in horizons.items()}
+
+
+def _blind_verdict(look: Look) -> Verdict:
+    return Verdict(
+        State.UNKNOWN, look.observation.reason, describe_failure(look.observation, State.UNKNOWN, share=1.0)
+    )
+
+
+def _threshold_verdict(threshold: Threshold) -> Verdict:
+    condition = threshold.condition
+    return Verdict(
+        State(condition.level.value),
+        Reason.THRESHOLD,
+        describe_threshold(condition, threshold.value),
+        measurement=condition.measurement,
+        value=threshold.value,
+        limit=condition.bound.limit,
+        condition=condition.text,
+    )

@@ -1,0 +1,73 @@
+"""Windows over time: the samples of one measurement, bounded in age and number, owned and mutable."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+
+SAMPLES_LIMIT = 4096
+"""Samples kept of one measurement; beyond it the oldest go, and the window is shorter than written."""
+
+
+class Series:
+    """(tick, value) pairs in order of time. Ticks are monotonic seconds; samples older than `horizon` s are dropped."""
+
+    __slots__ = ("_ticks", "_values", "horizon")
+
+    def __init__(self, horizon: float) -> None:
+        self.horizon = horizon
+        self._ticks = array("d")
+        self._values = array("d")
+
+    def __len__(self) -> int:
+        return len(self._ticks)
+
+    def add(self, tick: float, value: float) -> None:
+        """Take a sample. One that is not finite, or not newer than the last, says nothing and is left out."""
+        if not math.isfinite(value) or (self._ticks and tick <= self._ticks[-1]):
+            return
+        self._ticks.append(tick)
+        self._values.append(value)
+        stale = max(bisect_left(self._ticks, tick - self.horizon), len(self._ticks) - SAMPLES_LIMIT)
+        if stale > 0:
+            del self._ticks[:stale]
+            del self._values[:stale]
+
+    def values(self, since: float) -> array[float]:
+        """The samples taken at or after the tick `since`."""
+        return self._values[bisect_left(self._ticks, since) :]
+
+    def rate(self, since: float) -> float | None:
+        """Increase a second of a counter since then; a counter that fell was reset and began again at 0."""
+        first = bisect_left(self._ticks, since)
+        values = self._values[first:]
+        if len(values) < 2:
+            return None
+        increase = sum(after - before if after >= before else after for before, after in pairwise(values))
+        return increase / (self._ticks[-1] - self._ticks[first])
+
+    def reaches_back(self, since: float) -> bool:
+        """Whether samples were taken already at or before that tick."""
+        return bool(self._ticks) and self._ticks[0] <= since
+
+    def dump(self, tick: float) -> list[list[float]]:
+        """Ages (s before `tick`) and values, as plain JSON."""
+        return [[round(tick - taken, 3) for taken in self._ticks], self._values.tolist()]
+
+    def load(self, dumped: Sequence[Sequence[float]], tick: float) -> None:
+        """The reverse of `dump`; samples older than the horizon by now stay out."""
+        for age, value in zip(*dumped, strict=True):
+            if age <= self.horizon:
+                self.add(tick - age, value)
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Linear interpolation between closest ranks (method 7 of Hyndman and Fan, 1996; numpy's default)."""
+    ordered = sorted(values)
+    position = (len(ordered) - 1) * percent / 100
+    low = int(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)

@@ -1,0 +1,50 @@
+"""The state of a service from the states of its checks, in three-valued logic: what is unknown is not guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitor.core.model import Incident, OutageRule, Service, ServiceRecord, ServiceState, State
+
+
+@dataclass(slots=True)
+class ServiceStatus:
+    """A service as it stands: its confirmed state, and the incident that is open because of it."""
+
+    service: Service
+    state: ServiceState = ServiceState.UNKNOWN
+    since: datetime | None = None
+    seq: int = 0
+    incident: Incident | None = None
+
+    def record(self) -> ServiceRecord:
+        assert self.since is not None  # noqa: S101  (only a service that has changed is recorded)
+        return ServiceRecord(self.service.id, self.state, self.since, self.seq)
+
+
+def judge_service(status: ServiceStatus, states: Mapping[str, State]) -> ServiceState:
+    """`states` by check id, for every check of the service.
+
+    Outage: the rule is met by checks known to be down. Degradation: anything else is bad. Unknown: nothing is known
+    to be bad, and the unknown ones could be an outage, or nothing is known at all.
+    """
+    members = [states[check] for check in status.service.checks]
+    down, possible = _counted(status.service.outage, states)
+    if down:
+        return ServiceState.OUTAGE
+    if any(state.bad for state in members):
+        return ServiceState.DEGRADATION
+    if possible or all(state is State.UNKNOWN for state in members):
+        return ServiceState.UNKNOWN
+    return ServiceState.OPERATIONAL
+
+
+def _counted(rule: OutageRule, states: Mapping[str, State]) -> tuple[bool, bool]:
+    """(met for certain, met if all unknown members were down)"""
+    if not rule.checks:
+        return False, False
+    down = sum(states[check] is State.DOWN for check in rule.checks)
+    unknown = sum(states[check] is State.UNKNOWN for check in rule.checks)
+    return down >= rule.needed, unknown > 0 and down + unknown >= rule.needed

@@ -1,0 +1,165 @@
+"""One condition at work: keeps what it needs to know whether the condition holds, with hysteresis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from monitor.core.condition import Aggregate, Condition
+from monitor.core.series import Series, percentile
+
+FEWEST_SAMPLES = 3
+"""An aggregate over time says nothing before it has seen as many looks, unless its window never holds that many."""
+
+SETTLE_LOOKS = 2
+"""A condition without window or `for` becomes true, or false, by as many looks in a row: one is an accident."""
+
+
+class Threshold:
+    """The running state of one `Condition`.
+
+    A look is *bad* while it breaches the bound; once the condition is active, while it has not reached `clear`.
+    Missing figures change nothing: a condition is neither raised nor cleared by silence.
+    """
+
+    __slots__ = ("_bad_since", "_recent", "_seen", "active", "condition", "value")
+
+    def __init__(self, condition: Condition) -> None:
+        self.condition = condition
+        self.active = False
+        self.value: float | None = None
+        """The figure that was last compared, in the condition's unit."""
+        self._recent = 0
+        """The last looks as bits, the newest lowest; 1 is bad."""
+        self._seen = 0
+        self._bad_since: float | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether one more look could settle what the last one began."""
+        if not self._settles or not self._seen:
+            return False
+        return bool(self._recent & 1) is not self.active
+
+    @property
+    def _settles(self) -> bool:
+        condition = self.condition
+        return condition.window is None and condition.for_looks is None and condition.for_span is None
+
+    def update(
+        self,
+        measurements: Mapping[str, float],
+        series: Mapping[str, Series],
+        tick: float,
+        *,
+        scheduled: bool,
+        every: float,
+    ) -> None:
+        """Take in a look. `every` (s) tells how many samples the window can hold.
+
+        Extra looks cluster where trouble is; counting them in windows and in `for` would weigh bad minutes double.
+        They count only where a condition merely needs a second opinion.
+        """
+        if not scheduled and not self._settles:
+            return
+        value = figure(self.condition, measurements, series, tick, every)
+        if value is None:
+            return
+        self.value = value
+        self._count(bad=self._bad(value), tick=tick)
+        self.active = self._holds(tick)
+
+    def _bad(self, value: float) -> bool:
+        condition = self.condition
+        if self.active and condition.clear is not None:
+            return not condition.clear.holds(value)
+        return condition.bound.holds(value)
+
+    def _count(self, *, bad: bool, tick: float) -> None:
+        keep = max(self.condition.for_looks[1] if self.condition.for_looks else 0, SETTLE_LOOKS)
+        self._recent = (self._recent << 1 | bad) & ((1 << keep) - 1)
+        self._seen = min(self._seen + 1, keep)
+        if not bad:
+            self._bad_since = None
+        elif self._bad_since is None:
+            self._bad_since = tick
+
+    def _holds(self, tick: float) -> bool:
+        condition = self.condition
+        if condition.for_looks is not None:
+            return self._recent.bit_count() >= condition.for_looks[0]
+        if condition.for_span is not None and not self.active:
+            return self._bad_since is not None and tick - self._bad_since >= condition.for_span.total_seconds()
+        if condition.window is not None and condition.for_span is None:
+            return bool(self._recent & 1)
+        return self._settled()
+
+    def _settled(self) -> bool:
+        if self._seen < SETTLE_LOOKS:
+            return self.active
+        last = self._recent & ((1 << SETTLE_LOOKS) - 1)
+        if self.active:
+            return last != 0
+        return last == (1 << SETTLE_LOOKS) - 1
+
+    def dump(self, tick: float) -> dict[str, Any]:
+        age = None if self._bad_since is None else round(tick - self._bad_since, 3)
+        return {"active": self.active, "value": self.value, "recent": self._recent, "seen": self._seen, "bad": age}
+
+    def load(self, dumped: Mapping[str, Any], tick: float) -> None:
+        self.active = bool(dumped["active"])
+        self.value = dumped["value"]
+        self._recent, self._seen = int(dumped["recent"]), int(dumped["seen"])
+        self._bad_since = None if dumped["bad"] is None else tick - dumped["bad"]
+
+
+def figure(
+    condition: Condition, measurements: Mapping[str, float], series: Mapping[str, Series], tick: float, every: float
+) -> float | None:
+    """What the condition compares, or None where nothing can be said: no sample, too few, too little traffic."""
+    if condition.window is None:
+        return _last(condition, measurements)
+    span = condition.window.total_seconds()
+    since = tick - span
+    if condition.ratio_of is not None:
+        return _ratio(condition, series, since)
+    samples = series[condition.measurement]
+    if condition.aggregate is Aggregate.COUNT:
+        return float(len(samples.values(since))) if samples.reaches_back(since + every) else None
+    if condition.aggregate is Aggregate.RATE:
+        return samples.rate(since)
+    values = samples.values(since)
+    if len(values) < max(1, min(FEWEST_SAMPLES, int(span / every)), condition.at_least or 0):
+        return None
+    return _aggregate(condition, values)
+
+
+def _last(condition: Condition, measurements: Mapping[str, float]) -> float | None:
+    value = measurements.get(condition.measurement)
+    if condition.ratio_of is not None and condition.at_least is not None:
+        traffic = measurements.get(condition.ratio_of[1])
+        return value if traffic is not None and traffic >= condition.at_least else None
+    return value
+
+
+def _ratio(condition: Condition, series: Mapping[str, Series], since: float) -> float | None:
+    assert condition.ratio_of is not None  # noqa: S101  (the caller asked)
+    part, whole = condition.ratio_of
+    traffic = sum(series[whole].values(since))
+    if traffic <= 0 or traffic < (condition.at_least or 0):
+        return None
+    return sum(series[part].values(since)) / traffic
+
+
+def _aggregate(condition: Condition, values: Any) -> float:
+    match condition.aggregate:
+        case Aggregate.MIN:
+            return float(min(values))
+        case Aggregate.MAX:
+            return float(max(values))
+        case Aggregate.PERCENTILE:
+            return percentile(values, condition.percentile or 50)
+        case Aggregate.LAST:
+            return float(values[-1])
+        case _:
+            return float(sum(values) / len(values))

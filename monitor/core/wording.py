@@ -1,0 +1,91 @@
+"""Figures and states in words that a person understands at 3 a.m."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from monitor.core.condition import Condition
+from monitor.core.model import State
+from probes.contract import Observation, Reason, Unit
+
+
+def describe_failure(observation: Observation, state: State, share: float) -> str:
+    """Why a look failed, in one sentence without a full stop."""
+    reason = observation.reason or Reason.FAILING
+    told = f"{reason.meaning} ({observation.detail})" if observation.detail else reason.meaning
+    if state is State.DEGRADED:
+        return f"{share:.0%} of the latest looks failed, last: {told}"
+    return told
+
+
+def describe_threshold(condition: Condition, value: float | None) -> str:
+    """``p95(response_time, 5m) is 2.4 s (threshold: > 800 ms)``."""
+    shown = "beyond its threshold" if value is None else quantity(value, condition.unit)
+    bound = f"{condition.bound.operator.value} {quantity(condition.bound.limit, condition.unit)}"
+    return f"{subject(condition)} is {shown} (threshold: {bound})"
+
+
+def subject(condition: Condition) -> str:
+    """What a condition compares: ``p95 of response_time over 5 min``."""
+    if condition.window is None:
+        return condition.measurement
+    name = f"p{condition.percentile}" if condition.percentile else condition.aggregate.value
+    what = condition.measurement if condition.ratio_of else f"{name} of {condition.measurement}"
+    return f"{what} over {duration(condition.window)}"
+
+
+def quantity(value: float, unit: Unit) -> str:
+    """A figure with its unit, to about three digits."""
+    match unit:
+        case Unit.SECONDS:
+            return seconds(value)
+        case Unit.RATIO:
+            return f"{value * 100:.3g} %"
+        case Unit.BYTES:
+            return size(value)
+        case Unit.BYTES_PER_SECOND:
+            return f"{size(value)}/s"
+        case Unit.PER_SECOND:
+            return f"{value:.3g}/s"
+        case Unit.COUNT:
+            return f"{value:.0f}" if float(value).is_integer() else f"{value:.3g}"
+
+
+def seconds(value: float) -> str:
+    """``230 ms``, ``2.4 s``, ``3 min 20 s``, ``2 h 5 min``, ``13 d 4 h``; negative values keep their sign."""
+    if value < 0:
+        return f"-{seconds(-value)}"
+    if value < 0.001:
+        return f"{value * 1e6:.0f} µs"
+    if value < 1:
+        return f"{value * 1000:.3g} ms"
+    if value < 60:
+        return f"{value:.3g} s"
+    for large, small, size_of_large, size_of_small in (("min", "s", 60, 1), ("h", "min", 3600, 60)):
+        if value < size_of_large * 60 or (large == "h" and value < 86400):
+            return _two(value, large, small, size_of_large, size_of_small)
+    return _two(value, "d", "h", 86400, 3600)
+
+
+def duration(span: timedelta) -> str:
+    return seconds(span.total_seconds())
+
+
+def _two(value: float, large: str, small: str, size_of_large: int, size_of_small: int) -> str:
+    whole, rest = divmod(int(value), size_of_large)
+    rest //= size_of_small
+    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"
+
+
+def size(value: float) -> str:
+    """Bytes in binary units: ``1.5 GiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(value) < 1024:
+            return f"{value:.3g} {unit}"
+        value /= 1024
+    return f"{value:.3g} PiB"
+
+
+def clock(moment: datetime) -> str:
+    """``14:02:07 UTC``: events of one incident are close together, so the day is left to `at`."""
+    return moment.strftime("%H:%M:%S UTC")
