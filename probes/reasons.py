@@ -30,7 +30,7 @@ class Reason(StrEnum):
     meaning: str
     advice: str
 
-    def __new__(cls, value: str, blame: Blame, meaning: str, advice: str) -> Reason:
+    def __new__(cls, value: str, blame: Blame = Blame.US, meaning: str = "", advice: str = "") -> Reason:
         member = str.__new__(cls, value)
         member._value_ = value
         member.blame, member.meaning, member.advice = blame, meaning, advice

@@ -13,7 +13,7 @@ SAMPLES_LIMIT = 4096
 
 
 class Series:
-    """(tick, value) pairs in order of time. Ticks are monotonic seconds; samples older than `horizon` s are dropped."""
+    """(tick, value) pairs in order of time. Ticks are monotonic seconds; what is older than `horizon` goes."""
 
     __slots__ = ("_ticks", "_values", "horizon")
 

@@ -21,12 +21,30 @@ class StoreError(Exception):
     """The store could not do it. The text says what to do."""
 
 
+class Damaged(StoreError):
+    """What is kept cannot be read; nothing was deleted. The text says which file to move away."""
+
+
+class Unstorable(StoreError):
+    """This change itself cannot be stored (a body that is no JSON): trying it again is in vain, others are fine."""
+
+
 class Fenced(StoreError):
     """Another agent has opened this journal since: this one must stop."""
 
 
 class StoreBusy(StoreError):
     """Another agent holds this state directory; the text names its pid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How much of the past is kept, in rows. What is still owed to a sink, and what is open, is never pruned."""
+
+    events: int = 10_000
+    dead: int = 10_000
+    transitions: int = 100_000
+    incidents: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +62,7 @@ class Delivery:
     attempt: int
     body: bytes
     at: datetime
-    """When the event happened."""
-    queued: datetime
+    """When the event happened; a backlog counts from here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +76,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How one sink stands: `waiting` counts rows not yet accepted, `oldest` is when the first of them was queued."""
+    """How one sink stands: `waiting` counts rows neither accepted nor given up, `oldest` is the earliest `at` among them."""
 
     waiting: int
     dead: int
@@ -77,13 +94,22 @@ class Store(Protocol):
         """Take the next epoch and tell what is known. Leases of earlier epochs end here."""
 
     async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
-        """Make changes durable, all in one transaction. Committing a change twice changes nothing."""
+        """Make changes durable, all in one transaction. Committing a change twice changes nothing.
+
+        A record with a lower `seq` than the one kept, or an incident with fewer `updates`, does not replace it.
+        """
 
     async def save(self, checks: Sequence[CheckRecord]) -> None:
-        """Flush the memory of checks that did not change their state (windows, counters), in one batch."""
+        """Flush the memory of checks that did not change their state (windows, counters), in one batch.
+
+        It survives a kill; the last batches may be lost with the power.
+        """
 
     async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
-        """Lease up to `limit` due rows: of each (sink, stream) only the oldest unfinished one, oldest first."""
+        """Lease up to `limit` due rows: of each (sink, stream) only the oldest unfinished one.
+
+        Rows never attempted come first, oldest first; then those that have been due longest.
+        """
 
     async def delivered(self, delivery: Delivery, now: datetime) -> None:
         """The sink accepted it. Does nothing if the lease is no longer ours."""
@@ -94,12 +120,16 @@ class Store(Protocol):
     async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
         """Give it up; it stays, listed, and its stream goes on."""
 
+    async def hasten(self, sink: str, now: datetime) -> None:
+        """The sink accepts again: what waits for a later attempt is due now (leases stay)."""
+
     async def next_due(self, sink: str) -> datetime | None:
-        """When the sink's next row can be claimed (lease ends count); None when nothing waits."""
+        """When the sink's next row can be claimed (lease ends count; 1970 means at once); None when nothing waits."""
 
     async def backlog(self) -> Mapping[str, Backlog]: ...
 
-    async def dead_letters(self, limit: int) -> list[DeadLetter]: ...
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """The newest first."""
 
     async def incidents(self, limit: int) -> list[Incident]:
         """The newest incidents first, open and resolved."""
@@ -107,4 +137,5 @@ class Store(Protocol):
     async def events(self, limit: int) -> list[Mapping[str, Any]]:
         """The bodies of the newest events, newest first."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Let go of the files. Closing twice, or before `open`, is fine."""
