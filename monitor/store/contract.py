@@ -76,7 +76,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How one sink stands: `waiting` counts rows neither accepted nor given up, `oldest` is the earliest `at` among them."""
+    """How one sink stands: `waiting` counts rows neither accepted nor given up, `oldest` is their earliest `at`."""
 
     waiting: int
     dead: int

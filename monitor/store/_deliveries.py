@@ -1,0 +1,88 @@
+"""The outbox in SQL: leases, their end, and who is next in a stream. Called inside a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+from typing import Any
+
+from monitor.store._codec import from_micros, to_micros
+from monitor.store.contract import Backlog, DeadLetter, Delivery
+
+_DELIVERY = "o.id, e.id, e.type, o.sink, o.stream, o.attempts, e.body, e.at"
+_CLAIMABLE = """
+    SELECT id FROM outbox WHERE sink = ? AND head = 1 AND due <= ?
+    ORDER BY due, id LIMIT ?"""
+_LEASE = "UPDATE outbox SET state = 'leased', attempts = attempts + 1, due = ?, epoch = ? WHERE id = ?"
+_READ = f"SELECT {_DELIVERY} FROM outbox o JOIN events e ON e.number = o.event WHERE o.id = ?"  # noqa: S608
+_OURS = "id = ? AND attempts = ? AND state = 'leased' AND epoch = ?"
+"""Each lease raises `attempts`, so (row, attempt, epoch) names one lease, and a late answer matches none."""
+_NEXT_IN_STREAM = """
+    UPDATE outbox SET head = 1 WHERE id =
+        (SELECT MIN(id) FROM outbox WHERE sink = ? AND stream = ? AND state <> 'dead')"""
+_BACKLOG = """
+    SELECT o.sink, SUM(o.state <> 'dead'), SUM(o.state = 'dead'), MIN(CASE WHEN o.state <> 'dead' THEN e.at END)
+    FROM outbox o JOIN events e ON e.number = o.event GROUP BY o.sink"""
+_DEAD = f"""
+    SELECT {_DELIVERY}, o.error, o.died FROM outbox o JOIN events e ON e.number = o.event
+    WHERE o.state = 'dead' ORDER BY o.died DESC, o.id DESC LIMIT ?"""  # noqa: S608
+
+
+def claim(
+    db: sqlite3.Connection, epoch: int, sink: str, now: datetime, lease_until: datetime, limit: int
+) -> list[Delivery]:
+    ids = [row[0] for row in db.execute(_CLAIMABLE, (sink, to_micros(now), limit))]
+    db.executemany(_LEASE, [(to_micros(lease_until), epoch, number) for number in ids])
+    return [_delivery(db.execute(_READ, (number,)).fetchone()) for number in ids]
+
+
+def delivered(db: sqlite3.Connection, epoch: int, delivery: Delivery) -> None:
+    done = db.execute(f"DELETE FROM outbox WHERE {_OURS}", (delivery.id, delivery.attempt, epoch))  # noqa: S608
+    if done.rowcount:
+        db.execute(_NEXT_IN_STREAM, (delivery.sink, delivery.stream))
+
+
+def failed(db: sqlite3.Connection, epoch: int, delivery: Delivery, retry_at: datetime, error: str) -> None:
+    db.execute(
+        f"UPDATE outbox SET state = 'waiting', due = ?, error = ? WHERE {_OURS}",  # noqa: S608
+        (to_micros(retry_at), error, delivery.id, delivery.attempt, epoch),
+    )
+
+
+def dead(db: sqlite3.Connection, epoch: int, delivery: Delivery, now: datetime, error: str) -> None:
+    done = db.execute(
+        f"UPDATE outbox SET state = 'dead', head = 0, died = ?, error = ? WHERE {_OURS}",  # noqa: S608
+        (to_micros(now), error, delivery.id, delivery.attempt, epoch),
+    )
+    if done.rowcount:
+        db.execute(_NEXT_IN_STREAM, (delivery.sink, delivery.stream))
+
+
+def hasten(db: sqlite3.Connection, sink: str, now: datetime) -> None:
+    micros = to_micros(now)
+    db.execute(
+        "UPDATE outbox SET due = ? WHERE sink = ? AND head = 1 AND due > ? AND state = 'waiting'",
+        (micros, sink, micros),
+    )
+
+
+def next_due(db: sqlite3.Connection, sink: str) -> datetime | None:
+    due = db.execute("SELECT MIN(due) FROM outbox WHERE sink = ? AND head = 1", (sink,)).fetchone()[0]
+    return None if due is None else from_micros(due)
+
+
+def backlog(db: sqlite3.Connection) -> dict[str, Backlog]:
+    return {
+        sink: Backlog(waiting, given_up, None if oldest is None else from_micros(oldest))
+        for sink, waiting, given_up, oldest in db.execute(_BACKLOG)
+    }
+
+
+def dead_letters(db: sqlite3.Connection, limit: int) -> list[DeadLetter]:
+    rows = db.execute(_DEAD, (limit,))
+    return [DeadLetter(_delivery(row[:-2]), row[-2], from_micros(row[-1])) for row in rows]
+
+
+def _delivery(row: tuple[Any, ...]) -> Delivery:
+    number, event_id, event_type, sink, stream, attempt, body, at = row
+    return Delivery(number, event_id, event_type, sink, stream, attempt, body, from_micros(at))

@@ -1,0 +1,196 @@
+"""The journal in SQL: states, transitions, incidents, events. Plain functions, called inside a transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from monitor.core.model import (
+    Change,
+    CheckRecord,
+    Event,
+    Impact,
+    Incident,
+    Journal,
+    ServiceRecord,
+    ServiceState,
+    State,
+    Transition,
+)
+from monitor.store._codec import encode_body, from_micros, to_json, to_micros
+from monitor.store._database import get_meta, set_meta
+from monitor.store.contract import Keep
+
+# A record may be written twice and late (a commit is repeated when its outcome is unknown): it never goes back.
+_SAVE_CHECK = """
+    INSERT INTO checks (check_id, vantage, epoch, state, since, seq, snapshot) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET epoch = excluded.epoch, state = excluded.state, since = excluded.since,
+        seq = excluded.seq, snapshot = excluded.snapshot
+    WHERE excluded.seq >= checks.seq"""
+_SAVE_SERVICE = """
+    INSERT INTO services (service, vantage, epoch, state, since, seq) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET epoch = excluded.epoch, state = excluded.state, since = excluded.since,
+        seq = excluded.seq
+    WHERE excluded.seq >= services.seq"""
+_SAVE_INCIDENT = """
+    INSERT INTO incidents
+        (id, services, root, checks, impact, opened, since, updates, resolved, merged_into, told, why)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET services = excluded.services, root = excluded.root, checks = excluded.checks,
+        impact = excluded.impact, opened = excluded.opened, since = excluded.since, updates = excluded.updates,
+        resolved = excluded.resolved, merged_into = excluded.merged_into, told = excluded.told, why = excluded.why
+    WHERE excluded.updates > incidents.updates OR (excluded.updates = incidents.updates
+        AND (incidents.resolved IS NULL OR excluded.resolved IS NOT NULL))"""
+_ADD_TRANSITION = """
+    INSERT OR IGNORE INTO transitions (vantage, kind, subject, seq, at, since, old, new, verdict, evidence)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_ADD_EVENT = "INSERT OR IGNORE INTO events (id, type, at, stream, body) VALUES (?, ?, ?, ?, ?)"
+_SUPERSEDE = "DELETE FROM outbox WHERE sink = ? AND stream = ? AND state <> 'dead' AND attempts = 0"
+_ENQUEUE = """
+    INSERT OR IGNORE INTO outbox (event, sink, stream, epoch, head)
+    SELECT ?1, ?2, ?3, ?4, NOT EXISTS (SELECT 1 FROM outbox WHERE sink = ?2 AND stream = ?3 AND state <> 'dead')"""
+_PRUNE = (
+    """DELETE FROM outbox WHERE id IN
+        (SELECT id FROM outbox WHERE state = 'dead' ORDER BY died DESC, id DESC LIMIT -1 OFFSET :dead)""",
+    """DELETE FROM events WHERE number <= (SELECT number FROM events ORDER BY number DESC LIMIT 1 OFFSET :events)
+        AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.event = events.number)""",
+    """DELETE FROM transitions WHERE number <=
+        (SELECT number FROM transitions ORDER BY number DESC LIMIT 1 OFFSET :transitions)""",
+    """DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE resolved IS NOT NULL
+        ORDER BY opened DESC, id DESC LIMIT -1 OFFSET :incidents)""",
+)
+
+
+def take_over(db: sqlite3.Connection, vantage: str) -> Journal:
+    """The next epoch, the end of all earlier leases, and what is known."""
+    epoch = int(get_meta(db, "epoch") or 0) + 1
+    set_meta(db, "epoch", str(epoch))
+    _rename_vantage(db, vantage)
+    db.execute("UPDATE outbox SET state = 'waiting', due = 0 WHERE state = 'leased'")
+    checks = db.execute("SELECT check_id, state, since, seq, snapshot FROM checks WHERE vantage = ?", (vantage,))
+    services = db.execute("SELECT service, state, since, seq FROM services WHERE vantage = ?", (vantage,))
+    return Journal(
+        origin=str(get_meta(db, "origin")),
+        epoch=epoch,
+        checks={row[0]: _check(row) for row in checks},
+        services={row[0]: _service(row) for row in services},
+        incidents=tuple(
+            map(_incident, db.execute("SELECT * FROM incidents WHERE resolved IS NULL ORDER BY opened, id"))
+        ),
+    )
+
+
+def _rename_vantage(db: sqlite3.Connection, vantage: str) -> None:
+    """A local journal has one agent: when its vantage gets a new name, its memory goes with it.
+
+    Otherwise every `seq` would begin anew, and with it event ids that receivers have already seen.
+    """
+    before = get_meta(db, "vantage")
+    if before == vantage:
+        return
+    set_meta(db, "vantage", vantage)
+    if before is not None:
+        for table in ("checks", "services", "transitions"):
+            db.execute(f"UPDATE OR REPLACE {table} SET vantage = ? WHERE vantage = ?", (vantage, before))  # noqa: S608
+
+
+def save_checks(db: sqlite3.Connection, records: Iterable[CheckRecord], vantage: str, epoch: int) -> None:
+    db.executemany(
+        _SAVE_CHECK,
+        (
+            (r.check, vantage, epoch, r.state.value, to_micros(r.since), r.seq, _snapshot(r))
+            for r in records
+        ),
+    )  # fmt: skip
+
+
+def write_changes(
+    db: sqlite3.Connection, changes: Sequence[Change], supersedes: frozenset[str], vantage: str, epoch: int
+) -> int:
+    """All of them, in order; tells how many events are new."""
+    save_checks(db, (record for change in changes for record in change.checks), vantage, epoch)
+    services = (s for change in changes for s in change.services)
+    db.executemany(
+        _SAVE_SERVICE, ((s.service, vantage, epoch, s.state.value, to_micros(s.since), s.seq) for s in services)
+    )
+    transitions = (t for change in changes for t in change.transitions)
+    db.executemany(_ADD_TRANSITION, (_transition_row(t, vantage) for t in transitions))
+    db.executemany(_SAVE_INCIDENT, (_incident_row(i) for change in changes for i in change.incidents))
+    return sum(_add_event(db, event, supersedes, epoch) for change in changes for event in change.events)
+
+
+def _add_event(db: sqlite3.Connection, event: Event, supersedes: frozenset[str], epoch: int) -> bool:
+    row = (event.id, event.type.value, to_micros(event.at), event.stream, encode_body(event))
+    cursor = db.execute(_ADD_EVENT, row)
+    if cursor.rowcount == 0:
+        return False  # known, and so are its outbox rows: some may have been delivered and removed since
+    number = cursor.lastrowid
+    for sink in event.sinks:
+        if sink in supersedes:
+            db.execute(_SUPERSEDE, (sink, event.stream))
+        db.execute(_ENQUEUE, (number, sink, event.stream, epoch))
+    return True
+
+
+def prune(db: sqlite3.Connection, keep: Keep) -> None:
+    limits = asdict(keep)
+    for statement in _PRUNE:
+        db.execute(statement, limits)
+
+
+def newest_incidents(db: sqlite3.Connection, limit: int) -> list[Incident]:
+    return list(map(_incident, db.execute("SELECT * FROM incidents ORDER BY opened DESC, id DESC LIMIT ?", (limit,))))
+
+
+def newest_bodies(db: sqlite3.Connection, limit: int) -> list[bytes]:
+    return [row[0] for row in db.execute("SELECT body FROM events ORDER BY number DESC LIMIT ?", (limit,))]
+
+
+def _snapshot(record: CheckRecord) -> bytes:
+    return to_json(dict(record.snapshot), f"the memory of check {record.check}")
+
+
+def _transition_row(t: Transition, vantage: str) -> tuple[Any, ...]:
+    what = f"transition {t.seq} of {t.kind} {t.subject}"
+    verdict, evidence = to_json(asdict(t.verdict), what), to_json(dict(t.evidence), what)
+    return vantage, t.kind, t.subject, t.seq, to_micros(t.at), to_micros(t.since), t.old, t.new, verdict, evidence
+
+
+def _incident_row(i: Incident) -> tuple[Any, ...]:
+    resolved = None if i.resolved is None else to_micros(i.resolved)
+    lists = [json.dumps(names) for names in (i.services, i.checks, sorted(i.told))]
+    return (
+        i.id, lists[0], i.root, lists[1], i.impact.value, to_micros(i.opened), to_micros(i.since), i.updates,
+        resolved, i.merged_into, lists[2], i.why.encode("utf-8", "replace").decode(),
+    )  # fmt: skip
+
+
+def _incident(row: tuple[Any, ...]) -> Incident:
+    identity, services, root, checks, impact, opened, since, updates, resolved, merged_into, told, why = row
+    return Incident(
+        id=identity,
+        services=tuple(json.loads(services)),
+        root=root,
+        checks=tuple(json.loads(checks)),
+        impact=Impact(impact),
+        opened=from_micros(opened),
+        since=from_micros(since),
+        updates=updates,
+        resolved=None if resolved is None else from_micros(resolved),
+        merged_into=merged_into,
+        told=frozenset(json.loads(told)),
+        why=why,
+    )
+
+
+def _check(row: tuple[Any, ...]) -> CheckRecord:
+    check, state, since, seq, snapshot = row
+    return CheckRecord(check, State(state), from_micros(since), seq, json.loads(snapshot))
+
+
+def _service(row: tuple[Any, ...]) -> ServiceRecord:
+    service, state, since, seq = row
+    return ServiceRecord(service, ServiceState(state), from_micros(since), seq)

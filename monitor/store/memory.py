@@ -1,0 +1,236 @@
+"""A store that keeps everything in memory: for tests, simulations and `brownout demo`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from monitor.core.model import Change, CheckRecord, Event, Incident, Journal, ServiceRecord, Transition
+from monitor.store._codec import decode_body, encode_body, to_json
+from monitor.store.contract import Backlog, DeadLetter, Delivery, Fenced, Keep, StoreError
+
+_AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class _Row:
+    """One event for one sink. `due`: when it may be tried, or when its lease ends."""
+
+    id: int
+    event: Event
+    sink: str
+    due: datetime = _AT_ONCE
+    attempts: int = 0
+    leased: bool = False
+
+    def delivery(self, body: bytes) -> Delivery:
+        event = self.event
+        return Delivery(self.id, event.id, event.type.value, self.sink, event.stream, self.attempts, body, event.at)
+
+
+@dataclass(slots=True)
+class Shelf:
+    """What outlives a `MemoryStore`, as a disk outlives an agent: give it to the next one."""
+
+    origin: str = "memory"
+    epoch: int = 0
+    checks: dict[str, CheckRecord] = field(default_factory=dict)
+    services: dict[str, ServiceRecord] = field(default_factory=dict)
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    transitions: dict[tuple[str, str, int], Transition] = field(default_factory=dict)
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    queues: dict[str, dict[str, list[_Row]]] = field(default_factory=dict)
+    """Unfinished rows, oldest first, by sink and stream; an empty stream is removed."""
+    dead: list[DeadLetter] = field(default_factory=list)
+    rows: int = 0
+
+
+class MemoryStore:
+    """A `Store` without a disk."""
+
+    def __init__(self, shelf: Shelf | None = None, *, keep: Keep = Keep()) -> None:  # noqa: B008  (frozen)
+        self._shelf = shelf or Shelf()
+        self._keep = keep
+        self._epoch = 0
+
+    async def open(self) -> Journal:
+        if self._epoch:
+            raise StoreError("this store is open already")
+        shelf = self._shelf
+        shelf.epoch += 1
+        self._epoch = shelf.epoch
+        for queues in shelf.queues.values():
+            for row in _heads(queues):
+                if row.leased:
+                    row.leased, row.due = False, _AT_ONCE
+        self._prune()
+        still_open = (i for i in shelf.incidents.values() if i.resolved is None)
+        return Journal(
+            origin=shelf.origin,
+            epoch=shelf.epoch,
+            checks=dict(shelf.checks),
+            services=dict(shelf.services),
+            incidents=tuple(sorted(still_open, key=_age)),
+        )
+
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
+        self._guard()
+        # Everything that can fail comes first: half a commit must not be seen.
+        records = [_kept(record) for change in changes for record in change.checks]
+        bodies = {event.id: encode_body(event) for change in changes for event in change.events}
+        for change in changes:
+            for transition in change.transitions:
+                to_json(dict(transition.evidence), f"transition {transition.seq} of {transition.subject}")
+        self._put(records)
+        for change in changes:
+            self._apply(change, bodies, supersedes)
+
+    async def save(self, checks: Sequence[CheckRecord]) -> None:
+        self._guard()
+        self._put([_kept(record) for record in checks])
+
+    async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
+        self._guard()
+        ready = [row for row in _heads(self._shelf.queues.get(sink, {})) if row.due <= now]
+        ready.sort(key=lambda row: (row.due, row.id))
+        for row in ready[:limit]:
+            row.leased, row.due, row.attempts = True, lease_until, row.attempts + 1
+        return [row.delivery(self._shelf.bodies[row.event.id]) for row in ready[:limit]]
+
+    async def delivered(self, delivery: Delivery, now: datetime) -> None:  # noqa: ARG002  (the contract's)
+        self._guard()
+        if self._leased(delivery):
+            self._finish(delivery)
+
+    async def failed(self, delivery: Delivery, retry_at: datetime, error: str) -> None:  # noqa: ARG002
+        self._guard()
+        if row := self._leased(delivery):
+            row.leased, row.due = False, retry_at
+
+    async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
+        self._guard()
+        if self._leased(delivery):
+            self._finish(delivery)
+            self._shelf.dead.append(DeadLetter(delivery, error, now))
+
+    async def hasten(self, sink: str, now: datetime) -> None:
+        self._guard()
+        for row in _heads(self._shelf.queues.get(sink, {})):
+            if not row.leased:
+                row.due = min(row.due, now)
+
+    async def next_due(self, sink: str) -> datetime | None:
+        return min((row.due for row in _heads(self._shelf.queues.get(sink, {}))), default=None)
+
+    async def backlog(self) -> Mapping[str, Backlog]:
+        found: dict[str, Backlog] = {}
+        for sink, queues in self._shelf.queues.items():
+            rows = [row for queue in queues.values() for row in queue]
+            if rows:
+                found[sink] = Backlog(len(rows), 0, min(row.event.at for row in rows))
+        for letter in self._shelf.dead:
+            was = found.get(letter.delivery.sink, Backlog(0, 0, None))
+            found[letter.delivery.sink] = replace(was, dead=was.dead + 1)
+        return found
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        newest = sorted(self._shelf.dead, key=lambda letter: (letter.died, letter.delivery.id), reverse=True)
+        return newest[:limit]
+
+    async def incidents(self, limit: int) -> list[Incident]:
+        return sorted(self._shelf.incidents.values(), key=_age, reverse=True)[:limit]
+
+    async def events(self, limit: int) -> list[Mapping[str, Any]]:
+        newest = list(reversed(self._shelf.bodies.values()))[:limit]
+        return [decode_body(body) for body in newest]
+
+    async def close(self) -> None:
+        self._epoch = 0
+
+    def _guard(self) -> None:
+        if not self._epoch:
+            raise StoreError("this store is not open")
+        if self._epoch != self._shelf.epoch:
+            raise Fenced(f"another agent has taken over (epoch {self._shelf.epoch}, ours is {self._epoch}): stopping")
+
+    def _put(self, records: Sequence[CheckRecord]) -> None:
+        for record in records:
+            known = self._shelf.checks.get(record.check)
+            if known is None or record.seq >= known.seq:
+                self._shelf.checks[record.check] = record
+
+    def _apply(self, change: Change, bodies: Mapping[str, bytes], supersedes: frozenset[str]) -> None:
+        shelf = self._shelf
+        for service in change.services:
+            kept = shelf.services.get(service.service)
+            if kept is None or service.seq >= kept.seq:
+                shelf.services[service.service] = service
+        for transition in change.transitions:
+            shelf.transitions.setdefault((transition.kind, transition.subject, transition.seq), transition)
+        for incident in change.incidents:
+            if _replaces(incident, shelf.incidents.get(incident.id)):
+                shelf.incidents[incident.id] = incident
+        for event in change.events:
+            if event.id not in shelf.bodies:
+                shelf.bodies[event.id] = bodies[event.id]
+                self._enqueue(event, supersedes)
+
+    def _enqueue(self, event: Event, supersedes: frozenset[str]) -> None:
+        for sink in dict.fromkeys(event.sinks):
+            queue = self._shelf.queues.setdefault(sink, {}).setdefault(event.stream, [])
+            if sink in supersedes:
+                queue[:] = [row for row in queue if row.attempts]
+            self._shelf.rows += 1
+            queue.append(_Row(self._shelf.rows, event, sink))
+
+    def _leased(self, delivery: Delivery) -> _Row | None:
+        queue = self._shelf.queues.get(delivery.sink, {}).get(delivery.stream)
+        row = queue[0] if queue else None
+        if row and row.id == delivery.id and row.attempts == delivery.attempt and row.leased:
+            return row
+        return None
+
+    def _finish(self, delivery: Delivery) -> None:
+        queues = self._shelf.queues[delivery.sink]
+        queue = queues[delivery.stream]
+        del queue[0]
+        if not queue:
+            del queues[delivery.stream]
+
+    def _prune(self) -> None:
+        shelf, keep = self._shelf, self._keep
+        shelf.dead.sort(key=lambda letter: (letter.died, letter.delivery.id))
+        del shelf.dead[: max(0, len(shelf.dead) - keep.dead)]
+        owed = {row.event.id for queues in shelf.queues.values() for queue in queues.values() for row in queue}
+        owed |= {letter.delivery.event_id for letter in shelf.dead}
+        for identity in list(shelf.bodies)[: max(0, len(shelf.bodies) - keep.events)]:
+            if identity not in owed:
+                del shelf.bodies[identity]
+        for key in list(shelf.transitions)[: max(0, len(shelf.transitions) - keep.transitions)]:
+            del shelf.transitions[key]
+        past = sorted((i for i in shelf.incidents.values() if i.resolved is not None), key=_age)
+        for incident in past[: max(0, len(past) - keep.incidents)]:
+            del shelf.incidents[incident.id]
+
+
+def _heads(queues: Mapping[str, list[_Row]]) -> Iterator[_Row]:
+    return (queue[0] for queue in queues.values())
+
+
+def _age(incident: Incident) -> tuple[datetime, str]:
+    return incident.opened, incident.id
+
+
+def _replaces(new: Incident, old: Incident | None) -> bool:
+    if old is None or new.updates > old.updates:
+        return True
+    return new.updates == old.updates and (old.resolved is None or new.resolved is not None)
+
+
+def _kept(record: CheckRecord) -> CheckRecord:
+    """The record as JSON would bring it back: its own copy, safe from later changes."""
+    encoded = to_json(dict(record.snapshot), f"the memory of check {record.check}")
+    return replace(record, snapshot=json.loads(encoded))

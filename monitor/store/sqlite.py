@@ -1,0 +1,159 @@
+"""The agent's own journal: one SQLite file in the state directory, always local."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from monitor.core.model import Change, CheckRecord, Incident, Journal
+from monitor.store import _deliveries, _journal
+from monitor.store._codec import decode_body
+from monitor.store._database import check_epoch, connect, transaction, translate
+from monitor.store._lock import AgentLock, prepare
+from monitor.store.contract import Backlog, DeadLetter, Delivery, Keep, StoreError
+
+T = TypeVar("T")
+
+PRUNE_EVERY = 1_000
+"""New events between two prunings: seldom enough to cost nothing, often enough to stay near the limits."""
+
+
+class SqliteStore:
+    """A `Store` in ``state_dir/brownout.db``: WAL, and FULL sync for what must not be lost.
+
+    All of SQLite, and the JSON of what it stores, runs on one thread of its own: the loop is never held, and two
+    writes never meet. `busy_timeout` is how long another program (a backup) may hold the file.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        vantage: str = "local",
+        keep: Keep = Keep(),  # noqa: B008  (frozen)
+        busy_timeout: timedelta = timedelta(seconds=5),
+    ) -> None:
+        self._directory = state_dir
+        self._path = state_dir / "brownout.db"
+        self._vantage = vantage
+        self._keep = keep
+        self._busy_timeout = busy_timeout
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="brownout-store")
+        self._db: sqlite3.Connection | None = None
+        self._lock: AgentLock | None = None
+        self._epoch = 0
+        self._unpruned = 0
+
+    async def open(self) -> Journal:
+        return await self._call(self._open)
+
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
+        def write(db: sqlite3.Connection) -> int:
+            return _journal.write_changes(db, changes, supersedes, self._vantage, self._epoch)
+
+        self._unpruned += await self._write(write, durable=True)
+        if self._unpruned >= PRUNE_EVERY:
+            self._unpruned = 0
+            self._thread.submit(self._prune)  # nobody waits for it
+
+    async def save(self, checks: Sequence[CheckRecord]) -> None:
+        await self._write(lambda db: _journal.save_checks(db, checks, self._vantage, self._epoch))
+
+    async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
+        return await self._write(lambda db: _deliveries.claim(db, self._epoch, sink, now, lease_until, limit))
+
+    async def delivered(self, delivery: Delivery, now: datetime) -> None:  # noqa: ARG002  (other stores keep when)
+        await self._write(lambda db: _deliveries.delivered(db, self._epoch, delivery))
+
+    async def failed(self, delivery: Delivery, retry_at: datetime, error: str) -> None:
+        await self._write(lambda db: _deliveries.failed(db, self._epoch, delivery, retry_at, error))
+
+    async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
+        await self._write(lambda db: _deliveries.dead(db, self._epoch, delivery, now, error), durable=True)
+
+    async def hasten(self, sink: str, now: datetime) -> None:
+        await self._write(lambda db: _deliveries.hasten(db, sink, now))
+
+    async def next_due(self, sink: str) -> datetime | None:
+        return await self._read(lambda db: _deliveries.next_due(db, sink))
+
+    async def backlog(self) -> Mapping[str, Backlog]:
+        return await self._read(_deliveries.backlog)
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        return await self._read(lambda db: _deliveries.dead_letters(db, limit))
+
+    async def incidents(self, limit: int) -> list[Incident]:
+        return await self._read(lambda db: _journal.newest_incidents(db, limit))
+
+    async def events(self, limit: int) -> list[Mapping[str, Any]]:
+        return await self._read(lambda db: [decode_body(body) for body in _journal.newest_bodies(db, limit)])
+
+    async def close(self) -> None:
+        await self._call(self._close)
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._call(lambda: work(self._connection()))
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:
+        def write() -> T:
+            db = self._connection()
+            with transaction(db, durable=durable):
+                check_epoch(db, self._epoch)
+                return work(db)
+
+        return await self._call(write)
+
+    # --- on the thread -------------------------------------------------------------------------------------
+
+    def _guarded(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except sqlite3.Error as error:
+            raise translate(error, self._path) from error
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise StoreError(f"the journal {self._path} is not open")
+        return self._db
+
+    def _open(self) -> Journal:
+        if self._db is not None:
+            raise StoreError(f"the journal {self._path} is open already")
+        prepare(self._directory)
+        self._lock = AgentLock(self._directory)
+        try:
+            self._db = connect(self._path, self._busy_timeout)
+            with transaction(self._db, durable=True):
+                journal = _journal.take_over(self._db, self._vantage)
+                _journal.prune(self._db, self._keep)
+        except BaseException:
+            self._close()
+            raise
+        self._epoch = journal.epoch
+        return journal
+
+    def _prune(self) -> None:
+        # A disk in trouble says so at the next write, to someone who can act on it.
+        with contextlib.suppress(sqlite3.Error, StoreError):
+            db = self._connection()
+            with transaction(db, durable=False):
+                check_epoch(db, self._epoch)
+                _journal.prune(db, self._keep)
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
