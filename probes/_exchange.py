@@ -1,0 +1,155 @@
+"""One HTTP exchange on a connection of its own, and the way through redirects to the final answer."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from probes import _url
+from probes._http1 import ResponseReader, request
+from probes._look import Look, visible
+from probes._net import Connection, dial
+from probes._tls import not_after
+from probes._url import Url
+from probes.contract import Context, LookFailed, Reason
+
+_FOLLOWED = (301, 302, 303, 307, 308)
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What to ask for, and how to take the answer. `written` are the user's own headers."""
+
+    url: Url
+    method: str
+    written: Headers
+    body: bytes | None
+    follow: int
+    final: frozenset[int]
+    """Statuses that are an answer even if they redirect."""
+    max_bytes: int
+    keep: int
+    server_name: str | None
+    tls: Callable[[], ssl.SSLContext]
+
+
+async def fetch(look: Look, context: Context, ask: Ask, figures: dict[str, float]) -> ResponseReader:
+    """The final answer. Raises `LookFailed`; adds what TLS tells to `figures`."""
+    url, method, body, written = ask.url, ask.method, ask.body, ask.written
+    seen = {(method, url.target, url.authority, url.scheme)}
+    hops = 0
+    while True:
+        trusted = ask.url.trusts(url)
+        headers = _headers(url, written if trusted else [], ask.url if trusted else None)
+        data = request(method, url.target, headers, body)
+        reader = ResponseReader(method, max_bytes=ask.max_bytes, keep=ask.keep)
+        location = await _exchange(look, context, ask, url, data, reader, figures, follow=ask.follow > 0)
+        look.evidence["status"] = str(reader.status)
+        if location is None:
+            return reader
+        hops += 1
+        if hops > ask.follow:
+            raise LookFailed(Reason.REDIRECT, f"more than {ask.follow} redirects, the last to {_shown(location)}")
+        url, method, body = _next(url, method, body, reader.status, location, ask)
+        look.evidence["final_url"] = visible(url.shown)
+        key = (method, url.target, url.authority, url.scheme)
+        if key in seen:
+            raise LookFailed(Reason.REDIRECT, f"the redirects go round in a circle at {visible(url.shown, 200)}")
+        seen.add(key)
+
+
+async def _exchange(
+    look: Look,
+    context: Context,
+    ask: Ask,
+    url: Url,
+    data: bytes,
+    reader: ResponseReader,
+    figures: dict[str, float],
+    *,
+    follow: bool,
+) -> str | None:
+    """One request and its answer; the Location to go on to, or None when this is the final answer."""
+    since = perf_counter()
+    look.begin(Reason.DNS_TIMEOUT)
+    addresses = await context.resolver.resolve(url.host, url.port, look.left())
+    look.spend("resolve", perf_counter() - since)
+    with await dial(look, addresses) as connection:
+        if url.scheme == "https":
+            name = ask.server_name if ask.server_name and ask.url.trusts(url) else url.host
+            await connection.secure(ask.tls(), name)
+            _note_certificate(connection, look, figures)
+        await connection.send(data)
+        look.begin(Reason.FIRST_BYTE_TIMEOUT)
+        sent = perf_counter()
+        chunk = await connection.receive()
+        first = connection.arrived
+        look.spend("first_byte", max(0.0, first - sent))
+        look.begin(Reason.TRANSFER_TIMEOUT)
+        try:
+            while True:
+                if not chunk:
+                    reader.eof()
+                elif not reader.feed(chunk):
+                    if follow and reader.headers_complete and _location(reader, ask.final) is not None:
+                        break  # the body of a redirect is for nobody
+                    chunk = await connection.receive()
+                    continue
+                break
+        except LookFailed as failure:
+            if failure.reason is Reason.PROTOCOL:
+                look.evidence["answer"] = visible(chunk[:200].decode("latin-1"), 200)
+            elif reader.headers_complete:
+                look.evidence["status"] = str(reader.status)
+            raise
+        finally:
+            look.spend("transfer", max(0.0, connection.arrived - first))
+    return _location(reader, ask.final) if follow else None
+
+
+def _note_certificate(connection: Connection, look: Look, figures: dict[str, float]) -> None:
+    certificate = connection.certificate()
+    end = not_after(certificate) if certificate else None
+    if end is not None:
+        left = end - time.time()
+        figures["certificate_expires_in"] = min(left, figures.get("certificate_expires_in", left))
+    look.evidence["tls"] = connection.tls_version() or ""
+
+
+def _location(reader: ResponseReader, final: frozenset[int]) -> str | None:
+    if reader.status not in _FOLLOWED or reader.status in final:
+        return None
+    return next((value for name, value in reader.headers if name == "location"), None)
+
+
+def _next(
+    url: Url, method: str, body: bytes | None, status: int, location: str, ask: Ask
+) -> tuple[Url, str, bytes | None]:
+    try:
+        to = _url.join(url, location)
+    except ValueError as error:
+        raise LookFailed(Reason.REDIRECT, f"to {_shown(location)}: {error}") from error
+    if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
+        return to, "GET", None
+    if body is not None and not ask.url.trusts(to):
+        raise LookFailed(Reason.REDIRECT, f"the body would go to another host: {visible(to.shown, 200)}")
+    return to, method, body
+
+
+def _headers(url: Url, written: Headers, own: Url | None) -> Headers:
+    """The headers of one request; what was written wins over what is usual. `own` is the URL whose password may go."""
+    names = {name.lower() for name, _ in written}
+    usual = [("Host", url.authority), ("User-Agent", "brownout/0.1"), ("Accept", "*/*"), ("Connection", "close")]
+    if own is not None and own.authorization is not None:
+        usual.append(("Authorization", own.authorization.reveal()))
+    return [pair for pair in usual if pair[0].lower() not in names] + written
+
+
+def _shown(location: str) -> str:
+    """A Location for people: bounded, and without the query, where tokens live."""
+    return visible(location.partition("?")[0].rpartition("@")[2], 120)

@@ -1,0 +1,153 @@
+"""The clock of one look: its single deadline, its phases, and what it learnt on the way.
+
+Every wait of a look goes through `Look.wait`, so one timer ends whatever is under way, with the reason of its phase.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from time import perf_counter
+
+from probes._pulse import pulse_of
+from probes.contract import DETAIL_LIMIT, LookFailed, Observation, Reason
+
+LATE = 0.1
+"""Seconds by which the agent may be late before a figure says more about the agent than about the target."""
+
+TIMEOUTS = frozenset(
+    {
+        Reason.CONNECT_TIMEOUT,
+        Reason.TLS_TIMEOUT,
+        Reason.SEND_TIMEOUT,
+        Reason.FIRST_BYTE_TIMEOUT,
+        Reason.TRANSFER_TIMEOUT,
+    }
+)
+"""Reasons that end a look at its deadline and are the target's: they count as at least the time limit."""
+
+_WAITED_FOR = {
+    Reason.DNS_TIMEOUT: "the resolver did not answer",
+    Reason.CONNECT_TIMEOUT: "no connection",
+    Reason.TLS_TIMEOUT: "the TLS handshake did not end",
+    Reason.SEND_TIMEOUT: "the request was not taken",
+    Reason.FIRST_BYTE_TIMEOUT: "no answer",
+    Reason.TRANSFER_TIMEOUT: "the answer did not end",
+}
+
+
+class Look:
+    """One look under way: a deadline `timeout` seconds from now, phases in seconds, evidence.
+
+    Close it in a ``finally``; it holds one timer and its part of the loop's pulse.
+    """
+
+    __slots__ = (
+        "_reason",
+        "_spent",
+        "_timer",
+        "_waiter",
+        "_wall",
+        "evidence",
+        "loop",
+        "phases",
+        "pulse",
+        "started",
+        "timeout",
+    )
+
+    def __init__(self, timeout: float) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.pulse = pulse_of(self.loop)
+        self.pulse.enter()
+        self.timeout = timeout
+        self.phases: dict[str, float] = {}
+        self.evidence: dict[str, str] = {}
+        self.started = perf_counter()
+        self._wall = time.time()
+        self._reason = Reason.CONNECT_TIMEOUT
+        self._waiter: asyncio.Future[None] | None = None
+        self._spent: LookFailed | None = None
+        self._timer = self.loop.call_later(timeout, self._expire)
+
+    def begin(self, reason: Reason) -> None:
+        """A phase begins: should the deadline strike now, `reason` says in which."""
+        self._reason = reason
+
+    def waiter(self) -> asyncio.Future[None]:
+        """What to wait for next; it fails with `LookFailed` when the deadline strikes first."""
+        if self._spent is not None:
+            raise self._spent
+        self._waiter = waiter = self.loop.create_future()
+        return waiter
+
+    def wake(self) -> None:
+        """What was waited for is there: the callback for a loop's readers and writers."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def spend(self, phase: str, seconds: float) -> None:
+        """Add to a phase; a look that follows redirects goes through the same phases again."""
+        self.phases[phase] = self.phases.get(phase, 0.0) + seconds
+
+    def left(self) -> float:
+        return max(0.0, self.timeout - (perf_counter() - self.started))
+
+    def check_late(self, now: float) -> None:
+        """Refuse a figure that ends `now` when the loop stood still just before it."""
+        late = self.pulse.lateness(now)
+        if late > LATE:
+            raise LookFailed(Reason.LATE, f"the agent was busy for {late:.2f} s while the answer may have waited")
+
+    def check_clocks(self) -> None:
+        """Refuse a look across which the wall clock and the monotonic clock disagree.
+
+        Either the wall clock was stepped, or the machine was paused (the monotonic clock stands still then): in both
+        cases kernel timestamps and elapsed times of this look tell nothing.
+        """
+        step = (time.time() - self._wall) - (perf_counter() - self.started)
+        if abs(step) > LATE:
+            raise LookFailed(
+                Reason.LATE, f"the clock moved by {step:+.2f} s during the look, or the machine was paused"
+            )
+
+    def close(self) -> None:
+        self._timer.cancel()
+        self.pulse.leave()
+
+    def _expire(self) -> None:
+        late = perf_counter() - self.started - self.timeout
+        if late > LATE:
+            # The answer may lie unread in the socket: that is our fault, not a timeout of the target.
+            failure = LookFailed(Reason.LATE, f"the agent noticed its own deadline {late:.2f} s late")
+        else:
+            failure = LookFailed(self._reason, f"{_WAITED_FOR.get(self._reason, 'no end')} within {self.timeout:g} s")
+        self._spent = failure
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(failure)
+
+
+def failed(
+    look: Look, failure: LookFailed, measurements: Mapping[str, float], *, elapsed: str = "response_time"
+) -> Observation:
+    """The observation of a look that ended early; a timeout reports `elapsed` as at least the time limit."""
+    figures = dict(measurements)
+    if failure.reason in TIMEOUTS:
+        figures[elapsed] = max(look.timeout, perf_counter() - look.started)
+    return Observation(figures, failure.reason, failure.detail, look.phases, look.evidence)
+
+
+_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+_VISIBLE |= {9: "\\t", 10: "\\n", 13: "\\r"}
+# Text direction can be turned by these, so that what is shown is not what was sent.
+_VISIBLE |= {
+    code: f"\\u{code:04x}" for code in (*range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
+
+
+def visible(text: str, limit: int = DETAIL_LIMIT) -> str:
+    """Text from a target as evidence: bounded, with every control character made visible."""
+    shown = text[:limit].translate(_VISIBLE)
+    return shown if len(shown) <= limit and len(text) <= limit else shown[: limit - 1] + "…"

@@ -1,0 +1,88 @@
+"""URLs of http and https, taken apart once; what is shown of one never holds a secret."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from probes.contract import Secret
+
+_KEEP = "%/:?#[]@!$&'()*+,;=~-._|"
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """Where to ask, and for what. `host` is ASCII and lower case, without brackets; `target` is path and query."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+    authorization: Secret | None
+    """The value of the Authorization header that the URL's user and password make."""
+    password: Secret | None
+
+    @property
+    def authority(self) -> str:
+        """The value of the Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def shown(self) -> str:
+        """For people: no user, no password, and no query, where tokens live."""
+        path, question, _ = self.target.partition("?")
+        return f"{self.scheme}://{self.authority}{path}{'?…' if question else ''}"
+
+    def trusts(self, other: Url) -> bool:
+        """Whether what was written for this URL may be sent to `other`: the same origin, or its move to https."""
+        if self.host != other.host:
+            return False
+        same = (self.scheme, self.port) == (other.scheme, other.port)
+        return same or ((self.scheme, self.port) == ("http", 80) and (other.scheme, other.port) == ("https", 443))
+
+
+def parse(text: str) -> Url:
+    """Raises ValueError saying what is wrong, without showing the URL: it may hold a password."""
+    if any(ord(character) <= 32 or ord(character) == 127 for character in text):
+        raise ValueError("the URL has a space or control character")
+    parts = urlsplit(text)
+    if parts.scheme not in _PORTS:
+        raise ValueError("the URL begins with neither http:// nor https://")
+    host = _ascii_host(parts.hostname or "")
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError("the port is not a number from 1 to 65535") from None
+    if port == 0:
+        raise ValueError("the port is not a number from 1 to 65535")
+    target = quote(parts.path or "/", safe=_KEEP)
+    if parts.query:
+        target += "?" + quote(parts.query, safe=_KEEP)
+    authorization = password = None
+    if parts.username is not None or parts.password is not None:
+        user, word = unquote(parts.username or ""), unquote(parts.password or "")
+        authorization = Secret("Basic " + base64.b64encode(f"{user}:{word}".encode()).decode())
+        password = Secret(word)
+    return Url(parts.scheme, host, port or _PORTS[parts.scheme], target, authorization, password)
+
+
+def join(base: Url, location: str) -> Url:
+    """Where a Location header leads. Raises ValueError. A user or password in it is dropped: nobody here wrote it."""
+    where = quote(location.strip(), safe=_KEEP, encoding="latin-1")
+    found = parse(urljoin(f"{base.scheme}://{base.authority}{base.target}", where))
+    return Url(found.scheme, found.host, found.port, found.target, None, None)
+
+
+def _ascii_host(host: str) -> str:
+    if not host:
+        raise ValueError("the URL has no host")
+    if ":" in host:
+        return str(ipaddress.IPv6Address(host))
+    try:
+        return host.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        raise ValueError("the host of the URL cannot be a host name") from None

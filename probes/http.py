@@ -1,0 +1,226 @@
+"""Looks at a URL: HTTP and HTTPS, with expectations on status, headers, body and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from probes import _url
+from probes._exchange import Ask, fetch
+from probes._expect import JSON_BYTES, Expect, Expectation, compiled
+from probes._http1 import ResponseReader, check_header, request
+from probes._look import Look, failed, visible
+from probes.contract import (
+    BadField,
+    ByteSize,
+    Context,
+    LookFailed,
+    Measurement,
+    Observation,
+    Probe,
+    Reason,
+    Secret,
+    Unit,
+)
+
+_EXCERPT = 200
+_KEEP = 1024
+"""Bytes of a body kept when nothing is expected of it: an excerpt, after secrets have been taken out of it."""
+
+_OURS = frozenset({"content-length", "transfer-encoding", "connection"})
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Http(Probe):
+    """Asks a URL and checks the answer: what a browser or an API client would meet.
+
+    Every look is a fresh connection, so that a look also sees what new visitors see: the resolver, the listen queue,
+    the handshake, the certificate. It follows redirects, but sends the headers and the password that were written
+    to the written host only. A status of 429, or a bot challenge (`cf-mitigated`, `x-amzn-waf-action`), says nothing
+    about the site: the look cannot tell, and never makes an outage, unless that status is expected.
+
+    ```yaml
+    checks:
+      - name: checkout
+        probe: http
+        url: https://shop.example.com/checkout/health
+        method: POST
+        headers: {Authorization: "Bearer ${CHECKOUT_TOKEN}"}
+        body: '{"dry_run": true}'
+        expect:
+          status: [200, 202]
+          json: ["$.status = pass", "$.queue < 100"]
+          headers: {Content-Type: "^application/json"}
+        degraded: p95(response_time, 5m) > 800ms, clear < 600ms
+    ```
+
+    Times: `response_time` is everything after name resolution, up to the last byte of the final answer, redirects
+    included (less their name resolution). The others are its parts, each summed over redirects. A look that timed out
+    reports a `response_time` of at least its timeout; one that failed before an answer was complete reports none, as
+    a fast refusal is not a fast answer.
+
+    Default thresholds: `certificate_expires_in < 14d` is degraded. Automatic renewal is tried 30 days before the end
+    by common clients, so at 14 days it has been failing for two weeks, and there is time to mend it by daylight;
+    a certificate that has expired makes the look fail by itself (`tls_expired`). No default makes a check down: how
+    slow is too slow is yours to say.
+
+    Limits: HTTP/1.1 without compression. At most `max_bytes` of body are read; JSON is read up to 256 KiB. Answers may
+    have 200 headers, 64 KiB. Evidence shows at most 200 characters of the body, only of failed looks, with the
+    written secrets taken out.
+    """
+
+    kind: ClassVar[str] = "http"
+    measurements: ClassVar[tuple[Measurement, ...]] = (
+        Measurement(
+            "response_time", Unit.SECONDS, "From after name resolution to the last byte of the final answer."
+        ),
+        Measurement("resolve_time", Unit.SECONDS, "Name resolution."),
+        Measurement("connect_time", Unit.SECONDS, "TCP connection, over all addresses that were tried."),
+        Measurement("tls_time", Unit.SECONDS, "TLS handshake; only with https."),
+        Measurement("first_byte_time", Unit.SECONDS, "From the request sent to the first byte of the answer."),
+        Measurement("transfer_time", Unit.SECONDS, "From the first byte of the answer to its last."),
+        Measurement("certificate_expires_in", Unit.SECONDS, "Until the certificate ends; only with https."),
+        Measurement("body_size", Unit.BYTES, "Body of the final answer."),
+    )
+    thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {"degraded": ("certificate_expires_in < 14d",)}
+
+    url: Annotated[str, "What to ask for: http:// or https://; a user and password in it become basic auth."]
+    method: Annotated[str, "The request's method."] = "GET"
+    headers: Annotated[Mapping[str, Secret], "Headers to send; never shown, and never sent to another host."] = field(
+        default_factory=dict
+    )
+    body: Annotated[str | None, "The request's body; set a Content-Type header to go with it."] = None
+    expect: Annotated[Expect, "What the answer must be."] = field(default_factory=Expect)
+    follow: Annotated[int, "How many redirects to follow; 0: the redirect itself is the answer."] = 5
+    max_bytes: Annotated[ByteSize, "The largest body to read; more makes the look fail."] = ByteSize(2_000_000)
+    verify: Annotated[bool, "Whether the certificate must be trusted and for this name."] = True
+    ca_file: Annotated[str | None, "A file of PEM certificates to trust instead of the system's."] = None
+    server_name: Annotated[str | None, "The name to ask for by SNI and to verify, when it is not the URL's host."] = (
+        None
+    )
+    _url: _url.Url = field(init=False, compare=False)
+    _expectation: Expectation = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        try:
+            url = _url.parse(self.url)
+        except ValueError as error:
+            raise BadField("url", str(error)) from None
+        for name, value in self.headers.items():
+            if name.lower() in _OURS:
+                raise BadField(f"headers.{name}", "this header is written by the probe itself")
+            try:
+                check_header(name, value.reveal())
+            except ValueError as error:
+                raise BadField(f"headers.{name}", str(error)) from None
+        try:
+            request(self.method, url.target, ())
+        except ValueError as error:
+            raise BadField("method", str(error)) from None
+        if self.follow < 0:
+            raise BadField("follow", "write 0 to follow no redirects, or how many")
+        if self.max_bytes < 1:
+            raise BadField("max_bytes", "write at least 1B")
+        object.__setattr__(self, "_url", url)
+        object.__setattr__(self, "_expectation", compiled(self.expect))
+
+    def __repr__(self) -> str:
+        # The URL may hold a password; a repr ends in tracebacks and logs.
+        return f"Http({self.target})"
+
+    @property
+    def target(self) -> str:
+        return self._url.shown if self.method == "GET" else f"{self.method} {self._url.shown}"
+
+    @property
+    def host(self) -> str | None:
+        return self._url.host
+
+    async def look(self, context: Context) -> Observation:
+        look = Look(context.timeout)
+        figures: dict[str, float] = {}
+        answer = None
+        try:
+            answer = await fetch(look, context, self._ask(context), figures)
+            self._note_server(answer, look)
+            look.check_clocks()
+            self._judge(answer)
+        except LookFailed as failure:
+            if failure.reason is not Reason.LATE:
+                self._measure(look, answer, figures)
+            return self._failed(look, failure, answer, figures)
+        finally:
+            look.close()
+        self._measure(look, answer, figures)
+        return Observation(figures, None, "", look.phases, look.evidence)
+
+    def _ask(self, context: Context) -> Ask:
+        expectation = self._expectation
+        keep = _KEEP
+        if expectation.body is not None or expectation.body_absent is not None:
+            keep = self.max_bytes
+        elif expectation.json:
+            keep = min(self.max_bytes, JSON_BYTES + 1)
+        return Ask(
+            url=self._url,
+            method=self.method,
+            written=[(name, value.reveal()) for name, value in self.headers.items()],
+            body=self.body.encode() if self.body is not None else None,
+            follow=self.follow,
+            final=expectation.statuses,
+            max_bytes=self.max_bytes,
+            keep=max(keep, _KEEP),
+            server_name=self.server_name,
+            tls=lambda: context.tls.get(verify=self.verify, ca_file=self.ca_file),
+        )
+
+    def _judge(self, answer: ResponseReader) -> None:
+        if answer.status not in self._expectation.statuses:
+            challenge = answer.header("cf-mitigated") or answer.header("x-amzn-waf-action")
+            if answer.status == 429 or challenge:
+                raise LookFailed(
+                    Reason.BLOCKED, f"status {answer.status}" + (f", {visible(challenge, 40)}" if challenge else "")
+                )
+        self._expectation.check(answer)
+
+    @staticmethod
+    def _note_server(answer: ResponseReader, look: Look) -> None:
+        server = answer.header("server")
+        if server:
+            look.evidence["server"] = visible(server, 80)
+
+    @staticmethod
+    def _measure(look: Look, answer: ResponseReader | None, figures: dict[str, float]) -> None:
+        phases = look.phases
+        for phase in ("resolve", "connect", "tls", "first_byte", "transfer"):
+            if phase in phases:
+                figures[f"{phase}_time"] = phases[phase]
+        if answer is not None:
+            figures["response_time"] = sum(phases.values()) - phases["resolve"]
+            figures["body_size"] = float(answer.body_size)
+
+    def _failed(
+        self, look: Look, failure: LookFailed, answer: ResponseReader | None, figures: dict[str, float]
+    ) -> Observation:
+        secrets = [text for text in self._secrets() if len(text) > 2]
+
+        def clean(text: str) -> str:
+            for secret in secrets:
+                text = text.replace(secret, "***")
+            return text
+
+        if answer is not None and answer.body_size:
+            look.evidence["excerpt"] = visible(clean(answer.body[:_KEEP].decode("utf-8", "replace")), _EXCERPT)
+        for name, text in look.evidence.items():
+            look.evidence[name] = clean(text)
+        return failed(look, LookFailed(failure.reason, clean(failure.detail)), figures)
+
+    def _secrets(self) -> list[str]:
+        """Whatever must not come back in evidence, should the target echo it; the longest first."""
+        known = [value.reveal() for value in self.headers.values()]
+        known += [word for value in known for word in value.split()[1:]]  # "Bearer abc": the token alone as well
+        if self._url.authorization is not None and self._url.password is not None:
+            basic = self._url.authorization.reveal()
+            known += [basic, basic.removeprefix("Basic "), self._url.password.reveal()]
+        return sorted(known, key=len, reverse=True)

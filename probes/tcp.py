@@ -1,0 +1,81 @@
+"""Looks at a TCP port: does something accept connections?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Annotated, ClassVar
+
+from probes._look import Look, failed
+from probes._net import dial
+from probes.contract import BadField, Context, LookFailed, Measurement, Observation, Probe, Reason, Unit
+
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@]+)):(\d{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp(Probe):
+    """Connects to a port and closes the connection: something listens and its kernel accepts.
+
+    It says less than a probe that speaks the protocol: a process that hangs still accepts connections for a while.
+
+    ```yaml
+    checks:
+      - name: smtp
+        probe: tcp
+        address: mail.example.com:25
+        degraded: p95(connect_time, 5m) > 300ms, clear < 200ms
+    ```
+
+    A look that timed out reports a `response_time` of at least its timeout.
+
+    Default thresholds: none, as a connection either succeeds or fails, and what is slow depends on the distance.
+
+    Limits: it sends and reads nothing; some servers log each look as a client that went away.
+    """
+
+    kind: ClassVar[str] = "tcp"
+    measurements: ClassVar[tuple[Measurement, ...]] = (
+        Measurement("response_time", Unit.SECONDS, "From after name resolution to the connection; `connect_time`."),
+        Measurement("connect_time", Unit.SECONDS, "TCP connection, over all addresses that were tried."),
+        Measurement("resolve_time", Unit.SECONDS, "Name resolution."),
+    )
+    thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    address: Annotated[str, "Where to connect: `host:port`, or `[IPv6 address]:port`."]
+    _host: str = field(init=False, repr=False, compare=False)
+    _port: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        match = _ADDRESS.fullmatch(self.address)
+        if match is None or not 0 < int(match[3]) < 65_536:
+            raise BadField("address", f"{self.address!r} is not host:port, such as mail.example.com:25 or [::1]:25")
+        object.__setattr__(self, "_host", (match[1] or match[2]).lower())
+        object.__setattr__(self, "_port", int(match[3]))
+
+    @property
+    def target(self) -> str:
+        return self.address
+
+    @property
+    def host(self) -> str | None:
+        return self._host
+
+    async def look(self, context: Context) -> Observation:
+        look = Look(context.timeout)
+        figures: dict[str, float] = {}
+        try:
+            look.begin(Reason.DNS_TIMEOUT)
+            addresses = await context.resolver.resolve(self._host, self._port, look.left())
+            figures["resolve_time"] = perf_counter() - look.started
+            look.spend("resolve", figures["resolve_time"])
+            (await dial(look, addresses)).close()
+            look.check_clocks()
+        except LookFailed as failure:
+            return failed(look, failure, figures)
+        finally:
+            look.close()
+        figures["connect_time"] = figures["response_time"] = look.phases["connect"]
+        return Observation(figures, None, "", look.phases, look.evidence)
