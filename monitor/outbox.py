@@ -1,0 +1,298 @@
+"""Sends what the store has queued: in order within a stream, again until it is accepted, and no sink delays another.
+
+Each sink has a lane of its own. A lane leases the due rows of its sink, sends a few streams at a time, and settles
+each row: delivered, to be tried again, or dead. A row is leased before it is sent and settled after, so a crash in
+between sends it twice with the same event id, and never not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from random import Random
+from typing import Protocol, TextIO
+
+import httpx
+import structlog
+
+from monitor.sinks.contract import SendFailed, Sink, SinkContext
+from monitor.store.contract import Delivery, Fenced, Store, StoreError
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger("brownout.outbox")
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Aware UTC."""
+
+
+class Outcome(StrEnum):
+    """What became of one attempt; also a metric label."""
+
+    ACCEPTED = "accepted"
+    RETRIED = "retried"
+    DEAD = "dead"
+
+
+Observer = Callable[[str, Outcome, float], None]
+"""Called after each settled attempt with the sink's name, the outcome, and the seconds the send took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a lane sends. Times are seconds.
+
+    `backoff` is the wait after the first, second, ... failed attempt: quick at first, since it is an alert, then
+    the tail of the Standard Webhooks schedule (specification 1.0.0); after the last one it is a dead letter.
+    """
+
+    streams: int = 4
+    send_timeout: float = 20.0
+    lease_margin: float = 20.0
+    backoff: tuple[float, ...] = (2, 5, 15, 30, 60, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+    jitter: float = 0.2
+    """Up to this part is added to a wait, so that what failed together does not come back together."""
+    retry_after_limit: float = 86400.0
+    store_backoff: tuple[float, ...] = (0.5, 1, 2, 5, 10, 30)
+    recheck: float = 60.0
+    """A lane looks at the clock at least this often: the wall clock may step."""
+
+
+_DOWN_AFTER = 3
+"""So many failures in a row, of whatever streams, and the sink is thought to be down rather than picky."""
+_SHORTEST_WAIT = 0.005
+
+
+class Outbox:
+    """Delivers the store's outbox to the sinks. `run` it once; `wake` it after each commit."""
+
+    def __init__(
+        self,
+        store: Store,
+        sinks: Mapping[str, Sink],
+        *,
+        client: httpx.AsyncClient,
+        terminal: TextIO,
+        clock: Clock,
+        random: Random,
+        on_result: Observer | None = None,
+        pace: Pace = Pace(),
+    ) -> None:
+        self._lanes = {
+            name: _Lane(name, sink, store, client, terminal, clock, random, on_result, pace)
+            for name, sink in sinks.items()
+        }
+
+    async def run(self) -> None:
+        """Deliver until cancelled. Raises `Fenced` (in a group) when another agent has taken over the journal."""
+        async with asyncio.TaskGroup() as group:
+            for name, lane in self._lanes.items():
+                group.create_task(lane.run(), name=f"outbox {name}")
+
+    def wake(self, sinks: Iterable[str]) -> None:
+        """Something was queued for these sinks; names without a lane are ignored."""
+        for name in sinks:
+            if lane := self._lanes.get(name):
+                lane.woken.set()
+
+    async def drain(self, timeout: float) -> bool:
+        """Begin no further send and let those under way finish for up to `timeout` seconds; True when all did.
+
+        To be followed by cancelling `run`.
+        """
+        sending: set[asyncio.Task[None]] = set()
+        for lane in self._lanes.values():
+            lane.draining = True
+            sending |= lane.sending
+        if not sending:
+            return True
+        _, late = await asyncio.wait(sending, timeout=timeout)
+        return not late
+
+
+class _Lane:
+    """One sink's worker: claims, sends and settles, and shares nothing with other lanes but the store."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        store: Store,
+        client: httpx.AsyncClient,
+        terminal: TextIO,
+        clock: Clock,
+        random: Random,
+        on_result: Observer | None,
+        pace: Pace,
+    ) -> None:
+        self.woken = asyncio.Event()
+        self.sending: set[asyncio.Task[None]] = set()
+        self.draining = False
+        self._name = name
+        self._sink = sink
+        self._store = store
+        self._client = client
+        self._terminal = terminal
+        self._clock = clock
+        self._random = random
+        self._on_result = on_result
+        self._pace = pace
+        self._unsettled = 0
+        self._failures = _DOWN_AFTER  # after a restart too, the first success brings forward what waits
+        self._not_before: datetime | None = None
+
+    async def run(self) -> None:
+        trouble = 0
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self.woken.clear()
+                try:
+                    wait = await self._turn(group)
+                    trouble = 0
+                except Fenced:
+                    raise
+                except StoreError as error:
+                    wait = self._store_wait(trouble)
+                    trouble += 1
+                    log.warning("outbox.store_failed", sink=self._name, error=str(error), retry_in=wait)
+                    await asyncio.sleep(wait)  # not the event: a storm of wakes must not become a busy loop
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self.woken.wait()
+
+    async def _turn(self, group: asyncio.TaskGroup) -> float | None:
+        """Start what can be started; tell how long nothing else can be (None: until woken)."""
+        free = self._pace.streams - len(self.sending)
+        # With an answer that the store has not taken yet, claiming could hand out that very row again.
+        if free <= 0 or self.draining or self._unsettled:
+            return None
+        now = self._clock.now()
+        lease = timedelta(seconds=self._pace.send_timeout + self._pace.lease_margin)
+        for delivery in await self._store.claim(self._name, now, now + lease, free):
+            task = group.create_task(self._deliver(delivery), name=f"send {self._name} {delivery.event_id}")
+            self.sending.add(task)
+            task.add_done_callback(self._sent)
+            free -= 1
+        if free <= 0:
+            return None
+        due = await self._store.next_due(self._name)
+        if due is None:
+            return None
+        return min(max((due - self._clock.now()).total_seconds(), _SHORTEST_WAIT), self._pace.recheck)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self.sending.discard(task)
+        self.woken.set()
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        failure = await self._attempt(delivery)
+        seconds = loop.time() - began
+        now = self._clock.now()
+        if failure is None:
+            outcome = Outcome.ACCEPTED
+            await self._settle(delivery, lambda: self._store.delivered(delivery, now))
+            await self._accepts_again(now)
+        else:
+            outcome = await self._give_back(delivery, failure, now)
+        self._tell(outcome, seconds)
+
+    async def _attempt(self, delivery: Delivery) -> SendFailed | None:
+        """Send once; whatever a sink does, the answer is an outcome."""
+        context = SinkContext(self._client, self._clock.now(), self._terminal)
+        task = asyncio.current_task()
+        limit = self._pace.send_timeout
+        try:
+            async with asyncio.timeout(limit) as timer:
+                await self._sink.send(delivery, context)
+        except SendFailed as error:
+            return error
+        except asyncio.CancelledError as error:
+            if task is not None and task.cancelling():
+                raise  # we are being stopped
+            return self._bug(delivery, error)
+        except TimeoutError as error:
+            return SendFailed(f"no answer within {limit:g} s") if timer.expired() else self._bug(delivery, error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (a sink may be anyone's code)
+            return self._bug(delivery, error)
+        return None
+
+    def _bug(self, delivery: Delivery, error: BaseException) -> SendFailed:
+        # Only the type: the text of an unforeseen error may hold a URL or a header, and those hold secrets.
+        log.error("outbox.sink_bug", sink=self._name, event=delivery.event_id, error=type(error).__name__)
+        return SendFailed(f"the sink failed with {type(error).__name__} (a bug in it)")
+
+    async def _give_back(self, delivery: Delivery, failure: SendFailed, now: datetime) -> Outcome:
+        error = str(failure)
+        wait = self._backoff(delivery.attempt, failure)
+        self._failures += 1
+        facts = {"sink": self._name, "event": delivery.event_id, "attempt": delivery.attempt, "error": error}
+        if wait is None:
+            log.error("outbox.dead_letter", **facts)
+            await self._settle(delivery, lambda: self._store.dead(delivery, now, error))
+            return Outcome.DEAD
+        retry_at = now + timedelta(seconds=wait)
+        if failure.retry_after:
+            self._not_before = max(self._not_before or retry_at, retry_at)
+        log.warning("outbox.retry", **facts, retry_in=round(wait, 1))
+        await self._settle(delivery, lambda: self._store.failed(delivery, retry_at, error))
+        return Outcome.RETRIED
+
+    def _backoff(self, attempt: int, failure: SendFailed) -> float | None:
+        """Seconds until the next attempt; None when there is none."""
+        if failure.permanent or attempt > len(self._pace.backoff):
+            return None
+        wait = self._pace.backoff[attempt - 1] * (1 + self._pace.jitter * self._random.random())
+        asked = failure.retry_after
+        if asked is not None and math.isfinite(asked):
+            wait = max(wait, min(asked, self._pace.retry_after_limit))
+        return wait
+
+    async def _accepts_again(self, now: datetime) -> None:
+        """After it was down: the resolve behind an alert must not wait out a backoff of hours."""
+        was_down, self._failures = self._failures >= _DOWN_AFTER, 0
+        if was_down and (self._not_before is None or self._not_before <= now):
+            with contextlib.suppress(StoreError):  # it comes by itself, only later
+                await self._store.hasten(self._name, now)
+
+    async def _settle(self, delivery: Delivery, write: Callable[[], Awaitable[None]]) -> None:
+        """Record an outcome, for as long as it takes: the alternative is to send the same thing twice."""
+        trouble = 0
+        try:
+            while True:
+                try:
+                    return await write()
+                except Fenced:
+                    raise
+                except StoreError as error:
+                    wait = self._store_wait(trouble)
+                    self._unsettled += trouble == 0
+                    trouble += 1
+                    log.warning(
+                        "outbox.settle_failed",
+                        sink=self._name,
+                        event=delivery.event_id,
+                        error=str(error),
+                        retry_in=wait,
+                    )
+                    await asyncio.sleep(wait)
+        finally:
+            self._unsettled -= trouble > 0
+
+    def _store_wait(self, trouble: int) -> float:
+        return self._pace.store_backoff[min(trouble, len(self._pace.store_backoff) - 1)]
+
+    def _tell(self, outcome: Outcome, seconds: float) -> None:
+        if self._on_result is None:
+            return
+        try:
+            self._on_result(self._name, outcome, seconds)
+        except Exception:
+            log.exception("outbox.observer_failed", sink=self._name)
