@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from probes import _url
@@ -21,9 +19,12 @@ _FOLLOWED = (301, 302, 303, 307, 308)
 Headers = list[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Ask:
-    """What to ask for, and how to take the answer. `written` are the user's own headers."""
+    """What to ask for, and how to take the answer: made once a check. No repr, as `written` and `first` hold secrets.
+
+    `written` are the user's own headers; `first` is the request to `url`, as bytes.
+    """
 
     url: Url
     method: str
@@ -35,18 +36,22 @@ class Ask:
     max_bytes: int
     keep: int
     server_name: str | None
-    tls: Callable[[], ssl.SSLContext]
+    verify: bool
+    ca_file: str | None
+    first: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        headers = _headers(self.url, self.written, self.url)
+        object.__setattr__(self, "first", request(self.method, self.url.target, headers, self.body))
 
 
 async def fetch(look: Look, context: Context, ask: Ask, figures: dict[str, float]) -> ResponseReader:
     """The final answer. Raises `LookFailed`; adds what TLS tells to `figures`."""
-    url, method, body, written = ask.url, ask.method, ask.body, ask.written
+    url, method, body = ask.url, ask.method, ask.body
     seen = {(method, url.target, url.authority, url.scheme)}
     hops = 0
+    data = ask.first
     while True:
-        trusted = ask.url.trusts(url)
-        headers = _headers(url, written if trusted else [], ask.url if trusted else None)
-        data = request(method, url.target, headers, body)
         reader = ResponseReader(method, max_bytes=ask.max_bytes, keep=ask.keep)
         location = await _exchange(look, context, ask, url, data, reader, figures, follow=ask.follow > 0)
         look.evidence["status"] = str(reader.status)
@@ -61,6 +66,9 @@ async def fetch(look: Look, context: Context, ask: Ask, figures: dict[str, float
         if key in seen:
             raise LookFailed(Reason.REDIRECT, f"the redirects go round in a circle at {visible(url.shown, 200)}")
         seen.add(key)
+        trusted = ask.url.trusts(url)
+        headers = _headers(url, ask.written if trusted else [], ask.url if trusted else None)
+        data = request(method, url.target, headers, body)
 
 
 async def _exchange(
@@ -82,7 +90,7 @@ async def _exchange(
     with await dial(look, addresses) as connection:
         if url.scheme == "https":
             name = ask.server_name if ask.server_name and ask.url.trusts(url) else url.host
-            await connection.secure(ask.tls(), name)
+            await connection.secure(context.tls.get(verify=ask.verify, ca_file=ask.ca_file), name)
             _note_certificate(connection, look, figures)
         await connection.send(data)
         look.begin(Reason.FIRST_BYTE_TIMEOUT)
@@ -142,7 +150,7 @@ def _next(
 
 
 def _headers(url: Url, written: Headers, own: Url | None) -> Headers:
-    """The headers of one request; what was written wins over what is usual. `own` is the URL whose password may go."""
+    """The headers of one request; what is written wins over what is usual. `own` is the URL whose password may go."""
     names = {name.lower() for name, _ in written}
     usual = [("Host", url.authority), ("User-Agent", "brownout/0.1"), ("Accept", "*/*"), ("Connection", "close")]
     if own is not None and own.authorization is not None:

@@ -24,7 +24,7 @@ _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
 _OPTIONS.max_mem = 1 << 20
 
-# Only codecs that are cheap and known; a hostile server names the charset, and Python has codecs that unpack archives.
+# Only codecs that are cheap and known: a hostile server names the charset, and Python has codecs that unpack.
 _CHARSETS = frozenset({"iso-8859-1", "latin-1", "latin1", "iso-8859-15", "windows-1252", "windows-1251", "shift_jis"})
 _CHARSET = re.compile(r"charset=\"?([\w-]+)", re.IGNORECASE)
 

@@ -107,19 +107,22 @@ class ResponseReader:
         if self.done:
             return True
         self._fed += len(data)
+        self._parse(data)
+        return self.done
+
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             raise LookFailed(Reason.PROTOCOL, "the server wants to switch protocols") from None
         except httptools.HttpParserError as error:
+            # What follows a complete answer is nobody's business; a problem of our own says more than the parser.
             if self._problem is None and not self.done:
-                # A parser error inside a callback is a problem of ours; all others are the answer's.
                 raise LookFailed(Reason.PROTOCOL, f"not an HTTP answer: {error}") from error
         if self._problem is not None:
             raise self._problem
         if not self.done and self._fed - _FRAMING * self.body_size > HEADER_BYTES + _FRAMING:
             raise LookFailed(Reason.PROTOCOL, f"more than {HEADER_BYTES // 1024} KiB around the body")
-        return self.done
 
     def eof(self) -> None:
         """The connection has ended. Raises `LookFailed` unless the answer is complete by that."""

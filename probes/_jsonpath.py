@@ -1,7 +1,8 @@
 """Expectations on JSON: ``$.queue < 100``, ``$.status = pass``, ``$.items[0]["a b"] != 'x'``, ``$.ready``.
 
-A path is ``$`` with ``.name``, ``["name"]`` and ``[index]`` steps (negative counts from the end). Compared are numbers,
-``true``, ``false``, ``null``, and texts, quoted or bare. A path alone must exist and be neither false nor null.
+A path is ``$`` with ``.name``, ``["name"]`` and ``[index]`` steps (negative counts from the end). Compared are
+numbers, ``true``, ``false``, ``null``, and texts, quoted or bare. A path alone must
+exist and be neither false nor null.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _ORDER: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
 }
 _MISSING = object()
+_Literal = str | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def _find(document: object, path: tuple[str | int, ...]) -> object:
     return document
 
 
-def _same(found: object, wanted: str | float | bool | None) -> bool:
+def _same(found: object, wanted: _Literal) -> bool:
     if isinstance(wanted, bool) or wanted is None or isinstance(found, bool) or found is None:
         return found is wanted
     if isinstance(wanted, str):

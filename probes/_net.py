@@ -6,9 +6,9 @@ No task and no thread is made for a look; one future a wait, one timer a look (`
 When did the answer arrive? Our own clock says when we *read* it; on a busy loop that is later. The kernel stamps each
 segment as it arrives (SO_TIMESTAMPNS), so that a busy agent need not make a target look slow. The rules, and why:
 
-- The first packets after stamping was first enabled on a machine may lack a stamp: then our own clock is all there is.
-- Segments that wait unread are merged and keep the **last** one's stamp. So a stamp is believed only when TCP_INFO says
-  that exactly one data segment came since the last read; then it is exact however late we are.
+- The first packets after stamping was first enabled on a machine may lack a stamp: then our own clock is all we have.
+- Segments that wait unread are merged and keep the **last** one's stamp. So a stamp is believed only when TCP_INFO
+  says that exactly one data segment came since the last read; then it is exact however late we are.
 - Otherwise our own clock is used, unless the loop stood still for more than `LATE` just before (`Pulse`): then nobody
   knows when the first byte came, and the look ends with `Reason.LATE`, which is never held against the target.
 - Stamps are wall-clock time. A stamp from the future or from before the wait began is not believed, and a look across
@@ -18,6 +18,7 @@ segment as it arrives (SO_TIMESTAMPNS), so that a busy agent need not make a tar
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import ssl
@@ -35,6 +36,7 @@ from probes.contract import Address, Blame, LookFailed, Reason
 __all__ = ["Connection", "Look", "SharedTls", "SystemResolver", "dial", "translated"]
 
 _CHUNK = 65_536
+_NON_BLOCKING = hasattr(socket, "SOCK_NONBLOCK")
 _STREAM = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
 
 # Linux only, and not in the socket module; elsewhere every answer is timed by our own clock.
@@ -74,18 +76,28 @@ def translated(code: int, where: str, otherwise: Reason) -> LookFailed:
 
 
 class Connection:
-    """A connected socket, plain or TLS; phases go to its `Look`. Use it as a context manager: it always closes."""
+    """A socket, plain or TLS; phases go to its `Look`. Use it as a context manager: it always closes.
 
-    __slots__ = ("_fd", "_look", "_reading", "_segments", "_sock", "_tls", "arrived", "where")
+    What the loop watches the socket for is changed only before the next wait: two system calls less at each turn, and
+    uvloop keeps one poll handle where it would make two.
+    """
 
-    def __init__(self, look: Look, sock: socket.socket, where: str) -> None:
+    __slots__ = ("_fd", "_look", "_reading", "_segments", "_sock", "_tls", "_writing", "arrived", "where")
+
+    def __init__(self, look: Look, address: Address) -> None:
+        """Raises `LookFailed` when there is no socket to be had."""
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        self.where = f"{host}:{address.port}"
         self._look = look
-        self._sock = sock
-        self._fd = sock.fileno()
+        try:
+            self._sock = socket.socket(address.family, _STREAM, socket.IPPROTO_TCP)
+        except OSError as error:
+            raise translated(error.errno or 0, self.where, Reason.NO_DESCRIPTORS) from error
+        self._fd = self._sock.fileno()
         self._tls: _Tls | None = None
         self._reading = False
+        self._writing = False
         self._segments = 0
-        self.where = where
         self.arrived = 0.0
         """When what `receive` gave last had arrived, by `perf_counter`."""
 
@@ -98,8 +110,29 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        self._stop_reading()
+        if self._reading:
+            self._look.loop.remove_reader(self._fd)
+        if self._writing:
+            self._look.loop.remove_writer(self._fd)
+        self._reading = self._writing = False
         self._sock.close()
+
+    async def connect(self, address: Address) -> None:
+        sock = self._sock
+        try:
+            if not _NON_BLOCKING:
+                sock.setblocking(False)  # noqa: FBT003  (the socket module's own signature)
+            if _STAMPS:
+                sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            code = sock.connect_ex((address.host, address.port))
+        except OSError as error:
+            raise translated(error.errno or 0, self.where, Reason.UNREACHABLE) from error
+        if code == errno.EINPROGRESS:
+            await self._writable()
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise translated(code, self.where, Reason.UNREACHABLE)
+        self._look.check_late(perf_counter())
 
     async def secure(self, context: ssl.SSLContext, server_name: str) -> None:
         """The TLS handshake, with `server_name` as SNI and as the name the certificate must be for."""
@@ -158,20 +191,14 @@ class Connection:
             try:
                 rest = rest[self._sock.send(rest) :]
             except (BlockingIOError, InterruptedError):
-                self._stop_reading()
-                await _writable(self._look, self._fd)
+                await self._writable()
             except OSError as error:
                 raise translated(error.errno or 0, self.where, Reason.RESET) from error
 
     async def _receive_raw(self) -> tuple[bytes, float]:
         """What the socket has, and when it came; waits first, as the answer is seldom there at once."""
-        look = self._look
         while True:
-            waiter = look.waiter()
-            if not self._reading:
-                look.loop.add_reader(self._fd, look.wake)
-                self._reading = True
-            await waiter
+            await self._readable()
             now = perf_counter()
             try:
                 data, ancillary, _, _ = self._sock.recvmsg(_CHUNK, _ANCILLARY)
@@ -186,7 +213,7 @@ class Connection:
         late = self._look.pulse.lateness(now)
         if ancillary:
             seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
-            behind = time.time() - seconds - nanoseconds / 1e9
+            behind: float = time.time() - seconds - nanoseconds / 1e9
             if late <= 0.0 and behind < _ON_TIME:
                 return now
             segments = self._data_segments()
@@ -200,12 +227,31 @@ class Connection:
         if not _STAMPS:
             return 0
         info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _DATA_SEGS_IN_AT + 4)
-        return int(_DATA_SEGS_IN.unpack_from(info, _DATA_SEGS_IN_AT)[0]) if len(info) > _DATA_SEGS_IN_AT else 0
+        if len(info) <= _DATA_SEGS_IN_AT:
+            return 0
+        return int(_DATA_SEGS_IN.unpack_from(info, _DATA_SEGS_IN_AT)[0])
 
-    def _stop_reading(self) -> None:
+    def _readable(self) -> asyncio.Future[None]:
+        look = self._look
+        waiter = look.waiter()
+        if not self._reading:
+            look.loop.add_reader(self._fd, look.wake)
+            self._reading = True
+        if self._writing:
+            look.loop.remove_writer(self._fd)
+            self._writing = False
+        return waiter
+
+    def _writable(self) -> asyncio.Future[None]:
+        look = self._look
+        waiter = look.waiter()
+        if not self._writing:
+            look.loop.add_writer(self._fd, look.wake)
+            self._writing = True
         if self._reading:
+            look.loop.remove_reader(self._fd)
             self._reading = False
-            self._look.loop.remove_reader(self._fd)
+        return waiter
 
 
 class _Tls:
@@ -250,11 +296,15 @@ async def dial(look: Look, addresses: tuple[Address, ...]) -> Connection:
     look.begin(Reason.CONNECT_TIMEOUT)
     since = perf_counter()
     failure: LookFailed | None = None
-    for number, address in enumerate(addresses):
-        where = f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
-        look.evidence["address"] = where
+    for number, address in enumerate(addresses, 1):
         try:
-            sock = await _connected(look, address, where)
+            connection = Connection(look, address)
+            look.evidence["address"] = connection.where
+            try:
+                await connection.connect(address)
+            except BaseException:
+                connection.close()
+                raise
         except LookFailed as error:
             if len(addresses) > 1:
                 tried = look.evidence.get("tried", "")
@@ -264,46 +314,9 @@ async def dial(look: Look, addresses: tuple[Address, ...]) -> Connection:
             # What the target did says more than what we lack, such as a route for IPv6.
             if failure is None or failure.reason.blame is not Blame.TARGET:
                 failure = error
-            if number + 1 < len(addresses):
-                continue
-            raise failure from error
-        now = perf_counter()
-        connection = Connection(look, sock, where)
-        try:
-            look.check_late(now)
-        except LookFailed:
-            connection.close()
-            raise
-        look.spend("connect", now - since)
-        return connection
+            if number == len(addresses):
+                raise failure from error
+        else:
+            look.spend("connect", perf_counter() - since)
+            return connection
     raise LookFailed(Reason.DNS_NXDOMAIN, "the name has no address")
-
-
-async def _connected(look: Look, address: Address, where: str) -> socket.socket:
-    try:
-        sock = socket.socket(address.family, _STREAM, socket.IPPROTO_TCP)
-    except OSError as error:
-        raise translated(error.errno or 0, where, Reason.NO_DESCRIPTORS) from error
-    try:
-        sock.setblocking(False)
-        if _STAMPS:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        code = sock.connect_ex((address.host, address.port))
-        if code == errno.EINPROGRESS:
-            await _writable(look, sock.fileno())
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise translated(code, where, Reason.UNREACHABLE)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-async def _writable(look: Look, fd: int) -> None:
-    waiter = look.waiter()
-    look.loop.add_writer(fd, look.wake)
-    try:
-        await waiter
-    finally:
-        look.loop.remove_writer(fd)

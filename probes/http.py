@@ -28,6 +28,7 @@ _EXCERPT = 200
 _KEEP = 1024
 """Bytes of a body kept when nothing is expected of it: an excerpt, after secrets have been taken out of it."""
 
+_MAX_BYTES = ByteSize(2_000_000)
 _OURS = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
@@ -65,8 +66,8 @@ class Http(Probe):
     a certificate that has expired makes the look fail by itself (`tls_expired`). No default makes a check down: how
     slow is too slow is yours to say.
 
-    Limits: HTTP/1.1 without compression. At most `max_bytes` of body are read; JSON is read up to 256 KiB. Answers may
-    have 200 headers, 64 KiB. Evidence shows at most 200 characters of the body, only of failed looks, with the
+    Limits: HTTP/1.1 without compression. At most `max_bytes` of body are read; JSON is read up to 256 KiB. Answers
+    may have 200 headers, 64 KiB. Evidence shows at most 200 characters of the body, only of failed looks, with the
     written secrets taken out.
     """
 
@@ -93,7 +94,7 @@ class Http(Probe):
     body: Annotated[str | None, "The request's body; set a Content-Type header to go with it."] = None
     expect: Annotated[Expect, "What the answer must be."] = field(default_factory=Expect)
     follow: Annotated[int, "How many redirects to follow; 0: the redirect itself is the answer."] = 5
-    max_bytes: Annotated[ByteSize, "The largest body to read; more makes the look fail."] = ByteSize(2_000_000)
+    max_bytes: Annotated[ByteSize, "The largest body to read; more makes the look fail."] = _MAX_BYTES
     verify: Annotated[bool, "Whether the certificate must be trusted and for this name."] = True
     ca_file: Annotated[str | None, "A file of PEM certificates to trust instead of the system's."] = None
     server_name: Annotated[str | None, "The name to ask for by SNI and to verify, when it is not the URL's host."] = (
@@ -101,6 +102,7 @@ class Http(Probe):
     )
     _url: _url.Url = field(init=False, compare=False)
     _expectation: Expectation = field(init=False, compare=False)
+    _ask: Ask = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         try:
@@ -124,6 +126,7 @@ class Http(Probe):
             raise BadField("max_bytes", "write at least 1B")
         object.__setattr__(self, "_url", url)
         object.__setattr__(self, "_expectation", compiled(self.expect))
+        object.__setattr__(self, "_ask", self._make_ask())
 
     def __repr__(self) -> str:
         # The URL may hold a password; a repr ends in tracebacks and logs.
@@ -142,12 +145,14 @@ class Http(Probe):
         figures: dict[str, float] = {}
         answer = None
         try:
-            answer = await fetch(look, context, self._ask(context), figures)
+            answer = await fetch(look, context, self._ask, figures)
             self._note_server(answer, look)
             look.check_clocks()
             self._judge(answer)
         except LookFailed as failure:
-            if failure.reason is not Reason.LATE:
+            if failure.reason is Reason.LATE:
+                figures.clear()  # times that cannot be trusted are not told
+            else:
                 self._measure(look, answer, figures)
             return self._failed(look, failure, answer, figures)
         finally:
@@ -155,7 +160,7 @@ class Http(Probe):
         self._measure(look, answer, figures)
         return Observation(figures, None, "", look.phases, look.evidence)
 
-    def _ask(self, context: Context) -> Ask:
+    def _make_ask(self) -> Ask:
         expectation = self._expectation
         keep = _KEEP
         if expectation.body is not None or expectation.body_absent is not None:
@@ -172,7 +177,8 @@ class Http(Probe):
             max_bytes=self.max_bytes,
             keep=max(keep, _KEEP),
             server_name=self.server_name,
-            tls=lambda: context.tls.get(verify=self.verify, ca_file=self.ca_file),
+            verify=self.verify,
+            ca_file=self.ca_file,
         )
 
     def _judge(self, answer: ResponseReader) -> None:

@@ -1,0 +1,197 @@
+"""Looks at the machine the agent runs on: CPU, load, memory, disks, pressure."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, ClassVar
+
+import psutil
+
+from probes._look import visible
+from probes._mounts import FileSystems, Hung, RealFileSystems, Space, Watchers, local_mounts
+from probes.contract import BadField, Context, LookFailed, Measurement, Observation, Probe, Reason, Unit
+
+_SLACK = 0.8
+"""The part of a look's time limit that a mount may take: the rest is for saying so."""
+_PRESSURE = Path("/proc/pressure")
+# One for all checks: two checks of one mount must not hang in two threads.
+_WATCHERS = Watchers(RealFileSystems())
+
+
+@dataclass(frozen=True, slots=True)
+class Host(Probe):
+    """Looks at the machine itself: what runs full before users notice.
+
+    ```yaml
+    checks:
+      - name: web1
+        probe: host
+        every: 15s
+        disks: [/, /var/lib/postgresql]
+        degraded: pressure_io > 40% for 5m
+    ```
+
+    `cpu` is the busy part of all cores' time since the check's last look, so the first look has none. Memory counts as
+    used what is not available to programs: caches are not in use. `pressure_*` is the kernel's own figure of the last
+    minute: the part of the time in which at least one task waited for CPU, memory or the disk. It is left out where
+    the kernel does not have it. Of several disks the worst is reported, and named in the evidence.
+
+    Default thresholds make a check degraded, none makes it down: a machine that runs full still serves, and whether
+    customers notice is for the checks that look at the service to say.
+
+    - `disk_used > 90%` and `inodes_used > 90%`: databases and queues stop for good when a write fails, and below 10 %
+      free most file systems fragment. It is the first figure to mend and never comes back by itself.
+    - `memory_used > 95% for 5m`: the kernel begins to kill processes when nothing is available; a peak is no trouble.
+    - `pressure_memory > 20% for 5m`: tasks wait for memory a fifth of the time, which is what swapping feels like.
+      There is no threshold on `swap_used`: swap that is full of idle pages is as it should be.
+    - `cpu > 95% for 15m`: a backup or a build is none of anybody's business, a quarter of an hour is a new load.
+
+    Limits: Linux (elsewhere only cpu, load and memory). In a container the figures are the host's. A mount that does
+    not answer in time makes the look fail (`hung`) and is named; its thread is left behind, and nothing else waits.
+    By default all real local file systems are looked at; name network mounts in `disks` if they matter.
+    """
+
+    kind: ClassVar[str] = "host"
+    measurements: ClassVar[tuple[Measurement, ...]] = (
+        Measurement("cpu", Unit.RATIO, "Busy part of all cores' time since the last look."),
+        Measurement("load_per_core", Unit.COUNT, "One-minute load average divided by the number of cores."),
+        Measurement("memory_used", Unit.RATIO, "Memory that is not available to programs."),
+        Measurement("swap_used", Unit.RATIO, "Swap in use; left out without swap."),
+        Measurement("disk_used", Unit.RATIO, "Space in use on the fullest disk, as df counts."),
+        Measurement("disk_free", Unit.BYTES, "Space left on the disk that has least."),
+        Measurement("inodes_used", Unit.RATIO, "Inodes in use on the disk with the fewest left."),
+        Measurement("pressure_cpu", Unit.RATIO, "Part of the last minute in which some task waited for CPU."),
+        Measurement("pressure_memory", Unit.RATIO, "Part of the last minute in which some task waited for memory."),
+        Measurement("pressure_io", Unit.RATIO, "Part of the last minute in which some task waited for the disk."),
+        Measurement("uptime", Unit.SECONDS, "Since the machine booted."),
+    )
+    thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "degraded": (
+            "disk_used > 90%, clear < 88%",
+            "inodes_used > 90%, clear < 88%",
+            "memory_used > 95% for 5m",
+            "pressure_memory > 20% for 5m",
+            "cpu > 95% for 15m",
+        )
+    }
+
+    disks: Annotated[tuple[str, ...], "Paths on the file systems to look at; none: all real local ones."] = ()
+    _watchers: Watchers = field(default=_WATCHERS, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for path in self.disks:
+            if not path.startswith("/"):
+                raise BadField("disks", f"{path!r} is not an absolute path such as /var/lib")
+
+    def looking_through(self, file_systems: FileSystems) -> Host:
+        """The same probe on other file systems: the seam for tests."""
+        object.__setattr__(self, "_watchers", Watchers(file_systems))
+        return self
+
+    @property
+    def target(self) -> str:
+        return ", ".join(self.disks) or "this host"
+
+    async def look(self, context: Context) -> Observation:
+        started = perf_counter()
+        figures: dict[str, float] = {}
+        evidence: dict[str, str] = {}
+        # These are reads of /proc that never touch a disk: some 0.3 ms in all, so they stay on the loop.
+        _cpu(figures, context.memory)
+        _memory(figures)
+        _pressure(figures)
+        figures["uptime"] = max(0.0, time.time() - psutil.boot_time())
+        local = perf_counter()
+        failure = await self._disks(figures, evidence, context.timeout * _SLACK)
+        phases = {"local": local - started, "disks": perf_counter() - local}
+        if failure is not None:
+            return Observation(figures, failure.reason, failure.detail, phases, evidence)
+        return Observation(figures, None, "", phases, evidence)
+
+    async def _disks(self, figures: dict[str, float], evidence: dict[str, str], timeout: float) -> LookFailed | None:
+        """Fill in the figures of the disks that answer; the trouble of the others."""
+        try:
+            paths = self.disks or local_mounts()
+        except FileNotFoundError:
+            paths = ("/",)  # no /proc: not Linux
+        answers = await asyncio.gather(
+            *(self._watchers.space(path, timeout) for path in paths), return_exceptions=True
+        )
+        spaces: dict[str, Space] = {}
+        troubles: list[LookFailed] = []
+        for path, answer in zip(paths, answers, strict=True):
+            if isinstance(answer, Space):
+                spaces[path] = answer
+            elif isinstance(answer, Hung | OSError):
+                troubles.append(_trouble(path, answer))
+            else:
+                raise answer
+        _worst(spaces, figures, evidence)
+        # A hung mount is worse news than one that is missing.
+        return min(troubles, key=lambda trouble: trouble.reason is not Reason.HUNG, default=None)
+
+
+def _trouble(path: str, error: Hung | OSError) -> LookFailed:
+    shown = visible(path, 200)
+    if isinstance(error, Hung):
+        return LookFailed(Reason.HUNG, f"the file system at {shown} does not answer")
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return LookFailed(Reason.MISSING, f"there is nothing at {shown}")
+    if isinstance(error, PermissionError):
+        return LookFailed(Reason.DENIED, f"the agent may not look at {shown}")
+    return LookFailed(Reason.HUNG, f"the file system at {shown} does not work: {error.strerror}")
+
+
+def _worst(spaces: Mapping[str, Space], figures: dict[str, float], evidence: dict[str, str]) -> None:
+    sized = {path: space for path, space in spaces.items() if space.total}
+    if not sized:
+        return
+    fullest = max(sized, key=lambda path: sized[path].used)
+    figures["disk_used"] = sized[fullest].used
+    least = min(sized, key=lambda path: sized[path].available)
+    figures["disk_free"] = float(sized[least].available)
+    evidence["disk_used"] = visible(f"{fullest} ({sized[fullest].used:.1%})")
+    evidence["disk_free"] = visible(f"{least} ({sized[least].available / 2**30:.1f} GiB)")
+    inodes = {path: used for path, space in sized.items() if (used := space.inodes_used) is not None}
+    if inodes:
+        most = max(inodes, key=lambda path: inodes[path])
+        figures["inodes_used"] = inodes[most]
+        evidence["inodes_used"] = visible(f"{most} ({inodes[most]:.1%})")
+
+
+def _cpu(figures: dict[str, float], memory: MutableMapping[str, float | str]) -> None:
+    times = psutil.cpu_times()
+    # user holds guest and nice holds guest_nice (proc(5)), so those two are not counted again.
+    fields = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+    total = sum(getattr(times, name, 0.0) for name in fields)
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    total_before, idle_before = memory.get("cpu_total"), memory.get("cpu_idle")
+    memory["cpu_total"], memory["cpu_idle"] = total, idle
+    if isinstance(total_before, float) and isinstance(idle_before, float) and total > total_before:
+        # A machine that has booted since begins again at zero: `total` is less then, and this look has no figure.
+        figures["cpu"] = min(1.0, max(0.0, 1 - (idle - idle_before) / (total - total_before)))
+    figures["load_per_core"] = os.getloadavg()[0] / (os.cpu_count() or 1)
+
+
+def _memory(figures: dict[str, float]) -> None:
+    memory = psutil.virtual_memory()
+    figures["memory_used"] = 1 - memory.available / memory.total
+    swap = psutil.swap_memory()
+    if swap.total:
+        figures["swap_used"] = swap.used / swap.total
+
+
+def _pressure(figures: dict[str, float]) -> None:
+    """``some avg10=0.00 avg60=1.25 avg300=... total=...``, in percent (Documentation/accounting/psi.rst)."""
+    for resource in ("cpu", "memory", "io"):
+        try:
+            line = (_PRESSURE / resource).read_text().partition("\n")[0]
+            figures[f"pressure_{resource}"] = float(line.partition("avg60=")[2].split()[0]) / 100
+        except (OSError, ValueError, IndexError):
+            continue  # a kernel without it, or one that was told not to keep it (psi=0)
