@@ -9,9 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
+
+from probes.contract import LookFailed, Reason
 
 _PROC_MOUNTS = "/proc/self/mounts"
 _REAL = frozenset(
@@ -65,48 +69,56 @@ class Hung(Exception):
     """The call has not come back in time, or an earlier one has not come back yet."""
 
 
-@dataclass(slots=True)
-class _Call:
-    loop: asyncio.AbstractEventLoop
-    answer: asyncio.Future[Space]
+Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Future[Space]]
 
 
 class Watchers:
-    """Asks `FileSystems` in threads; at most one call is under way for a path."""
+    """Asks `FileSystems` in threads; at most one call is under way for a path, and its answer is for all who ask."""
 
     __slots__ = ("_file_systems", "_lock", "_under_way")
 
     def __init__(self, file_systems: FileSystems) -> None:
         self._file_systems = file_systems
-        self._under_way: dict[str, threading.Thread] = {}
+        self._under_way: dict[str, tuple[float, list[Waiter]]] = {}
         self._lock = threading.Lock()
 
     async def space(self, path: str, timeout: float) -> Space:
-        """Raises `Hung` after `timeout` seconds, `OSError` as statvfs does."""
-        call = _Call(loop := asyncio.get_running_loop(), loop.create_future())
-        thread = threading.Thread(target=self._ask, args=(path, call), name=f"statvfs {path}", daemon=True)
+        """Raises `Hung` after `timeout` seconds, or at once when an older call has hung that long; else as statvfs."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Space] = loop.create_future()
         with self._lock:
-            if path in self._under_way:
+            under_way = self._under_way.get(path)
+            if under_way is None:
+                self._start(path, (loop, answer))
+            elif monotonic() - under_way[0] > timeout:
                 raise Hung(path)
-            self._under_way[path] = thread
-        thread.start()
+            else:
+                under_way[1].append((loop, answer))
         try:
-            return await asyncio.wait_for(call.answer, timeout)
+            return await asyncio.wait_for(answer, timeout)
         except TimeoutError:
             raise Hung(path) from None
 
-    def _ask(self, path: str, call: _Call) -> None:
+    def _start(self, path: str, waiter: Waiter) -> None:
+        thread = threading.Thread(target=self._ask, args=(path,), name=f"statvfs {path}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise LookFailed(Reason.NO_DESCRIPTORS, f"no thread to look at {path}: {error}") from error
+        self._under_way[path] = (monotonic(), [waiter])
+
+    def _ask(self, path: str) -> None:
         answer: Space | Exception
         try:
             answer = self._file_systems.space(path)
         except Exception as error:  # noqa: BLE001  (handed to whoever waits)
             answer = error
         with self._lock:
-            del self._under_way[path]
-        try:
-            call.loop.call_soon_threadsafe(_settle, call.answer, answer)
-        except RuntimeError:
-            return  # the loop has closed meanwhile: nobody waits any more
+            _, waiters = self._under_way.pop(path)
+        for loop, future in waiters:
+            # A loop that has closed meanwhile has nobody who waits.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_settle, future, answer)
 
 
 def _settle(future: asyncio.Future[Space], answer: Space | Exception) -> None:

@@ -37,8 +37,8 @@ class Host(Probe):
         degraded: pressure_io > 40% for 5m
     ```
 
-    `cpu` is the busy part of all cores' time since the check's last look, so the first look has none. Memory counts as
-    used what is not available to programs: caches are not in use. `pressure_*` is the kernel's own figure of the last
+    `cpu` is the busy part of all cores' time since the check's last look, so the first look has none. Memory counts
+    as used what is not available to programs: caches are not in use. `pressure_*` is the kernel's own figure of the last
     minute: the part of the time in which at least one task waited for CPU, memory or the disk. It is left out where
     the kernel does not have it. Of several disks the worst is reported, and named in the evidence.
 
@@ -82,17 +82,13 @@ class Host(Probe):
     }
 
     disks: Annotated[tuple[str, ...], "Paths on the file systems to look at; none: all real local ones."] = ()
-    _watchers: Watchers = field(default=_WATCHERS, init=False, repr=False, compare=False)
+    _watchers: Watchers = field(default=_WATCHERS, repr=False, compare=False)
+    """Not of the YAML: whom to ask about file systems, so that a test can hand in one that hangs."""
 
     def __post_init__(self) -> None:
         for path in self.disks:
             if not path.startswith("/"):
                 raise BadField("disks", f"{path!r} is not an absolute path such as /var/lib")
-
-    def looking_through(self, file_systems: FileSystems) -> Host:
-        """The same probe on other file systems: the seam for tests."""
-        object.__setattr__(self, "_watchers", Watchers(file_systems))
-        return self
 
     @property
     def target(self) -> str:
@@ -103,10 +99,14 @@ class Host(Probe):
         figures: dict[str, float] = {}
         evidence: dict[str, str] = {}
         # These are reads of /proc that never touch a disk: some 0.3 ms in all, so they stay on the loop.
-        _cpu(figures, context.memory)
-        _memory(figures)
+        try:
+            _memory(figures)
+            _cpu(figures, context.memory)
+            figures["uptime"] = max(0.0, time.time() - psutil.boot_time())
+        except OSError as error:
+            # systemd's ProcSubset=pid hides /proc/stat and /proc/meminfo.
+            evidence["hidden"] = visible(f"{error.filename}: {error.strerror}")
         _pressure(figures)
-        figures["uptime"] = max(0.0, time.time() - psutil.boot_time())
         local = perf_counter()
         failure = await self._disks(figures, evidence, context.timeout * _SLACK)
         phases = {"local": local - started, "disks": perf_counter() - local}
@@ -128,7 +128,7 @@ class Host(Probe):
         for path, answer in zip(paths, answers, strict=True):
             if isinstance(answer, Space):
                 spaces[path] = answer
-            elif isinstance(answer, Hung | OSError):
+            elif isinstance(answer, Hung | OSError | LookFailed):
                 troubles.append(_trouble(path, answer))
             else:
                 raise answer
@@ -137,7 +137,9 @@ class Host(Probe):
         return min(troubles, key=lambda trouble: trouble.reason is not Reason.HUNG, default=None)
 
 
-def _trouble(path: str, error: Hung | OSError) -> LookFailed:
+def _trouble(path: str, error: Hung | OSError | LookFailed) -> LookFailed:
+    if isinstance(error, LookFailed):
+        return error
     shown = visible(path, 200)
     if isinstance(error, Hung):
         return LookFailed(Reason.HUNG, f"the file system at {shown} does not answer")
@@ -145,7 +147,7 @@ def _trouble(path: str, error: Hung | OSError) -> LookFailed:
         return LookFailed(Reason.MISSING, f"there is nothing at {shown}")
     if isinstance(error, PermissionError):
         return LookFailed(Reason.DENIED, f"the agent may not look at {shown}")
-    return LookFailed(Reason.HUNG, f"the file system at {shown} does not work: {error.strerror}")
+    return LookFailed(Reason.MISSING, f"the file system at {shown} does not work: {error.strerror}")
 
 
 def _worst(spaces: Mapping[str, Space], figures: dict[str, float], evidence: dict[str, str]) -> None:
@@ -171,12 +173,18 @@ def _cpu(figures: dict[str, float], memory: MutableMapping[str, float | str]) ->
     fields = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
     total = sum(getattr(times, name, 0.0) for name in fields)
     idle = times.idle + getattr(times, "iowait", 0.0)
+    cores = os.cpu_count() or 1
+    figures["load_per_core"] = os.getloadavg()[0] / cores
     total_before, idle_before = memory.get("cpu_total"), memory.get("cpu_idle")
+    if isinstance(total_before, float) and isinstance(idle_before, float):
+        passed = total - total_before
+        # The counters tick 100 times a second: over less than half a second they tell little, so go on counting.
+        if 0 <= passed < cores * 0.5:
+            return
+        # A machine that has booted since began again at zero; this look then has no figure.
+        if passed > 0:
+            figures["cpu"] = min(1.0, max(0.0, 1 - (idle - idle_before) / passed))
     memory["cpu_total"], memory["cpu_idle"] = total, idle
-    if isinstance(total_before, float) and isinstance(idle_before, float) and total > total_before:
-        # A machine that has booted since begins again at zero: `total` is less then, and this look has no figure.
-        figures["cpu"] = min(1.0, max(0.0, 1 - (idle - idle_before) / (total - total_before)))
-    figures["load_per_core"] = os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
 def _memory(figures: dict[str, float]) -> None:

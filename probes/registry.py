@@ -68,7 +68,7 @@ def _load(plugin: EntryPoint) -> type[Probe]:
     whose = f"{plugin.dist.name} {plugin.dist.version}" if plugin.dist is not None else plugin.value
     try:
         probe = plugin.load()
-    except Exception as error:  # noqa: BLE001  (a stranger's import may raise anything, and must be named)
+    except Exception as error:
         raise BadPlugin(
             f"{whose}: probe {plugin.name!r} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
