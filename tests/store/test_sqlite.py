@@ -1,0 +1,188 @@
+"""What only SQLite has: files, other processes, kills, full disks, old and new schemas."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from monitor.store._database import migrations
+from monitor.store.contract import Damaged, StoreBusy, StoreError
+from monitor.store.sqlite import SqliteStore
+from tests.store.made import NOBODY, after, event, told, whole_change
+
+COMMITTER = """
+import asyncio, sys
+from pathlib import Path
+from monitor.store.sqlite import SqliteStore
+from tests.store.made import NOBODY, whole_change
+
+async def main():
+    store = SqliteStore(Path(sys.argv[1]))
+    await store.open()
+    for number in range(1, 1_000_000):
+        await store.commit([whole_change(number)], NOBODY)
+        print(number, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_kill_9_loses_nothing_and_a_second_agent_is_refused_meanwhile(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", COMMITTER, tmp_path], stdout=subprocess.PIPE, cwd=root) as agent:
+        assert agent.stdout
+        for _ in range(50):
+            told_so = int(agent.stdout.readline())
+        with pytest.raises(StoreBusy, match=rf"pid {agent.pid}\b.*stop it"):
+            await store.open()
+        agent.send_signal(signal.SIGKILL)
+        told_so = int((agent.stdout.read().split() or [told_so])[-1])
+    journal = await store.open()
+    assert told_so <= journal.checks["a"].seq <= told_so + 1
+    assert len(journal.incidents) == len(await store.events(1_000_000)) == journal.checks["a"].seq
+    assert (await store.backlog())["hook"].waiting == journal.checks["a"].seq
+    await store.close()
+
+
+async def test_a_new_directory_is_for_us_alone(tmp_path: Path) -> None:
+    state_dir = tmp_path / "var" / "brownout"
+    store = SqliteStore(state_dir)
+    await store.open()
+    assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE((state_dir / "brownout.db").stat().st_mode) == 0o600
+    await store.close()
+
+
+async def test_a_state_dir_that_cannot_be_one(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(StoreError, match="file is not a directory"):
+        await SqliteStore(file).open()
+    with pytest.raises(StoreError, match="lies below a file"):
+        await SqliteStore(file / "below").open()
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+async def test_a_state_dir_of_someone_else(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="cannot be written by this user"):
+        await SqliteStore(tmp_path).open()
+    tmp_path.chmod(0o700)
+
+
+async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "brownout.db"
+    file.write_bytes(b"not a database at all" * 500)
+    with pytest.raises(Damaged, match=r"brownout\.db is damaged .* nothing was deleted: move it"):
+        await SqliteStore(tmp_path).open()
+    assert file.read_bytes() == b"not a database at all" * 500
+
+
+async def test_a_damaged_page_is_said_at_its_use(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    await store.open()
+    await store.commit([told(*(event(f"e{n}", f"s{n}", text="x" * 500) for n in range(300)))], NOBODY)
+    await store.close()
+    file = tmp_path / "brownout.db"
+    with file.open("r+b") as raw:
+        raw.seek(4096 * 12)
+        raw.write(b"\xff" * (file.stat().st_size - 4096 * 12))
+    with pytest.raises(Damaged):
+        await store.open()
+        await store.events(1_000)
+    await store.close()
+
+
+async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    await store.open()
+    await store.close()
+    newest = max(migrations())
+    write(tmp_path, f"UPDATE meta SET value = '{newest + 7}' WHERE key = 'schema_version'")
+    with pytest.raises(StoreError, match=rf"newer Brownout \(schema {newest + 7}, this one knows {newest}\)"):
+        await store.open()
+    write(tmp_path, f"UPDATE meta SET value = '{newest}' WHERE key = 'schema_version'")
+    await store.open()
+    await store.close()
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    assert list(migrations()) == list(range(1, len(migrations()) + 1))
+
+
+async def test_a_full_disk_is_said_and_heals(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    await store.open()
+    await store._read(lambda db: db.execute("PRAGMA max_page_count = 1").fetchone())
+    changes = [told(*(event(f"e{n}", f"s{n}", text="x" * 1000) for n in range(50)))]
+    with pytest.raises(StoreError, match="disk is full: make room"):
+        await store.commit(changes, NOBODY)
+    assert await store.backlog() == {}
+    await store._read(lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchone())
+    await store.commit(changes, NOBODY)
+    assert (await store.backlog())["hook"].waiting == 50
+    await store.close()
+
+
+async def test_a_locked_file_is_said(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, busy_timeout=timedelta(milliseconds=1))
+    await store.open()
+    other = sqlite3.connect(tmp_path / "brownout.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="another program holds it"):
+        await store.commit([whole_change()], NOBODY)
+    other.close()
+    await store.commit([whole_change()], NOBODY)
+    await store.close()
+
+
+async def test_old_events_are_pruned_while_it_runs(tmp_path: Path) -> None:
+    from monitor.store import sqlite
+
+    store = SqliteStore(tmp_path, keep=sqlite.Keep(events=10))
+    await store.open()
+    await store.commit([told(*(event(f"e{n}", sinks=()) for n in range(sqlite.PRUNE_EVERY)))], NOBODY)
+    assert len(await store.events(9999)) == 10
+    await store.close()
+
+
+async def test_a_renamed_vantage_keeps_its_memory(tmp_path: Path) -> None:
+    before, later = SqliteStore(tmp_path, vantage="local"), SqliteStore(tmp_path, vantage="fra1")
+    await before.open()
+    await before.commit([whole_change(7)], NOBODY)
+    await before.close()
+    journal = await later.open()
+    assert journal.checks["a"].seq == journal.services["shop"].seq == 7
+    await later.close()
+
+
+async def test_claims_do_not_search_the_backlog(tmp_path: Path) -> None:
+    """10,000 waiting rows behind one that failed: a plan with a scan or a sort in it would hold every claim."""
+    store = SqliteStore(tmp_path)
+    await store.open()
+    await store.claim("hook", after(0), after(30), 4)
+    from monitor.store import _deliveries
+
+    plan = await store._read(
+        lambda db: " | ".join(
+            row[3] for row in db.execute("EXPLAIN QUERY PLAN " + _deliveries._CLAIMABLE, ("hook", 0, 4))
+        )
+    )
+    assert plan == "SEARCH outbox USING COVERING INDEX outbox_heads (sink=? AND due<?)"
+    await store.close()
+
+
+def write(state_dir: Path, statement: str) -> None:
+    db = sqlite3.connect(state_dir / "brownout.db")
+    with db:
+        db.execute(statement)
+    db.close()
