@@ -1,4 +1,102 @@
-"""The command line (being built)."""
+"""The command line: parses, hands over to one module a command, and turns the outcome into an exit code.
+
+Only what `--help` needs is imported here; a command's own imports happen when it is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+EXIT_CODES = """\
+exit codes:
+  0  fine
+  1  a finding: a bad check, a failed look, an agent that had to give up
+  2  wrong usage or configuration; nothing was started
+"""
+
+DEFAULT_FILES = (Path("checks.yaml"), Path("/etc/brownout/checks.yaml"))
 
 
-def main() -> None: ...
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    command = importlib.import_module(f"monitor.commands.{options.command}")
+    try:
+        return int(command.execute(options))
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="brownout",
+        description="Uptime and degradation monitoring that knows a brownout from a blackout.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=_Version())
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = _command(commands, "run", "watch, judge and tell, until stopped")
+    _file(run)
+
+    validate = _command(commands, "validate", "check the configuration and tell every fault at once")
+    _file(validate)
+    _json(validate)
+
+    look = _command(commands, "look", "take one look now: phases, measurements, verdict, and why")
+    look.add_argument("file", metavar="FILE", type=Path, help="the configuration")
+    look.add_argument("name", metavar="NAME", help="the check's name or id")
+    _json(look)
+
+    status = _command(commands, "status", "how everything stands, from a running agent")
+    status.add_argument("--url", default="http://127.0.0.1:9788", help="where the agent listens (%(default)s)")
+    _json(status)
+
+    schema = _command(commands, "schema", "print the JSON Schema of checks.yaml, for editors")
+    schema.add_argument("--event", action="store_true", help="print the schema of events (the webhook body) instead")
+
+    demo = _command(commands, "demo", "the whole product in a minute: a sample shop goes bad and recovers")
+    demo.add_argument("--port", type=int, default=9788, help="where the agent's page is served (%(default)s)")
+    demo.add_argument("--export", type=Path, metavar="SVG", help="write the final screen as a picture")
+    return parser
+
+
+def _command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+
+
+def _file(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "file", metavar="FILE", nargs="?", type=Path, help="the configuration (checks.yaml, or /etc/brownout/checks.yaml)"
+    )
+
+
+def _json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="output for machines")
+
+
+class _Version(str):
+    """Looked up only when it is printed: reading the metadata takes longer than the rest of `--help`."""
+
+    __slots__ = ()
+
+    def __mod__(self, _: object) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        from importlib.metadata import version
+
+        return f"brownout {version('brownout')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

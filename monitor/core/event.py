@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from monitor.core.incident import IncidentStep
@@ -17,6 +19,7 @@ VERSION = "1"
 TEXT_LIMIT = 500
 """Characters of any one text in an event: a body stays below the 20 KB that receivers are promised."""
 EVIDENCE_LIMIT = 16
+FIGURES_LIMIT = 32
 MEMBERS_LIMIT = 50
 
 
@@ -67,7 +70,6 @@ def incident_body(
 ) -> dict[str, Any]:
     """``incident.*``. `old` is the impact that was told last; `members` are the judges of the service's checks."""
     incident = step.incident
-    assert step.told is not None  # noqa: S101  (a silent step has no body)
     body = _head(step.told, at, _incident_sentence(step, status.service), source)
     new = "resolved" if incident.resolved else incident.impact.value
     body["state"] = {"old": old.value if old else "operational", "new": new}
@@ -163,11 +165,17 @@ def _evidence(judge: Judge) -> dict[str, Any]:
     observation = look.observation
     evidence: dict[str, Any] = {
         "looked_at": _iso(look.began.at),
-        "measurements": dict(list(observation.measurements.items())[: 2 * EVIDENCE_LIMIT]),
-        "phases": dict(list(observation.phases.items())[:EVIDENCE_LIMIT]),
+        "measurements": _figures(observation.measurements),
+        "phases": _figures(observation.phases),
     }
-    facts = list(observation.evidence.items())[:EVIDENCE_LIMIT]
+    facts = islice(observation.evidence.items(), EVIDENCE_LIMIT)
     return evidence | {"facts": {_cut(key): _cut(value) for key, value in facts}}
+
+
+def _figures(figures: Mapping[str, float]) -> dict[str, float]:
+    """Bounded, and without what JSON cannot say (NaN, infinite)."""
+    finite = ((name, value) for name, value in figures.items() if math.isfinite(value))
+    return dict(islice(finite, FIGURES_LIMIT))
 
 
 def _links(runbook: str | None, source: Source) -> dict[str, str]:
@@ -196,7 +204,7 @@ def _service_sentence(service: Service, transition: Transition, previous: dateti
             return f"{service.title} cannot be judged since {since}{because}."
         case ServiceState.DEGRADATION:
             return f"{service.title} is degraded since {since}{because}."
-        case ServiceState.OUTAGE:
+        case _:
             return f"{service.title} has an outage since {since}{because}."
 
 

@@ -26,10 +26,10 @@ class BadCheck:
 
 @dataclass(frozen=True, slots=True)
 class IncidentStep:
-    """What became of the service's incident. `told` is None where there is nothing to tell anybody."""
+    """What became of the service's incident, and what is told of it."""
 
     incident: Incident
-    told: EventType | None
+    told: EventType
 
 
 def follow(status: ServiceStatus, bad: Sequence[BadCheck], origin: str, now: datetime) -> IncidentStep | None:
@@ -54,7 +54,7 @@ def withdraw(incident: Incident, why: str, now: datetime) -> IncidentStep:
 
 
 def _open(status: ServiceStatus, bad: Sequence[BadCheck], origin: str, now: datetime) -> IncidentStep:
-    root = _root(bad, status.state)
+    root = _root(bad, status)
     incident = Incident(
         id=incident_id(origin, status.service.id, status.seq),
         services=(status.service.id,),
@@ -73,9 +73,9 @@ def _update(incident: Incident, status: ServiceStatus, bad: Sequence[BadCheck]) 
     joined = tuple(item.check for item in bad if item.check not in incident.checks)
     by_check: Mapping[str, BadCheck] = {item.check: item for item in bad}
     # The root stays what it was while it is bad: an incident that names another cause each minute helps nobody.
-    root = by_check.get(incident.root) or _root(bad, status.state)
+    root = by_check.get(incident.root) or _root(bad, status)
     if impact is not incident.impact:
-        root = _root(bad, status.state) if impact is Impact.OUTAGE else root
+        root = _root(bad, status) if impact is Impact.OUTAGE else root
     elif not joined:
         return None
     changed = replace(
@@ -89,7 +89,7 @@ def _update(incident: Incident, status: ServiceStatus, bad: Sequence[BadCheck]) 
     return IncidentStep(changed, EventType.INCIDENT_UPDATED)
 
 
-def _root(bad: Sequence[BadCheck], state: ServiceState) -> BadCheck:
-    """Probably the cause: the first that failed, among those that are down if the service is."""
-    down = [item for item in bad if item.state is State.DOWN] if state is ServiceState.OUTAGE else []
-    return min(down or bad, key=lambda item: item.since)
+def _root(bad: Sequence[BadCheck], status: ServiceStatus) -> BadCheck:
+    """Probably the cause: of an outage the first that went down among those that make it one, else the first bad."""
+    causes = [item for item in bad if item.state is State.DOWN and item.check in status.service.outage.checks]
+    return min(causes if status.state is ServiceState.OUTAGE else bad, key=lambda item: item.since)

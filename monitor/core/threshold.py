@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -136,6 +137,8 @@ def figure(
 
 def _last(condition: Condition, measurements: Mapping[str, float]) -> float | None:
     value = measurements.get(condition.measurement)
+    if value is None or not math.isfinite(value):
+        return None
     if condition.ratio_of is not None and condition.at_least is not None:
         traffic = measurements.get(condition.ratio_of[1])
         return value if traffic is not None and traffic >= condition.at_least else None

@@ -47,7 +47,7 @@ def quantity(value: float, unit: Unit) -> str:
             return f"{size(value)}/s"
         case Unit.PER_SECOND:
             return f"{value:.3g}/s"
-        case Unit.COUNT:
+        case _:
             return f"{value:.0f}" if float(value).is_integer() else f"{value:.3g}"
 
 
@@ -61,9 +61,10 @@ def seconds(value: float) -> str:
         return f"{value * 1000:.3g} ms"
     if value < 60:
         return f"{value:.3g} s"
-    for large, small, size_of_large, size_of_small in (("min", "s", 60, 1), ("h", "min", 3600, 60)):
-        if value < size_of_large * 60 or (large == "h" and value < 86400):
-            return _two(value, large, small, size_of_large, size_of_small)
+    if value < 3600:
+        return _two(value, "min", "s", 60, 1)
+    if value < 86400:
+        return _two(value, "h", "min", 3600, 60)
     return _two(value, "d", "h", 86400, 3600)
 
 

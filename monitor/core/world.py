@@ -163,9 +163,6 @@ class World:
     ) -> Change:
         before = status.incident
         incident = step.incident
-        if step.told is None:
-            status.incident = incident
-            return Change(incidents=(incident,))
         body = incident_body(step, status, before.impact if before else None, members, at, self._plan.source)
         checks = [members[check].check for check in incident.checks if check in members]
         facts = self._facts(step.told, status.service, checks, incident.impact, status.state.value)
@@ -179,7 +176,6 @@ class World:
     ) -> Event:
         """Whoever was told of the incident is told how it goes on, and that it ended, whatever the routes say now."""
         incident = step.incident
-        assert step.told is not None  # noqa: S101  (the caller asked)
         routed = () if incident.resolved else recipients(self._plan.routes, facts)
         sinks = tuple(dict.fromkeys((*routed, *sorted(incident.told))))
         key = (incident.id, incident.updates, step.told.value)

@@ -1,0 +1,56 @@
+"""What several commands do alike: find and load the configuration, say what is wrong with it, draw tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monitor.cli import DEFAULT_FILES
+from monitor.config.load import load
+from monitor.config.model import Config, ConfigError, Fault
+from monitor.kinds import installed_kinds
+
+FINE, FINDING, WRONG = 0, 1, 2
+
+FAULTS_SHOWN = 100
+"""Faults printed for people; `--json` prints them all."""
+
+
+def load_or_explain(path: Path | None) -> Config | None:
+    """The configuration, or None after every fault was printed to stderr."""
+    try:
+        return load(path or default_file(), kinds=installed_kinds(), env=os.environ)
+    except ConfigError as error:
+        print_faults(error)
+        return None
+
+
+def default_file() -> Path:
+    return next((path for path in DEFAULT_FILES if path.exists()), DEFAULT_FILES[0])
+
+
+def print_faults(error: ConfigError) -> None:
+    for fault in error.faults[:FAULTS_SHOWN]:
+        print(fault, file=sys.stderr)  # noqa: T201
+    more = len(error.faults) - FAULTS_SHOWN
+    if more > 0:
+        print(f"... and {more} more: brownout validate --json lists them all", file=sys.stderr)  # noqa: T201
+    print(f"brownout: {error}; nothing was started", file=sys.stderr)  # noqa: T201
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201
+
+
+def fault_as_json(fault: Fault) -> Mapping[str, Any]:
+    return {"file": fault.file, "line": fault.line, "column": fault.column, "path": fault.path, "message": fault.message}
+
+
+def fail(message: str) -> int:
+    """Say what is wrong and what to do; the exit code for wrong usage."""
+    print(f"brownout: {message}", file=sys.stderr)  # noqa: T201
+    return WRONG

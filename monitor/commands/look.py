@@ -1,0 +1,131 @@
+"""`brownout look FILE NAME`: one look now, shown with its phases, its measurements, and what each threshold says."""
+
+from __future__ import annotations
+
+import difflib
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from monitor.app import new_runner
+from monitor.clock import SystemClock
+from monitor.commands._common import FINDING, FINE, WRONG, fail, load_or_explain, print_json
+from monitor.config.model import Config
+from monitor.core.model import Check, Look
+from monitor.core.threshold import figure
+from monitor.core.wording import duration, quantity, seconds
+from monitor.logs import configure_logs
+from monitor.runner import Order
+
+
+def execute(options: Namespace) -> int:
+    config = load_or_explain(options.file)
+    if config is None:
+        return WRONG
+    configure_logs(config.redactor.text, quiet=True)
+    check = _find(config, options.name)
+    if check is None:
+        close = difflib.get_close_matches(options.name, list(config.checks), n=1)
+        hint = f' (did you mean "{close[0]}"?)' if close else f"; it has: {', '.join(list(config.checks)[:20])}"
+        return fail(f'{config.path} has no enabled check "{options.name}"{hint}')
+    look = uvloop.run(_look(check))
+    breaches = _breaches(check, look)
+    if options.json:
+        print_json(config.redactor.value(_as_json(check, look, breaches)))
+    else:
+        _show(config, check, look, breaches)
+    return FINE if look.observation.ok and not any(breaches.values()) else FINDING
+
+
+def _find(config: Config, name: str) -> Check | None:
+    return config.checks.get(name) or next((check for check in config.checks.values() if check.name == name), None)
+
+
+async def _look(check: Check) -> Look:
+    clock = SystemClock()
+    runner = new_runner(clock)
+    order = Order(check, clock.now().tick, check.timeout.total_seconds(), scheduled=True)
+    look = await runner.look(order, {})
+    await check.probe.close()
+    return look
+
+
+def _breaches(check: Check, look: Look) -> Mapping[str, bool | None]:
+    """What each condition says of this one look; None: it needs more than one look to say anything."""
+    told: dict[str, bool | None] = {}
+    for condition in check.conditions:
+        single = condition.window is None
+        value = figure(condition, look.observation.measurements, {}, look.ended.tick, 1.0) if single else None
+        told[condition.text] = None if value is None else condition.bound.holds(value)
+    return told
+
+
+def _as_json(check: Check, look: Look, breaches: Mapping[str, bool | None]) -> dict[str, Any]:
+    observation = look.observation
+    reason = observation.reason
+    return {
+        "check": check.id,
+        "target": check.probe.target,
+        "ok": observation.ok,
+        "reason": reason.value if reason else None,
+        "blame": reason.blame.value if reason else None,
+        "detail": observation.detail,
+        "advice": reason.advice if reason else None,
+        "seconds": round(look.ended.tick - look.began.tick, 6),
+        "phases": dict(observation.phases),
+        "measurements": dict(observation.measurements),
+        "evidence": dict(observation.evidence),
+        "thresholds": [{"condition": text, "breached": breached} for text, breached in breaches.items()],
+    }
+
+
+def _show(config: Config, check: Check, look: Look, breaches: Mapping[str, bool | None]) -> None:
+    console, hide = Console(highlight=False), config.redactor.text
+    observation, reason = look.observation, look.observation.reason
+    took = seconds(look.ended.tick - look.began.tick)
+    console.print(f"[bold]{escape(check.name)}[/]  {check.probe.kind}  {escape(hide(check.probe.target))}")
+    if reason is None:
+        console.print(f"[green]● as expected[/], in {took}")
+    else:
+        colour = "red" if reason.blame == "target" else "yellow"
+        console.print(f"[{colour}]● {reason.value}[/] ({reason.blame}), after {took}: {reason.meaning}")
+        console.print(f"  {escape(hide(observation.detail))}" if observation.detail else "", soft_wrap=True)
+        console.print(f"  [dim]what to do:[/] {reason.advice}", soft_wrap=True)
+    _show_phases(console, observation.phases)
+    units = {item.name: item.unit for item in check.probe.measurements}
+    rows = [(name, quantity(value, units[name])) for name, value in observation.measurements.items() if name in units]
+    _show_rows(console, "measurements", rows)
+    _show_rows(console, "evidence", [(name, hide(text)) for name, text in observation.evidence.items()])
+    words = {True: "[red]breached[/]", False: "[green]fine[/]", None: "[dim]needs more than this look[/]"}
+    for condition in check.conditions:
+        level = condition.level.value
+        console.print(f"  {level:9} {escape(condition.text)}: {words[breaches[condition.text]]}", soft_wrap=True)
+    console.print(f"[dim]looked at every {duration(check.every)}, limit {duration(check.timeout)}[/]")
+
+
+def _show_phases(console: Console, phases: Mapping[str, float]) -> None:
+    """A waterfall: each phase where it lies in the whole."""
+    total = sum(phases.values())
+    if not total:
+        return
+    width, before = 40, 0.0
+    for name, spent in phases.items():
+        start = round(before / total * width)
+        bar = max(round(spent / total * width), 1)
+        before += spent
+        console.print(f"  {name:12}{seconds(spent):>9}  {' ' * start}[cyan]{'━' * bar}[/]")
+
+
+def _show_rows(console: Console, title: str, rows: list[tuple[str, str]]) -> None:
+    if not rows:
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    for name, text in rows:
+        table.add_row(name, escape(text))
+    console.print(f"[dim]{title}[/]")
+    console.print(table)

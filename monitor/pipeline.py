@@ -1,0 +1,174 @@
+"""From a look to a durable change: run the probe, decide, commit, tell the outbox. The one place where they meet.
+
+Deciding is instant and happens on the loop; committing happens behind it, in order and in batches. A commit that
+fails is kept and tried again: the journal's trouble never touches a verdict and never stops a look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from monitor.clock import Clock
+from monitor.core.judge import Judge, Judgement
+from monitor.core.model import Change, Look
+from monitor.core.world import World
+from monitor.runner import Order, Runner
+from monitor.store.contract import Fenced, Store, StoreError
+
+COMMIT_BATCH = 500
+"""Changes in one transaction at most."""
+RETRY_COMMIT = 1.0
+"""Seconds until a failed commit is tried again."""
+FLUSH_EVERY = 15.0
+"""Seconds between flushes of what the checks remember: no window is forgotten for longer."""
+_FLUSH_BATCH = 100
+"""Checks whose memory is put into plain values before the loop gets a turn (a few ms)."""
+
+_log = structlog.get_logger("brownout.pipeline")
+
+
+class Observer(Protocol):
+    """Watches outcomes; never takes part."""
+
+    def look(self, look: Look, judge: Judge) -> None: ...
+
+    def committed(self, changes: int, seconds: float) -> None: ...
+
+    def commit_failed(self) -> None: ...
+
+
+class Pipeline:
+    """`take` is the scheduler's port; `run` commits and flushes until it is cancelled."""
+
+    def __init__(
+        self,
+        world: World,
+        runner: Runner,
+        store: Store,
+        clock: Clock,
+        *,
+        level_sinks: frozenset[str],
+        wake: Callable[[frozenset[str]], None],
+        observer: Observer,
+    ) -> None:
+        """`wake` is told the sinks for which something was committed."""
+        self._world = world
+        self._runner = runner
+        self._store = store
+        self._clock = clock
+        self._level_sinks = level_sinks
+        self._wake = wake
+        self._observer = observer
+        self._pending: list[Change] = []
+        self._news = asyncio.Event()
+        self._unsaved: set[str] = set()
+        """Ids of the checks that were looked at since their memory was flushed."""
+        self._flush_at = clock.now().tick + FLUSH_EVERY
+        self.journal_ok = True
+        """Whether the last write succeeded."""
+
+    @property
+    def uncommitted(self) -> int:
+        return len(self._pending)
+
+    async def take(self, order: Order) -> Judgement:
+        """One look, judged; what changed is on its way into the journal."""
+        judge = self._world.judges[order.check.id]
+        look = await self._runner.look(order, judge.memory)
+        decision = self._world.observe(look)
+        self._observer.look(look, judge)
+        self._unsaved.add(look.check)
+        if decision.change is not None:
+            self.enter(decision.change)
+        return decision.judgement
+
+    def enter(self, change: Change) -> None:
+        """Queue a change for the next transaction."""
+        self._pending.append(change)
+        self._news.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._await_work()
+            if self._pending:
+                await self._commit()
+            elif self._clock.now().tick >= self._flush_at:
+                await self._flush()
+
+    async def settle(self) -> None:
+        """Commit and flush all that is left, once: the last act before the store is closed."""
+        while self._pending:
+            if not await self._commit():
+                return
+        await self._flush()
+
+    async def _await_work(self) -> None:
+        wait = self._flush_at - self._clock.now().tick
+        if not self._pending and wait > 0:
+            timer = asyncio.get_running_loop().call_later(wait, self._news.set)
+            await self._news.wait()
+            timer.cancel()
+        self._news.clear()
+
+    async def _commit(self) -> bool:
+        batch = self._pending[:COMMIT_BATCH]
+        began = self._clock.now().tick
+        try:
+            await self._store.commit(batch, self._level_sinks)
+        except Fenced:
+            raise
+        except StoreError as error:
+            await self._keep(error)
+            return False
+        del self._pending[: len(batch)]
+        self.journal_ok = True
+        self._observer.committed(len(batch), self._clock.now().tick - began)
+        sinks = frozenset(sink for change in batch for event in change.events for sink in event.sinks)
+        if sinks:
+            self._wake(sinks)
+        _report(batch)
+        return True
+
+    async def _flush(self) -> None:
+        """Save what the checks remember, batch by batch, only while nothing waits to be committed: a saved state must
+        never be ahead of the events that tell of it."""
+        self._flush_at = self._clock.now().tick + FLUSH_EVERY
+        names = list(self._unsaved)
+        for start in range(0, len(names), _FLUSH_BATCH):
+            if self._pending:
+                return
+            batch = names[start : start + _FLUSH_BATCH]
+            now = self._clock.now()
+            self._unsaved.difference_update(batch)
+            try:
+                await self._store.save([self._world.judges[name].record(now) for name in batch])
+            except Fenced:
+                raise
+            except StoreError as error:
+                self._unsaved.update(batch)
+                await self._keep(error)
+                return
+
+    async def _keep(self, error: StoreError) -> None:
+        self.journal_ok = False
+        self._observer.commit_failed()
+        _log.error("journal_failed", error=str(error), uncommitted=len(self._pending))
+        await asyncio.sleep(RETRY_COMMIT)
+
+
+def _report(changes: Sequence[Change]) -> None:
+    """One log line for each transition, as it becomes durable."""
+    for change in changes:
+        for transition in change.transitions:
+            _log.info(
+                "transition",
+                **{transition.kind: transition.subject},
+                old=transition.old,
+                new=transition.new,
+                reason=transition.verdict.reason.value if transition.verdict.reason else None,
+                why=transition.verdict.why,
+            )

@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.core.event import EVIDENCE_LIMIT, TEXT_LIMIT
+from monitor.core.model import Change, Impact, Journal, Look, Observation, OutageRule, Service
+from monitor.core.routing import Route, Term
+from monitor.core.world import World
+from probes.contract import Reason
+from tests.core.builders import START, above, check, look, moment, world
+
+SCHEMA = jsonschema.Draft202012Validator(
+    json.loads(files("monitor").joinpath("schemas/event.schema.json").read_text(encoding="utf-8"))
+)
+
+SHOP = Service(
+    "shop", "Web shop", ("home", "checkout", "search"), OutageRule(1, ("home", "checkout")), runbook="/wiki"
+)
+
+
+def shop(**fields: Any) -> World:
+    checks = [check(name, service="shop") for name in ("home", "checkout", "search")]
+    return world(*checks, services={"shop": SHOP}, **fields)
+
+
+class Story:
+    """A world fed with looks; keeps what was told."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.changes: list[Change] = []
+
+    def see(self, at: float, check: str = "home", fails: Reason | None = None, **measurements: float) -> None:
+        self.feed(look(at, check=check, fails=fails, **measurements))
+
+    def feed(self, look: Look) -> None:
+        decision = self.world.observe(look)
+        if decision.change is not None:
+            self.changes.append(decision.change)
+
+    def kill(self, check: str, at: float) -> None:
+        for second in range(3):
+            self.see(at + second, check, Reason.REFUSED)
+
+    def heal(self, check: str, at: float) -> None:
+        for second in range(12):
+            self.see(at + second, check)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [dict(event.body) for change in self.changes for event in change.events]
+
+    def told(self, kind: str = "") -> list[tuple[str, str]]:
+        return [(event["type"], event["state"]["new"]) for event in self.events if event["type"].startswith(kind)]
+
+
+def begun(story: Story, names: Iterable[str] = ("home", "checkout", "search")) -> Story:
+    for name in names:
+        story.see(0, name)
+    return story
+
+
+def test_that_all_is_well_is_not_told() -> None:
+    story = begun(Story(shop()))
+    assert story.told() == []
+    assert story.world.services["shop"].state == "operational"
+
+
+def test_an_outage_is_one_incident_with_its_root() -> None:
+    story = begun(Story(shop()))
+    story.kill("home", 30)
+    assert story.told() == [("check.changed", "down"), ("service.changed", "outage"), ("incident.opened", "outage")]
+    incident = story.events[-1]["incident"]
+    assert incident["root"] == "home"
+    assert incident["since"] == "2026-03-01T12:00:30.000Z"
+    assert story.events[-1]["sentence"] == (
+        "Web shop has an outage since 12:00:30 UTC: home: nothing listens on the port."
+    )
+
+
+def test_a_check_outside_the_rule_is_a_degradation_however_dead() -> None:
+    story = begun(Story(shop()))
+    story.kill("search", 30)
+    assert story.told("incident") == [("incident.opened", "degradation")]
+    assert "is degraded" in story.events[-1]["sentence"]
+
+
+def test_an_incident_grows_worse_and_ends_once() -> None:
+    story = begun(Story(shop()))
+    story.kill("search", 30)
+    story.kill("home", 60)
+    story.kill("checkout", 90)
+    story.heal("home", 120)
+    story.heal("checkout", 150)
+    story.heal("search", 180)
+    assert story.told("incident") == [
+        ("incident.opened", "degradation"),
+        ("incident.updated", "outage"),
+        ("incident.updated", "outage"),
+        ("incident.updated", "degradation"),
+        ("incident.resolved", "resolved"),
+    ]
+    ids = {event["incident"]["id"] for event in story.events if "incident" in event}
+    assert len(ids) == 1
+    assert [event["incident"]["root"] for event in story.events if "incident" in event] == [
+        "search", "home", "home", "search", "search",
+    ]  # fmt: skip
+    assert story.world.services["shop"].incident is None
+
+
+def test_the_end_is_dated_back_to_the_first_success() -> None:
+    story = begun(Story(shop()))
+    story.kill("home", 30)
+    story.heal("home", 60)
+    resolved = story.events[-1]
+    assert resolved["incident"]["resolved"] == "2026-03-01T12:01:00.000Z"
+    assert resolved["incident"]["duration_seconds"] == 30
+    assert resolved["sentence"].startswith("Web shop is back to normal after 30 s")
+
+
+def test_another_incident_has_another_id() -> None:
+    story = begun(Story(shop()))
+    for at in (30, 130):
+        story.kill("home", at)
+        story.heal("home", at + 30)
+    opened = [event["incident"]["id"] for event in story.events if event["type"] == "incident.opened"]
+    assert len(set(opened)) == 2
+
+
+def test_unknown_opens_nothing_and_resolves_nothing() -> None:
+    story = begun(Story(shop()))
+    for at in (30, 60, 90):
+        for name in ("home", "checkout", "search"):
+            story.see(at, name, Reason.NO_ROUTE)
+    assert story.told("incident") == []
+    assert story.world.services["shop"].state == "unknown"
+    assert "cannot be judged" in story.events[-1]["sentence"]
+    for name in ("home", "checkout", "search"):
+        story.see(120, name)
+    story.kill("home", 150)
+    for at in (180, 210, 240):
+        story.see(at, "home", Reason.NO_ROUTE)
+    assert story.told("incident") == [("incident.opened", "outage")]
+    assert story.world.services["shop"].incident is not None
+    story.heal("home", 270)
+    assert story.told("incident")[-1] == ("incident.resolved", "resolved")
+
+
+def test_a_growing_incident_names_who_joined() -> None:
+    story = begun(Story(shop()))
+    story.kill("home", 30)
+    story.kill("checkout", 60)
+    assert story.events[-1]["incident"]["checks"] == ["home", "checkout"]
+    assert "home and 1 more" in story.events[-1]["sentence"]
+
+
+def test_a_shrinking_incident_of_the_same_impact_tells_nothing_new() -> None:
+    story = begun(Story(shop()))
+    story.kill("home", 30)
+    story.kill("checkout", 60)
+    before = len(story.told("incident"))
+    story.heal("checkout", 90)
+    assert len(story.told("incident")) == before
+
+
+def test_when_the_root_recovers_and_another_is_left_the_root_moves() -> None:
+    story = begun(Story(shop()))
+    story.kill("home", 30)
+    story.heal("home", 60)
+    story.kill("search", 100)
+    story.kill("home", 130)
+    assert story.events[-1]["incident"]["root"] == "home"
+
+
+def test_routes_decide_and_the_end_goes_to_whoever_was_told() -> None:
+    routes = (Route(("pager",), Term("impact", "outage")), Route(("chat",), Term("impact", "degradation")))
+    story = begun(Story(shop(routes=routes)))
+    story.kill("search", 30)
+    story.kill("home", 60)
+    story.heal("home", 90)
+    story.heal("search", 120)
+    sinks = [event.sinks for change in story.changes for event in change.events if event.stream.startswith("inc_")]
+    assert sinks == [("chat",), ("pager", "chat"), ("chat", "pager"), ("chat", "pager")]
+
+
+def test_labels_and_owners_can_route() -> None:
+    routes = (
+        Route(("web",), Term("owner", "web")),
+        Route(("gold",), Term("label.tier", "gold")),
+        Route(("east",), Term("label.region", "east")),
+    )
+    checks = [check("home", service="shop", labels={"tier": "gold"}, owner="web")]
+    service = Service("shop", "Shop", ("home",), OutageRule(1, ("home",)), labels={"region": "east"})
+    story = begun(Story(world(*checks, services={"shop": service}, routes=routes)), ["home"])
+    story.kill("home", 30)
+    assert story.changes[-1].events[-1].sinks == ("web", "gold", "east")
+
+
+def journal_of(story: Story) -> Journal:
+    """What a store that committed all these changes would tell at the next start."""
+    checks, services, incidents = {}, {}, {}
+    for change in story.changes:
+        checks |= {record.check: record for record in change.checks}
+        services |= {record.service: record for record in change.services}
+        incidents |= {incident.id: incident for incident in change.incidents}
+    return Journal("origin", 2, checks, services, tuple(item for item in incidents.values() if not item.resolved))
+
+
+def test_a_restart_goes_on_with_the_open_incident() -> None:
+    story = begun(Story(shop()))
+    story.kill("home", 30)
+    again = Story(shop(journal=journal_of(story), at=40))
+    assert again.world.start(moment(40)) is None
+    again.heal("home", 60)
+    assert again.told("incident") == [("incident.updated", "degradation"), ("incident.resolved", "resolved")]
+    assert again.events[-1]["incident"]["id"] == story.events[-1]["incident"]["id"]
+
+
+def test_a_service_taken_out_of_the_config_ends_what_it_opened() -> None:
+    story = begun(Story(shop()))
+    story.kill("home", 30)
+    again = Story(world(check("other"), journal=journal_of(story), at=60))
+    change = again.world.start(moment(60))
+    assert change is not None
+    assert change.events[0].type == "incident.resolved"
+    assert change.events[0].sinks == ("hook",)
+    assert change.incidents[0].why == "no longer watched"
+    SCHEMA.validate(dict(change.events[0].body))
+    assert again.world.start(moment(61)) is None
+
+
+def test_a_check_taken_out_of_the_config_no_longer_keeps_its_service_bad() -> None:
+    story = begun(Story(shop()))
+    story.kill("search", 30)
+    fewer = replace(SHOP, checks=("home", "checkout"))
+    checks = [check(name, service="shop") for name in fewer.checks]
+    again = world(*checks, services={"shop": fewer}, journal=journal_of(story), at=60)
+    change = again.start(moment(60))
+    assert change is not None
+    assert [event.type for event in change.events] == ["service.changed", "incident.resolved"]
+
+
+def test_a_renamed_check_keeps_its_state() -> None:
+    story = begun(Story(shop()))
+    story.kill("home", 30)
+    renamed = check("front", service="shop", was=("home",))
+    service = Service("shop", "Web shop", ("front",), OutageRule(1, ("front",)))
+    again = world(renamed, services={"shop": service}, journal=journal_of(story), at=60)
+    assert again.judges["front"].state == "down"
+    assert again.judges["front"].seq == 2
+
+
+def test_every_event_keeps_the_published_schema() -> None:
+    story = begun(Story(shop()))
+    for at in (10, 20, 40):
+        story.see(at, "search", Reason.NO_ROUTE)
+    story.kill("search", 50)
+    story.kill("home", 60)
+    story.heal("home", 90)
+    story.heal("search", 120)
+    slow = begun(Story(world(check("api", above(1)))), ["api"])
+    slow.see(30, "api", response_time=3)
+    slow.see(31, "api", response_time=3)
+    assert {event["type"] for event in story.events} >= {"check.changed", "service.changed", "incident.opened"}
+    for event in story.events + slow.events:
+        SCHEMA.validate(event)
+    assert slow.events[0]["threshold"]["value"] == 3
+    assert slow.events[0]["sentence"] == (
+        "api is degraded since 12:00:31 UTC: response_time is 3 s (threshold: > 1 s)."
+    )
+
+
+def test_hostile_evidence_is_bounded() -> None:
+    story = begun(Story(world(check("home"))), ["home"])
+    wild = Observation(
+        measurements={f"m{n}": float("nan") if n % 2 else 1.0 for n in range(500)},
+        reason=Reason.STATUS,
+        detail="x" * 5000,
+        evidence={f"k{n}": "\x00<script>" * 1000 for n in range(500)},
+    )
+    for at in (30, 31, 32):
+        story.feed(Look("home", wild, moment(at), moment(at)))
+    body = story.events[-1]
+    SCHEMA.validate(body)
+    assert len(body["evidence"]["facts"]) == EVIDENCE_LIMIT
+    assert max(map(len, body["evidence"]["facts"].values())) == TEXT_LIMIT
+    assert len(json.dumps(body, ensure_ascii=False).encode()) < 20_000
+    assert "NaN" not in json.dumps(body)
+
+
+def test_secrets_are_taken_out_of_bodies() -> None:
+    plain = world(check("home"))
+    plan = replace(plain._plan, redact=lambda value: json.loads(json.dumps(value).replace("192.0.2.1", "***")))
+    story = begun(Story(World(plan, Journal("origin", 1), moment(0))), ["home"])
+    story.kill("home", 30)
+    assert story.events[0]["evidence"]["facts"] == {"address": "***"}
+
+
+def test_a_link_to_the_page_and_the_runbook() -> None:
+    plain = shop()
+    plan = replace(plain._plan, source=replace(plain._plan.source, public_url="https://status.example.com"))
+    story = begun(Story(World(plan, Journal("origin", 1), moment(0))))
+    story.kill("home", 30)
+    assert story.events[-1]["links"] == {"page": "https://status.example.com", "runbook": "/wiki"}
+
+
+def test_an_event_without_a_look_has_no_evidence() -> None:
+    story = begun(Story(shop()))
+    story.kill("home", 30)
+    one = replace(SHOP, outage=OutageRule(2, ("home", "checkout")))
+    checks = [check(name, service="shop") for name in SHOP.checks]
+    change = world(*checks, services={"shop": one}, journal=journal_of(story), at=60).start(moment(60))
+    assert change is not None
+    assert [event.body["state"]["new"] for event in change.events] == ["degradation", "degradation"]
+    assert "looked_at" not in change.events[-1].body["evidence"]
+    assert change.incidents[0].impact is Impact.DEGRADATION
+
+
+SEEN = st.sampled_from([None, None, Reason.REFUSED, Reason.LATE])
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 60), st.sampled_from(SHOP.checks), SEEN), max_size=150))
+def test_whatever_happens_every_opened_incident_can_be_closed(looks: list[tuple[float, str, Reason | None]]) -> None:
+    story, at = Story(shop()), 0.0
+    for gap, name, fails in looks:
+        at += gap
+        story.see(at, name, fails)
+    for name in SHOP.checks:
+        for second in range(60):
+            story.see(at + 1 + second, name)
+    opened = {event["incident"]["id"] for event in story.events if event["type"] == "incident.opened"}
+    resolved = [event["incident"]["id"] for event in story.events if event["type"] == "incident.resolved"]
+    assert sorted(resolved) == sorted(opened)
+    ids = [event["id"] for event in story.events]
+    assert len(ids) == len(set(ids))
+    assert story.world.services["shop"].since is not None
+    assert story.world.services["shop"].since >= START - timedelta(days=1)
