@@ -1,0 +1,207 @@
+"""Watches what the agent does and never takes part: whoever calls it goes on as if it were not there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from monitor.clock import Clock
+from monitor.core.judge import Judge
+from monitor.core.model import Impact, Look
+from monitor.core.world import World
+from monitor.store.contract import Backlog, StoreError
+from monitor.telemetry.agent import SENDING, AgentCollector, AgentFigures, Tally, age
+from monitor.telemetry.exposition import Family
+from monitor.telemetry.series import CHECK_FAMILIES, SERVICE_FAMILY, CheckSeries, ServiceSeries
+
+RENDER_SLICE = 64
+"""Stale checks rendered at a time (about 1 ms); looks go on in between."""
+JOIN_SLICE = 1000
+"""Fragments sent at a time: about 200 KB."""
+LAG_EVERY = 0.1
+"""Seconds between two measurements of the loop's lag."""
+LAG_WINDOW = 15.0
+"""Seconds; the worst lag shown is that of this window and the one before."""
+BACKLOG_EVERY = 10.0
+
+_INCIDENTS = Family("brownout_incidents_open", "gauge", "Open incidents, by impact.")
+
+_T = TypeVar("_T")
+
+
+class Backlogs(Protocol):
+    """What the telemetry needs of a store."""
+
+    async def backlog(self) -> Mapping[str, Backlog]: ...
+
+
+class Telemetry:
+    """Counts, and renders `/metrics`. `redact` takes secrets out of a tree of JSON values.
+
+    `watch_loop` and `watch_outbox` are coroutines for the app to run as long as the agent does.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        clock: Clock,
+        version: str,
+        vantage: str,
+        redact: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
+        self._clock = clock
+        self._redact = redact
+        self._figures = AgentFigures()
+        self._checks: dict[str, CheckSeries] = {}
+        self._services: dict[str, ServiceSeries] = {}
+        self._lag_window = (0.0, 0.0, 0.0)
+        self._registry = CollectorRegistry(auto_describe=False)
+        identity = {"version": version, "vantage": vantage}
+        self._registry.register(
+            AgentCollector(self._figures, identity, lambda: clock.now().at, lambda: self.loop_lag)
+        )
+        ProcessCollector(registry=self._registry)
+        self.adopt(world)
+
+    def adopt(self, world: World, redact: Callable[[Any], Any] | None = None) -> None:
+        """Watch another world from now on (after a reload); the counters of checks that stay go on."""
+        self._redact = redact or self._redact
+        before = self._checks
+        self._checks = {name: CheckSeries(judge, self._redact) for name, judge in world.judges.items()}
+        for name, series in self._checks.items():
+            if name in before:
+                series.carry_on(before[name])
+        self._services = {name: ServiceSeries(status, self._redact) for name, status in world.services.items()}
+
+    # What the others call. None of these waits, fails, or takes more than a microsecond or two.
+
+    def look(self, look: Look, judge: Judge) -> None:
+        """A look was judged."""
+        series = self._checks.get(judge.check.id)
+        if series is not None:
+            series.count(look)
+
+    def missed(self, count: int = 1) -> None:
+        """Scheduled looks were left out."""
+        self._figures.missed += count
+
+    def late(self, seconds: float) -> None:
+        """A look began so long after its planned time."""
+        self._figures.lateness.add(seconds)
+
+    def in_flight(self, count: int) -> None:
+        """So many looks are under way."""
+        self._figures.in_flight = count
+
+    def extra_dropped(self) -> None:
+        """An extra look was left out."""
+        self._figures.extra_dropped += 1
+
+    def committed(self, changes: int, seconds: float) -> None:
+        """One commit made so many changes durable."""
+        self._figures.commits.add(seconds)
+        self._figures.changes += changes
+
+    def commit_failed(self) -> None:
+        self._figures.commit_failures += 1
+
+    def delivery(self, sink: str, outcome: str, seconds: float) -> None:
+        """One attempt to deliver ended. `outcome` comes from a closed set: it becomes a label."""
+        figures = self._figures
+        figures.deliveries[sink, outcome] = figures.deliveries.get((sink, outcome), 0) + 1
+        if sink not in figures.sending:
+            figures.sending[sink] = Tally(SENDING)
+        figures.sending[sink].add(seconds)
+
+    # What runs beside them.
+
+    async def watch_loop(self) -> None:
+        """Measure, for ever, how late the event loop wakes us."""
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(LAG_EVERY)
+            now = loop.time()
+            self._lagged(max(now - before - LAG_EVERY, 0.0), now)
+
+    def _lagged(self, lag: float, now: float) -> None:
+        self._figures.loop_lag.add(lag)
+        began, worst, previous = self._lag_window
+        if now - began >= LAG_WINDOW:
+            self._lag_window = (now, lag, worst)
+        else:
+            self._lag_window = (began, max(worst, lag), previous)
+
+    @property
+    def loop_lag(self) -> float:
+        """The worst lag (s) of the last 15 to 30 s."""
+        return max(self._lag_window[1:])
+
+    async def watch_outbox(self, store: Backlogs) -> None:
+        """Read, for ever, how the sinks stand: a scrape must not wait for the store."""
+        while True:
+            try:
+                self._figures.backlog = dict(await store.backlog())
+            except StoreError:
+                # An old figure would look like a fresh one; the failing journal itself is told by its own series.
+                self._figures.backlog = {}
+            await asyncio.sleep(BACKLOG_EVERY)
+
+    @property
+    def outbox_oldest_age(self) -> float | None:
+        """Seconds that the oldest undelivered event has waited, over all sinks; None when nothing waits."""
+        now = self._clock.now().at
+        waiting = [age(backlog, now) for backlog in self._figures.backlog.values() if backlog.oldest is not None]
+        return max(waiting, default=None)
+
+    # The scrape.
+
+    async def metrics(self, *, openmetrics: bool = False) -> AsyncIterator[bytes]:
+        """`/metrics`, piece by piece; between the pieces the loop is free."""
+        checks = tuple(self._checks.values())
+        async for _ in self._refreshed(checks):
+            await asyncio.sleep(0)
+        for place, family in enumerate(CHECK_FAMILIES):
+            yield family.heading(openmetrics=openmetrics)
+            for part in _slices(checks, JOIN_SLICE):
+                yield b"".join([series.fragments[place] for series in part])
+                await asyncio.sleep(0)
+        async for piece in self._service_metrics(openmetrics=openmetrics):
+            yield piece
+        render = generate_openmetrics if openmetrics else generate_latest
+        yield render(self._registry)
+
+    @staticmethod
+    async def _refreshed(checks: Sequence[CheckSeries]) -> AsyncIterator[None]:
+        rendered = 0
+        for series in checks:
+            if not series.stale:
+                continue
+            series.render()
+            rendered += 1
+            if rendered % RENDER_SLICE == 0:
+                yield
+
+    async def _service_metrics(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
+        services = tuple(self._services.values())
+        yield SERVICE_FAMILY.heading(openmetrics=openmetrics)
+        incidents: dict[str, Impact] = {}
+        for part in _slices(services, JOIN_SLICE):
+            for series in part:
+                series.render()
+                if incident := series.status.incident:
+                    incidents[incident.id] = incident.impact
+            yield b"".join([series.fragment for series in part])
+            await asyncio.sleep(0)
+        open_now = list(incidents.values())
+        lines = [f'{_INCIDENTS.sample}{{impact="{impact.value}"}} {open_now.count(impact)}\n' for impact in Impact]
+        yield _INCIDENTS.heading(openmetrics=openmetrics) + "".join(lines).encode()
+
+
+def _slices(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

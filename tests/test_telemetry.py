@@ -1,0 +1,277 @@
+"""What `/metrics` tells, read back with the parsers of prometheus_client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from monitor.config.redact import Redactor
+from monitor.core.model import Look
+from monitor.store.contract import Backlog, StoreError
+from monitor.telemetry import Telemetry, wants_openmetrics
+from monitor.telemetry.series import CHECK_FAMILIES
+from probes.contract import Observation, Reason
+from tests.core.builders import moment
+from tests.virtual_time import run
+from tests.web.made import PASSWORD, SLOW, StillClock, at, observation, page, see, shop, troubled
+
+Samples = dict[str, list[tuple[dict[str, str], float]]]
+
+
+def watching(world: Any, **fields: Any) -> Telemetry:
+    return Telemetry(world, clock=StillClock(), version="0.1.0", vantage="fra1", **fields)
+
+
+async def scrape(telemetry: Telemetry, *, openmetrics: bool = False) -> str:
+    return b"".join([piece async for piece in telemetry.metrics(openmetrics=openmetrics)]).decode()
+
+
+def read(text: str, *, openmetrics: bool = False) -> Samples:
+    """Samples by name; a family that is told twice, or in pieces, is a fault."""
+    families = list(parse_openmetrics(text) if openmetrics else parse_text(text))
+    names = [family.name for family in families]
+    assert len(names) == len(set(names)), "a family is told in pieces"
+    samples: Samples = {}
+    for family in families:
+        for sample in family.samples:
+            samples.setdefault(sample.name, []).append((dict(sample.labels), sample.value))
+    return samples
+
+
+def value(samples: Samples, name: str, /, **labels: str) -> float:
+    found = [figure for given, figure in samples[name] if labels.items() <= given.items()]
+    assert len(found) == 1, f"{name}{labels}: {found}"
+    return found[0]
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+async def test_both_formats_tell_the_same_of_the_checks(openmetrics: bool) -> None:
+    world = troubled()
+    text = await scrape(watching(world), openmetrics=openmetrics)
+    samples = read(text, openmetrics=openmetrics)
+    state = "brownout_check_state"
+    assert value(samples, state, check="checkout", service="shop", brownout_check_state="down") == 1
+    assert value(samples, state, check="checkout", brownout_check_state="up") == 0
+    assert value(samples, state, check="home", brownout_check_state="degraded") == 1
+    assert value(samples, state, check="images", brownout_check_state="unknown") == 1
+    assert value(samples, "brownout_service_state", service="shop", brownout_service_state="outage") == 1
+    assert value(samples, "brownout_incidents_open", impact="outage") == 1
+    assert value(samples, "brownout_incidents_open", impact="degradation") == 0
+    assert value(samples, "brownout_check_response_time_seconds", check="home") == 2.4
+    assert value(samples, "brownout_check_phase_seconds", check="home", phase="tls") == 0.041
+    assert value(samples, "brownout_check_measurement", check="home", measurement="body_size", unit="bytes") == 48231
+    assert value(samples, "brownout_check_threshold", check="home", level="degraded", condition=SLOW.text) == 0.8
+    assert value(samples, "brownout_check_threshold_active", check="home", condition=SLOW.text) == 1
+    assert value(samples, "brownout_check_threshold_active", check="search", condition=SLOW.text) == 0
+    looked = value(samples, "brownout_check_last_look_timestamp_seconds", check="home")
+    assert looked == at(75.25).timestamp()
+    info = value(
+        samples, "brownout_check_info", check="home", probe="http", owner="web", label_tier="web", name="home"
+    )
+    assert info == 1
+    assert value(samples, "brownout_agent_info", version="0.1.0", vantage="fra1") == 1
+    assert text.endswith("# EOF\n") is openmetrics
+
+
+async def test_looks_are_counted_by_their_result_and_survive_a_reload() -> None:
+    world = shop()
+    telemetry = watching(world)
+    see(world, "home", 0, observation(), telemetry)
+    see(world, "home", 15, observation(), telemetry)
+    see(world, "home", 30, observation(reason=Reason.REFUSED), telemetry)
+    telemetry.adopt(shop())
+    samples = read(await scrape(telemetry))
+    assert value(samples, "brownout_check_looks_total", check="home", result="ok") == 2
+    assert value(samples, "brownout_check_looks_total", check="home", result="refused") == 1
+    assert value(samples, "brownout_check_looks_total", check="images", result="ok") == 0
+
+
+async def test_a_look_of_a_check_that_is_no_longer_watched_is_passed_over() -> None:
+    world, telemetry = shop(page("gone")), watching(shop())
+    telemetry.look(Look("gone", observation(), moment(0), moment(1)), world.judges["gone"])
+    assert "gone" not in await scrape(telemetry)
+
+
+async def test_only_checks_that_were_looked_at_are_rendered_again() -> None:
+    world = shop()
+    telemetry = watching(world)
+    see(world, "home", 0, observation(0.2), telemetry)
+    await scrape(telemetry)
+    # The judge has seen more, but nobody told us: the old text stands.
+    see(world, "home", 15, observation(0.3))
+    assert value(read(await scrape(telemetry)), "brownout_check_response_time_seconds", check="home") == 0.2
+    see(world, "home", 30, observation(0.4), telemetry)
+    assert value(read(await scrape(telemetry)), "brownout_check_response_time_seconds", check="home") == 0.4
+
+
+async def test_what_the_last_look_did_not_measure_is_not_told() -> None:
+    world = shop()
+    telemetry = watching(world)
+    see(world, "home", 0, observation(), telemetry)
+    await scrape(telemetry)
+    see(world, "home", 15, Observation(reason=Reason.DNS_TIMEOUT), telemetry)
+    samples = read(await scrape(telemetry))
+    assert "brownout_check_response_time_seconds" not in samples
+    assert "brownout_check_phase_seconds" not in samples
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+async def test_hostile_text_stays_inside_its_label_and_names_from_a_target_stay_out(openmetrics: bool) -> None:
+    hostile = 'a"b\\c\nbrownout_up 1\x85\u2028é'
+    conditions = (replace(SLOW, text=hostile), replace(SLOW, text=hostile))
+    world = shop(page(hostile, labels={"a-b": hostile, "a b": "twin"}, conditions=conditions))
+    telemetry = watching(world)
+    evil = Observation({'x"} 1\nevil': 1.0, "response_time": float("nan")}, phases={'y"} 1\nevil': 1.0, "dns": 0.1})
+    see(world, hostile, 0, evil, telemetry)
+    text = await scrape(telemetry, openmetrics=openmetrics)
+    samples = read(text, openmetrics=openmetrics)
+    assert "evil" not in text
+    assert value(samples, "brownout_check_looks_total", check=hostile) == 1
+    assert value(samples, "brownout_check_info", check=hostile, label_a_b=hostile) == 1
+    assert value(samples, "brownout_check_threshold_active", check=hostile, condition=hostile) == 0
+
+
+async def test_secrets_are_redacted() -> None:
+    world = shop(page("db", url=f"https://user:{PASSWORD}@db.example.com/"))
+    text = await scrape(watching(world, redact=Redactor([PASSWORD]).value))
+    assert PASSWORD not in text
+    assert 'target="https://user:***@db.example.com/"' in text
+
+
+async def test_the_agents_own_figures() -> None:
+    telemetry = watching(shop())
+    telemetry.late(0.003)
+    telemetry.late(99.0)
+    telemetry.in_flight(7)
+    telemetry.missed(3)
+    telemetry.extra_dropped()
+    telemetry.committed(2, 0.001)
+    telemetry.commit_failed()
+    telemetry.delivery("hook", "accepted", 0.2)
+    telemetry.delivery("hook", "failed", 3.0)
+    for openmetrics in (False, True):
+        samples = read(await scrape(telemetry, openmetrics=openmetrics), openmetrics=openmetrics)
+        bucket = "brownout_look_start_lateness_seconds_bucket"
+        assert value(samples, bucket, le="0.0025") == 0
+        assert value(samples, bucket, le="0.005") == 1
+        assert value(samples, bucket, le="+Inf") == 2
+        assert value(samples, "brownout_look_start_lateness_seconds_sum") == pytest.approx(99.003)
+        assert value(samples, "brownout_looks_in_flight") == 7
+        assert value(samples, "brownout_missed_beats_total") == 3
+        assert value(samples, "brownout_extra_looks_dropped_total") == 1
+        assert value(samples, "brownout_commits_total") == 1
+        assert value(samples, "brownout_changes_committed_total") == 2
+        assert value(samples, "brownout_commit_seconds_count") == 1
+        assert value(samples, "brownout_commit_failures_total") == 1
+        assert value(samples, "brownout_deliveries_total", sink="hook", outcome="failed") == 1
+        assert value(samples, "brownout_delivery_seconds_count", sink="hook") == 2
+        assert value(samples, "process_open_fds") > 0
+
+
+class Outbox:
+    """Stands in for a store: it knows only how its sinks stand, or cannot say."""
+
+    def __init__(self) -> None:
+        self.backlogs: Mapping[str, Backlog] | None = {}
+
+    async def backlog(self) -> Mapping[str, Backlog]:
+        if self.backlogs is None:
+            raise StoreError("the disk is gone")
+        return self.backlogs
+
+
+def test_the_outbox_is_read_beside_the_scrapes() -> None:
+    async def main() -> None:
+        telemetry, outbox = watching(shop()), Outbox()
+        assert telemetry.outbox_oldest_age is None
+        watch = asyncio.create_task(telemetry.watch_outbox(outbox))
+        outbox.backlogs = {"hook": Backlog(3, 1, at(0) - timedelta(seconds=90)), "chat": Backlog(0, 0, None)}
+        await asyncio.sleep(11)
+        samples = read(await scrape(telemetry))
+        assert value(samples, "brownout_outbox_waiting", sink="hook") == 3
+        assert value(samples, "brownout_outbox_dead", sink="hook") == 1
+        assert value(samples, "brownout_outbox_oldest_age_seconds", sink="hook") == 90
+        assert value(samples, "brownout_outbox_oldest_age_seconds", sink="chat") == 0
+        assert telemetry.outbox_oldest_age == 90
+        outbox.backlogs = None
+        await asyncio.sleep(11)
+        assert "brownout_outbox_waiting" not in read(await scrape(telemetry))
+        assert telemetry.outbox_oldest_age is None
+        watch.cancel()
+
+    run(main())
+
+
+def test_the_worst_lag_is_kept_for_a_while_and_then_forgotten() -> None:
+    telemetry = watching(shop())
+    telemetry._lagged(0.7, 1.0)
+    telemetry._lagged(0.1, 14.0)
+    assert telemetry.loop_lag == 0.7
+    telemetry._lagged(0.2, 16.0)
+    assert telemetry.loop_lag == 0.7
+    telemetry._lagged(0.0, 32.0)
+    assert telemetry.loop_lag == 0.2
+
+
+def test_the_loop_is_watched_ten_times_a_second() -> None:
+    async def main() -> None:
+        telemetry = watching(shop())
+        watch = asyncio.create_task(telemetry.watch_loop())
+        await asyncio.sleep(1.05)
+        watch.cancel()
+        assert value(read(await scrape(telemetry)), "brownout_loop_lag_seconds_count") == 10
+        assert telemetry.loop_lag < 0.001
+
+    run(main())
+
+
+def test_a_scrape_of_many_stale_checks_lets_others_run() -> None:
+    async def main() -> None:
+        telemetry = watching(shop(*(page(f"page-{number}") for number in range(2000))))
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.create_task(other())
+        await scrape(telemetry)
+        beside.cancel()
+        assert turns > 2000 / 64
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", False),
+        ("application/openmetrics-text", True),
+        ('application/openmetrics-text; version="1.0.0"; charset=utf-8', True),
+        ("application/openmetrics-text;version=0.0.1", False),
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1", True),
+        ("application/openmetrics-text;q=0.1,text/plain", False),
+        ("application/openmetrics-text;q=0", False),
+        ("application/openmetrics-text;q=many", False),
+    ],
+)
+def test_the_accept_header_decides(accept: str, wanted: bool) -> None:
+    assert wants_openmetrics(accept) is wanted
+
+
+def test_every_family_of_checks_has_its_own_name_unit_and_help() -> None:
+    assert len({family.name for family in CHECK_FAMILIES}) == len(CHECK_FAMILIES)
+    for family in CHECK_FAMILIES:
+        assert family.help.endswith(".")
+        assert family.unit == "" or family.name.endswith(f"_{family.unit}")
