@@ -1,0 +1,275 @@
+"""The `checks:` section: each entry typed by its probe, its defaults resolved, its references checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+from monitor.config.faults import Entry, Faults, Place
+from monitor.config.fields import build, field_steps
+from monitor.config.kinds import Kinds, check_model, default_conditions
+from monitor.config.model import DEFAULT_EVERY, DEFAULT_TIMEOUT
+from monitor.config.schema import CheckKeys, ConfirmKeys, DefaultsKeys, LooseCheckKeys, RecoverKeys, parse_name
+from monitor.config.secrets import Secrets
+from monitor.config.suggest import Vocabulary
+from monitor.config.units import format_duration
+from monitor.core.condition import Condition
+from monitor.core.model import Check, Confirm, Impact, Recover
+from probes.contract import BadField, Probe
+
+
+@dataclass(slots=True)
+class Draft:
+    """A check on its way: `keys` and `probe` are None where the entry has faults."""
+
+    place: Place
+    id: str | None
+    name: str | None
+    service: str | None
+    keys: CheckKeys | None = None
+    probe: Probe | None = None
+    depends_on: tuple[str, ...] = ()
+    impact: Impact = Impact.OUTAGE
+
+    @property
+    def enabled(self) -> bool:
+        return self.keys is None or self.keys.enabled
+
+
+@dataclass(slots=True)
+class References:
+    """Which checks are known: by id, and by a name that only one of them has."""
+
+    drafts: dict[str, Draft] = field(default_factory=dict)
+    _by_name: dict[str, str | None] = field(default_factory=dict)
+    _words: Vocabulary | None = None
+
+    @classmethod
+    def of(cls, drafts: Iterable[Draft]) -> References:
+        found = cls()
+        for draft in drafts:
+            if draft.id is not None and draft.name is not None:
+                found.drafts.setdefault(draft.id, draft)
+                found._by_name[draft.name] = None if draft.name in found._by_name else draft.id
+        found._words = Vocabulary("check", found.drafts)
+        return found
+
+    def resolve(self, written: str) -> str:
+        """The id of the check that is called so. Raises `ValueError`."""
+        if written in self.drafts:
+            return written
+        by_name = self._by_name.get(written)
+        if by_name is not None:
+            return by_name
+        if written in self._by_name:
+            raise ValueError(f'several checks are called "{written}": name the one you mean by its id')
+        raise ValueError((self._words or Vocabulary("check", ())).unknown(written))
+
+
+class Shared:
+    """Equal values are kept once: of 10,000 checks most have the same labels and thresholds."""
+
+    def __init__(self) -> None:
+        self._values: dict[Any, Any] = {}
+
+    def value(self, value: Any) -> Any:
+        return self._values.setdefault((type(value), value), value)
+
+    def mapping(self, value: dict[str, str]) -> dict[str, str]:
+        found: dict[str, str] = self._values.setdefault((dict, tuple(value.items())), value)
+        return found
+
+
+def read_drafts(entries: Iterable[Entry], kinds: Kinds, secrets: Secrets, faults: Faults) -> list[Draft]:
+    """One draft an entry. Every fault that an entry has by itself is reported here."""
+    words = Vocabulary("probe", kinds.probes)
+    return [_read_draft(entry, kinds, words, secrets, faults) for entry in entries]
+
+
+def claim_ids(drafts: Iterable[Draft], faults: Faults) -> None:
+    """Ids, former ones included, are unique."""
+    claimed: dict[str, Draft] = {}
+    for draft in drafts:
+        former = draft.keys.was if draft.keys else ()
+        for claim in dict.fromkeys((draft.id, *former)):
+            if claim is None:
+                continue
+            other = claimed.setdefault(claim, draft)
+            if other is draft:
+                continue
+            key = "was" if claim != draft.id else "id" if draft.keys and draft.keys.id else "name"
+            if other.place == draft.place:
+                message = f'for_each makes several checks called "{claim}": put a placeholder into the {key}'
+            elif other.id != claim:
+                message = f'"{claim}" is a former id (was) of the check at {other.place}: choose another'
+            else:
+                message = f'duplicate {key} "{claim}": the check at {other.place} has it already'
+            faults.add(draft.place, message, key)
+
+
+def resolve_dependencies(drafts: Iterable[Draft], references: References, faults: Faults) -> None:
+    """Checks that others depend on exist, and none depends on itself."""
+    for draft in drafts:
+        found = []
+        for index, written in enumerate(draft.keys.depends_on if draft.keys else ()):
+            try:
+                found.append(references.resolve(written))
+            except ValueError as error:
+                faults.add(draft.place, str(error), "depends_on", index)
+        draft.depends_on = tuple(dict.fromkeys(found))
+    for cycle in _cycles({id_: draft.depends_on for id_, draft in references.drafts.items()}):
+        chain = " -> ".join((*cycle, cycle[0]))
+        faults.add(
+            references.drafts[cycle[0]].place, f"depends on itself: {chain}: remove one of these", "depends_on"
+        )
+
+
+def finish_check(draft: Draft, defaults: DefaultsKeys, references: References, shared: Shared) -> Check:
+    """The finished check of a draft without faults."""
+    keys, probe = cast(CheckKeys, draft.keys), cast(Probe, draft.probe)
+    check_id = cast(str, draft.id)
+    every = keys.every or defaults.every or DEFAULT_EVERY
+    live = tuple(other for other in draft.depends_on if references.drafts[other].enabled)
+    return Check(
+        id=check_id,
+        name=keys.name,
+        service=draft.service or check_id,
+        probe=probe,
+        every=every,
+        timeout=keys.timeout or shared.value(min(defaults.timeout or DEFAULT_TIMEOUT, every)),
+        conditions=shared.value(_conditions(keys, type(probe))),
+        impact=draft.impact,
+        confirm=shared.value(_confirm(keys.confirm, defaults.confirm)),
+        recover=shared.value(_recover(keys.recover, defaults.recover)),
+        labels=shared.mapping({**(defaults.labels or {}), **(keys.labels or {})}),
+        owner=shared.value(keys.owner or defaults.owner),
+        runbook=shared.value(keys.runbook),
+        depends_on=live,
+        was=keys.was,
+    )
+
+
+def check_spans(draft: Draft, defaults: DefaultsKeys, faults: Faults) -> None:
+    """A look ends before the next begins, and a window holds at least one."""
+    if draft.keys is None:
+        return
+    every = draft.keys.every or defaults.every or DEFAULT_EVERY
+    timeout = draft.keys.timeout
+    said = f"every ({format_duration(every)})"
+    if timeout is not None and timeout > every:
+        faults.add(
+            draft.place, f"must not be longer than {said}: scheduled looks of a check never overlap", "timeout"
+        )
+    for level in ("degraded", "down"):
+        for index, condition in enumerate(getattr(draft.keys, level)):
+            window = condition.window if isinstance(condition, Condition) else None
+            if window is not None and window < every:
+                message = f"the window {format_duration(window)} is shorter than {said}: it would hold no look"
+                faults.add(draft.place, message, level, index)
+
+
+def _read_draft(entry: Entry, kinds: Kinds, words: Vocabulary, secrets: Secrets, faults: Faults) -> Draft:
+    place, raw = entry.place, entry.value
+    if not isinstance(raw, dict):
+        faults.add(place, "must be a mapping with at least name: and probe:")
+        return Draft(place, None, None, None)
+    name = _identity(raw.get("name"), secrets)
+    draft = Draft(place, _identity(raw.get("id"), secrets) or name, name, _identity(raw.get("service"), secrets))
+    probe = _probe_kind(raw, kinds, words, secrets, faults, place)
+    model: type[BaseModel] = LooseCheckKeys
+    if probe is not None:
+        try:
+            model = check_model(probe)
+            default_conditions(probe)
+        except TypeError as error:
+            faults.add(place, f"this kind of probe is broken, report it to its author: {error}", "probe")
+            probe = None
+    try:
+        keys = model.model_validate(raw, context=secrets)
+    except ValidationError as error:
+        faults.add_findings(place, error, model)
+        return draft
+    if probe is not None:
+        draft.keys = cast(CheckKeys, keys)
+        draft.probe = build_or_fault(probe, keys, place, faults)
+    return draft
+
+
+def build_or_fault(cls: Any, keys: BaseModel, place: Place, faults: Faults) -> Any:
+    """The finished probe or sink; None, and the fault, when it refuses its fields."""
+    try:
+        return build(cls, keys)
+    except BadField as error:
+        faults.add(place, str(error), *field_steps(error))
+    except ValueError as error:
+        faults.add(place, str(error))
+    return None
+
+
+def _probe_kind(
+    raw: Mapping[str, Any], kinds: Kinds, words: Vocabulary, secrets: Secrets, faults: Faults, place: Place
+) -> type[Probe] | None:
+    if "probe" not in raw:
+        faults.add(place, f'"probe" is missing: known are {", ".join(kinds.probes)}')
+        return None
+    try:
+        kind = secrets.resolve(raw["probe"], public=True)
+    except ValueError as error:
+        faults.add(place, str(error), "probe")
+        return None
+    if kind not in kinds.probes:
+        faults.add(place, words.unknown(kind), "probe")
+        return None
+    return kinds.probes[kind]
+
+
+def _identity(written: Any, secrets: Secrets) -> str | None:
+    try:
+        return parse_name(secrets.resolve(written, public=True)) if written is not None else None
+    except ValueError:
+        return None  # the model reports it
+
+
+def _conditions(keys: CheckKeys, probe: type[Probe]) -> tuple[Condition, ...]:
+    written = cast("tuple[Condition, ...]", (*keys.degraded, *keys.down))
+    return tuple(dict.fromkeys((*written, *(default_conditions(probe) if keys.defaults else ()))))
+
+
+def _confirm(own: ConfirmKeys | None, default: ConfirmKeys | None) -> Confirm:
+    return Confirm(**{**_written(default), **_written(own)})
+
+
+def _recover(own: RecoverKeys | None, default: RecoverKeys | None) -> Recover:
+    return Recover(**{**_written(default), **_written(own)})
+
+
+def _written(keys: BaseModel | None) -> dict[str, Any]:
+    return {key: value for key, value in keys if value is not None} if keys else {}
+
+
+def _cycles(edges: Mapping[str, tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Each cycle that a walk in order comes upon, once. No recursion: a chain may be as long as the file."""
+    found: list[tuple[str, ...]] = []
+    done: set[str] = set()
+    for start in edges:
+        trail: dict[str, None] = {}
+        stack = [(start, iter(edges[start]))] if start not in done else []
+        if stack:
+            trail[start] = None
+        while stack:
+            node, following = stack[-1]
+            step = next(following, None)
+            if step is None:
+                stack.pop()
+                trail.pop(node)
+                done.add(node)
+            elif step in trail:
+                walked = list(trail)
+                found.append(tuple(walked[walked.index(step) :]))
+            elif step not in done and step in edges:
+                trail[step] = None
+                stack.append((step, iter(edges[step])))
+    return found

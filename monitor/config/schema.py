@@ -1,0 +1,193 @@
+"""The keys of checks.yaml as pydantic models: what may be written, of which type. What it means is worked out later.
+
+The models live only while a file is loaded. Their ``description`` texts are the editor's help in the JSON Schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from monitor.config.fields import (
+    TEXT_JSON,
+    Bool,
+    Duration,
+    FieldsModel,
+    Labels,
+    Leaf,
+    Listed,
+    Name,
+    Names,
+    Text,
+    Whole,
+    choice,
+)  # fmt: skip
+from monitor.config.model import Listen
+from monitor.config.suggest import shorten
+from monitor.core.model import Impact
+
+SHORTEST_EVERY = timedelta(milliseconds=100)
+SHORTEST_TIMEOUT = timedelta(milliseconds=10)
+_LONGEST_NAME = 100
+
+
+def parse_name(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if len(text) > _LONGEST_NAME:
+        raise ValueError(f"is {len(text)} characters long: shorten it to {_LONGEST_NAME}")
+    if not text.isprintable():
+        raise ValueError("holds a control character: remove it")
+    return text
+
+
+def parse_address(text: str, *, lowest_port: int = 1) -> tuple[str, int]:
+    """``host:port``, ``[::1]:9788``"""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or not lowest_port <= int(port[:6]) <= 65535:
+        raise ValueError(f'"{shorten(text)}" is not an address: write host:port, such as 127.0.0.1:9788')
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f'"{shorten(text)}" is not an address: put an IPv6 address in brackets, as in [::1]:{port}')
+    if not host:
+        raise ValueError(f'"{shorten(text)}" names no host: write 127.0.0.1:{port}, or 0.0.0.0:{port} for all')
+    return host, int(port)
+
+
+def _parse_listen(text: str) -> Listen:
+    return Listen(*parse_address(text, lowest_port=0))
+
+
+def _parse_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError("must be a URL that begins with http:// or https://")
+    return text.rstrip("/")
+
+
+def _at_least(least: Any, said: str) -> AfterValidator:
+    def validate(value: Any) -> Any:
+        if value is not None and value < least:
+            raise ValueError(f"must be at least {said}")
+        return value
+
+    return AfterValidator(validate)
+
+
+def _public(parse: Callable[[str], Any], noun: str) -> Leaf:
+    return Leaf(parse, noun, TEXT_JSON)
+
+
+_Title = Annotated[str, _public(parse_name, "a name of 1 to 100 characters")]
+_Titles = Annotated[tuple[_Title, ...], Listed()]
+_Address = Annotated[tuple[str, int], _public(parse_address, "an address such as 1.1.1.1:53")]
+_Addresses = Annotated[tuple[_Address, ...], Listed()]
+_Count = Annotated[Whole, _at_least(1, "1")]
+_Every = Annotated[Duration, _at_least(SHORTEST_EVERY, "100ms")]
+_Timeout = Annotated[Duration, _at_least(SHORTEST_TIMEOUT, "10ms")]
+_Impact = Annotated[Impact, choice({impact.value: impact for impact in Impact})]
+_Switch = Annotated[bool, choice({"on": True, "off": False})]
+_Listen = Annotated[Listen, _public(_parse_listen, "an address such as 127.0.0.1:9788")]
+_Url = Annotated[str, _public(_parse_url, "a URL that begins with http:// or https://")]
+
+
+def _key(text: str, default: Any = None) -> Any:
+    return Field(default, description=text)
+
+
+class VantageKeys(FieldsModel):
+    name: _Title | None = _key("The name of this place; default: the host's name")
+    reference: _Addresses = _key("Addresses (host:port) that tell: is it me or is it them?", ())
+
+
+class LimitsKeys(FieldsModel):
+    looks: _Count = _key("How many looks may be under way at once (500)", 500)
+    looks_per_host: _Count = _key("How many of them at one host (8)", 8)
+
+
+class AgentKeys(FieldsModel):
+    listen: _Listen | None = _key("Where the agent serves its pages and metrics (127.0.0.1:9788)")
+    state_dir: Text | None = _key("Where the journal lives; default: $STATE_DIRECTORY, else ~/.local/state/brownout")
+    vantage: VantageKeys | None = _key("Where the agent looks from")
+    limits: LimitsKeys | None = _key("How much the agent does at once")
+    public_url: _Url | None = _key("Where people reach the agent's pages")
+
+
+class ConfirmKeys(FieldsModel):
+    looks: _Count | None = _key("How many failing looks in a row call it down (10)")
+    span: Duration | None = _key("How long they must span at least (5s)")
+
+
+class RecoverKeys(FieldsModel):
+    looks: _Count | None = _key("How many good looks end trouble (40)")
+    every: _Every | None = _key("How often to look while it recovers (1s)")
+
+
+class DefaultsKeys(FieldsModel):
+    """What every check has unless it says otherwise."""
+
+    every: _Every | None = _key("How often to look (30s)")
+    timeout: _Timeout | None = _key("How long a look may take (10s)")
+    confirm: ConfirmKeys | None = _key("How much evidence calls an outage")
+    recover: RecoverKeys | None = _key("How much evidence ends it")
+    labels: Labels | None = _key("Labels of every check; a check's own are added to them")
+    owner: Name | None = _key("Who is responsible")
+    impact: _Impact | None = _key("What a bad check means to its service")
+
+
+class ServiceKeys(FieldsModel):
+    title: _Title | None = _key("What customers call it; default: its name here")
+    outage: Name | None = _key("any of a, b | all of a, b | 2 of a, b, c")
+    owner: Name | None = _key("Who is responsible")
+    runbook: Text | None = _key("What to do when it breaks: a URL")
+    labels: Labels | None = _key("For routes and metrics")
+
+
+class RouteKeys(FieldsModel):
+    when: Name | None = _key("Which events, such as: service = shop and impact = outage; default: all incidents")
+    to: Names = _key("The sinks that are told", ...)
+
+
+class SinkKeys(FieldsModel):
+    type: Name = _key("Which kind of sink", ...)
+
+
+class CheckKeys(FieldsModel):
+    """The keys that every check has, whatever its probe; `degraded` and `down` are typed for each kind."""
+
+    name: _Title = _key("What people call it", ...)
+    id: _Title | None = _key("What it is known by in the journal; default: its name")
+    was: _Titles = _key("Ids it had before: its state is carried over", ())
+    service: _Title | None = _key("The service it belongs to")
+    probe: Name = _key("Which kind of look", ...)
+    every: _Every | None = _key("How often to look")
+    timeout: _Timeout | None = _key("How long a look may take")
+    labels: Labels | None = _key("For routes and metrics")
+    owner: Name | None = _key("Who is responsible")
+    runbook: Text | None = _key("What to do when it breaks: a URL")
+    impact: _Impact | None = _key("What it means to the service when this is down")
+    enabled: Bool = _key("false: read, but not looked at", default=True)
+    depends_on: Names = _key("Checks whose failure explains a failure of this one", ())
+    degraded: Names = _key("Thresholds: when one holds, the check is degraded", ())
+    down: Names = _key("Thresholds: when one holds, the check is down", ())
+    defaults: _Switch = _key("off: without the probe's own thresholds", default=True)
+    confirm: ConfirmKeys | None = _key("How much evidence calls it down")
+    recover: RecoverKeys | None = _key("How much evidence ends trouble")
+
+
+class LooseCheckKeys(CheckKeys, extra="ignore"):
+    """For a check whose probe is not known: its common keys are read all the same."""
+
+    probe: Any = None
+
+
+SECTIONS = ("agent", "defaults", "sinks", "services", "checks", "routes")
+MAIN_ONLY = ("agent", "defaults")
