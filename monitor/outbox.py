@@ -143,7 +143,8 @@ class _Lane:
         self._on_result = on_result
         self._pace = pace
         self._unsettled = 0
-        self._failures = _DOWN_AFTER  # after a restart too, the first success brings forward what waits
+        self._failures: int | None = None
+        """In a row; None before the first outcome: what waited before a restart is brought forward by a success."""
         self._not_before: datetime | None = None
 
     async def run(self) -> None:
@@ -226,14 +227,14 @@ class _Lane:
 
     def _bug(self, delivery: Delivery, error: BaseException) -> SendFailed:
         # Only the type: the text of an unforeseen error may hold a URL or a header, and those hold secrets.
-        log.error("outbox.sink_bug", sink=self._name, event=delivery.event_id, error=type(error).__name__)
+        log.error("outbox.sink_bug", sink=self._name, event_id=delivery.event_id, error=type(error).__name__)
         return SendFailed(f"the sink failed with {type(error).__name__} (a bug in it)")
 
     async def _give_back(self, delivery: Delivery, failure: SendFailed, now: datetime) -> Outcome:
         error = str(failure)
         wait = self._backoff(delivery.attempt, failure)
-        self._failures += 1
-        facts = {"sink": self._name, "event": delivery.event_id, "attempt": delivery.attempt, "error": error}
+        self._failures = (self._failures or 0) + 1
+        facts = {"sink": self._name, "event_id": delivery.event_id, "attempt": delivery.attempt, "error": error}
         if wait is None:
             log.error("outbox.dead_letter", **facts)
             await self._settle(delivery, lambda: self._store.dead(delivery, now, error))
@@ -257,7 +258,7 @@ class _Lane:
 
     async def _accepts_again(self, now: datetime) -> None:
         """After it was down: the resolve behind an alert must not wait out a backoff of hours."""
-        was_down, self._failures = self._failures >= _DOWN_AFTER, 0
+        was_down, self._failures = self._failures is None or self._failures >= _DOWN_AFTER, 0
         if was_down and (self._not_before is None or self._not_before <= now):
             with contextlib.suppress(StoreError):  # it comes by itself, only later
                 await self._store.hasten(self._name, now)
@@ -278,7 +279,7 @@ class _Lane:
                     log.warning(
                         "outbox.settle_failed",
                         sink=self._name,
-                        event=delivery.event_id,
+                        event_id=delivery.event_id,
                         error=str(error),
                         retry_in=wait,
                     )

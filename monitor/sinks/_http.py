@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
+import socket
+import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -102,12 +105,18 @@ async def _drain(response: httpx.Response) -> None:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason: httpx wraps it, and says only that all attempts failed."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__ or error
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror[:200]
-    return str(error)[:200] or type(error).__name__
+    """The system's own word for it. httpx wraps that deep, and its texts may quote the URL or the other side."""
+    found = type(error).__name__
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, ssl.SSLError):
+            return str(getattr(link, "verify_message", "") or link.reason or "TLS failed")[:200]
+        if isinstance(link, socket.gaierror):
+            return str(link.strerror or "the name cannot be resolved")[:200]
+        if isinstance(link, OSError) and link.errno:
+            found = os.strerror(link.errno)
+        link = link.__cause__ or link.__context__
+    return found
 
 
 def _phrase(status: int) -> str:

@@ -52,9 +52,9 @@ class Console(Sink):
         terminal = context.terminal
         if not _writable(terminal):
             raise SendFailed("the terminal does not read")
-        coloured = _wants_colour(terminal) if self.colour is None else self.colour
-        line = render(delivery, coloured=coloured, ascii_only=not _knows_symbols(terminal))
         try:
+            coloured = _wants_colour(terminal) if self.colour is None else self.colour
+            line = render(delivery, coloured=coloured, ascii_only=not _knows_symbols(terminal))
             terminal.write(line + "\n")
             terminal.flush()
         except (OSError, ValueError) as error:  # ValueError: closed
