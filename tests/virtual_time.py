@@ -11,6 +11,8 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from monitor.core.model import Moment
+
 T = TypeVar("T")
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,6 +48,14 @@ class LoopClock:
 
     def now(self) -> datetime:
         return START + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+class VirtualClock:
+    """A `Moment` that follows the running loop's time."""
+
+    def now(self) -> Moment:
+        tick = asyncio.get_running_loop().time()
+        return Moment(START + timedelta(seconds=tick), tick)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

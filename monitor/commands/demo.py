@@ -1,0 +1,78 @@
+"""`brownout demo`: the whole product in a minute, live on a terminal, line by line elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from argparse import Namespace
+
+import uvloop
+from rich.console import Console
+from rich.live import Live
+
+from monitor.app import StartError
+from monitor.commands._common import FINDING, FINE, fail
+from monitor.demo.play import Play, stage
+from monitor.demo.screen import Screen, event_row
+from monitor.logs import configure_logs
+
+FRAMES = 8
+"""Pictures a second on a terminal."""
+
+
+def execute(options: Namespace) -> int:
+    configure_logs(lambda text: text, quiet=True)
+    try:
+        return uvloop.run(_demo(options))
+    except StartError as error:
+        return fail(f"{error} (another agent? try: brownout demo --port 9799)")
+
+
+async def _demo(options: Namespace) -> int:
+    console = Console(record=options.export is not None, width=None if sys.stdout.isatty() else 110)
+    async with stage(options.port) as play:
+        screen = Screen(play)
+        performing = asyncio.create_task(play.perform())
+        if sys.stdout.isatty():
+            await _show_live(console, screen, performing)
+        else:
+            await _show_lines(console, play, performing)
+        if options.export is not None:
+            console.clear()
+            console.print(screen.draw())
+            console.save_svg(str(options.export), title="brownout demo")
+        _conclude(console, play)
+        return FINE if play.succeeded else FINDING
+
+
+async def _show_live(console: Console, screen: Screen, performing: asyncio.Task[None]) -> None:
+    with Live(screen.draw(), console=console, auto_refresh=False) as live:
+        while not performing.done():
+            live.update(screen.draw(), refresh=True)
+            await asyncio.wait((performing,), timeout=1 / FRAMES)
+        live.update(screen.draw(), refresh=True)
+    await performing
+
+
+async def _show_lines(console: Console, play: Play, performing: asyncio.Task[None]) -> None:
+    acts = events = 0
+    while not performing.done() or events < len(play.received):
+        for scene in play.scenes[acts:]:
+            console.print(f"[bold]--- {scene.act.title}[/]")
+            acts += 1
+        for item in play.received[events:]:
+            console.print(*event_row(item), soft_wrap=True)
+            events += 1
+        await asyncio.wait((performing,), timeout=1 / FRAMES)
+    await performing
+
+
+def _conclude(console: Console, play: Play) -> None:
+    for scene in play.scenes:
+        told = f"{scene.act.expected} told after {scene.found:.1f} s" if scene.found is not None else "NOT FOUND"
+        console.print(f"  {scene.act.title:28} {told}", highlight=False)
+    verified = sum(item.verified for item in play.received)
+    if play.succeeded:
+        console.print(f"[green]All found; {verified} webhooks, every signature verified, none twice.[/]")
+    else:
+        console.print("[red]The agent did not tell the truth: see above.[/]")

@@ -1,0 +1,1 @@
+"""`brownout demo`: a sample shop goes bad in every way and recovers, while a real agent watches it."""

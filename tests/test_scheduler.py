@@ -1,0 +1,288 @@
+"""The scheduler in virtual time: nothing here sleeps, a day of looks takes a second."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from monitor.core.judge import Judgement
+from monitor.core.model import Check
+from monitor.runner import Order
+from monitor.scheduler import FIRST_LOOKS_A_SECOND, Scheduler
+from tests.core.builders import Still, check
+from tests.virtual_time import VirtualClock, run
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted(Still):
+    at: str = "one"
+
+    @property
+    def host(self) -> str | None:
+        return self.at
+
+
+@dataclass
+class Taken:
+    """Takes looks: notes when each began, lasts as long as told, judges as told."""
+
+    lasts: float = 0.0
+    judge: Callable[[Order, int], Judgement] = lambda _order, _number: Judgement()
+    began: list[tuple[float, str, bool]] = field(default_factory=list)
+    under_way: int = 0
+    most: int = 0
+    waits: Callable[[Order], Awaitable[None]] | None = None
+
+    async def __call__(self, order: Order) -> Judgement:
+        now = asyncio.get_running_loop().time()
+        self.began.append((now, order.check.id, order.scheduled))
+        number = len(self.began)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            if self.waits is not None:
+                await self.waits(order)
+            elif self.lasts:
+                await asyncio.sleep(self.lasts)
+        finally:
+            self.under_way -= 1
+        return self.judge(order, number)
+
+    def at(self, name: str = "home", *, scheduled: bool = True) -> list[float]:
+        return [at for at, check, planned in self.began if check == name and planned is scheduled]
+
+
+@dataclass
+class Notes:
+    """An observer that counts."""
+
+    lateness: list[float] = field(default_factory=list)
+    skipped: int = 0
+    dropped: int = 0
+
+    def late(self, seconds: float) -> None:
+        self.lateness.append(seconds)
+
+    def missed(self, beats: int) -> None:
+        self.skipped += beats
+
+    def in_flight(self, looks: int) -> None:
+        assert looks > 0
+
+    def extra_dropped(self) -> None:
+        self.dropped += 1
+
+
+def watch(
+    checks: Iterable[Check], taken: Taken, seconds: float, *, limit: int = 500, limit_per_host: int = 8
+) -> Notes:
+    notes = Notes()
+
+    async def main() -> None:
+        scheduler = Scheduler(
+            checks,
+            taken,
+            lambda _name: 2.0,
+            VirtualClock(),
+            limit=limit,
+            limit_per_host=limit_per_host,
+            observer=notes,
+        )
+        running = asyncio.create_task(scheduler.run())
+        await asyncio.wait((running,), timeout=seconds)
+        if running.done():
+            await running
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert scheduler.in_flight == 0
+
+    run(main())
+    return notes
+
+
+def gaps(times: list[float]) -> list[float]:
+    return [round(after - before, 6) for before, after in itertools.pairwise(times)]
+
+
+def test_looks_keep_to_a_fixed_grid() -> None:
+    taken = Taken(lasts=3)
+    notes = watch([check()], taken, 600)
+    assert set(gaps(taken.at())[1:]) == {30}
+    assert notes.skipped == 0
+    assert max(notes.lateness) == 0
+
+
+def test_a_check_is_looked_at_soon_after_the_start() -> None:
+    taken = Taken()
+    watch([check(f"c{n}", every=timedelta(hours=1)) for n in range(100)], taken, 100 / FIRST_LOOKS_A_SECOND + 0.01)
+    assert {name for _, name, _ in taken.began} == {f"c{n}" for n in range(100)}
+
+
+def test_the_first_look_and_the_first_beat_do_not_crowd() -> None:
+    for name in ("a", "b", "c", "d", "e", "f"):
+        taken = Taken()
+        watch([check(name)], taken, 200)
+        assert gaps(taken.at(name))[0] >= 15
+
+
+def test_the_place_on_the_grid_is_stable_and_spread() -> None:
+    checks = [check(f"c{n}") for n in range(300)]
+    first, second = Taken(), Taken()
+    watch(checks, first, 90)
+    watch(reversed(checks), second, 90)
+
+    def places(taken: Taken) -> dict[str, float]:
+        return {name: round(at % 30, 3) for at, name, _ in taken.began if at > 40}
+
+    assert places(first) == places(second)
+    busiest = max(sum(1 for place in places(first).values() if int(place) == second) for second in range(30))
+    assert busiest < 30, "300 checks over 30 s are about 10 a second"
+
+
+def test_scheduled_looks_of_a_check_never_overlap_and_missed_beats_are_counted() -> None:
+    taken = Taken(lasts=70)
+    notes = watch([check()], taken, 600)
+    assert taken.most == 1
+    assert set(gaps(taken.at())[1:]) == {90}
+    assert notes.skipped == pytest.approx(2 * len(taken.at()), abs=2)
+
+
+def test_extra_looks_come_in_a_burst_then_at_a_pace_and_end() -> None:
+    def judge(order: Order, number: int) -> Judgement:
+        if number == 1:
+            return Judgement(burst=(0.2, 0.5, 0.9), pace=1.0)
+        return Judgement(pace=1.0) if number < 7 else Judgement()
+
+    taken = Taken(judge=judge)
+    watch([check(every=timedelta(hours=1))], taken, 60)
+    first, extra = taken.at()[0], taken.at(scheduled=False)
+    assert [round(at - first, 6) for at in extra] == [0.2, 0.5, 0.9, 1.9, 2.9, 3.9]
+
+
+def test_extra_looks_overlap_a_slow_one() -> None:
+    def judge(order: Order, number: int) -> Judgement:
+        return Judgement(burst=(0.2, 0.5, 0.9), pace=1.0)
+
+    taken = Taken(judge=judge, lasts=2.0)
+    watch([check(every=timedelta(hours=1))], taken, 8)
+    assert taken.most >= 3
+    assert taken.most <= 10
+
+
+def test_calling_off_drops_the_extra_looks_that_wait() -> None:
+    def judge(order: Order, number: int) -> Judgement:
+        return Judgement(burst=(0.2, 0.5, 0.9), pace=1.0) if number == 1 else Judgement()
+
+    taken = Taken(judge=judge)
+    watch([check(every=timedelta(hours=1))], taken, 60)
+    assert len(taken.at(scheduled=False)) == 1
+
+
+def test_extra_looks_have_their_own_limit() -> None:
+    limits: list[float] = []
+
+    def judge(order: Order, number: int) -> Judgement:
+        limits.append(order.timeout)
+        return Judgement(pace=1.0) if number == 1 else Judgement()
+
+    watch([check(every=timedelta(hours=1))], Taken(judge=judge), 10)
+    assert limits == [10.0, 2.0]
+
+
+def test_the_global_limit_holds_and_waiting_looks_are_taken_in_turn() -> None:
+    taken = Taken(lasts=0.5)
+    watch([check(f"c{n}") for n in range(60)], taken, 25, limit=5)
+    assert taken.most == 5
+    assert len({name for _, name, _ in taken.began}) == 60
+
+
+def test_a_look_that_found_no_room_for_a_whole_interval_is_skipped_and_counted() -> None:
+    taken = Taken(lasts=9.0)
+    notes = watch([check(f"c{n}", every=timedelta(seconds=10)) for n in range(4)], taken, 120, limit=1)
+    assert taken.most == 1
+    assert notes.skipped > 10
+
+
+def test_a_busy_host_does_not_hold_up_another() -> None:
+    slow = [check(f"slow{n}", probe=Hosted("slow")) for n in range(20)]
+    quick = check("quick", probe=Hosted("quick"))
+
+    async def waits(order: Order) -> None:
+        await asyncio.sleep(9 if order.check.id != "quick" else 0)
+
+    taken = Taken(waits=waits)
+    notes = watch([*slow, quick], taken, 300, limit_per_host=2)
+    assert set(gaps(taken.at("quick"))[1:]) == {30}
+    assert notes.skipped > 0
+
+
+def test_without_room_extra_looks_are_dropped_not_queued() -> None:
+    def judge(order: Order, number: int) -> Judgement:
+        return Judgement(burst=(0.1, 0.2, 0.3), pace=1.0)
+
+    checks = [check(f"c{n}", probe=Hosted()) for n in range(3)]
+    notes = watch(checks, Taken(lasts=5, judge=judge), 60, limit_per_host=2)
+    assert notes.dropped > 0
+
+
+def test_an_error_that_is_not_a_probes_own_ends_everything_loudly() -> None:
+    def judge(order: Order, number: int) -> Judgement:
+        raise ZeroDivisionError
+
+    with pytest.raises(ExceptionGroup):
+        watch([check()], Taken(judge=judge), 60)
+
+
+def test_a_day_of_two_hundred_checks() -> None:
+    taken = Taken(lasts=0.2)
+    notes = watch([check(f"c{n}", every=timedelta(minutes=10)) for n in range(200)], taken, 86400)
+    assert len(taken.began) == pytest.approx(200 * 144, rel=0.01)
+    assert notes.skipped == 0
+
+
+def test_after_a_pause_the_grid_goes_on_and_the_missed_beats_are_counted() -> None:
+    """The loop stands still for five minutes, as with SIGSTOP."""
+    taken, notes = Taken(), Notes()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        scheduler = Scheduler(
+            [check()], taken, lambda _name: 2.0, VirtualClock(), limit=9, limit_per_host=9, observer=notes
+        )
+        running = asyncio.create_task(scheduler.run())
+        await asyncio.sleep(100)
+        loop._jumping.time += 300  # type: ignore[attr-defined]
+        await asyncio.sleep(100)
+        running.cancel()
+
+    run(main())
+    assert notes.skipped in (9, 10)
+    assert {round(at % 30, 6) for at in taken.at()[1:] if not 395 < at < 401} == {round(taken.at()[1] % 30, 6)}
+
+
+def test_progress_is_told_even_when_nothing_is_due() -> None:
+    told: list[float] = []
+
+    async def main() -> None:
+        scheduler = Scheduler(
+            [replace(check(), every=timedelta(hours=1))],
+            Taken(),
+            lambda _name: 2.0,
+            VirtualClock(),
+            limit=9,
+            limit_per_host=9,
+            observer=Notes(),
+            progress=lambda: told.append(asyncio.get_running_loop().time()),
+        )
+        running = asyncio.create_task(scheduler.run())
+        await asyncio.sleep(30)
+        running.cancel()
+
+    run(main())
+    assert max(gaps(told)) <= 1.0
