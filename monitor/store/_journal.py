@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from monitor.core.model import (
@@ -19,10 +19,13 @@ from monitor.core.model import (
     ServiceState,
     State,
     Transition,
+    Verdict,
 )
 from monitor.store._codec import encode_body, from_micros, to_json, to_micros
 from monitor.store._database import get_meta, set_meta
 from monitor.store.contract import Keep
+
+_VERDICT = tuple(field.name for field in fields(Verdict))
 
 # A record may be written twice and late (a commit is repeated when its outcome is unknown): it never goes back.
 _SAVE_CHECK = """
@@ -155,7 +158,8 @@ def _snapshot(record: CheckRecord) -> bytes:
 
 def _transition_row(t: Transition, vantage: str) -> tuple[Any, ...]:
     what = f"transition {t.seq} of {t.kind} {t.subject}"
-    verdict, evidence = to_json(asdict(t.verdict), what), to_json(dict(t.evidence), what)
+    verdict = to_json({name: getattr(t.verdict, name) for name in _VERDICT}, what)  # asdict copies deeply
+    evidence = to_json(dict(t.evidence), what)
     return vantage, t.kind, t.subject, t.seq, to_micros(t.at), to_micros(t.since), t.old, t.new, verdict, evidence
 
 
