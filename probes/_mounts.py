@@ -83,7 +83,7 @@ class Watchers:
         self._lock = threading.Lock()
 
     async def space(self, path: str, timeout: float) -> Space:
-        """Raises `Hung` after `timeout` seconds, or at once when an older call has hung that long; else as statvfs."""
+        """Raises `Hung` after `timeout` seconds, or at once when a call has hung that long; else as statvfs."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Space] = loop.create_future()
         with self._lock:

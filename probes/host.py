@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 import psutil
 
 from probes._look import visible
-from probes._mounts import FileSystems, Hung, RealFileSystems, Space, Watchers, local_mounts
+from probes._mounts import Hung, RealFileSystems, Space, Watchers, local_mounts
 from probes.contract import BadField, Context, LookFailed, Measurement, Observation, Probe, Reason, Unit
 
 _SLACK = 0.8
@@ -38,9 +38,9 @@ class Host(Probe):
     ```
 
     `cpu` is the busy part of all cores' time since the check's last look, so the first look has none. Memory counts
-    as used what is not available to programs: caches are not in use. `pressure_*` is the kernel's own figure of the last
-    minute: the part of the time in which at least one task waited for CPU, memory or the disk. It is left out where
-    the kernel does not have it. Of several disks the worst is reported, and named in the evidence.
+    as used what is not available to programs: caches are not in use. `pressure_*` is the kernel's own figure of the
+    last minute: the part of the time in which at least one task waited for CPU, memory or the disk; it is left out
+    where the kernel does not have it. Of several disks the worst is reported, and named in the evidence.
 
     Default thresholds make a check degraded, none makes it down: a machine that runs full still serves, and whether
     customers notice is for the checks that look at the service to say.

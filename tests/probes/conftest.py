@@ -1,0 +1,174 @@
+"""Servers that do as a test scripts them, and a certificate authority, for probes on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from probes._net import SharedTls, SystemResolver
+from probes.contract import Context
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Every look is taken on both loops."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@dataclass
+class Server:
+    """Answers each connection with the next script (the last one again and again) and keeps what it was asked."""
+
+    port: int
+    requests: list[bytes] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def url(self, path: str = "/", *, scheme: str = "http", host: str = "127.0.0.1") -> str:
+        return f"{scheme}://{host}:{self.port}{path}"
+
+
+Serve = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """`await serve([b"chunk", b"chunk"], ...)`: one list a connection; `end` is close, hang or reset."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(
+            *scripts: list[bytes], end: str = "close", tls: ssl.SSLContext | None = None, ask: bool = True
+        ) -> Server:
+            server = Server(0)
+            talks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+            async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                script = scripts[min(len(server.requests), len(scripts) - 1)]
+                if ask:
+                    server.requests.append(await _request(reader))
+                    server.asked.set()
+                for chunk in script:
+                    writer.write(chunk)
+                    await writer.drain()
+                if end == "hang":
+                    await reader.read()
+                elif end == "reset":
+                    raw = writer.get_extra_info("socket")
+                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+                    writer.transport.abort()
+
+            async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                    await talk(reader, writer)
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+
+            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                # A plain function: a connection that nobody has begun to serve must be closed as well.
+                task = asyncio.create_task(handle(reader, writer))
+                talks[task] = writer
+                task.add_done_callback(lambda done: talks.pop(done))
+
+            listener = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+            server.port = listener.sockets[0].getsockname()[1]
+
+            async def stop() -> None:
+                listener.close()
+                for task, writer in talks.items():
+                    task.cancel()
+                    writer.transport.abort()
+                await asyncio.gather(*talks, return_exceptions=True)
+
+            stack.push_async_callback(stop)
+            return server
+
+        yield start
+
+
+async def _request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return head + await reader.readexactly(int(line.split(b":")[1]))
+    return head
+
+
+@pytest.fixture
+def make_context() -> Iterator[Callable[..., Context]]:
+    resolvers: list[SystemResolver] = []
+
+    def make(timeout: float = 5.0) -> Context:
+        resolver = SystemResolver()
+        resolvers.append(resolver)
+        return Context(timeout, resolver, SharedTls(), {})
+
+    yield make
+    for resolver in resolvers:
+        resolver.close()
+
+
+@pytest.fixture
+def context(make_context: Callable[..., Context]) -> Context:
+    return make_context()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Certificates signed by an authority of our own, made by the openssl command."""
+
+    folder: Path
+
+    @property
+    def file(self) -> str:
+        return str(self.folder / "ca.pem")
+
+    def server(self, name: str = "good") -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
+        return context
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    folder = tmp_path_factory.mktemp("ca")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Test CA", "-days", "40")
+    (folder / "ca.cnf").write_text(
+        "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\n"
+        "unique_subject=no\ncopy_extensions=copy\n[p]\ncommonName=supplied\n"
+    )
+    (folder / "index").touch()
+    (folder / "serial").write_text("01")
+    for name, names, start, end in (
+        ("good", "DNS:localhost,IP:127.0.0.1", "20200101000000Z", "20990101000000Z"),
+        ("soon", "DNS:localhost,IP:127.0.0.1", "20200101000000Z", "20490101000000Z"),
+        ("expired", "DNS:localhost,IP:127.0.0.1", "20200101000000Z", "20210101000000Z"),
+        ("other", "DNS:other.example", "20200101000000Z", "20990101000000Z"),
+    ):
+        openssl(
+            "req", *new_key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}",
+            "-addext", f"subjectAltName={names}",
+        )  # fmt: skip
+        openssl(
+            "ca", "-batch", "-config", "ca.cnf", "-cert", "ca.pem", "-keyfile", "ca.key", "-in", f"{name}.csr",
+            "-out", f"{name}.pem", "-notext", "-startdate", start, "-enddate", end,
+        )  # fmt: skip
+    return Authority(folder)

@@ -1,0 +1,61 @@
+"""One suite for every probe: the registry finds them, so a new one is held to this by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import yaml
+
+from probes.contract import Context, Observation, Probe, Secret
+from probes.registry import builtin
+from tests.probes.promises import check_class, check_instance
+
+# Fields that make one instance of each kind, which fails at once: nobody listens there.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "http": {"url": "http://127.0.0.1:1/", "headers": {"X": Secret("tell-no-one")}},
+    "tcp": {"address": "127.0.0.1:1"},
+}
+
+
+def _make(kind: str) -> Probe:
+    return builtin()[kind](**EXAMPLES.get(kind, {}))
+
+
+@pytest.mark.parametrize("kind", builtin())
+def test_class(kind: str) -> None:
+    check_class(builtin()[kind])
+
+
+@pytest.mark.parametrize("kind", builtin())
+def test_the_example_is_yaml_with_known_fields(kind: str) -> None:
+    probe = builtin()[kind]
+    example = (probe.__doc__ or "").split("```yaml\n")[1].split("```")[0]
+    checks = yaml.safe_load(example)["checks"]
+    known = {each.name for each in dataclasses.fields(probe)} | {"name", "probe", "every", "degraded", "down"}
+    for check in checks:
+        assert check["probe"] == kind
+        assert check.keys() <= known
+
+
+@pytest.mark.parametrize("kind", builtin())
+async def test_a_look_ends_with_known_figures(kind: str, context: Context) -> None:
+    probe = _make(kind)
+    check_instance(probe)
+    seen = await probe.look(context)
+    assert isinstance(seen, Observation)
+    assert seen.measurements.keys() <= {measurement.name for measurement in probe.measurements}
+    assert all(isinstance(value, float) for value in seen.measurements.values())
+    assert all(len(text) <= 300 for text in (seen.detail, *seen.evidence.values()))
+    assert "tell-no-one" not in repr(seen) + repr(probe) + probe.target
+    await probe.close()
+
+
+@pytest.mark.parametrize("kind", builtin())
+def test_instances_are_equal_and_frozen(kind: str) -> None:
+    probe = _make(kind)
+    assert probe == _make(kind)
+    public = next(each.name for each in dataclasses.fields(probe) if not each.name.startswith("_"))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(probe, public, "changed")

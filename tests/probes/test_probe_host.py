@@ -1,0 +1,128 @@
+"""The host probe: figures of this machine, and a mount that hangs blocks nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+from pathlib import Path
+
+import pytest
+
+from probes._mounts import Space, Watchers, local_mounts
+from probes.contract import BadField, Context, Reason
+from probes.host import Host
+
+ROOMY = Space(total=1000, free=500, available=400, inodes=100, inodes_free=90)
+FULL = Space(total=1000, free=100, available=0, inodes=0, inodes_free=0)
+
+
+class FakeFileSystems:
+    """Answers by path; an Event hangs until it is set, an error is raised."""
+
+    def __init__(self, **answers: Space | Exception | threading.Event) -> None:
+        self._answers = answers
+        self.asked: list[str] = []
+
+    def space(self, path: str) -> Space:
+        self.asked.append(path)
+        answer = self._answers[path.strip("/")]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, threading.Event):
+            answer.wait(10)
+            return ROOMY
+        return answer
+
+
+async def test_this_machine(context: Context) -> None:
+    seen = await Host(disks=("/",)).look(context)
+    assert seen.ok, seen
+    assert "cpu" not in seen.measurements
+    names = {measurement.name: measurement.unit for measurement in Host.measurements}
+    assert seen.measurements.keys() <= names.keys()
+    for name, value in seen.measurements.items():
+        assert value >= 0, name
+        if names[name] == "ratio":
+            assert value <= 1, name
+    assert seen.evidence["disk_used"].startswith("/ (")
+
+
+async def test_cpu_is_counted_since_the_last_look(context: Context) -> None:
+    context.memory.update(cpu_total=0.0, cpu_idle=0.0)
+    assert 0 <= (await Host(disks=("/",)).look(context)).measurements["cpu"] <= 1
+    kept = dict(context.memory)
+    # At once again: too little has passed to tell, and the counters go on from where they were.
+    assert "cpu" not in (await Host(disks=("/",)).look(context)).measurements
+    assert context.memory == kept
+    # A machine that has booted begins again at zero.
+    context.memory.update(cpu_total=1e15, cpu_idle=1e15)
+    assert "cpu" not in (await Host(disks=("/",)).look(context)).measurements
+    assert context.memory["cpu_total"] != 1e15
+
+
+async def test_the_worst_disk_is_reported(context: Context) -> None:
+    watchers = Watchers(FakeFileSystems(roomy=ROOMY, full=FULL))
+    seen = await Host(disks=("/roomy", "/full"), _watchers=watchers).look(context)
+    assert seen.measurements["disk_used"] == 1
+    assert seen.measurements["disk_free"] == 0
+    assert seen.measurements["inodes_used"] == pytest.approx(0.1)
+    assert seen.evidence["disk_used"] == "/full (100.0%)"
+    assert seen.evidence["inodes_used"] == "/roomy (10.0%)"
+
+
+async def test_a_hung_mount_blocks_nobody(make_context: object, context: Context) -> None:
+    assert callable(make_context)
+    release = threading.Event()
+    fake = FakeFileSystems(nfs=release, roomy=ROOMY)
+    watchers = Watchers(fake)
+    hung = Host(disks=("/nfs", "/roomy"), _watchers=watchers)
+    looks = [asyncio.create_task(hung.look(make_context(0.2))) for _ in range(5)]
+    # Meanwhile others are looked at as ever.
+    assert (await Host(disks=("/roomy",), _watchers=watchers).look(context)).ok
+    seen = await asyncio.gather(*looks)
+    assert {(each.reason, each.detail) for each in seen} == {(Reason.HUNG, "the file system at /nfs does not answer")}
+    assert seen[0].measurements["disk_used"] > 0, "the other disk is reported none the less"
+    assert fake.asked.count("/nfs") == 1, "never a second thread on the same hung mount"
+    assert (await hung.look(make_context(0.1))).reason is Reason.HUNG
+    assert fake.asked.count("/nfs") == 1
+    release.set()
+    for thread in threading.enumerate():
+        if thread.name == "statvfs /nfs":
+            thread.join(5)
+    assert (await hung.look(context)).ok, "a mount that came back is looked at again"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (FileNotFoundError(errno.ENOENT, "no"), Reason.MISSING),
+        (PermissionError(errno.EACCES, "no"), Reason.DENIED),
+        (OSError(errno.ESTALE, "stale file handle"), Reason.MISSING),
+    ],
+)
+async def test_trouble(context: Context, error: OSError, reason: Reason) -> None:
+    watchers = Watchers(FakeFileSystems(x=error))
+    seen = await Host(disks=("/x",), _watchers=watchers).look(context)
+    assert seen.reason is reason
+    assert "/x" in seen.detail
+    assert "memory_used" in seen.measurements
+
+
+def test_mounts_that_count(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "/dev/sda1 / ext4 rw,relatime 0 0\n"
+        "/dev/sda1 /var/lib/docker/bind ext4 rw 0 0\n"
+        "/dev/sdb1 /data\\040one xfs rw 0 0\n"
+        "/dev/sdc1 /cd ext4 ro 0 0\n"
+        "/dev/sda2 /boot/efi vfat rw 0 0\n"
+        "server:/x /nfs nfs4 rw 0 0\n"
+        "tmpfs /run tmpfs rw 0 0\n"
+    )
+    assert local_mounts(str(mounts)) == ("/", "/data one")
+
+
+def test_bad_disks() -> None:
+    with pytest.raises(BadField):
+        Host(disks=("var",))
