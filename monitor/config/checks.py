@@ -9,7 +9,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 
 from monitor.config.faults import Entry, Faults, Place
-from monitor.config.fields import build, field_steps
+from monitor.config.fields import NAMES, build, field_steps, own_fields, own_model
 from monitor.config.kinds import Kinds, check_model, default_conditions
 from monitor.config.model import DEFAULT_EVERY, DEFAULT_TIMEOUT
 from monitor.config.schema import CheckKeys, ConfirmKeys, DefaultsKeys, LooseCheckKeys, RecoverKeys, parse_name
@@ -19,6 +19,8 @@ from monitor.config.units import format_duration
 from monitor.core.condition import Condition
 from monitor.core.model import Check, Confirm, Impact, Recover
 from probes.contract import BadField, Probe
+
+_SHOWN_OF_A_CYCLE = 8
 
 
 @dataclass(slots=True)
@@ -32,6 +34,7 @@ class Draft:
     keys: CheckKeys | None = None
     probe: Probe | None = None
     depends_on: tuple[str, ...] = ()
+    """As written; ids once `resolve_dependencies` has been through."""
     impact: Impact = Impact.OUTAGE
 
     @property
@@ -105,6 +108,8 @@ def claim_ids(drafts: Iterable[Draft], faults: Faults) -> None:
                 message = f'for_each makes several checks called "{claim}": put a placeholder into the {key}'
             elif other.id != claim:
                 message = f'"{claim}" is a former id (was) of the check at {other.place}: choose another'
+            elif key == "was":
+                message = f'"{claim}" is not free: the check at {other.place} has it'
             else:
                 message = f'duplicate {key} "{claim}": the check at {other.place} has it already'
             faults.add(draft.place, message, key)
@@ -114,14 +119,15 @@ def resolve_dependencies(drafts: Iterable[Draft], references: References, faults
     """Checks that others depend on exist, and none depends on itself."""
     for draft in drafts:
         found = []
-        for index, written in enumerate(draft.keys.depends_on if draft.keys else ()):
+        for index, written in enumerate(draft.depends_on):
             try:
                 found.append(references.resolve(written))
             except ValueError as error:
                 faults.add(draft.place, str(error), "depends_on", index)
         draft.depends_on = tuple(dict.fromkeys(found))
     for cycle in _cycles({id_: draft.depends_on for id_, draft in references.drafts.items()}):
-        chain = " -> ".join((*cycle, cycle[0]))
+        shown = cycle if len(cycle) <= _SHOWN_OF_A_CYCLE else (*cycle[: _SHOWN_OF_A_CYCLE - 1], "...")
+        chain = " -> ".join((*shown, cycle[0]))
         faults.add(
             references.drafts[cycle[0]].place, f"depends on itself: {chain}: remove one of these", "depends_on"
         )
@@ -191,7 +197,11 @@ def _read_draft(entry: Entry, kinds: Kinds, words: Vocabulary, secrets: Secrets,
         keys = model.model_validate(raw, context=secrets)
     except ValidationError as error:
         faults.add_findings(place, error, model)
+        draft.depends_on = _written_names(raw.get("depends_on", []), secrets)
+        if probe is not None:
+            _report_refusal(probe, raw, place, secrets, faults)
         return draft
+    draft.depends_on = cast(CheckKeys, keys).depends_on
     if probe is not None:
         draft.keys = cast(CheckKeys, keys)
         draft.probe = build_or_fault(probe, keys, place, faults)
@@ -207,6 +217,25 @@ def build_or_fault(cls: Any, keys: BaseModel, place: Place, faults: Faults) -> A
     except ValueError as error:
         faults.add(place, str(error))
     return None
+
+
+def _report_refusal(
+    probe: type[Probe], raw: Mapping[str, Any], place: Place, secrets: Secrets, faults: Faults
+) -> None:
+    """What the probe itself refuses is told along with the faults in other keys of its entry."""
+    names = {name.rstrip("_") for name, _ in own_fields(probe)}
+    try:
+        keys = own_model(probe).model_validate({key: raw[key] for key in raw if key in names}, context=secrets)
+    except ValidationError:
+        return
+    build_or_fault(probe, keys, place, faults)
+
+
+def _written_names(written: Any, secrets: Secrets) -> tuple[str, ...]:
+    try:
+        return NAMES.validate_python(written, context=secrets)
+    except ValidationError:
+        return ()  # the model reports it
 
 
 def _probe_kind(

@@ -24,7 +24,7 @@ FilePath: TypeAlias = "tuple[str | int, ...]"
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 40
-MAX_NODES = 3_000_000
+MAX_NODES = 2_000_000
 _PLAIN_TAG = "brownout"
 _SAFE_NESTING = 500
 _DEEP_LINE = re.compile(rf"^[ \t?:-]{{{_SAFE_NESTING}}}", re.MULTILINE)
@@ -90,9 +90,7 @@ class Document:
                 else "too large once aliases are expanded"
             )
             mark = node.start_mark
-            raise Unreadable(
-                Fault(self.file, mark.line + 1, mark.column + 1, format_path(path), f"the file is {limit}")
-            )
+            raise Unreadable(Fault(self.file, mark.line + 1, mark.column + 1, "", f"the file is {limit}"))
         if isinstance(node, yaml.SequenceNode):
             return [self._read(item, (*path, index), depth + 1) for index, item in enumerate(node.value)]
         return self._read_mapping(node, path, depth)
@@ -197,10 +195,12 @@ def _refuse_deep_nesting(text: str, file: str) -> None:
 
 
 def _syntax_fault(file: str, error: yaml.MarkedYAMLError) -> Fault:
-    """What the parser found. Its own text is used only where it cannot hold text of the file."""
+    """What the parser found: libyaml's texts are fixed, those of the Python loader may quote the file."""
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    problem = (error.problem or error.context or "").split(" '")[0].split(' "')[0]
+    problem = error.problem or error.context or ""
+    if _Base is yaml.SafeLoader:
+        problem = problem.split(" '")[0].split(' "')[0]
     return Fault(file, line, column, "", f"broken YAML: {problem}: {_syntax_advice(problem)}")
 
 
@@ -213,8 +213,8 @@ def _syntax_advice(problem: str) -> str:
         return 'close the bracket; between { } or [ ] quote a text that holds { } [ ] or a comma, as in "${NAME}"'
     if "mapping values are not allowed" in problem:
         return 'quote a text that holds ": ", and check the indentation'
-    if "single document" in problem:
-        return "one file holds one document: remove the ---"
+    if "another document" in problem:
+        return "a file holds one: remove the ---"
     return "check the indentation, the quotes and the brackets here"
 
 

@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
@@ -142,6 +143,7 @@ def _validate_headers(value: Any, info: ValidationInfo) -> dict[str, Secret]:
 Text = Annotated[str, Leaf(str, "a text", TEXT_JSON, public=False)]
 Name = Annotated[str, Leaf(str, "a text", TEXT_JSON)]
 Names = Annotated[tuple[Name, ...], Listed()]
+NAMES: TypeAdapter[tuple[str, ...]] = TypeAdapter(Names)
 Labels = dict[str, Name]
 Bool = Annotated[bool, Leaf(parse_bool, "true or false", {"type": ["boolean", "string"]})]
 Whole = Annotated[int, Leaf(parse_whole, "a whole number", {"type": ["integer", "string"]})]
@@ -184,9 +186,13 @@ def annotation_of(declared: Any, where: str) -> Any:
 
 
 @cache
+def own_model(cls: type) -> type[BaseModel]:
+    """The model of nothing but the fields of `cls`."""
+    return build_model(cls, cls.__name__, FieldsModel)
+
+
 def _nested(cls: type) -> Any:
-    model = build_model(cls, cls.__name__, FieldsModel)
-    return Annotated[model, AfterValidator(lambda values: build(cls, values))]
+    return Annotated[own_model(cls), AfterValidator(lambda values: build(cls, values))]
 
 
 class FieldsModel(BaseModel):
@@ -260,6 +266,8 @@ _SHAPES = {
 
 
 def _unknown_key(key: str, known: tuple[str, ...]) -> str:
+    if any(sign in key for sign in "()<>"):
+        return f'unknown key "{shorten(key)}": quote a condition that holds a comma'
     return Vocabulary("key", known).unknown(key)
 
 

@@ -11,8 +11,8 @@ A list of values; ``{{ each }}`` stands for the value, ``{{ each.KEY }}`` for a 
 
 or names with lists of values, for every combination: ``for_each: {region: [fra, nyc], path: [/, /login]}`` with
 ``{{ region }}`` and ``{{ path }}``. A text that is one placeholder and nothing else becomes the value itself, be it
-a list or a mapping. Placeholders are read only in an entry with `for_each`, before ``${VAR}`` is. Faults in a check that
-was made this way point at the entry. A text that begins with ``{{`` must be quoted, as YAML demands.
+a list or a mapping. Placeholders are read only in an entry with `for_each`, before ``${VAR}`` is. Faults in a check
+that was made this way point at the entry. A text that begins with ``{{`` must be quoted, as YAML demands.
 """
 
 from __future__ import annotations

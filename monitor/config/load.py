@@ -147,7 +147,8 @@ def _merge(documents: list[Document], faults: Faults) -> _Sections:
                 faults.add(root, f"{name} belongs into the main file, not into {FOLDER}/", key=name)
             elif value is not None:
                 _merge_section(sections, name, value, place, faults)
-    if documents and not sections.checks:
+    written = [document.root for document in documents if isinstance(document.root, dict)]
+    if written and not any(root.get("checks") for root in written):
         faults.add(Place(documents[0], ()), "there are no checks: write at least one under checks:")
     return sections
 

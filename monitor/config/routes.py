@@ -15,10 +15,10 @@ import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from monitor.config.faults import Entry, Faults
-from monitor.config.fields import Names
+from monitor.config.fields import NAMES
 from monitor.config.schema import RouteKeys
 from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary, shorten
@@ -27,7 +27,6 @@ from monitor.core.routing import ALWAYS, AllOf, AnyOf, Expression, Not, Route, T
 
 FIELDS = ("event", "impact", "service", "check", "state", "owner")
 _TOKEN = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|(!=|==|[=(),])|([^\s"'=!(),]+)|(\S))""")
-_NAMES: TypeAdapter[tuple[str, ...]] = TypeAdapter(Names)
 
 Lookup = Callable[[str], str]
 """A value as written to the value that events carry. Raises `ValueError` for an unknown one."""
@@ -73,7 +72,7 @@ def _read_route(
         except ValueError as error:
             faults.add(entry.place, str(error), "when")
     try:
-        to = _NAMES.validate_python(entry.value.get("to"), context=secrets)
+        to = NAMES.validate_python(entry.value.get("to"), context=secrets)
     except ValidationError:
         return None  # the model has reported it
     for index, sink in enumerate(to):
@@ -187,5 +186,5 @@ class _Parser:
 
     def _expect(self, sign: str) -> None:
         if not self._skip("sign", sign):
-            found = f', not "{shorten(self._tokens[self._at][1])}"' if self._at < len(self._tokens) else " at the end"
-            raise ValueError(f'"{sign}" comes here{found}')
+            found = f', not "{shorten(self._tokens[self._at][1])}"' if self._at < len(self._tokens) else ""
+            raise ValueError(f'"{sign}" {"comes here" if found else "is missing at the end"}{found}')

@@ -144,7 +144,7 @@ def _size(text: str) -> Decimal:
         raise ValueError(f'"{text}" is not {SIZE_EXAMPLE} or 500kB')
     number, unit = match.groups()
     if not unit:
-        raise ValueError(f'"{text}" has no unit: write {text}B (or {text}kB, {text}MiB)')
+        raise ValueError(f'"{text}" has no unit: write {text}B, or a larger unit such as 20MiB')
     if unit not in _BYTES:
         meant = next((known for known in _BYTES if known.lower() in (unit.lower(), unit.lower() + "b")), "MiB")
         raise ValueError(

@@ -17,7 +17,6 @@ from monitor.sinks.contract import Nature, Sink, SinkContext
 from monitor.store.contract import Delivery
 from probes.contract import BadField, ByteSize, Context, Measurement, Observation, Probe, Secret, Unit
 
-
 _LIMIT = ByteSize(2_000_000)
 
 

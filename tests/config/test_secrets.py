@@ -1,0 +1,160 @@
+"""Where secrets come from, and that no fault and no text that leaves the agent shows one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from monitor.config.load import ConfigError, load
+from monitor.config.model import Config
+from monitor.config.secrets import Secrets
+from probes.contract import Secret
+from tests.config.kinds import KINDS, Http, Postgres
+
+SECRET = "hunter2-hunter2"
+ENV = {"HOME": "/home/ops", "TOKEN": SECRET, "PIN": "9175", "REGION": "fra1", "NAME": "production", "EMPTY": ""}
+
+
+def read(
+    folder: Path, keys: str, env: Mapping[str, str] = ENV, probe: str = "http", url: str = "http://a/"
+) -> Config:
+    path = folder / "checks.yaml"
+    target = f"    url: {url}\n" if probe == "http" else ""
+    path.write_text(f"checks:\n  - name: a\n    probe: {probe}\n{target}    {keys}\n")
+    return load(path, kinds=KINDS, env=env)
+
+
+def http(config: Config) -> Http:
+    probe = config.checks["a"].probe
+    assert isinstance(probe, Http)
+    return probe
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("${REGION}", "fra1"),
+        ("in ${REGION}, ${NAME}", "in fra1, production"),
+        ("${GONE:-here}", "here"),
+        ("${GONE:-}", ""),
+        ("${EMPTY:-full}", "full"),
+        ("${EMPTY}", ""),
+        ("$${REGION}", "${REGION}"),
+        ("$REGION costs $5", "$REGION costs $5"),
+    ],
+)
+def test_variables(tmp_path: Path, written: str, text: str) -> None:
+    assert http(read(tmp_path, f"body: '{written}'")).body == text
+
+
+def test_a_file_gives_its_text_without_the_last_line_end(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{SECRET}\n")
+    config = read(tmp_path, "body: {file: token}")
+    assert http(config).body == SECRET
+    assert config.redactor.text(f"a {SECRET} b") == "a *** b"
+
+
+def test_a_credential_is_a_file_of_systemd(tmp_path: Path) -> None:
+    (tmp_path / "dsn").write_text(SECRET)
+    config = read(tmp_path, "dsn: {credential: dsn}", ENV | {"CREDENTIALS_DIRECTORY": str(tmp_path)}, "postgres")
+    assert config.checks["a"].probe == Postgres(dsn=Secret(SECRET))
+    assert config.redactor.text(SECRET) == "***"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty: write the secret into it"),
+        (b"x" * 70_000, "is larger than 64 KiB: that is no secret"),
+        (b"\xff\xfe" * 8, "is not UTF-8 text"),
+    ],
+)
+def test_files_that_hold_no_secret(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "token").write_bytes(content)
+    with pytest.raises(ConfigError) as error:
+        read(tmp_path, "body: {file: token}")
+    assert str(error.value.faults[0]).endswith(f"checks[0].body: the file {tmp_path / 'token'} {message}")
+
+
+@pytest.mark.parametrize("source", ["{file: .}", "{file: /dev/zero}", "{credential: ../token}", "{file: [a]}"])
+def test_sources_that_are_refused(tmp_path: Path, source: str) -> None:
+    with pytest.raises(ConfigError):
+        read(tmp_path, f"body: {source}", ENV | {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("keys", "secret"),
+    [
+        ("headers: {Authorization: abcd}", "abcd"),
+        ("headers: {Authorization: 'Bearer ${TOKEN}'}", SECRET),
+        ("headers: {Accept: '${PIN}'}", "9175"),
+        ("body: '${TOKEN}'", SECRET),
+        ("body: 'https://joe:p%40ss@db/'", "p@ss"),
+        ("body: 'https://joe:p%40ss@db/'", "p%40ss"),
+    ],
+)
+def test_what_is_secret(tmp_path: Path, keys: str, secret: str) -> None:
+    assert read(tmp_path, keys).redactor.text(f"<{secret}>") == "<***>"
+
+
+@pytest.mark.parametrize(
+    ("keys", "word"),
+    [
+        ("headers: {Accept: text/html}", "text/html"),
+        ("body: '${REGION}'", "fra1"),
+        ("labels: {env: '${NAME}'}", "production"),
+        ("body: plain-words", "plain-words"),
+        ("headers: {X-Short: abc}", "abc"),
+    ],
+)
+def test_what_is_not(tmp_path: Path, keys: str, word: str) -> None:
+    assert read(tmp_path, keys).redactor.text(word) == word
+
+
+def test_the_target_is_shown_without_the_secret_in_it(tmp_path: Path) -> None:
+    config = read(tmp_path, "follow: 1", url="https://joe:${TOKEN}@shop.example.com/?key=${TOKEN}")
+    assert config.redactor.text(config.checks["a"].probe.target) == "https://joe:***@shop.example.com/?key=***"
+
+
+@pytest.mark.parametrize(
+    ("probe", "keys"),
+    [
+        ("postgres", f"dsn: [{SECRET}]"),
+        ("postgres", f"dsn: {{{SECRET}: x}}"),
+        ("postgres", f"dsn: {{file: {{a: {SECRET}}}}}"),
+        ("postgres", f"dsn: '{SECRET}'\n    patience: '${{TOKEN}}'"),
+        ("postgres", "dsn: '${PIN}'\n    degraded: lagg > ${PIN}"),
+        ("http", "follow: '${TOKEN}'"),
+        ("http", "follow: 'x${PIN}'"),
+        ("http", "method: '${TOKEN}'"),
+        ("http", "expect: '${TOKEN}'"),
+        ("http", "every: '${PIN}'"),
+        ("http", "expect: {status: '${PIN}'}"),
+        ("http", "headers: {Authorization: [a, b], X: '${TOKEN}'}\n    service: '${TOKEN}'"),
+        ("http", "degraded: response_time > ${PIN}"),
+        ("http", "name2: &x hunter2-hunter2"),
+        ("http", f"body: !{SECRET} a"),
+        ("http", f"body: *{SECRET}"),
+        ("http", f"body: @{SECRET}"),
+        ("http", "url: 'ftp://${TOKEN}/${PIN}'"),
+        ("http", f"headers: {{Authorization: '{SECRET}'}}\n    expect: {{status: 99}}\n    timeout: '{SECRET}'"),
+    ],
+)
+def test_no_fault_shows_a_secret(tmp_path: Path, probe: str, keys: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read(tmp_path, keys, probe=probe)
+    for fault in error.value.faults:
+        assert SECRET not in str(fault)
+        assert "9175" not in str(fault)
+    assert SECRET not in str(error.value)
+
+
+def test_a_file_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("first")
+    secrets = Secrets({}, tmp_path)
+    assert secrets.resolve({"file": "token"}) == "first"
+    path.write_text("second")
+    assert secrets.resolve({"file": "token"}) == "first", "one load sees one value"
