@@ -86,17 +86,17 @@ class Telemetry:
         if series is not None:
             series.count(look)
 
-    def missed(self, count: int = 1) -> None:
+    def missed(self, beats: int = 1) -> None:
         """Scheduled looks were left out."""
-        self._figures.missed += count
+        self._figures.missed += beats
 
     def late(self, seconds: float) -> None:
         """A look began so long after its planned time."""
         self._figures.lateness.add(seconds)
 
-    def in_flight(self, count: int) -> None:
+    def in_flight(self, looks: int) -> None:
         """So many looks are under way."""
-        self._figures.in_flight = count
+        self._figures.in_flight = looks
 
     def extra_dropped(self) -> None:
         """An extra look was left out."""

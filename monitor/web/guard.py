@@ -1,0 +1,99 @@
+"""What every request passes: the Host check, the time limit, problems instead of error pages, security headers."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from monitor.web.problem import problem
+
+HANDLER_TIMEOUT = 30.0
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Which versions answer is nobody's business.
+    "Server": "brownout",
+}
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = structlog.get_logger("brownout.web")
+
+
+async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """For `Application.on_response_prepare`: streamed answers and errors get them too."""
+    response.headers.update(SECURITY_HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
+
+
+@web.middleware
+async def problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Nobody is shown an error page of the library, a traceback, or is kept waiting for ever."""
+    try:
+        async with asyncio.timeout(HANDLER_TIMEOUT):
+            return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        return problem(405, "This surface is read with GET or HEAD.", {"Allow": error.headers["Allow"]})
+    except web.HTTPNotFound:
+        return problem(404, "There is: /, /metrics, /healthz, /readyz, /api/v1/status, /incidents and /events.")
+    except web.HTTPException as error:
+        return problem(error.status)
+    except TimeoutError:
+        return problem(503, "The answer took too long. Ask for less, or try again.", {"Retry-After": "5"})
+    except Exception:  # noqa: BLE001  (the border: a visitor is never shown a traceback)
+        _log.exception("request_failed", path=request.path)
+        return problem(500, "This is a fault of the agent; its log has the traceback.")
+
+
+def host_guard(is_loopback: Callable[[], bool], *names: str | None) -> Middleware:
+    """Refuses requests for foreign names while listening on loopback only.
+
+    A page from elsewhere can point its own name at 127.0.0.1 and read us through the visitor's browser (DNS
+    rebinding); its Host header then carries that name. Whoever listens to the world has names we do not know.
+    """
+    known = {name.lower() for name in names if name}
+
+    @web.middleware
+    async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        # No Host at all is HTTP/1.0: a load balancer's health check, never a browser.
+        given = request.headers.get("Host")
+        if given is not None and is_loopback():
+            name = hostname(f"//{given}")
+            if name is None or not (name in known or is_loopback_name(name)):
+                return problem(421, "The agent does not answer to this name. Set agent.public_url to the page's URL.")
+        return await handler(request)
+
+    return guard
+
+
+def hostname(url: str) -> str | None:
+    """The host of a URL, lower case and without a final dot; None if there is none or it cannot be read."""
+    try:
+        name = urlsplit(url).hostname
+    except ValueError:
+        return None
+    return name.rstrip(".") if name else None
+
+
+def is_loopback_name(name: str) -> bool:
+    """``localhost``, its subdomains, and loopback addresses."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,108 @@
+"""How the agent itself is: from a handful of facts to words, and to ``application/health+json``.
+
+The format is draft-inadarei-api-health-check-06, an expired draft that many tools read all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+STALLED = 15.0
+"""Seconds without progress of the scheduler that are a failure: half of what systemd's watchdog allows."""
+LAGGING = 1.0
+"""Seconds of loop lag that are worth a warning: looks begin late, and times may be void."""
+BACKLOG = 300.0
+"""Seconds that an event may wait for its sink before it is worth a warning."""
+
+_RANK = ("pass", "warn", "fail")
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the app knows of itself. Times are seconds; `outbox_oldest_age` is None when nothing waits."""
+
+    scheduler_progress_age: float
+    loop_lag: float
+    journal_ok: bool
+    outbox_oldest_age: float | None
+    ready: bool
+    stopping: bool
+    config_ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One aspect of the agent's health. `output` is empty when all is well."""
+
+    name: str
+    """``component:measurement``"""
+    status: str
+    observed: float | bool | None
+    unit: str = ""
+    output: str = ""
+
+
+def examine(health: Health) -> list[Finding]:
+    """Every aspect, well or not."""
+    age, lag, oldest = health.scheduler_progress_age, health.loop_lag, health.outbox_oldest_age
+    stalled = f"the scheduler has made no progress for {age:.0f} s: nothing is being looked at"
+    lagging = f"the event loop was {lag:.1f} s late: give the agent more CPU, or fewer checks"
+    waiting = f"an event has waited {oldest or 0:.0f} s to be delivered: see brownout_outbox_waiting for its sink"
+    unwritten = "the journal cannot be written: events are sent from memory, a restart would lose them"
+    refused = "the changed configuration was refused, the one before stays in force: see brownout validate"
+    return [
+        _finding("scheduler:progress_age", round(age, 3), "s", "fail" if age > STALLED else "pass", stalled),
+        _finding("loop:lag", round(lag, 4), "s", "warn" if lag > LAGGING else "pass", lagging),
+        _finding("journal:writable", health.journal_ok, "", "pass" if health.journal_ok else "warn", unwritten),
+        _finding("outbox:oldest_age", oldest, "s", "warn" if (oldest or 0) > BACKLOG else "pass", waiting),
+        _finding("config:accepted", health.config_ok, "", "pass" if health.config_ok else "warn", refused),
+    ]
+
+
+def impaired(health: Health) -> list[str]:
+    """What is wrong with the agent, in sentences; empty when nothing is."""
+    return [finding.output for finding in examine(health) if finding.output]
+
+
+def health_document(health: Health, version: str, vantage: str, now: datetime) -> dict[str, Any]:
+    """The body of `/healthz`."""
+    findings = examine(health)
+    document: dict[str, Any] = {
+        "status": max((finding.status for finding in findings), key=_RANK.index),
+        "releaseId": version,
+        "serviceId": vantage,
+        "description": "Brownout monitoring agent",
+        "checks": {finding.name: [_component(finding, now)] for finding in findings},
+    }
+    if troubles := [finding.output for finding in findings if finding.output]:
+        document["output"] = "; ".join(troubles)
+    return document
+
+
+def readiness_document(health: Health) -> dict[str, Any]:
+    """The body of `/readyz`."""
+    if health.stopping:
+        return {"status": "fail", "output": "the agent is stopping"}
+    if not health.ready:
+        return {"status": "fail", "output": "the agent is starting"}
+    return {"status": "pass"}
+
+
+def _finding(name: str, observed: float | None, unit: str, status: str, output: str) -> Finding:
+    return Finding(name, status, observed, unit, output if status != "pass" else "")
+
+
+def _component(finding: Finding, now: datetime) -> dict[str, Any]:
+    component: dict[str, Any] = {
+        "componentType": "component",
+        "observedValue": finding.observed,
+        "status": finding.status,
+        "time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+    if finding.unit:
+        component["observedUnit"] = finding.unit
+    if finding.output:
+        component["output"] = finding.output
+    return component

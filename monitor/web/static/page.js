@@ -1,0 +1,316 @@
+// The live page: asks the agent how everything stands and shows it. Text goes in by textContent only: much of it was
+// written by the targets, and some targets are hostile.
+"use strict";
+
+const EVERY = 2000;          // ms between two questions
+const EVENTS_EVERY = 10000;
+const GIVE_UP = 8000;        // ms that one answer may take
+const HISTORY = 60;          // response times kept of each check, for its sparkline
+const SHOWN_OPEN = 60;       // with more checks than this, services that are well start folded
+
+const WORDS = {
+  up: "Up", degraded: "Degraded", down: "Down", unknown: "Unknown",
+  operational: "Operational", degradation: "Degraded", outage: "Outage",
+};
+const KIND = { operational: "up", degradation: "degraded", outage: "down" };
+// Each state has a shape of its own: colour alone tells nothing to one man in twelve.
+const SHAPES = { up: "M2 7l3 3 5-7", degraded: "M6 1.5L11 10.5H1zM6 5v2", down: "M2 2l8 8M10 2l-8 8", unknown: "M4 4.2a2 2 0 1 1 2.6 2V7.4M6 10.2v.1" };
+
+const $ = (id) => document.getElementById(id);
+const history = new Map();   // check id -> {at, values}
+let answeredAt = null;       // by our clock, ms
+let skew = 0;                // the agent's clock minus ours, ms
+
+// --- small tools for the document ---
+
+function text(node, value) {
+  if (node.textContent !== value) node.textContent = value;
+}
+
+function attribute(node, name, value) {
+  if (value === null) node.removeAttribute(name);
+  else if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+}
+
+function make(tag, className, parent) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (parent) parent.append(node);
+  return node;
+}
+
+function drawing(className, viewBox, parent) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", viewBox);
+  svg.setAttribute("aria-hidden", "true");
+  if (className) svg.setAttribute("class", className);
+  svg.append(document.createElementNS("http://www.w3.org/2000/svg", "path"));
+  parent.append(svg);
+  return svg;
+}
+
+// Keeps one child per item, in the order of the items; nodes live on, so that focus and folding do too.
+function list(parent, items, key, build, update) {
+  const old = parent.shown || new Map();
+  const next = new Map();
+  let place = parent.firstChild;
+  for (const item of items) {
+    const id = key(item);
+    if (next.has(id)) continue;
+    const node = old.get(id) || build(item);
+    next.set(id, node);
+    update(node, item);
+    if (node === place) place = place.nextSibling;
+    else parent.insertBefore(node, place);
+  }
+  for (const [id, node] of old) if (!next.has(id)) node.remove();
+  parent.shown = next;
+}
+
+// --- figures and times in words ---
+
+function seconds(value) {
+  if (value < 0) return "-" + seconds(-value);
+  if (value < 1) return `${Number((value * 1000).toPrecision(3))} ms`;
+  if (value < 60) return `${Number(value.toPrecision(3))} s`;
+  return ago(value);
+}
+
+function ago(value) {
+  if (value < 60) return `${Math.floor(value)} s`;
+  if (value < 3600) return `${Math.floor(value / 60)} min`;
+  if (value < 86400) return `${Math.floor(value / 3600)} h ${Math.floor(value / 60) % 60} min`;
+  return `${Math.floor(value / 86400)} d ${Math.floor(value / 3600) % 24} h`;
+}
+
+function quantity(value, unit) {
+  if (value === null) return "";
+  if (unit === "seconds") return seconds(value);
+  if (unit === "ratio") return `${Number((value * 100).toPrecision(3))} %`;
+  if (unit === "bytes" || unit === "bytes_per_second") return size(value) + (unit === "bytes" ? "" : "/s");
+  return `${Number(value.toPrecision(6))}${unit === "per_second" ? "/s" : ""}`;
+}
+
+function size(value) {
+  let unit = 0;
+  for (; Math.abs(value) >= 1024 && unit < 4; unit += 1) value /= 1024;
+  return `${Number(value.toPrecision(3))} ${["B", "KiB", "MiB", "GiB", "TiB"][unit]}`;
+}
+
+const agentNow = () => Date.now() + skew;
+const age = (moment) => Math.max(0, (agentNow() - Date.parse(moment)) / 1000);
+
+function clock(moment) {
+  const date = new Date(moment);
+  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+  const today = date.toDateString() === new Date(agentNow()).toDateString();
+  return today ? time : `${date.toLocaleDateString([], { month: "short", day: "numeric" })} ${time}`;
+}
+
+const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+
+// --- what is shown ---
+
+function pill(parent) {
+  const node = make("span", "pill", parent);
+  drawing("", "0 0 12 12", node);
+  make("span", "", node);
+  return node;
+}
+
+function showPill(node, state) {
+  attribute(node, "data-state", state);
+  attribute(node.querySelector("path"), "d", SHAPES[KIND[state] || state] || SHAPES.unknown);
+  text(node.lastChild, WORDS[state] || state);
+}
+
+function showOverall(status) {
+  const { summary, counts, agent } = status;
+  attribute($("overall"), "data-state", summary.state);
+  text($("sentence"), summary.sentence);
+  const parts = ["down", "degraded", "unknown", "up"].filter((state) => counts.checks[state]);
+  const total = Object.values(counts.checks).reduce((sum, count) => sum + count, 0);
+  text($("counts"), `${plural(total, "check")}: ${parts.map((state) => `${counts.checks[state]} ${state}`).join(", ")}`);
+  text($("agent"), `${agent.vantage} · ${agent.version} · running ${ago(age(agent.started))}`);
+  attribute($("icon"), "href", `static/icon-${KIND[summary.state] || "unknown"}.svg`);
+  document.title = summary.state === "operational" ? "All well · Brownout" : `${summary.sentence} · Brownout`;
+  $("impaired").hidden = agent.impaired.length === 0;
+  list($("impaired"), agent.impaired, (trouble) => trouble, () => make("li"), text);
+}
+
+function showIncidents(incidents, titles) {
+  $("incidents-section").hidden = incidents.length === 0;
+  list($("incidents"), incidents, (incident) => incident.id, () => {
+    const node = make("li");
+    make("strong", "", node);
+    make("span", "soft", node);
+    return node;
+  }, (node, incident) => {
+    attribute(node, "data-state", incident.impact);
+    const names = incident.services.map((id) => titles.get(id) || id).join(", ");
+    text(node.firstChild, `${names}: ${WORDS[incident.impact].toLowerCase()}`);
+    const touched = incident.checks.length > 1 ? ` · ${incident.checks.length} checks` : "";
+    text(node.lastChild, `${incident.root}: ${incident.why} · since ${clock(incident.since)}, for ${ago(age(incident.since))}${touched}`);
+  });
+}
+
+function showServices(status) {
+  const checks = new Map();
+  for (const check of status.checks) {
+    if (!checks.has(check.service)) checks.set(check.service, []);
+    checks.get(check.service).push(check);
+  }
+  const few = status.checks.length <= SHOWN_OPEN;
+  const shown = status.services.filter((service) => checks.has(service.id));
+  list($("services"), shown, (service) => service.id, (service) => buildService(service, few), (node, service) => {
+    const { title, state, since, list: rows } = node.parts;
+    text(title, service.title);
+    showPill(state, service.state);
+    text(since, service.since ? `for ${ago(age(service.since))}` : "");
+    attribute(since, "title", service.since ? `since ${service.since}` : null);
+    list(rows, checks.get(service.id), (check) => check.id, buildCheck, showCheck);
+  });
+  const left = Object.values(status.counts.checks).reduce((sum, count) => sum + count, 0) - status.checks.length;
+  $("truncated").hidden = left <= 0;
+  text($("truncated"), `${plural(left, "more check")} not shown: those that are well come last.`);
+}
+
+function buildService(service, few) {
+  const node = make("details", "service");
+  node.open = few || service.state !== "operational";
+  const summary = make("summary", "", node);
+  const state = pill(summary);
+  const title = make("h3", "", summary);
+  const since = make("span", "since", summary);
+  node.parts = { state, title, since, list: make("ul", "checks", node) };
+  return node;
+}
+
+function buildCheck() {
+  const node = make("li", "check");
+  const state = pill(node);
+  const what = make("div", "what", node);
+  const name = make("span", "name", what);
+  const target = make("span", "target", what);
+  const spark = drawing("spark", "0 0 100 24", node);
+  spark.setAttribute("preserveAspectRatio", "none");
+  const time = make("span", "time", node);
+  const why = make("div", "why", node);
+  const facts = make("div", "facts", node);
+  const chips = make("ul", "chips", node);
+  chips.setAttribute("aria-label", "Thresholds");
+  node.parts = { state, name, target, spark, time, why, facts, chips };
+  return node;
+}
+
+function showCheck(node, check) {
+  const { state, name, target, spark, time, why, facts, chips } = node.parts;
+  attribute(node, "data-state", check.state);
+  showPill(state, check.state);
+  text(name, check.name);
+  text(target, check.target);
+  const response = check.last && check.last.measurements.response_time;
+  text(time, response && response.value !== null ? seconds(response.value) : "");
+  attribute(spark.firstChild, "d", line(remember(check, response)));
+  why.hidden = check.state === "up" || !check.why;
+  text(why, check.why ? check.why[0].toUpperCase() + check.why.slice(1) : "");
+  const told = tellFacts(check);
+  facts.hidden = !told;
+  text(facts, told);
+  chips.hidden = check.thresholds.length === 0;
+  list(chips, check.thresholds, (item) => `${item.level} ${item.condition}`, () => make("li"), (chip, item) => {
+    attribute(chip, "data-state", item.active ? item.level : null);
+    const now = item.value === null ? "" : ` · now ${quantity(item.value, item.unit)}`;
+    text(chip, `${item.active ? `${WORDS[item.level]}: ` : ""}${item.condition}${now}`);
+    attribute(chip, "title", `${item.level} when it holds`);
+  });
+}
+
+function tellFacts(check) {
+  const parts = [];
+  if (check.state !== "up") parts.push(`since ${clock(check.since)}, for ${ago(age(check.since))}`);
+  if (check.confirming) parts.push("looking again to be sure");
+  if (check.last && age(check.last.at) > 3 * check.every + 10) parts.push(`last look ${ago(age(check.last.at))} ago`);
+  if (check.state !== "up" && check.advice) parts.push(check.advice);
+  return parts.join(" · ");
+}
+
+function remember(check, response) {
+  const known = history.get(check.id) || { at: null, values: [] };
+  if (check.last && check.last.at !== known.at) {
+    known.at = check.last.at;
+    if (response && response.value !== null) known.values.push(response.value);
+    if (known.values.length > HISTORY) known.values.shift();
+    history.set(check.id, known);
+  }
+  return known.values;
+}
+
+function line(values) {
+  if (values.length < 2) return "";
+  const top = Math.max(...values) * 1.05 || 1;
+  const step = 100 / (values.length - 1);
+  return values.map((value, place) => `${place ? "L" : "M"}${(place * step).toFixed(1)} ${(23 - (value / top) * 22).toFixed(1)}`).join("");
+}
+
+function showEvents(events) {
+  $("events-section").hidden = events.length === 0;
+  list($("events"), events, (event) => event.id, () => {
+    const node = make("li");
+    make("time", "", node);
+    make("span", "", node);
+    return node;
+  }, (node, event) => {
+    attribute(node.firstChild, "datetime", event.at);
+    text(node.firstChild, clock(event.at));
+    text(node.lastChild, event.sentence);
+  });
+}
+
+// --- asking ---
+
+async function ask(path) {
+  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(GIVE_UP) });
+  if (!answer.ok) throw new Error(`the agent answers ${answer.status}`);
+  return answer.json();
+}
+
+function showStatus(status) {
+  answeredAt = Date.now();
+  skew = Date.parse(status.agent.now) - answeredAt;
+  showOverall(status);
+  showIncidents(status.incidents, new Map(status.services.map((service) => [service.id, service.title])));
+  showServices(status);
+}
+
+function showReach(error) {
+  const lost = $("lost");
+  document.body.classList.toggle("stale", error !== null && answeredAt !== null);
+  lost.hidden = error === null;
+  if (error === null) {
+    text($("updated"), `Asked every ${EVERY / 1000} s, last answer ${new Date(answeredAt).toLocaleTimeString([], { hour12: false })}`);
+    return;
+  }
+  const then = answeredAt === null ? "" : ` What you see is from ${new Date(answeredAt).toLocaleTimeString([], { hour12: false })}.`;
+  text(lost, `The agent cannot be reached.${then}`);
+  document.title = "Agent cannot be reached · Brownout";
+  attribute($("icon"), "href", "static/icon-unknown.svg");
+}
+
+async function follow(path, every, show, fail) {
+  for (;;) {
+    // A page that nobody sees asks nothing.
+    if (!document.hidden) {
+      try {
+        show(await ask(path));
+        fail(null);
+      } catch (error) {
+        fail(error);
+      }
+    }
+    await new Promise((done) => { setTimeout(done, every); });
+  }
+}
+
+follow("api/v1/status", EVERY, showStatus, showReach);
+follow("api/v1/events?limit=20", EVENTS_EVERY, (answer) => showEvents(answer.events), () => {});

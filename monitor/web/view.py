@@ -1,0 +1,40 @@
+"""What the web shows, as ports: it reads and never changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from monitor.clock import Clock
+from monitor.core.model import Incident
+from monitor.core.world import World
+from monitor.telemetry import Telemetry
+from monitor.web.health import Health
+
+
+class Records(Protocol):
+    """What the web needs of a store."""
+
+    async def incidents(self, limit: int) -> list[Incident]: ...
+
+    async def events(self, limit: int) -> list[Mapping[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """`world` and `health` are asked anew for every answer: a reload brings another world."""
+
+    world: Callable[[], World]
+    records: Records
+    telemetry: Telemetry
+    health: Callable[[], Health]
+    clock: Clock
+    version: str
+    vantage: str
+    started: datetime
+    listen_host: str
+    public_url: str | None = None
+    redact: Callable[[Any], Any] = lambda value: value
+    """Takes secrets out of a tree of JSON values; everything shown passes through it."""
