@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from monitor.config.load import Kinds
+from monitor.config.kinds import Kinds
 from monitor.sinks.registry import sinks
 from probes.registry import probes
 

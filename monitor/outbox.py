@@ -15,20 +15,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from random import Random
-from typing import Protocol, TextIO
+from typing import TextIO
 
 import httpx
 import structlog
 
+from monitor.clock import Clock
 from monitor.sinks.contract import SendFailed, Sink, SinkContext
 from monitor.store.contract import Delivery, Fenced, Store, StoreError
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("brownout.outbox")
-
-
-class Clock(Protocol):
-    def now(self) -> datetime:
-        """Aware UTC."""
 
 
 class Outcome(StrEnum):
@@ -173,7 +169,7 @@ class _Lane:
         # With an answer that the store has not taken yet, claiming could hand out that very row again.
         if free <= 0 or self.draining or self._unsettled:
             return None
-        now = self._clock.now()
+        now = self._clock.now().at
         lease = timedelta(seconds=self._pace.send_timeout + self._pace.lease_margin)
         for delivery in await self._store.claim(self._name, now, now + lease, free):
             task = group.create_task(self._deliver(delivery), name=f"send {self._name} {delivery.event_id}")
@@ -185,7 +181,7 @@ class _Lane:
         due = await self._store.next_due(self._name)
         if due is None:
             return None
-        return min(max((due - self._clock.now()).total_seconds(), _SHORTEST_WAIT), self._pace.recheck)
+        return min(max((due - self._clock.now().at).total_seconds(), _SHORTEST_WAIT), self._pace.recheck)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self.sending.discard(task)
@@ -196,7 +192,7 @@ class _Lane:
         began = loop.time()
         failure = await self._attempt(delivery)
         seconds = loop.time() - began
-        now = self._clock.now()
+        now = self._clock.now().at
         if failure is None:
             outcome = Outcome.ACCEPTED
             await self._settle(delivery, lambda: self._store.delivered(delivery, now))
@@ -207,7 +203,7 @@ class _Lane:
 
     async def _attempt(self, delivery: Delivery) -> SendFailed | None:
         """Send once; whatever a sink does, the answer is an outcome."""
-        context = SinkContext(self._client, self._clock.now(), self._terminal)
+        context = SinkContext(self._client, self._clock.now().at, self._terminal)
         task = asyncio.current_task()
         limit = self._pace.send_timeout
         try:

@@ -20,7 +20,7 @@ from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
 from monitor.store.contract import Delivery, Fenced, StoreError
 from monitor.store.memory import MemoryStore, Shelf
 from tests.store.made import NOBODY, event, told
-from tests.virtual_time import START, LoopClock, run
+from tests.virtual_time import START, VirtualClock, run
 
 EXACT = Pace(jitter=0.0)
 SCHEDULE = [0, 2, 7, 22, 52, 112, 412, 2212, 9412, 27412, 63412, 113812, 185812, 272212]
@@ -101,7 +101,7 @@ async def working(
             sinks,
             client=client,
             terminal=io.StringIO(),
-            clock=LoopClock(),
+            clock=VirtualClock(),
             random=Random(1),
             on_result=observer or (lambda *result: results.append(result)),
             pace=pace,

@@ -43,13 +43,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.time
 
 
-class LoopClock:
-    """Aware UTC that follows the running loop's time."""
-
-    def now(self) -> datetime:
-        return START + timedelta(seconds=asyncio.get_running_loop().time())
-
-
 class VirtualClock:
     """A `Moment` that follows the running loop's time."""
 

@@ -35,22 +35,28 @@ def default_file() -> Path:
 
 def print_faults(error: ConfigError) -> None:
     for fault in error.faults[:FAULTS_SHOWN]:
-        print(fault, file=sys.stderr)  # noqa: T201
+        print(fault, file=sys.stderr)
     more = len(error.faults) - FAULTS_SHOWN
     if more > 0:
-        print(f"... and {more} more: brownout validate --json lists them all", file=sys.stderr)  # noqa: T201
-    print(f"brownout: {error}; nothing was started", file=sys.stderr)  # noqa: T201
+        print(f"... and {more} more: brownout validate --json lists them all", file=sys.stderr)
+    print(f"brownout: {error}; nothing was started", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201
+    print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def fault_as_json(fault: Fault) -> Mapping[str, Any]:
-    return {"file": fault.file, "line": fault.line, "column": fault.column, "path": fault.path, "message": fault.message}
+    return {
+        "file": fault.file,
+        "line": fault.line,
+        "column": fault.column,
+        "path": fault.path,
+        "message": fault.message,
+    }
 
 
 def fail(message: str) -> int:
     """Say what is wrong and what to do; the exit code for wrong usage."""
-    print(f"brownout: {message}", file=sys.stderr)  # noqa: T201
+    print(f"brownout: {message}", file=sys.stderr)
     return WRONG

@@ -48,9 +48,9 @@ def _find(config: Config, name: str) -> Check | None:
 
 async def _look(check: Check) -> Look:
     clock = SystemClock()
-    runner = new_runner(clock)
     order = Order(check, clock.now().tick, check.timeout.total_seconds(), scheduled=True)
-    look = await runner.look(order, {})
+    with new_runner(clock) as runner:
+        look = await runner.look(order, {})
     await check.probe.close()
     return look
 

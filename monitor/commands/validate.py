@@ -24,7 +24,7 @@ def execute(options: Namespace) -> int:
     config = load_or_explain(options.file)
     if config is None:
         return WRONG
-    print(f"{config.path}: fine: {_summary(config)}")  # noqa: T201
+    print(f"{config.path}: fine: {_summary(config)}")
     return FINE
 
 
@@ -46,6 +46,11 @@ def _as_json(options: Namespace) -> int:
 
 def _summary(config: Config) -> str:
     services = sum(not service.implicit for service in config.services.values())
-    counts = [(len(config.checks), "check"), (services, "service"), (len(config.sinks), "sink"), (len(config.routes), "route")]
+    counts = [
+        (len(config.checks), "check"),
+        (services, "service"),
+        (len(config.sinks), "sink"),
+        (len(config.routes), "route"),
+    ]
     told = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
     return f"{told}, {config.disabled} disabled" if config.disabled else told

@@ -7,13 +7,13 @@ import base64
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook as Reference
 
+from monitor.clock import SystemClock
 from monitor.outbox import Outbox, Outcome, Pace
 from monitor.sinks import _http
 from monitor.sinks.webhook import Webhook
@@ -22,11 +22,6 @@ from probes.contract import Secret
 from tests.store.made import NOBODY, event, told
 
 SECRET = "whsec_" + base64.b64encode(b"a key of at least 24 bytes").decode()
-
-
-class SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 class Receiver:

@@ -1,0 +1,291 @@
+"""The composition root: the one place that names the concrete store, sinks, web server and clock, and the order in
+which they start and stop.
+
+Starting is all or nothing: what can be wrong (port, state directory, journal) is found before the first look.
+Stopping is orderly: no new looks, then the last changes into the journal, then the sends under way, then the rest.
+A part that dies takes the agent down, loudly; systemd starts it again, and the journal knows where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from random import Random
+from typing import Any, NoReturn, TextIO
+
+import httpx
+import structlog
+import uvloop
+
+from monitor.clock import Clock, SystemClock
+from monitor.config.model import Config, Listen
+from monitor.core.event import Source
+from monitor.core.model import Journal
+from monitor.core.world import Plan, World
+from monitor.logs import configure_logs
+from monitor.outbox import Outbox
+from monitor.pipeline import Pipeline
+from monitor.runner import Runner
+from monitor.scheduler import Scheduler
+from monitor.sinks._http import new_client
+from monitor.sinks.contract import Nature, Sink
+from monitor.store.contract import Fenced, Store, StoreError
+from monitor.store.sqlite import SqliteStore
+from monitor.systemd import Notifier, Watchdog
+from monitor.telemetry import Telemetry
+from monitor.web import Health, Site, View, application, bind
+from probes._resolve import SystemResolver
+from probes._tls import SharedTls
+
+DRAIN = 2.0
+"""Seconds that sends under way get to finish when the agent stops."""
+
+_log = structlog.get_logger("brownout")
+
+
+class StartError(Exception):
+    """The agent cannot start; the text says what to do. Nothing was started."""
+
+
+def run_agent(config: Config) -> int:
+    """Run until SIGTERM or SIGINT; the exit code. Raises `StartError`."""
+    configure_logs(config.redactor.text)
+    return uvloop.run(_run_until_signal(config))
+
+
+async def _run_until_signal(config: Config) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await Agent(config).run(stop)
+    except ExceptionGroup as group:
+        if group.subgroup(Fenced) is not None:
+            _log.error("fenced", error="another agent has taken over this journal; this one stops")
+        else:
+            _log.exception("agent_died")
+        return 1
+    return 0
+
+
+@contextmanager
+def new_runner(clock: Clock) -> Iterator[Runner]:
+    """A runner with the real resolver and the real CA store."""
+    resolver = SystemResolver()
+    try:
+        yield Runner(clock, resolver, SharedTls())
+    finally:
+        resolver.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What runs side by side."""
+
+    scheduler: Scheduler
+    pipeline: Pipeline
+    outbox: Outbox
+    telemetry: Telemetry
+    site: Site
+
+
+class Agent:
+    """One agent. The ports can be replaced, which is how tests crash it and the demo shows it."""
+
+    world: World
+    """Everything as it stands; there once `started` is set."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: Store | None = None,
+        sinks: Mapping[str, Sink] | None = None,
+        clock: Clock | None = None,
+        terminal: TextIO | None = None,
+    ) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._store = store or SqliteStore(config.agent.state_dir, vantage=config.agent.vantage.name)
+        self._sinks = config.sinks if sinks is None else sinks
+        self._terminal = terminal or sys.stdout
+        self._progress = self._clock.now().tick
+        self._stopping = False
+        self._notifier = Notifier.from_environ(os.environ)
+        self._watchdog = Watchdog.from_environ(os.environ, self._notifier, self._clock)
+        self.started = asyncio.Event()
+        """Set once the agent looks and answers."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Start, watch until `stop` is set, stop in order. Raises `StartError`, or a group of what killed a part."""
+        async with AsyncExitStack() as stack:
+            sockets = _bind(self._config.agent.listen)
+            for sock in sockets:
+                stack.callback(sock.close)
+            journal = await self._open_store(stack)
+            client = await stack.enter_async_context(new_client())
+            runner = stack.enter_context(new_runner(self._clock))
+            for check in self._config.checks.values():
+                stack.push_async_callback(check.probe.close)
+            parts = self._assemble(journal, client, runner, sockets)
+            await parts.site.start()
+            stack.push_async_callback(parts.site.stop)
+            await self._watch(parts, stop)
+
+    async def _open_store(self, stack: AsyncExitStack) -> Journal:
+        stack.push_async_callback(self._store.close)
+        try:
+            return await self._store.open()
+        except StoreError as error:
+            raise StartError(str(error)) from None
+
+    def _assemble(
+        self, journal: Journal, client: httpx.AsyncClient, runner: Runner, sockets: list[socket.socket]
+    ) -> _Parts:
+        config, clock = self._config, self._clock
+        world = self.world = World(_plan(config), journal, clock.now())
+        telemetry = Telemetry(
+            world,
+            clock=clock,
+            version=version("brownout"),
+            vantage=config.agent.vantage.name,
+            redact=config.redactor.value,
+        )
+        outbox = Outbox(
+            self._store,
+            self._sinks,
+            client=client,
+            terminal=self._terminal,
+            clock=clock,
+            random=Random(),  # noqa: S311  (jitter, not secrets)
+            on_result=telemetry.delivery,
+        )
+        pipeline = Pipeline(
+            world,
+            runner,
+            self._store,
+            clock,
+            level_sinks=frozenset(name for name, sink in self._sinks.items() if sink.nature is Nature.LEVEL),
+            wake=outbox.wake,
+            observer=telemetry,
+        )
+        scheduler = Scheduler(
+            config.checks.values(),
+            pipeline.take,
+            lambda check: world.judges[check].extra_timeout,
+            clock,
+            limit=config.agent.limits.looks,
+            limit_per_host=config.agent.limits.looks_per_host,
+            observer=telemetry,
+            progress=self._progressed,
+        )
+        site = Site(application(self._view(world, telemetry, pipeline)), sockets)
+        if (change := world.start(clock.now())) is not None:
+            pipeline.enter(change)
+        return _Parts(scheduler, pipeline, outbox, telemetry, site)
+
+    def _view(self, world: World, telemetry: Telemetry, pipeline: Pipeline) -> View:
+        agent = self._config.agent
+        return View(
+            world=lambda: world,
+            records=self._store,
+            telemetry=telemetry,
+            health=lambda: self._health(telemetry, pipeline),
+            clock=self._clock,
+            version=version("brownout"),
+            vantage=agent.vantage.name,
+            started=self._clock.now().at,
+            listen_host=agent.listen.host,
+            public_url=agent.public_url,
+            redact=self._config.redactor.value,
+        )
+
+    def _health(self, telemetry: Telemetry, pipeline: Pipeline) -> Health:
+        return Health(
+            scheduler_progress_age=self._clock.now().tick - self._progress,
+            loop_lag=telemetry.loop_lag,
+            journal_ok=pipeline.journal_ok,
+            outbox_oldest_age=telemetry.outbox_oldest_age,
+            ready=self.started.is_set(),
+            stopping=self._stopping,
+            config_ok=True,
+        )
+
+    def _progressed(self) -> None:
+        """The scheduler's loop has come round: what systemd's watchdog and `/healthz` go by."""
+        self._progress = self._clock.now().tick
+        self._watchdog.feed()
+
+    async def _watch(self, parts: _Parts, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(_for_ever("scheduler", parts.scheduler.run()))
+            committing = group.create_task(_for_ever("pipeline", parts.pipeline.run()))
+            others = [
+                group.create_task(_for_ever("outbox", parts.outbox.run())),
+                group.create_task(_for_ever("loop watch", parts.telemetry.watch_loop())),
+                group.create_task(_for_ever("outbox watch", parts.telemetry.watch_outbox(self._store))),
+            ]
+            self._announce()
+            await stop.wait()
+            self._stopping = True
+            self._notifier.stopping("stopping: no new looks; writing down and sending what is left")
+            await _cancelled(looking)
+            await _cancelled(committing)
+            await parts.pipeline.settle()
+            await parts.outbox.drain(DRAIN)
+            for task in others:
+                await _cancelled(task)
+        _log.info("stopped")
+
+    def _announce(self) -> None:
+        config = self._config
+        listen = config.agent.listen
+        _log.info(
+            "started",
+            version=version("brownout"),
+            checks=len(config.checks),
+            page=f"http://{listen.host}:{listen.port}/",
+            state_dir=str(config.agent.state_dir),
+        )
+        self._notifier.ready(f"watching {len(config.checks)} checks")
+        self.started.set()
+
+
+async def _for_ever(name: str, part: Coroutine[Any, Any, None]) -> NoReturn:
+    """A part that comes to an end by itself has died, too: half an agent is worse than none."""
+    await part
+    raise RuntimeError(f"the {name} has ended by itself")
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait((task,))
+
+
+def _bind(listen: Listen) -> list[socket.socket]:
+    try:
+        return bind(listen.host, listen.port)
+    except OSError as error:
+        where = f"{listen.host}:{listen.port}"
+        raise StartError(
+            f"cannot listen on {where}: {error.strerror or error}; "
+            "is another agent running? else write another agent.listen"
+        ) from None
+
+
+def _plan(config: Config) -> Plan:
+    return Plan(
+        checks=config.checks,
+        services=config.services,
+        routes=config.routes,
+        source=Source(config.agent.vantage.name, config.agent.public_url),
+        redact=config.redactor.value,
+    )
