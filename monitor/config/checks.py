@@ -142,7 +142,7 @@ def finish_check(draft: Draft, defaults: DefaultsKeys, references: References, s
     return Check(
         id=check_id,
         name=keys.name,
-        service=draft.service or check_id,
+        service=shared.value(draft.service or check_id),
         probe=probe,
         every=every,
         timeout=keys.timeout or shared.value(min(defaults.timeout or DEFAULT_TIMEOUT, every)),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import timedelta
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Literal, Optional, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
@@ -126,18 +126,16 @@ def _validate_secret(value: Plain, info: ValidationInfo) -> Secret:
     return Secret(secrets.resolve(value, secret=True))
 
 
-def _validate_headers(value: Any, info: ValidationInfo) -> dict[str, Secret]:
-    """A mapping of secrets. A harmless header that is written out is not searched for in what leaves the agent."""
+def _validate_header(value: Plain, info: ValidationInfo) -> Plain:
     secrets: Secrets = info.context  # type: ignore[assignment]  # validation always hands it over
-    if not isinstance(value, dict):
-        raise ValueError(_SHAPES["dict_type"])  # noqa: TRY004  (pydantic takes ValueError)
-    texts = {}
-    for key, item in value.items():
-        try:
-            texts[key] = Secret(secrets.resolve(item, secret=not is_harmless(key, item)))
-        except ValueError as error:
-            raise BadField(key, str(error)) from None
-    return texts
+    secrets.resolve(value, public=True)
+    return value
+
+
+def _finish_headers(values: dict[str, Plain], info: ValidationInfo) -> dict[str, Secret]:
+    """A harmless header that is written out is not searched for in what leaves the agent: see `is_harmless`."""
+    secrets: Secrets = info.context  # type: ignore[assignment]  # validation always hands it over
+    return {key: Secret(secrets.resolve(item, secret=not is_harmless(key, item))) for key, item in values.items()}
 
 
 Text = Annotated[str, Leaf(str, "a text", TEXT_JSON, public=False)]
@@ -152,8 +150,8 @@ Duration = Annotated[timedelta, Leaf(parse_duration, DURATION_EXAMPLE, _DURATION
 Size = Annotated[int, Leaf(parse_size, SIZE_EXAMPLE, _SIZE_JSON)]
 _SecretText = Annotated[Any, PlainValidator(_validate_secret), WithJsonSchema(TEXT_JSON)]
 _Headers = Annotated[
-    dict[str, _SecretText],
-    PlainValidator(_validate_headers),
+    dict[str, Annotated[Any, PlainValidator(_validate_header)]],
+    AfterValidator(_finish_headers),
     WithJsonSchema({"type": "object", "additionalProperties": TEXT_JSON}),
 ]
 
@@ -265,6 +263,7 @@ _SHAPES = {
 }
 
 
+@lru_cache(maxsize=256)
 def _unknown_key(key: str, known: tuple[str, ...]) -> str:
     if any(sign in key for sign in "()<>"):
         return f'unknown key "{shorten(key)}": quote a condition that holds a comma'

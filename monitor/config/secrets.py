@@ -50,7 +50,7 @@ class Secrets:
         all that they hold.
         """
         if type(value) is str:
-            text = value if "$" not in value else self._expand(value, public=public, secret=secret)
+            text = _copy(value) if "$" not in value else self._expand(value, public=public, secret=secret)
         elif value is None:
             raise ValueError("has no value: write one, or remove the key")
         else:
@@ -140,6 +140,11 @@ class Secrets:
     def _note_passwords(self, text: str) -> None:
         for password in _PASSWORD.findall(text):
             self._secret.update((password, unquote(password)))
+
+
+def _copy(text: str) -> str:
+    """A text of its own: one that lay among the file's nodes would keep their memory from being given back."""
+    return text[:1] + text[1:]
 
 
 def borrowed(value: Plain) -> bool:

@@ -60,6 +60,7 @@ def test_design_example(tmp_path: Path) -> None:
         "certificate_expires_in < 14d",
         "response_time > 8s for 3 of 5",
     ]
+    assert isinstance(home.probe, Http)
     assert home.probe.expect.status == (200,)
     assert home.labels == {"tier": "web"}
     assert (home.impact, errors.impact) == (Impact.OUTAGE, Impact.DEGRADATION)
