@@ -132,8 +132,15 @@ class Look:
 def failed(
     look: Look, failure: LookFailed, measurements: Mapping[str, float], *, elapsed: str = "response_time"
 ) -> Observation:
-    """The observation of a look that ended early; a timeout reports `elapsed` as at least the time limit."""
-    figures = dict(measurements)
+    """The observation of a look that ended early; a timeout reports `elapsed` as at least the time limit.
+
+    When the clocks disagree, whatever failed may have failed because this machine was paused: then nothing is told.
+    """
+    try:
+        look.check_clocks()
+    except LookFailed as moved:
+        failure = moved
+    figures = {} if failure.reason is Reason.LATE else dict(measurements)
     if failure.reason in TIMEOUTS:
         figures[elapsed] = max(look.timeout, perf_counter() - look.started)
     return Observation(figures, failure.reason, failure.detail, look.phases, look.evidence)

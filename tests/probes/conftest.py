@@ -101,14 +101,19 @@ async def _request(reader: asyncio.StreamReader) -> bytes:
     return head
 
 
+@pytest.fixture(scope="session")
+def shared_tls() -> SharedTls:
+    return SharedTls()
+
+
 @pytest.fixture
-def make_context() -> Iterator[Callable[..., Context]]:
+def make_context(shared_tls: SharedTls) -> Iterator[Callable[..., Context]]:
     resolvers: list[SystemResolver] = []
 
     def make(timeout: float = 5.0) -> Context:
         resolver = SystemResolver()
         resolvers.append(resolver)
-        return Context(timeout, resolver, SharedTls(), {})
+        return Context(timeout, resolver, shared_tls, {})
 
     yield make
     for resolver in resolvers:

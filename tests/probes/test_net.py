@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from probes._look import Look, failed
 from probes._net import SystemResolver, translated
 from probes.contract import Address, BadField, Blame, Context, LookFailed, Reason
 from probes.http import Http
@@ -167,3 +168,16 @@ async def test_a_name_that_cannot_be_one() -> None:
         await resolver.resolve("x" * 64 + ".example", 80, 5)
     resolver.close()
     assert raised.value.reason is Reason.DNS_NXDOMAIN
+
+
+async def test_a_look_across_a_clock_step_is_void() -> None:
+    look = Look(5.0)
+    look.check_clocks()
+    look._wall -= 10  # as after a pause: the wall clock went on, the monotonic clock stood still
+    with pytest.raises(LookFailed) as raised:
+        look.check_clocks()
+    look.phases["connect"] = 1.0
+    seen = failed(look, LookFailed(Reason.RESET, "reset"), {"connect_time": 1.0})
+    look.close()
+    assert raised.value.reason is seen.reason is Reason.LATE
+    assert seen.measurements == {}
