@@ -123,7 +123,12 @@ def choice(allowed: Mapping[str, Any]) -> Leaf:
 
 def _validate_secret(value: Plain, info: ValidationInfo) -> Secret:
     secrets: Secrets = info.context  # type: ignore[assignment]  # validation always hands it over
-    return Secret(secrets.resolve(value, secret=True))
+    text = secrets.resolve(value, secret=True)
+    if not text:
+        raise ValueError(
+            f"is empty: {_origin(value)} gives no text" if value else "is empty: write one, or a ${VARIABLE}"
+        )
+    return Secret(text)
 
 
 def _validate_header(value: Plain, info: ValidationInfo) -> Plain:

@@ -28,7 +28,7 @@ from monitor.config.foreach import expand
 from monitor.config.kinds import Kinds, sink_model
 from monitor.config.model import Config, ConfigError, Fault
 from monitor.config.routes import Lookup, closed_lookups, read_routes
-from monitor.config.schema import MAIN_ONLY, SECTIONS, AgentKeys, DefaultsKeys, SinkKeys
+from monitor.config.schema import MAIN_ONLY, SECTIONS, AgentKeys, DefaultsKeys, SinkKeys, parse_name
 from monitor.config.secrets import Secrets
 from monitor.config.services import read_services
 from monitor.config.suggest import Vocabulary
@@ -64,7 +64,7 @@ def _load(path: Path, file: str, kinds: Kinds, env: Mapping[str, str]) -> Config
     sections = _merge(documents, faults)
     agent = _read_single("agent", AgentKeys, sections, secrets, faults)
     defaults = _read_single("defaults", DefaultsKeys, sections, secrets, faults)
-    sinks = {name: _read_sink(entry, kinds, secrets, faults) for name, entry in sections.sinks.items()}
+    sinks = {name: _read_sink(name, entry, kinds, secrets, faults) for name, entry in sections.sinks.items()}
 
     drafts = read_drafts(expand(sections.checks, faults), kinds, secrets, faults)
     claim_ids(drafts, faults)
@@ -186,8 +186,12 @@ def _read_single(name: str, model: type[_Model], sections: _Sections, secrets: S
     return model()
 
 
-def _read_sink(entry: Entry, kinds: Kinds, secrets: Secrets, faults: Faults) -> Sink | None:
+def _read_sink(name: str, entry: Entry, kinds: Kinds, secrets: Secrets, faults: Faults) -> Sink | None:
     words = Vocabulary("sink type", kinds.sinks)
+    try:
+        parse_name(name)
+    except ValueError as error:
+        faults.add(entry.place, f"the name of a sink {error}")
     if not isinstance(entry.value, dict):
         faults.add(entry.place, "must be a mapping with at least type:")
         return None
