@@ -136,10 +136,12 @@ def _summary(found: _Sorted, world: World) -> tuple[ServiceState, str]:
 
 
 def _why(status: ServiceStatus, world: World) -> str:
+    """Which check is the cause, and what is wrong with it."""
     if status.incident is not None and status.incident.why:
-        return status.incident.why
+        root = world.judges.get(status.incident.root)
+        return f"{root.check.name if root else status.incident.root}: {status.incident.why}"
     bad = (world.judges[check] for check in status.service.checks if world.judges[check].state.bad)
-    return next((judge.verdict.why for judge in bad), "")
+    return next((f"{judge.check.name}: {judge.verdict.why}" for judge in bad), "")
 
 
 def _service(status: ServiceStatus, world: World) -> dict[str, Any]:

@@ -107,6 +107,11 @@ function clock(moment) {
   return today ? time : `${date.toLocaleDateString([], { month: "short", day: "numeric" })} ${time}`;
 }
 
+// A capital first letter, unless the sentence begins with a measurement's name.
+function sentence(words) {
+  return /^[a-z]+[ ,]/.test(words) ? words[0].toUpperCase() + words.slice(1) : words;
+}
+
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 // --- what is shown ---
@@ -209,11 +214,12 @@ function showCheck(node, check) {
   showPill(state, check.state);
   text(name, check.name);
   text(target, check.target);
-  const response = check.last && check.last.measurements.response_time;
+  // How long a failure took says nothing about how fast the target is.
+  const response = check.last && check.last.ok ? check.last.measurements.response_time : null;
   text(time, response && response.value !== null ? seconds(response.value) : "");
   attribute(spark.firstChild, "d", line(remember(check, response)));
   why.hidden = check.state === "up" || !check.why;
-  text(why, check.why ? check.why[0].toUpperCase() + check.why.slice(1) : "");
+  text(why, sentence(check.why));
   const told = tellFacts(check);
   facts.hidden = !told;
   text(facts, told);
@@ -229,9 +235,9 @@ function showCheck(node, check) {
 function tellFacts(check) {
   const parts = [];
   if (check.state !== "up") parts.push(`since ${clock(check.since)}, for ${ago(age(check.since))}`);
-  if (check.confirming) parts.push("looking again to be sure");
+  if (check.confirming) parts.push("looking more often");
   if (check.last && age(check.last.at) > 3 * check.every + 10) parts.push(`last look ${ago(age(check.last.at))} ago`);
-  if (check.state !== "up" && check.advice) parts.push(check.advice);
+  if (check.state !== "up" && check.advice && check.reason !== "threshold") parts.push(check.advice);
   return parts.join(" · ");
 }
 
@@ -248,7 +254,7 @@ function remember(check, response) {
 
 function line(values) {
   if (values.length < 2) return "";
-  const top = Math.max(...values) * 1.05 || 1;
+  const top = Math.max(...values) * 1.25 || 1;
   const step = 100 / (values.length - 1);
   return values.map((value, place) => `${place ? "L" : "M"}${(place * step).toFixed(1)} ${(23 - (value / top) * 22).toFixed(1)}`).join("");
 }
