@@ -17,8 +17,6 @@ exit codes:
   2  wrong usage or configuration; nothing was started
 """
 
-DEFAULT_FILES = (Path("checks.yaml"), Path("/etc/brownout/checks.yaml"))
-
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
@@ -63,11 +61,15 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = _command(commands, "demo", "the whole product in a minute: a sample shop goes bad and recovers")
     demo.add_argument("--port", type=int, default=9788, help="where the agent's page is served (%(default)s)")
-    demo.add_argument("--export", type=Path, metavar="SVG", help="write the final screen as a picture")
+    demo.add_argument(
+        "--export", type=Path, metavar="SVG", help="write the screen of the outage as a picture instead of showing it"
+    )
     return parser
 
 
-def _command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+) -> argparse.ArgumentParser:
     return commands.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".", epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -76,7 +78,11 @@ def _command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name
 
 def _file(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "file", metavar="FILE", nargs="?", type=Path, help="the configuration (checks.yaml, or /etc/brownout/checks.yaml)"
+        "file",
+        metavar="FILE",
+        nargs="?",
+        type=Path,
+        help="the configuration (checks.yaml, or /etc/brownout/checks.yaml)",
     )
 
 

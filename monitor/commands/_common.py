@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monitor.cli import DEFAULT_FILES
 from monitor.config.load import load
 from monitor.config.model import Config, ConfigError, Fault
 from monitor.kinds import installed_kinds
 
 FINE, FINDING, WRONG = 0, 1, 2
+
+DEFAULT_FILES = (Path("checks.yaml"), Path("/etc/brownout/checks.yaml"))
 
 FAULTS_SHOWN = 100
 """Faults printed for people; `--json` prints them all."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import sys
 from argparse import Namespace
+from io import StringIO
+from pathlib import Path
 
 import uvloop
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from monitor.app import StartError
 from monitor.commands._common import FINDING, FINE, fail
 from monitor.demo.play import Play, stage
 from monitor.demo.screen import Screen, event_row
+from monitor.demo.shop import Mood
 from monitor.logs import configure_logs
 
 FRAMES = 8
@@ -29,18 +32,16 @@ def execute(options: Namespace) -> int:
 
 
 async def _demo(options: Namespace) -> int:
-    console = Console(record=options.export is not None, width=None if sys.stdout.isatty() else 110)
+    console = Console(width=None if sys.stdout.isatty() else 110)
     async with stage(options.port) as play:
         screen = Screen(play)
         performing = asyncio.create_task(play.perform())
-        if sys.stdout.isatty():
+        if options.export is not None:
+            await _export(screen, play, performing, options.export)
+        elif sys.stdout.isatty():
             await _show_live(console, screen, performing)
         else:
             await _show_lines(console, play, performing)
-        if options.export is not None:
-            console.clear()
-            console.print(screen.draw())
-            console.save_svg(str(options.export), title="brownout demo")
         _conclude(console, play)
         return FINE if play.succeeded else FINDING
 
@@ -65,6 +66,20 @@ async def _show_lines(console: Console, play: Play, performing: asyncio.Task[Non
             events += 1
         await asyncio.wait((performing,), timeout=1 / FRAMES)
     await performing
+
+
+async def _export(screen: Screen, play: Play, performing: asyncio.Task[None], path: Path) -> None:
+    """The picture of the README: the moment before the dead shop comes back."""
+    picture: RenderableType = screen.draw()
+    while not performing.done():
+        frame = screen.draw()
+        if play.scenes and play.scenes[-1].act.mood is Mood.DEAD:
+            picture = frame
+        await asyncio.wait((performing,), timeout=1 / FRAMES)
+    await performing
+    recorder = Console(record=True, width=112, file=StringIO(), force_terminal=True)
+    recorder.print(picture)
+    recorder.save_svg(str(path), title="brownout demo")
 
 
 def _conclude(console: Console, play: Play) -> None:

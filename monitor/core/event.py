@@ -70,11 +70,11 @@ def incident_body(
 ) -> dict[str, Any]:
     """``incident.*``. `old` is the impact that was told last; `members` are the judges of the service's checks."""
     incident = step.incident
-    body = _head(step.told, at, _incident_sentence(step, status.service), source)
+    root = members.get(incident.root)
+    body = _head(step.told, at, _incident_sentence(step, status.service, old, root), source)
     new = "resolved" if incident.resolved else incident.impact.value
     body["state"] = {"old": old.value if old else "operational", "new": new}
     body["since"] = _iso(incident.since)
-    root = members.get(incident.root)
     body |= _because(root.verdict) if root and not incident.resolved else {"reason": None, "why": incident.why}
     body["incident"] = {
         "id": incident.id,
@@ -208,14 +208,18 @@ def _service_sentence(service: Service, transition: Transition, previous: dateti
             return f"{service.title} has an outage since {since}{because}."
 
 
-def _incident_sentence(step: IncidentStep, service: Service) -> str:
-    incident = step.incident
+def _incident_sentence(step: IncidentStep, service: Service, old: Impact | None, root: Judge | None) -> str:
+    incident, title = step.incident, service.title
     if incident.resolved is not None:
         lasted = duration(incident.resolved - incident.since)
-        return f"{service.title} is back to normal after {lasted}: {incident.root}: {incident.why}."
-    what = "has an outage" if incident.impact is Impact.OUTAGE else "is degraded"
-    more = f" and {len(incident.checks) - 1} more" if len(incident.checks) > 1 else ""
-    return f"{service.title} {what} since {clock(incident.since)}: {incident.root}{more}: {incident.why}."
+        return f"{title} is back to normal after {lasted}. It was {incident.root}: {incident.why}."
+    who = incident.root + (f" and {len(incident.checks) - 1} more" if len(incident.checks) > 1 else "")
+    because = f"{who}: {root.verdict.why if root else incident.why}."
+    if incident.impact is Impact.OUTAGE:
+        return f"{title} has an outage since {clock(incident.since)}: {because}"
+    if old is Impact.OUTAGE:
+        return f"{title} is no longer out, but still degraded: {because}"
+    return f"{title} is degraded since {clock(incident.since)}: {because}"
 
 
 def _lasted(previous: datetime, transition: Transition) -> str:

@@ -78,11 +78,13 @@ def _update(incident: Incident, status: ServiceStatus, bad: Sequence[BadCheck]) 
         root = _root(bad, status) if impact is Impact.OUTAGE else root
     elif not joined:
         return None
+    worse = impact is Impact.OUTAGE or root.check != incident.root
     changed = replace(
         incident,
         impact=impact,
         root=root.check,
-        why=root.why,
+        # The cause is what it was at its worst; on the way back the checks only say that they recover.
+        why=root.why if worse else incident.why,
         checks=incident.checks + joined,
         updates=incident.updates + 1,
     )

@@ -94,11 +94,8 @@ class Judge:
         else:
             self._see(look)
         verdict = self._verdict(look)
-        if verdict is None:
-            transition = None
-        else:
-            self.verdict = verdict
-            transition = self._move(verdict, look) if verdict.state is not self.state else None
+        transition = self._move(verdict, look) if verdict is not None and verdict.state is not self.state else None
+        self.verdict = verdict or self.verdict
         return self._judgement(transition)
 
     def _see_nothing(self, look: Look) -> None:
@@ -178,7 +175,8 @@ class Judge:
         if self.state is State.UNKNOWN:
             return self._blind_at or look.began.at
         if _SEVERITY[self.state] < _SEVERITY.get(old, 0):
-            return self._failures.ended or look.began.at
+            by_failures = self.verdict.condition is None
+            return (self._failures.ended if by_failures else None) or look.began.at
         return (self._failures.began if self._failures.state is self.state else None) or look.began.at
 
     def _judgement(self, transition: Transition | None) -> Judgement:

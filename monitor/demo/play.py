@@ -32,7 +32,7 @@ defaults:
 sinks:
   hook: {{type: webhook, url: "http://127.0.0.1:{hook}/hook", secret: "${{DEMO_SECRET}}"}}
 services:
-  shop: {{title: Web shop, outage: any of home, checkout}}
+  shop: {{title: Web shop, outage: "any of home, checkout"}}
 checks:
   - name: home
     service: shop
@@ -64,13 +64,13 @@ class Act:
 
 
 ACTS = (
-    Act("The shop is healthy", Mood.HEALTHY, ServiceState.OPERATIONAL, 10, 5),
-    Act("The shop answers slowly", Mood.SLOW, ServiceState.DEGRADATION, 20, 5),
-    Act("The shop is quick again", Mood.HEALTHY, ServiceState.OPERATIONAL, 20, 3),
-    Act("Every third request fails", Mood.FAILING, ServiceState.DEGRADATION, 40, 5),
-    Act("The shop is well again", Mood.HEALTHY, ServiceState.OPERATIONAL, 25, 3),
-    Act("The shop is dead", Mood.DEAD, ServiceState.OUTAGE, 15, 5),
-    Act("The shop is back", Mood.HEALTHY, ServiceState.OPERATIONAL, 25, 3),
+    Act("The shop is healthy", Mood.HEALTHY, ServiceState.OPERATIONAL, 10, 7),
+    Act("The shop answers slowly", Mood.SLOW, ServiceState.DEGRADATION, 20, 7),
+    Act("The shop is quick again", Mood.HEALTHY, ServiceState.OPERATIONAL, 20, 6),
+    Act("Every third request fails", Mood.FAILING, ServiceState.DEGRADATION, 40, 7),
+    Act("The shop is well again", Mood.HEALTHY, ServiceState.OPERATIONAL, 25, 6),
+    Act("The shop is dead", Mood.DEAD, ServiceState.OUTAGE, 15, 7),
+    Act("The shop is back", Mood.HEALTHY, ServiceState.OPERATIONAL, 25, 5),
 )
 
 

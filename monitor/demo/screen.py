@@ -38,6 +38,7 @@ class Screen:
         self._seen: dict[str, float] = {}
 
     def draw(self) -> RenderableType:
+        """The picture of this moment; to be called a few times a second, or the sparklines miss looks."""
         return Group(self._header(), self._service(), self._events(), self._footer())
 
     def _header(self) -> RenderableType:
@@ -72,7 +73,9 @@ class Screen:
             why = judge.verdict.why if judge.state is not State.UP else ""
             table.add_row(name, pill(judge.state), shown, self._spark(name), Text(why, style="dim"))
         colour = STYLES[status.state]
-        return Panel(table, title=f"[bold]{escape(status.service.title)}[/]: [{colour}]{status.state}[/]", box=box.ROUNDED)
+        return Panel(
+            table, title=f"[bold]{escape(status.service.title)}[/]: [{colour}]{status.state}[/]", box=box.ROUNDED
+        )
 
     def _remember(self, name: str) -> None:
         look = self._play.agent.world.judges[name].last

@@ -168,9 +168,9 @@ class Pages:
             return _unreadable()
         for incident in sorted(kept, key=lambda item: item.resolved is not None):
             known.setdefault(incident.id, incident)
-        items = (incident_item(incident) for incident in list(known.values())[:limit])
+        items = (incident_item(incident, self._view.redact) for incident in list(known.values())[:limit])
         head = {"open": sum(incident.resolved is None for incident in known.values())}
-        return await stream(request, json_pieces(head, {"incidents": items}, self._view.redact), JSON)
+        return await stream(request, json_pieces(head, {"incidents": items}), JSON)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         limit = _limit(request, LIST_LIMIT, LIST_MOST)
@@ -181,7 +181,7 @@ class Pages:
         except StoreError:
             return _unreadable()
         head = {"vantage": self._view.vantage}
-        return await stream(request, json_pieces(head, {"events": bodies}, self._view.redact), JSON)
+        return await stream(request, json_pieces(head, {"events": map(self._view.redact, bodies)}), JSON)
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         openmetrics = wants_openmetrics(request.headers.get("Accept", ""))

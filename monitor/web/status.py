@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
@@ -31,6 +31,8 @@ _SERVICES_WORST_FIRST = (
     ServiceState.UNKNOWN,
     ServiceState.OPERATIONAL,
 )
+Redact = Callable[[Any], Any]
+
 _T = TypeVar("_T")
 
 
@@ -69,11 +71,13 @@ class StatusDocument:
         services = chain.from_iterable(found.services.values())
         checks = chain.from_iterable(found.checks.values())
         lists: dict[str, Iterable[Any]] = {
-            "services": (_service(status, world) for status in islice(services, limit)),
-            "checks": (_check(judge) for judge in islice(checks, limit)),
-            "incidents": [incident_item(incident) for incident in islice(found.incidents.values(), limit)],
+            "services": (_service(status, world, view.redact) for status in islice(services, limit)),
+            "checks": (_check(judge, view.redact) for judge in islice(checks, limit)),
+            "incidents": [
+                incident_item(incident, view.redact) for incident in islice(found.incidents.values(), limit)
+            ],
         }
-        async for piece in json_pieces(self._head(found, world, limit), lists, view.redact):
+        async for piece in json_pieces(self._head(found, world, limit), lists):
             yield piece
 
     def _head(self, found: _Sorted, world: World, limit: int) -> dict[str, Any]:
@@ -87,7 +91,7 @@ class StatusDocument:
                 "now": iso(view.clock.now().at),
                 "impaired": impaired(view.health()),
             },
-            "summary": {"state": state.value, "sentence": cut(sentence)},
+            "summary": {"state": state.value, "sentence": cut(view.redact(sentence))},
             "counts": {
                 "checks": {state.value: len(judges) for state, judges in found.checks.items()},
                 "services": {state.value: len(statuses) for state, statuses in found.services.items()},
@@ -144,43 +148,56 @@ def _why(status: ServiceStatus, world: World) -> str:
     return next((f"{judge.check.name}: {judge.verdict.why}" for judge in bad), "")
 
 
-def _service(status: ServiceStatus, world: World) -> dict[str, Any]:
+def _service(status: ServiceStatus, world: World, redact: Redact) -> dict[str, Any]:
     service = status.service
+    name, title, owner, runbook = redact([service.id, service.title, service.owner, service.runbook])
     states = [world.judges[check].state for check in service.checks]
     return {
-        "id": service.id,
-        "title": service.title,
+        "id": name,
+        "title": title,
         "state": status.state.value,
         "since": iso(status.since),
-        "owner": service.owner,
-        "runbook": service.runbook,
+        "owner": owner,
+        "runbook": runbook,
         "implicit": service.implicit,
         "incident": status.incident.id if status.incident else None,
         "checks": {state.value: states.count(state) for state in _WORST_FIRST},
     }
 
 
-def _check(judge: Judge) -> dict[str, Any]:
+def _check(judge: Judge, redact: Redact) -> dict[str, Any]:
     check, verdict = judge.check, judge.verdict
+    # Only free texts: redacting the whole tree takes six times as long, and could blank a word of ours.
+    ids, target, why, owner, runbook, labels, conditions = redact(
+        [
+            [check.id, check.name, check.service],
+            check.probe.target,
+            verdict.why,
+            check.owner,
+            check.runbook,
+            dict(check.labels),
+            [condition.text for condition in check.conditions[:FIGURES_LIMIT]],
+        ]
+    )
     return {
-        "id": check.id,
-        "name": check.name,
-        "service": check.service,
+        "id": ids[0],
+        "name": ids[1],
+        "service": ids[2],
         "probe": check.probe.kind,
-        "target": cut(check.probe.target),
+        "target": cut(target),
         "state": judge.state.value,
         "since": iso(judge.since),
         "reason": verdict.reason.value if verdict.reason else None,
-        "why": cut(verdict.why),
+        "why": cut(why),
         "advice": verdict.reason.advice if verdict.reason else None,
         "confirming": judge.suspicious,
         "impact": check.impact.value,
         "every": check.every.total_seconds(),
-        "owner": check.owner,
-        "runbook": check.runbook,
-        "labels": dict(check.labels),
+        "owner": owner,
+        "runbook": runbook,
+        "labels": labels,
         "last": _look(judge.last, judge) if judge.last else None,
-        "thresholds": [_threshold(threshold) for threshold in judge.thresholds[:FIGURES_LIMIT]],
+        "thresholds": [_threshold(*pair) for pair in zip(judge.thresholds, conditions, strict=False)],
     }
 
 
@@ -200,10 +217,10 @@ def _look(look: Look, judge: Judge) -> dict[str, Any]:
     }
 
 
-def _threshold(threshold: Threshold) -> dict[str, Any]:
+def _threshold(threshold: Threshold, text: str) -> dict[str, Any]:
     condition = threshold.condition
     return {
-        "condition": condition.text,
+        "condition": text,
         "level": condition.level.value,
         "measurement": condition.measurement,
         "unit": condition.unit.value,
@@ -213,7 +230,10 @@ def _threshold(threshold: Threshold) -> dict[str, Any]:
     }
 
 
-def incident_item(incident: Incident) -> dict[str, Any]:
+def incident_item(incident: Incident, redact: Redact) -> dict[str, Any]:
+    root, why, checks, services = redact(
+        [incident.root, incident.why, incident.checks[:FIGURES_LIMIT], incident.services]
+    )
     return {
         "id": incident.id,
         "impact": incident.impact.value,
@@ -221,10 +241,10 @@ def incident_item(incident: Incident) -> dict[str, Any]:
         "opened": iso(incident.opened),
         "since": iso(incident.since),
         "resolved": iso(incident.resolved),
-        "root": incident.root,
-        "why": cut(incident.why),
-        "checks": list(incident.checks[:FIGURES_LIMIT]),
-        "services": list(incident.services),
+        "root": root,
+        "why": cut(why),
+        "checks": list(checks),
+        "services": list(services),
         "merged_into": incident.merged_into,
     }
 

@@ -37,4 +37,4 @@ class View:
     listen_host: str
     public_url: str | None = None
     redact: Callable[[Any], Any] = lambda value: value
-    """Takes secrets out of a tree of JSON values; everything shown passes through it."""
+    """Takes secrets out of a tree of JSON values; every text that is not a word of ours passes through it."""

@@ -20,7 +20,8 @@ from tests.core.builders import above
     ("value", "shown"),
     [
         (0.0000004, "0 µs"), (0.00025, "250 µs"), (0.23, "230 ms"), (2.4, "2.4 s"), (60, "1 min"),
-        (200, "3 min 20 s"),        (3600, "1 h"), (7500, "2 h 5 min"), (86400, "1 d"), (1_137_600, "13 d 4 h"), (-90, "-1 min 30 s"),
+        (200, "3 min 20 s"), (3600, "1 h"), (7500, "2 h 5 min"), (86400, "1 d"),
+        (1_137_600, "13 d 4 h"), (-90, "-1 min 30 s"),
     ],
 )  # fmt: skip
 def test_seconds(value: float, shown: str) -> None:

@@ -124,7 +124,21 @@ def test_the_end_is_dated_back_to_the_first_success() -> None:
     resolved = story.events[-1]
     assert resolved["incident"]["resolved"] == "2026-03-01T12:01:00.000Z"
     assert resolved["incident"]["duration_seconds"] == 30
-    assert resolved["sentence"].startswith("Web shop is back to normal after 30 s")
+    assert resolved["sentence"] == (
+        "Web shop is back to normal after 30 s. It was home: nothing listens on the port."
+    )
+    told = [event["sentence"] for event in story.events if event["type"] == "incident.updated"]
+    assert told == [
+        "Web shop is no longer out, but still degraded: "
+        "home: it answers again, and is being watched until that lasts."
+    ]
+
+
+def test_the_end_of_slowness_is_when_it_was_quick_again() -> None:
+    story = begun(Story(world(check("api", above(1)))), ["api"])
+    for at, took in ((30, 3), (31, 3), (60, 0.1), (61, 0.1)):
+        story.see(at, "api", response_time=took)
+    assert story.events[-1]["incident"]["duration_seconds"] == 30
 
 
 def test_another_incident_has_another_id() -> None:

@@ -13,9 +13,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from monitor.web.health import Health
 from monitor.web import Site, application, bind
 from monitor.web.guard import hostname, is_loopback_name
+from monitor.web.health import Health
 from tests.web.conftest import Agent, Serve
 
 # RFC 9457, appendix A.
