@@ -205,6 +205,7 @@ def _look(look: Look, judge: Judge) -> dict[str, Any]:
     seen = look.observation
     # Declared names only: what a target calls its figures is not for us to repeat.
     measured = (item for item in judge.check.probe.measurements if item.name in seen.measurements)
+    phases = ((name, took) for name, took in seen.phases.items() if name.isidentifier())
     return {
         "at": iso(look.ended.at),
         "ok": seen.ok,
@@ -213,7 +214,7 @@ def _look(look: Look, judge: Judge) -> dict[str, Any]:
             item.name: {"value": finite(seen.measurements[item.name]), "unit": item.unit.value}
             for item in islice(measured, FIGURES_LIMIT)
         },
-        "phases": {cut(name): finite(took) for name, took in islice(seen.phases.items(), FIGURES_LIMIT)},
+        "phases": {name: finite(took) for name, took in islice(phases, FIGURES_LIMIT)},
     }
 
 

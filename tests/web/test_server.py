@@ -17,6 +17,7 @@ from monitor.web import Site, application, bind
 from monitor.web.guard import hostname, is_loopback_name
 from monitor.web.health import Health
 from tests.web.conftest import Agent, Serve
+from tests.web.made import page, shop
 
 # RFC 9457, appendix A.
 PROBLEM_SCHEMA = {
@@ -209,3 +210,27 @@ async def test_after_the_stop_nobody_listens(agent: Agent) -> None:
     await site.stop()
     with pytest.raises(aiohttp.ClientConnectorError):
         await agent.client.get(address)
+
+
+async def test_a_client_that_leaves_in_the_middle_troubles_nobody(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = await serve(shop(*(page(f"page-{number}") for number in range(3000))))
+    for path in (b"/metrics", b"/api/v1/status?limit=10000"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(agent.base.rpartition(":")[2]))
+        writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer.transport.abort()
+    status, _, text = await agent.get("/metrics")
+    assert status == 200
+    assert text.count('result="ok"') == 3004
+    assert caplog.records == []
+
+
+async def test_whoever_listens_to_the_world_is_asked_by_any_name(agent: Agent) -> None:
+    site = Site(application(agent.view()), bind("0.0.0.0", 0))
+    await site.start()
+    address = f"http://127.0.0.1:{site.port}/readyz"
+    async with agent.client.get(address, headers={"Host": "status.example.com"}) as answer:
+        assert answer.status == 200
+    await site.stop()
