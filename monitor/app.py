@@ -77,11 +77,11 @@ async def _run_until_signal(config: Config) -> int:
 
 
 @contextmanager
-def new_runner(clock: Clock) -> Iterator[Runner]:
+def new_runner(clock: Clock, config: Config) -> Iterator[Runner]:
     """A runner with the real resolver and the real CA store."""
     resolver = SystemResolver()
     try:
-        yield Runner(clock, resolver, SharedTls())
+        yield Runner(clock, resolver, SharedTls(), config.redactor.text)
     finally:
         resolver.close()
 
@@ -132,7 +132,7 @@ class Agent:
                 stack.callback(sock.close)
             journal = await self._open_store(stack)
             client = await stack.enter_async_context(new_client())
-            runner = stack.enter_context(new_runner(self._clock))
+            runner = stack.enter_context(new_runner(self._clock, self._config))
             for check in self._config.checks.values():
                 stack.push_async_callback(check.probe.close)
             parts = self._assemble(journal, client, runner, sockets)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import structlog
 
 from monitor.clock import Clock
 from monitor.core.model import Check, Look, Moment
-from probes.contract import Context, Observation, Reason, Resolver, TlsContexts
+from probes.contract import DETAIL_LIMIT, Context, Observation, Reason, Resolver, TlsContexts
 
 GRACE = 0.5
 """Seconds beyond its limit after which a probe that did not end by itself is stopped."""
 
 TRUSTED_LATENESS = 0.25
 """Seconds: a look that ended so much after its limit was ended by us, late; what it measured is our own pause."""
+
+FIGURES_LIMIT = 256
+"""Measurements, phases and facts of evidence taken from one look; a probe of a third party may offer more."""
+
+T = TypeVar("T")
 
 _log = structlog.get_logger("brownout.runner")
 
@@ -34,10 +41,18 @@ class Order:
 class Runner:
     """Runs probes. A bug in a probe is an observation (`probe_bug`), never a crash of the agent."""
 
-    def __init__(self, clock: Clock, resolver: Resolver, tls: TlsContexts) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        resolver: Resolver,
+        tls: TlsContexts,
+        redact: Callable[[str], str] = lambda text: text,
+    ) -> None:
+        """`redact` takes secrets out of a text: a target may send back what it was sent."""
         self._clock = clock
         self._resolver = resolver
         self._tls = tls
+        self._redact = redact
 
     async def look(self, order: Order, memory: MutableMapping[str, float | str]) -> Look:
         began = self._clock.now()
@@ -53,12 +68,40 @@ class Runner:
         ended = self._clock.now()
         return Look(
             check=order.check.id,
-            observation=_trusted(observation, began, ended, order.timeout),
+            observation=self._admitted(_trusted(observation, began, ended, order.timeout)),
             began=began,
             ended=ended,
             scheduled=order.scheduled,
             lateness=max(began.tick - order.due, 0.0),
         )
+
+    def _admitted(self, observation: Observation) -> Observation:
+        """The observation as the rest of the agent may keep it: bounded, and without secrets.
+
+        This is the one gate that text from targets comes through. Good looks carry little text, and what shows it
+        redacts it again; so only their size is looked at.
+        """
+        if observation.ok and _small(observation):
+            return observation
+        return Observation(
+            measurements=_first(observation.measurements),
+            reason=observation.reason,
+            detail=self._redact(observation.detail)[:DETAIL_LIMIT],
+            phases=_first(observation.phases),
+            evidence={
+                self._redact(name)[:DETAIL_LIMIT]: self._redact(text)[:DETAIL_LIMIT]
+                for name, text in _first(observation.evidence).items()
+            },
+        )
+
+
+def _small(observation: Observation) -> bool:
+    sizes = (len(observation.measurements), len(observation.phases), len(observation.evidence))
+    return max(sizes) <= FIGURES_LIMIT and all(len(text) <= DETAIL_LIMIT for text in observation.evidence.values())
+
+
+def _first(figures: Mapping[str, T]) -> dict[str, T]:
+    return dict(islice(figures.items(), FIGURES_LIMIT))
 
 
 def _trusted(observation: Observation, began: Moment, ended: Moment, timeout: float) -> Observation:

@@ -33,7 +33,7 @@ def execute(options: Namespace) -> int:
         close = difflib.get_close_matches(options.name, list(config.checks), n=1)
         hint = f' (did you mean "{close[0]}"?)' if close else f"; it has: {', '.join(list(config.checks)[:20])}"
         return fail(f'{config.path} has no enabled check "{options.name}"{hint}')
-    look = uvloop.run(_look(check))
+    look = uvloop.run(_look(config, check))
     breaches = _breaches(check, look)
     if options.json:
         print_json(config.redactor.value(_as_json(check, look, breaches)))
@@ -46,10 +46,10 @@ def _find(config: Config, name: str) -> Check | None:
     return config.checks.get(name) or next((check for check in config.checks.values() if check.name == name), None)
 
 
-async def _look(check: Check) -> Look:
+async def _look(config: Config, check: Check) -> Look:
     clock = SystemClock()
     order = Order(check, clock.now().tick, check.timeout.total_seconds(), scheduled=True)
-    with new_runner(clock) as runner:
+    with new_runner(clock, config) as runner:
         look = await runner.look(order, {})
     await check.probe.close()
     return look

@@ -16,6 +16,11 @@ SETTLE_LOOKS = 2
 """A condition without window or `for` becomes true, or false, by as many looks in a row: one is an accident."""
 
 
+GAP_LOOKS = 3
+"""A gap of more intervals than this between two looks, and what came before it is not counted on: the agent was off,
+paused or blind, and nobody knows what the target did meanwhile."""
+
+
 class Threshold:
     """The running state of one `Condition`.
 
@@ -23,7 +28,7 @@ class Threshold:
     Missing figures change nothing: a condition is neither raised nor cleared by silence.
     """
 
-    __slots__ = ("_bad_since", "_recent", "_seen", "active", "condition", "value")
+    __slots__ = ("_bad_since", "_last", "_recent", "_seen", "active", "condition", "value")
 
     def __init__(self, condition: Condition) -> None:
         self.condition = condition
@@ -34,6 +39,8 @@ class Threshold:
         """The last looks as bits, the newest lowest; 1 is bad."""
         self._seen = 0
         self._bad_since: float | None = None
+        self._last: float | None = None
+        """The tick of the last look that counted."""
 
     @property
     def pending(self) -> bool:
@@ -67,6 +74,9 @@ class Threshold:
         if value is None:
             return
         self.value = value
+        if self._last is not None and tick - self._last > GAP_LOOKS * every:
+            self._bad_since = None
+        self._last = tick
         self._count(bad=self._bad(value), tick=tick)
         self.active = self._holds(tick)
 
@@ -104,14 +114,21 @@ class Threshold:
         return last == (1 << SETTLE_LOOKS) - 1
 
     def dump(self, tick: float) -> dict[str, Any]:
-        age = None if self._bad_since is None else round(tick - self._bad_since, 3)
-        return {"active": self.active, "value": self.value, "recent": self._recent, "seen": self._seen, "bad": age}
+        return {
+            "active": self.active,
+            "value": self.value,
+            "recent": self._recent,
+            "seen": self._seen,
+            "bad": _age(self._bad_since, tick),
+            "last": _age(self._last, tick),
+        }
 
     def load(self, dumped: Mapping[str, Any], tick: float) -> None:
         self.active = bool(dumped["active"])
         self.value = dumped["value"]
         self._recent, self._seen = int(dumped["recent"]), int(dumped["seen"])
         self._bad_since = None if dumped["bad"] is None else tick - dumped["bad"]
+        self._last = None if dumped["last"] is None else tick - dumped["last"]
 
 
 def figure(
@@ -133,6 +150,10 @@ def figure(
     if len(values) < max(1, min(FEWEST_SAMPLES, int(span / every)), condition.at_least or 0):
         return None
     return _aggregate(condition, values)
+
+
+def _age(then: float | None, tick: float) -> float | None:
+    return None if then is None else round(tick - then, 3)
 
 
 def _last(condition: Condition, measurements: Mapping[str, float]) -> float | None:

@@ -72,6 +72,13 @@ def test_for_span_needs_every_look_of_that_time() -> None:
     assert gauge.values(0, 2, 0, 0) == [True, True, True, False]
 
 
+def test_for_span_does_not_count_on_a_time_nobody_looked() -> None:
+    gauge = Gauge(above(1, for_span=timedelta(minutes=2)))
+    gauge.values(2, 2)
+    gauge.tick += 3600
+    assert gauge.values(2, 2, 2, 2, 2) == [False, False, False, False, True]
+
+
 def test_clear_keeps_a_condition_true_until_it_is_reached() -> None:
     gauge = Gauge(above(1, clear=Bound(Operator.BELOW, 0.6)))
     assert gauge.values(2, 2, 0.8, 0.8, 0.5, 0.5) == [False, True, True, True, True, False]
