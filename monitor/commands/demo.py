@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from argparse import Namespace
 from io import StringIO
 from pathlib import Path
 
 import uvloop
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console, RenderableType
 from rich.live import Live
 
@@ -21,6 +23,11 @@ from monitor.logs import configure_logs
 
 FRAMES = 8
 """Pictures a second on a terminal."""
+
+_PICTURE = re.sub(r"<!--.*?-->|@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
+    "Fira Code, monospace", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace"
+)
+"""Rich's own format without the fonts that it would fetch from elsewhere: a picture must not call anybody."""
 
 
 def execute(options: Namespace) -> int:
@@ -79,7 +86,7 @@ async def _export(screen: Screen, play: Play, performing: asyncio.Task[None], pa
     await performing
     recorder = Console(record=True, width=112, file=StringIO(), force_terminal=True)
     recorder.print(picture)
-    recorder.save_svg(str(path), title="brownout demo")
+    recorder.save_svg(str(path), title="brownout demo", code_format=_PICTURE, unique_id="demo")
 
 
 def _conclude(console: Console, play: Play) -> None:

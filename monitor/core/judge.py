@@ -153,7 +153,7 @@ class Judge:
             return Verdict(state, reason, describe_failure(look.observation, state, self._failures.share))
         if self.verdict.state is state:
             return self.verdict
-        return Verdict(state, Reason.FAILING, "it answers again, and is being watched until that lasts")
+        return Verdict(state, Reason.FAILING, "it answers again, and is watched until that lasts")
 
     def _move(self, verdict: Verdict, look: Look) -> Transition:
         old, self.state = self.state, verdict.state

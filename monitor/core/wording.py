@@ -19,19 +19,22 @@ def describe_failure(observation: Observation, state: State, share: float) -> st
 
 
 def describe_threshold(condition: Condition, value: float | None) -> str:
-    """``p95(response_time, 5m) is 2.4 s (threshold: > 800 ms)``."""
-    shown = "beyond its threshold" if value is None else quantity(value, condition.unit)
-    bound = f"{condition.bound.operator.value} {quantity(condition.bound.limit, condition.unit)}"
-    return f"{subject(condition)} is {shown} (threshold: {bound})"
+    """``response time 2.4 s, limit 800 ms (p95 over 5 min)``"""
+    words = condition.measurement.replace("_", " ")
+    limit = quantity(condition.bound.limit, condition.unit)
+    told = f"{words} beyond its limit of {limit}"
+    if value is not None:
+        told = f"{words} {quantity(value, condition.unit)}, limit {limit}"
+    return f"{told} ({_aggregated(condition)})" if condition.window is not None else told
 
 
-def subject(condition: Condition) -> str:
-    """What a condition compares: ``p95 of response_time over 5 min``."""
-    if condition.window is None:
-        return condition.measurement
-    name = f"p{condition.percentile}" if condition.percentile else condition.aggregate.value
-    what = condition.measurement if condition.ratio_of else f"{name} of {condition.measurement}"
-    return f"{what} over {duration(condition.window)}"
+def _aggregated(condition: Condition) -> str:
+    """How the samples became one figure: ``p95 over 5 min``; a ratio is that of its sums, which needs no word."""
+    assert condition.window is not None  # noqa: S101  (the caller asked)
+    over = f"over {duration(condition.window)}"
+    if condition.ratio_of is not None:
+        return over
+    return f"p{condition.percentile} {over}" if condition.percentile else f"{condition.aggregate.value} {over}"
 
 
 def quantity(value: float, unit: Unit) -> str:

@@ -46,12 +46,13 @@ def test_size_keeps_its_sign() -> None:
 
 def test_thresholds_in_words() -> None:
     plain = above(0.8)
-    assert describe_threshold(plain, 2.4) == "response_time is 2.4 s (threshold: > 800 ms)"
-    assert describe_threshold(plain, None) == "response_time is beyond its threshold (threshold: > 800 ms)"
+    assert describe_threshold(plain, 2.4) == "response time 2.4 s, limit 800 ms"
+    assert describe_threshold(plain, None) == "response time beyond its limit of 800 ms"
     window = above(0.8, window=timedelta(minutes=5), aggregate=Aggregate.PERCENTILE, percentile=95)
-    assert describe_threshold(window, 1) == "p95 of response_time over 5 min is 1 s (threshold: > 800 ms)"
+    assert describe_threshold(window, 1) == "response time 1 s, limit 800 ms (p95 over 5 min)"
     ratio = above(0.01, window=timedelta(minutes=5), ratio_of=("errors", "requests"), measurement="error_rate")
-    assert describe_threshold(ratio, 1).startswith("error_rate over 5 min is")
+    assert describe_threshold(ratio, 1).endswith("(over 5 min)")
+    assert describe_threshold(above(0.8, window=timedelta(minutes=5)), 1).endswith("(mean over 5 min)")
 
 
 def test_failures_in_words() -> None:

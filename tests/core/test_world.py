@@ -129,8 +129,7 @@ def test_the_end_is_dated_back_to_the_first_success() -> None:
     )
     told = [event["sentence"] for event in story.events if event["type"] == "incident.updated"]
     assert told == [
-        "Web shop is no longer out, but still degraded: "
-        "home: it answers again, and is being watched until that lasts."
+        "Web shop is no longer out, but still degraded: home: it answers again, and is watched until that lasts."
     ]
 
 
@@ -288,9 +287,7 @@ def test_every_event_keeps_the_published_schema() -> None:
     for event in story.events + slow.events:
         SCHEMA.validate(event)
     assert slow.events[0]["threshold"]["value"] == 3
-    assert slow.events[0]["sentence"] == (
-        "api is degraded since 12:00:31 UTC: response_time is 3 s (threshold: > 1 s)."
-    )
+    assert slow.events[0]["sentence"] == ("api is degraded since 12:00:31 UTC: response time 3 s, limit 1 s.")
 
 
 def test_hostile_evidence_is_bounded() -> None:
