@@ -233,7 +233,7 @@ class Agent:
                 group.create_task(_for_ever("loop watch", parts.telemetry.watch_loop())),
                 group.create_task(_for_ever("outbox watch", parts.telemetry.watch_outbox(self._store))),
             ]
-            self._announce()
+            self._announce(parts.site.port)
             await stop.wait()
             self._stopping = True
             self._notifier.stopping("stopping: no new looks; writing down and sending what is left")
@@ -245,14 +245,14 @@ class Agent:
                 await _cancelled(task)
         _log.info("stopped")
 
-    def _announce(self) -> None:
+    def _announce(self, port: int) -> None:
+        """`port` is the one that was bound: with `listen: 127.0.0.1:0` the system has chosen it."""
         config = self._config
-        listen = config.agent.listen
         _log.info(
             "started",
             version=version("brownout"),
             checks=len(config.checks),
-            page=f"http://{listen.host}:{listen.port}/",
+            page=f"http://{config.agent.listen.host}:{port}/",
             state_dir=str(config.agent.state_dir),
         )
         self._notifier.ready(f"watching {len(config.checks)} checks")

@@ -7,17 +7,17 @@ fails is kept and tried again: the journal's trouble never touches a verdict and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
 
 from monitor.clock import Clock
 from monitor.core.judge import Judge, Judgement
-from monitor.core.model import Change, Look
+from monitor.core.model import Change, CheckRecord, Look
 from monitor.core.world import World
 from monitor.runner import Order, Runner
-from monitor.store.contract import Fenced, Store, StoreError
+from monitor.store.contract import Fenced, Store, StoreError, Unstorable
 
 COMMIT_BATCH = 500
 """Changes in one transaction at most."""
@@ -39,6 +39,8 @@ class Observer(Protocol):
     def committed(self, changes: int, seconds: float) -> None: ...
 
     def commit_failed(self) -> None: ...
+
+    def unstorable(self) -> None: ...
 
 
 class Pipeline:
@@ -64,6 +66,8 @@ class Pipeline:
         self._wake = wake
         self._observer = observer
         self._pending: list[Change] = []
+        self._batch = COMMIT_BATCH
+        """How many changes the next transaction takes: halved around one that cannot be stored, until it is alone."""
         self._news = asyncio.Event()
         self._unsaved: set[str] = set()
         """Ids of the checks that were looked at since their memory was flushed."""
@@ -115,16 +119,20 @@ class Pipeline:
         self._news.clear()
 
     async def _commit(self) -> bool:
-        batch = self._pending[:COMMIT_BATCH]
+        batch = self._pending[: self._batch]
         began = self._clock.now().tick
         try:
             await self._store.commit(batch, self._level_sinks)
         except Fenced:
             raise
+        except Unstorable as error:
+            self._single_out(batch, error)
+            return True
         except StoreError as error:
             await self._keep(error)
             return False
         del self._pending[: len(batch)]
+        self._batch = min(self._batch * 2, COMMIT_BATCH)
         self.journal_ok = True
         self._observer.committed(len(batch), self._clock.now().tick - began)
         sinks = frozenset(sink for change in batch for event in change.events for sink in event.sinks)
@@ -132,6 +140,15 @@ class Pipeline:
             self._wake(sinks)
         _report(batch)
         return True
+
+    def _single_out(self, batch: Sequence[Change], error: Unstorable) -> None:
+        """Find the one change that cannot be stored, and give it up: behind it wait others that can."""
+        self._batch = max(len(batch) // 2, 1)
+        if len(batch) > 1:
+            return
+        del self._pending[0]
+        self._observer.unstorable()
+        _log.error("change_lost", error=str(error), report="this is a bug in Brownout or in a probe", **_named(batch))
 
     async def _flush(self) -> None:
         """Save what the checks remember, batch by batch, only while nothing waits to be committed: a saved state must
@@ -145,19 +162,38 @@ class Pipeline:
             now = self._clock.now()
             self._unsaved.difference_update(batch)
             try:
-                await self._store.save([self._world.judges[name].record(now) for name in batch])
+                await self._save([self._world.judges[name].record(now) for name in batch])
             except Fenced:
                 raise
             except StoreError as error:
                 self._unsaved.update(batch)
                 await self._keep(error)
                 return
+            self.journal_ok = True
+
+    async def _save(self, records: Sequence[CheckRecord]) -> None:
+        """What cannot be stored of a check is left as it was kept before; the others are saved."""
+        try:
+            await self._store.save(records)
+        except Unstorable as error:
+            if len(records) > 1:
+                for record in records:
+                    await self._save([record])
+                return
+            self._observer.unstorable()
+            _log.error("memory_lost", check=records[0].check, error=str(error))
 
     async def _keep(self, error: StoreError) -> None:
         self.journal_ok = False
         self._observer.commit_failed()
         _log.error("journal_failed", error=str(error), uncommitted=len(self._pending))
         await asyncio.sleep(RETRY_COMMIT)
+
+
+def _named(changes: Iterable[Change]) -> dict[str, list[str]]:
+    """Whom changes are about, for a log line."""
+    transitions = [f"{item.kind} {item.subject}" for change in changes for item in change.transitions]
+    return {"transitions": transitions, "events": [event.id for change in changes for event in change.events]}
 
 
 def _report(changes: Sequence[Change]) -> None:

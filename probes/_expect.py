@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated, Any
 
 import re2
@@ -14,7 +14,7 @@ import re2
 from probes._http1 import ResponseReader
 from probes._jsonpath import JsonExpectation, parse
 from probes._look import visible
-from probes.contract import BadField, LookFailed, Reason
+from probes.contract import BadField, LookFailed, Reason, check_fields
 
 JSON_BYTES = 256 * 1024
 """Parsing JSON holds the loop: 2 MB of it for 440 ms, this for some 10 ms at most."""
@@ -45,6 +45,15 @@ class Expect:
     headers: Annotated[Mapping[str, str], "Regular expressions (RE2) by header name; each must be found."] = field(
         default_factory=dict
     )
+
+    def __post_init__(self) -> None:
+        check_fields(
+            lambda: _statuses(self.status),
+            lambda: _pattern("body", self.body),
+            lambda: _pattern("body_absent", self.body_absent),
+            lambda: _comparisons(self.json),
+            *(partial(_pattern, f"headers.{name}", text, as_text=True) for name, text in self.headers.items()),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +114,7 @@ class Expectation:
 
 
 def compiled(expect: Expect) -> Expectation:
-    """Raises `BadField` naming the part of `expect` that cannot be understood."""
+    """What `expect` says, compiled; checks that say the same share it."""
     headers = tuple((name.lower(), pattern) for name, pattern in expect.headers.items())
     return _compiled(expect.status, expect.body, expect.body_absent, expect.json, headers)
 
@@ -118,17 +127,21 @@ def _compiled(
     comparisons: tuple[str, ...],
     headers: tuple[tuple[str, str], ...],
 ) -> Expectation:
-    try:
-        parsed = tuple(parse(text) for text in comparisons)
-    except ValueError as error:
-        raise BadField("expect.json", str(error)) from error
     return Expectation(
         _statuses(status),
-        _pattern("expect.body", body),
-        _pattern("expect.body_absent", body_absent),
-        parsed,
-        tuple((name, _pattern(f"expect.headers.{name}", text, as_text=True)) for name, text in headers),
+        _pattern("body", body),
+        _pattern("body_absent", body_absent),
+        _comparisons(comparisons),
+        tuple((name, _pattern(f"headers.{name}", text, as_text=True)) for name, text in headers),
     )
+
+
+@lru_cache(maxsize=1024)
+def _comparisons(written: tuple[str, ...]) -> tuple[JsonExpectation, ...]:
+    try:
+        return tuple(parse(text) for text in written)
+    except ValueError as error:
+        raise BadField("json", str(error)) from error
 
 
 @lru_cache(maxsize=1024)
@@ -137,15 +150,15 @@ def _statuses(written: tuple[str, ...]) -> frozenset[int]:
     for text in (part.strip() for entry in written for part in entry.split(",")):
         match = _STATUS.fullmatch(text)
         if match is None:
-            raise BadField("expect.status", f"{text!r} is not a status: write 200, 200-299 or 2xx")
+            raise BadField("status", f"{text!r} is not a status: write 200, 200-299 or 2xx")
         group, first, last = match.groups()
         low = int(group) * 100 if group else int(first)
         high = low + 99 if group else int(last or first)
         if high < low:
-            raise BadField("expect.status", f"{text!r} is the wrong way round")
+            raise BadField("status", f"{text!r} is the wrong way round")
         found.update(range(low, high + 1))
     if not found:
-        raise BadField("expect.status", "no status is named: write 200, 200-299 or 2xx")
+        raise BadField("status", "no status is named: write 200, 200-299 or 2xx")
     return frozenset(found)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, NewType, Protocol
@@ -33,6 +33,7 @@ __all__ = [
     "Secret",
     "TlsContexts",
     "Unit",
+    "check_fields",
 ]
 
 DETAIL_LIMIT = 300
@@ -122,6 +123,21 @@ class BadField(ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+        self.all: tuple[BadField, ...] = (self,)
+        """This fault and those found together with it (`check_fields`)."""
+
+
+def check_fields(*checks: Callable[[], object]) -> None:
+    """Run every check of a ``__post_init__``, and raise one `BadField` that tells of all that raised one."""
+    found: list[BadField] = []
+    for check in checks:
+        try:
+            check()
+        except BadField as error:
+            found.extend(error.all)
+    if found:
+        found[0].all = tuple(found)
+        raise found[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +182,7 @@ class Probe(ABC):
     Fields may be: str, int, float, bool, timedelta (``30s``), ByteSize (``2MiB``), Secret, a Literal or StrEnum,
     ``tuple[T, ...]`` (a single value is taken as a list of one), ``Mapping[str, T]``, a frozen dataclass of such
     fields, or ``T | None``. Put what each means into ``Annotated[T, "..."]``. Check what types cannot say in
-    ``__post_init__`` and raise `BadField`.
+    ``__post_init__`` and raise `BadField`; with several checks there, through `check_fields`.
     """
 
     kind: ClassVar[str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, ClassVar
 
 from probes import _url
@@ -22,6 +23,7 @@ from probes.contract import (
     Reason,
     Secret,
     Unit,
+    check_fields,
 )
 
 _EXCERPT = 200
@@ -105,28 +107,33 @@ class Http(Probe):
     _ask: Ask = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        check_fields(
+            self._check_url,
+            *(partial(_check_header, name, value) for name, value in self.headers.items()),
+            self._check_method,
+            self._check_limits,
+        )
+        object.__setattr__(self, "_url", _url.parse(self.url))
+        object.__setattr__(self, "_expectation", compiled(self.expect))
+        object.__setattr__(self, "_ask", self._make_ask())
+
+    def _check_url(self) -> None:
         try:
-            url = _url.parse(self.url)
+            _url.parse(self.url)
         except ValueError as error:
             raise BadField("url", str(error)) from None
-        for name, value in self.headers.items():
-            if name.lower() in _OURS:
-                raise BadField(f"headers.{name}", "this header is written by the probe itself")
-            try:
-                check_header(name, value.reveal())
-            except ValueError as error:
-                raise BadField(f"headers.{name}", str(error)) from None
+
+    def _check_method(self) -> None:
         try:
-            request(self.method, url.target, ())
+            request(self.method, "/", ())
         except ValueError as error:
             raise BadField("method", str(error)) from None
+
+    def _check_limits(self) -> None:
         if self.follow < 0:
             raise BadField("follow", "write 0 to follow no redirects, or how many")
         if self.max_bytes < 1:
             raise BadField("max_bytes", "write at least 1B")
-        object.__setattr__(self, "_url", url)
-        object.__setattr__(self, "_expectation", compiled(self.expect))
-        object.__setattr__(self, "_ask", self._make_ask())
 
     def __repr__(self) -> str:
         # The URL may hold a password; a repr ends in tracebacks and logs.
@@ -227,3 +234,12 @@ class Http(Probe):
             basic = self._url.authorization.reveal()
             known += [basic, basic.removeprefix("Basic "), self._url.password.reveal()]
         return sorted(known, key=len, reverse=True)
+
+
+def _check_header(name: str, value: Secret) -> None:
+    if name.lower() in _OURS:
+        raise BadField(f"headers.{name}", "this header is written by the probe itself")
+    try:
+        check_header(name, value.reveal())
+    except ValueError as error:
+        raise BadField(f"headers.{name}", str(error)) from None

@@ -213,7 +213,8 @@ def build_or_fault(cls: Any, keys: BaseModel, place: Place, faults: Faults) -> A
     try:
         return build(cls, keys)
     except BadField as error:
-        faults.add(place, str(error), *field_steps(error))
+        for bad in error.all:
+            faults.add(place, str(bad), *field_steps(bad))
     except ValueError as error:
         faults.add(place, str(error))
     return None

@@ -248,7 +248,8 @@ def findings(error: ValidationError, model: type[BaseModel], path: FilePath) -> 
         elif kind == "missing":
             yield where[:-1], None, f'"{item["loc"][-1]}" is missing'
         elif isinstance(cause, BadField):
-            yield (*where, *field_steps(cause)), None, str(cause)
+            for bad in cause.all:
+                yield (*where, *field_steps(bad)), None, str(bad)
         elif cause is not None:
             yield where, None, str(cause)
         else:

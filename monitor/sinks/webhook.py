@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
 from monitor.sinks import _http, _signing
 from monitor.sinks.contract import Nature, Sink, SinkContext
 from monitor.store.contract import Delivery
-from probes.contract import BadField, Secret
+from probes.contract import BadField, Secret, check_fields
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS = frozenset({"content-length", "content-type", "host", "transfer-encoding", "connection"})
@@ -53,16 +54,12 @@ class Webhook(Sink):
     timeout: Annotated[timedelta, "how long one attempt may take, at most 20s"] = _LONGEST
 
     def __post_init__(self) -> None:
-        _check_url(self.url)
-        for secret in self.secret:
-            try:
-                _signing.key_of(secret.reveal())
-            except ValueError as error:
-                raise BadField("secret", str(error)) from None
-        for name, value in self.headers.items():
-            _check_header(name, value.reveal())
-        if not timedelta(0) < self.timeout <= _LONGEST:
-            raise BadField("timeout", "must be more than 0s and at most 20s")
+        check_fields(
+            lambda: _check_url(self.url),
+            *(partial(_check_secret, secret) for secret in self.secret),
+            *(partial(_check_header, name, value.reveal()) for name, value in self.headers.items()),
+            lambda: _check_timeout(self.timeout),
+        )
 
     async def send(self, delivery: Delivery, context: SinkContext) -> None:
         keys = [_signing.key_of(secret.reveal()) for secret in self.secret]
@@ -87,6 +84,18 @@ def _check_url(url: str) -> None:
         usable = False
     if not usable or any(ord(letter) <= ord(" ") for letter in url):
         raise BadField("url", "must be an absolute URL: https://host/path")
+
+
+def _check_secret(secret: Secret) -> None:
+    try:
+        _signing.key_of(secret.reveal())
+    except ValueError as error:
+        raise BadField("secret", str(error)) from None
+
+
+def _check_timeout(timeout: timedelta) -> None:
+    if not timedelta(0) < timeout <= _LONGEST:
+        raise BadField("timeout", "must be more than 0s and at most 20s")
 
 
 def _check_header(name: str, value: str) -> None:
