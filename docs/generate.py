@@ -1,0 +1,52 @@
+"""Renews the generated parts of these pages: `python -m docs.generate`.
+
+A page is written by hand, except what stands between `<!-- generated: NAME -->` and `<!-- end of generated -->`:
+that comes from the code, by the function of that name in `docs.reference` or `docs.live`. The same code gives the same
+text, so a test can say that a page is out of date.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+from docs import live, reference
+
+FOLDER = Path(__file__).parent
+
+BLOCKS: Mapping[str, Callable[[], str]] = {**reference.BLOCKS, **live.BLOCKS}
+
+_BLOCK = re.compile(r"(<!-- generated: ([a-z -]+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
+
+
+def renewed(page: str) -> str:
+    """The page with its generated parts as the code has them now. Raises `KeyError` for an unknown name."""
+    return _BLOCK.sub(lambda found: f"{found[1]}\n{_block(found[2])}\n\n{found[3]}", page)
+
+
+def names(page: str) -> list[str]:
+    """The names of the generated parts of a page."""
+    return [name for _, name, _ in _BLOCK.findall(page)]
+
+
+@cache
+def _block(name: str) -> str:
+    return BLOCKS[name]().strip()
+
+
+def main() -> int:
+    """Write the pages that are out of date, and say which."""
+    for path in sorted(FOLDER.glob("*.md")):
+        page = path.read_text(encoding="utf-8")
+        new = renewed(page)
+        if new != page:
+            path.write_text(new, encoding="utf-8")
+            print(f"renewed {path.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
