@@ -1,0 +1,19 @@
+"""All benchmarks, one after another, each in a process of its own so that none warms or burdens the next."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+NAMES = ("cli", "start", "memory", "judging", "look_cost", "looks", "delivery")
+
+
+def main() -> int:
+    over = 0
+    for name in NAMES:
+        over |= subprocess.run([sys.executable, "-m", f"bench.{name}", *sys.argv[1:]], check=False).returncode
+    return 1 if over else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
