@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from types import UnionType
+from typing import Any, TypeVar
 
 import structlog
 
@@ -59,7 +60,7 @@ class Runner:
         context = Context(order.timeout, self._resolver, self._tls, memory)
         try:
             async with asyncio.timeout(order.timeout + GRACE):
-                observation = await order.check.probe.look(context)
+                observation = _sound(await order.check.probe.look(context))
         except TimeoutError:
             observation = Observation(reason=Reason.OVERRUN, detail=f"stopped after {order.timeout + GRACE:g} s")
         except Exception as error:  # noqa: BLE001  (a probe is foreign code: whatever it raises is its own bug)
@@ -102,6 +103,24 @@ def _small(observation: Observation) -> bool:
 
 def _first(figures: Mapping[str, T]) -> dict[str, T]:
     return dict(islice(figures.items(), FIGURES_LIMIT))
+
+
+def _sound(observation: object) -> Observation:
+    """What a probe has handed back, if it is what it should be; raises TypeError. Behind here types are believed."""
+    if not isinstance(observation, Observation):
+        raise TypeError(f"look() must return an Observation, not {type(observation).__name__}")
+    _check({"detail": observation.detail}, str)
+    _check({"reason": observation.reason}, Reason | None)
+    _check(observation.measurements, float | int)
+    _check(observation.phases, float | int)
+    _check(observation.evidence, str)
+    return observation
+
+
+def _check(named: Mapping[Any, Any], kind: type | UnionType) -> None:
+    for name, value in named.items():
+        if not isinstance(value, kind) or not isinstance(name, str):
+            raise TypeError(f"{name!r} must be {kind} by its name, not {type(value).__name__}")
 
 
 def _trusted(observation: Observation, began: Moment, ended: Moment, timeout: float) -> Observation:

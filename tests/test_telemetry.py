@@ -154,6 +154,7 @@ async def test_the_agents_own_figures() -> None:
     telemetry.extra_dropped()
     telemetry.committed(2, 0.001)
     telemetry.commit_failed()
+    telemetry.unstorable()
     telemetry.delivery("hook", "accepted", 0.2)
     telemetry.delivery("hook", "failed", 3.0)
     for openmetrics in (False, True):
@@ -170,6 +171,7 @@ async def test_the_agents_own_figures() -> None:
         assert value(samples, "brownout_changes_committed_total") == 2
         assert value(samples, "brownout_commit_seconds_count") == 1
         assert value(samples, "brownout_commit_failures_total") == 1
+        assert value(samples, "brownout_unstorable_total") == 1
         assert value(samples, "brownout_deliveries_total", sink="hook", outcome="failed") == 1
         assert value(samples, "brownout_delivery_seconds_count", sink="hook") == 2
         assert value(samples, "process_open_fds") > 0

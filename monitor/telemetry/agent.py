@@ -58,6 +58,7 @@ class AgentFigures:
     commits: Tally = field(default_factory=lambda: Tally(COMMITTING))
     changes: int = 0
     commit_failures: int = 0
+    unstorable: int = 0
     deliveries: dict[tuple[str, str], int] = field(default_factory=dict)
     sending: dict[str, Tally] = field(default_factory=dict)
     backlog: Mapping[str, Backlog] = field(default_factory=dict)
@@ -107,6 +108,7 @@ class AgentCollector(Collector):
         yield _counter("brownout_commits", "Commits to the journal.", sum(figures.commits.counts))
         yield _counter("brownout_changes_committed", "Changes made durable by them.", figures.changes)
         yield _counter("brownout_commit_failures", "Commits that the journal refused.", figures.commit_failures)
+        yield _counter("brownout_unstorable", "Changes and memories given up as unstorable.", figures.unstorable)
 
     def _delivering(self) -> Iterable[Metric]:
         deliveries = CounterMetricFamily(

@@ -110,6 +110,10 @@ class Telemetry:
     def commit_failed(self) -> None:
         self._figures.commit_failures += 1
 
+    def unstorable(self) -> None:
+        """One change or one check's memory cannot be stored, and was given up."""
+        self._figures.unstorable += 1
+
     def delivery(self, sink: str, outcome: str, seconds: float) -> None:
         """One attempt to deliver ended. `outcome` comes from a closed set: it becomes a label."""
         figures = self._figures
