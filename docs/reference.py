@@ -308,7 +308,7 @@ def judging_part() -> str:
         ("Extra looks after a first failure, in seconds", burst),
         ("Extra looks after that, until it is settled", f"every {failures.PACE:g} s"),
         ("Time limit of an extra look", f"{judge.EXTRA_TIMEOUT:g} s, or 3 times the last good look if longer"),
-        ("Separate failures in a row of looks that call it degraded", f"{runs}, with few good looks between"),
+        ("Separate failures that call it degraded", f"{runs}, with few good looks between"),
         ("Good looks in a row after which it is no longer down", str(failures._LOOKS_TO_LEAVE_DOWN)),  # noqa: SLF001
         ("Good looks until it is up", f"about {recover.looks}, one every {format_duration(recover.every)}"),
         ("Looks in a row that cannot tell until `unknown`", f"{judge.BLIND_LOOKS}, over at least one interval"),
