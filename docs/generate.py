@@ -1,8 +1,8 @@
 """Renews the generated parts of these pages: `python -m docs.generate`.
 
 A page is written by hand, except what stands between `<!-- generated: NAME -->` and `<!-- end of generated -->`:
-that comes from the code, by the function of that name in `docs.reference` or `docs.live`. The same code gives the same
-text, so a test can say that a page is out of date.
+that comes from the code, by the function of that name in `docs.reference` or `docs.live`. The same code gives the
+same text, so a test can say that a page is out of date.
 """
 
 from __future__ import annotations

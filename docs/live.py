@@ -183,8 +183,8 @@ def _kind(given: Mapping[str, Any]) -> str:
         return f"list of {_plural(_kind(given['items']))}"
     if isinstance(given.get("additionalProperties"), Mapping):
         return f"object of {_plural(_kind(given['additionalProperties']))}"
-    names = given["type"] if isinstance(given["type"], list) else [given["type"]]
-    return " or ".join({"string": "text"}.get(name, name) for name in names)
+    names: list[str] = given["type"] if isinstance(given["type"], list) else [given["type"]]
+    return " or ".join("text" if name == "string" else name for name in names)
 
 
 def _plural(kind: str) -> str:
@@ -220,7 +220,7 @@ async def _scrape() -> str:
 def families() -> Mapping[str, tuple[str, str, str]]:
     """(type, labels, help) of every metric family, by the name that a query uses."""
     found = {}
-    for family in text_string_to_metric_families(asyncio.run(_scrape())):
+    for family in text_string_to_metric_families(asyncio.run(_scrape())):  # type: ignore[no-untyped-call]
         labels = {label: None for sample in family.samples for label in sample.labels if label != "le"}
         name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
         kind = {"info": "gauge, always 1", "stateset": "gauge, 1 for the present one"}.get(family.type, family.type)

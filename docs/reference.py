@@ -91,7 +91,7 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "labels": _NONE,
         },
         CheckKeys: {
-            **{name: "as in `defaults`" for name in _evidence_defaults()},
+            **dict.fromkeys(_evidence_defaults(), "as in `defaults`"),
             "id": "the name",
             "was": _NONE,
             "service": "one of its own, called like the check",
@@ -116,9 +116,9 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
 # --- the keys of checks.yaml ----------------------------------------------------------------------------------
 
 
-def section(model: type[BaseModel], prefix: str) -> str:
+def section(model: type[BaseModel]) -> str:
     """The keys of one section, nested ones with their path."""
-    defaults = _section_defaults()[model]
+    defaults, prefix = _section_defaults()[model], SECTION_KEYS[model]
     rows = []
     for path, kind, required, told in keys_of(model):
         default = _REQUIRED if required else defaults[path]
@@ -244,9 +244,7 @@ def _sink(kind: str) -> str:
         Nature.LEVEL: "*level*: it gets the present state; an older one that was never attempted is left out",
         Nature.HUMAN: "*human*: it gets the first at once, and a storm behind it gathered",
     }[sink.nature]
-    return "\n\n".join(
-        (f"## {kind}", _manual(sink), f"Nature: {nature}.", "Keys, besides `type`:", _own_keys(sink))
-    )
+    return "\n\n".join((f"## {kind}", _manual(sink), f"Nature: {nature}.", "Keys, besides `type`:", _own_keys(sink)))
 
 
 def _manual(cls: type) -> str:
@@ -322,12 +320,12 @@ def judging_part() -> str:
 def delivery_part() -> str:
     pace, keep = Pace(), Keep()
     waits = ", ".join(format_duration(timedelta(seconds=wait)) for wait in pace.backoff)
+    days = sum(pace.backoff) / 86400
     rows = [
         ("Waits after the first, second, ... failed attempt", waits),
         ("Added to each wait, at random", f"up to {pace.jitter:.0%}"),
         ("Attempts until a dead letter", str(len(pace.backoff) + 1)),
-        ("All of them together take", f"about {sum(pace.backoff) / 86400:.1f} to "
-         f"{sum(pace.backoff) * (1 + pace.jitter) / 86400:.1f} days"),
+        ("All of them together take", f"about {days:.1f} to {days * (1 + pace.jitter):.1f} days"),
         ("Longest that one attempt may take", f"{pace.send_timeout:g} s"),
         ("Streams that are sent to one sink at the same time", str(pace.streams)),
         ("Events kept", f"{keep.events:,}, besides those that are still owed"),
@@ -336,7 +334,7 @@ def delivery_part() -> str:
         ("Resolved incidents kept", f"{keep.incidents:,}"),
         ("What checks remember is written", f"every {FLUSH_EVERY:g} s"),
         ("A commit that failed is tried again", f"every {RETRY_COMMIT:g} s"),
-    ]  # fmt: skip
+    ]
     return table(("What", "Figure"), rows)
 
 
@@ -352,13 +350,23 @@ def bounds_part() -> str:
     return table(("What", "Bounds"), rows)
 
 
+SECTION_KEYS: Mapping[type[BaseModel], str] = {
+    AgentKeys: "agent.",
+    DefaultsKeys: "defaults.",
+    SinkKeys: "",
+    ServiceKeys: "",
+    CheckKeys: "",
+    RouteKeys: "",
+}
+"""What stands before the keys of each section in docs/configuration.md."""
+
 BLOCKS: Mapping[str, Callable[[], str]] = {
-    "agent": lambda: section(AgentKeys, "agent."),
-    "defaults": lambda: section(DefaultsKeys, "defaults."),
-    "sink": lambda: section(SinkKeys, ""),
-    "service": lambda: section(ServiceKeys, ""),
-    "check": lambda: section(CheckKeys, ""),
-    "route": lambda: section(RouteKeys, ""),
+    "agent": lambda: section(AgentKeys),
+    "defaults": lambda: section(DefaultsKeys),
+    "sink": lambda: section(SinkKeys),
+    "service": lambda: section(ServiceKeys),
+    "check": lambda: section(CheckKeys),
+    "route": lambda: section(RouteKeys),
     "bounds": bounds_part,
     "probes": probes_part,
     "sinks": sinks_part,

@@ -1,0 +1,465 @@
+"""The documentation is true: generated parts are up to date, examples load and run, links lead somewhere, and nothing
+that users can meet is without its paragraph."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import secrets
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from docs import generate, live, reference
+from monitor.cli import _parser
+from monitor.config.jsonschema import schema as config_schema
+from monitor.config.load import load
+from monitor.config.model import Config
+from monitor.config.schema import SECTIONS
+from monitor.core.model import EventType, ServiceState, State
+from monitor.kinds import installed_kinds
+from monitor.sinks import _signing
+from monitor.sinks.registry import sinks
+from probes.reasons import Reason
+from probes.registry import builtin
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")])
+EXAMPLES = [ROOT / "checks.yaml", *sorted((ROOT / "examples").glob("*.yaml")),
+            *sorted((ROOT / "examples").glob("*/checks.yaml"))]  # fmt: skip
+
+_FENCE = re.compile(r"(?:<!-- ([^\n]*?) -->\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z_]+)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: where it stands, its language, its text, and the comment above it."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+    mark: str
+
+    def __str__(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+
+def _blocks(path: Path) -> Iterator[Block]:
+    page = path.read_text(encoding="utf-8")
+    for found in _FENCE.finditer(page):
+        line = page.count("\n", 0, found.start()) + 1
+        yield Block(path, line, found[2], found[3], found[1] or "")
+
+
+BLOCKS = [block for path in PAGES for block in _blocks(path)]
+
+
+def blocks(language: str, *, mark: str = "") -> list[Any]:
+    found = [block for block in BLOCKS if block.language == language and block.mark.startswith(mark)]
+    return [pytest.param(block, id=str(block)) for block in found]
+
+
+def marked(mark: str, page: str) -> Block:
+    return next(block for block in BLOCKS if block.mark == mark and block.page.name == page)
+
+
+def text_of(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
+
+
+# --- generated parts ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_generated_parts_are_up_to_date(path: Path) -> None:
+    page = path.read_text(encoding="utf-8")
+    assert generate.renewed(page) == page, "run: make docs"
+
+
+def test_every_generated_part_stands_somewhere() -> None:
+    used = [name for path in PAGES for name in generate.names(path.read_text(encoding="utf-8"))]
+    assert sorted(used) == sorted(generate.BLOCKS)
+
+
+def test_generating_is_deterministic() -> None:
+    command = [sys.executable, "-c", "from docs import generate as g; print([g.BLOCKS[n]() for n in g.BLOCKS])"]
+    runs = {
+        subprocess.run(
+            command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, check=True, capture_output=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(runs) == 1
+
+
+# --- nothing without its paragraph ------------------------------------------------------------------------------
+
+
+def test_every_key_of_the_configuration_is_explained() -> None:
+    page = text_of("configuration.md")
+    for name in SECTIONS:
+        assert f"\n## {name}\n" in page, name
+    for model, prefix in reference.SECTION_KEYS.items():
+        for path, _, _, told in reference.keys_of(model):
+            assert told, f"{model.__name__}.{path} has no description"
+            assert f"`{prefix}{path}`" in page or f"`{prefix}{path}." in page, f"{model.__name__}.{path}"
+    assert "for_each" in page
+    assert "for_each" in json.dumps(config_schema(installed_kinds()))
+
+
+@pytest.mark.parametrize("kind", builtin())
+def test_every_probe_is_explained(kind: str) -> None:
+    part = _section(text_of("probes.md"), kind)
+    probe = builtin()[kind]
+    for measurement in probe.measurements:
+        assert f"| `{measurement.name}` |" in part
+        assert measurement.help
+    for texts in probe.thresholds.values():
+        assert all(f"`{text}`" in part for text in texts)
+    _every_key_told(probe, part)
+
+
+@pytest.mark.parametrize("kind", sinks())
+def test_every_sink_is_explained(kind: str) -> None:
+    _every_key_told(sinks()[kind], _section(text_of("sinks.md"), kind))
+
+
+def _every_key_told(cls: type, part: str) -> None:
+    for path, kind, _, told in reference.keys_of(reference.own_model(cls)):
+        if kind != "mapping":
+            assert told, f"{cls.__name__}.{path} has no text in its Annotated[]"
+            assert f"| `{path}` |" in part, path
+
+
+def _section(page: str, title: str) -> str:
+    assert f"\n## {title}\n" in page
+    return page.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_explained(reason: Reason) -> None:
+    assert f"| `{reason.value}` |" in text_of("reasons.md")
+    assert reason.meaning
+    assert reason.advice
+
+
+@pytest.mark.parametrize("state", [*State, *ServiceState])
+def test_every_state_is_explained(state: State) -> None:
+    assert f"`{state.value}`" in _section(text_of("judging.md"), "States")
+
+
+@pytest.mark.parametrize("event", EventType)
+def test_every_event_is_explained(event: EventType) -> None:
+    assert f"`{event.value}`" in text_of("events.md").split("\n## ")[0]
+
+
+def test_every_field_of_the_event_is_explained() -> None:
+    for path, _, told in live.event_fields():
+        assert told, f"{path} has no description in event.schema.json"
+        assert f"| `{path}` |" in text_of("events.md")
+
+
+@pytest.mark.parametrize("name", live.families())
+def test_every_metric_is_explained(name: str) -> None:
+    assert f"| `{name}` |" in text_of("metrics.md")
+    assert live.families()[name][2]
+
+
+@pytest.mark.parametrize("name", reference.subcommands())
+def test_every_command_is_explained_and_there(name: str) -> None:
+    assert f"\n## {name}\n" in text_of("cli.md")
+    assert (ROOT / "monitor" / "commands" / f"{name}.py").exists()
+
+
+def test_every_page_is_in_the_index() -> None:
+    index, readme = text_of("README.md"), (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in DOCS.glob("*.md"):
+        if path.name != "README.md":
+            assert f"({path.name})" in index
+            assert f"(docs/{path.name})" in readme
+
+
+# --- links and addresses ----------------------------------------------------------------------------------------
+
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_OUTSIDE = ("https://", "http://", "mailto:")
+# Written by somebody else, at the same time as this page was.
+_PENDING = {"performance.md", "docs/performance.md"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in _LINK.findall(_without_code(path.read_text(encoding="utf-8"))):
+        file, _, anchor = target.partition("#")
+        if target.startswith(_OUTSIDE) or file in _PENDING:
+            continue
+        found = path if not file else (path.parent / file).resolve()
+        assert found.exists(), target
+        if anchor:
+            assert anchor in _anchors(found), target
+
+
+def _without_code(page: str) -> str:
+    return _FENCE.sub("", page)
+
+
+def _anchors(path: Path) -> set[str]:
+    """As the usual renderers make them from headings."""
+    titles = re.findall(r"^#+ (.+)$", _without_code(path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", [*PAGES, *EXAMPLES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_address_of_a_registry_and_no_path_of_a_machine(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"pypi|pythonhosted|index-url|npmjs|artifactory|/root/|/home/|/work/", text, re.IGNORECASE)
+    assert str(ROOT) not in text
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "images").glob("*.svg")), ids=lambda path: path.name)
+def test_pictures_fetch_nothing(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"@import|@font-face|url\(\s*[\"']?(?!#)|href\s*=|<script", text)
+
+
+# --- configuration examples -------------------------------------------------------------------------------------
+
+_FILLERS = {
+    "checks": """
+checks:
+  - {name: home, service: shop, probe: http, url: "https://shop.example.com/"}
+  - {name: checkout, service: shop, probe: tcp, address: "shop.example.com:443"}
+""",
+    "sinks": """
+sinks: {hook: {type: console}, chat: {type: console}, pager: {type: console}, terminal: {type: console}}
+""",
+}
+
+
+def _load(text: str, folder: Path) -> Config:
+    """The configuration, with a value for every variable and a file for every secret that it names."""
+    env = {name: base64.b64encode(name.encode() * 4).decode() for name in _VARIABLE.findall(text)}
+    env |= {"HOME": str(folder), "CREDENTIALS_DIRECTORY": str(folder)}
+    for name in re.findall(r"\{(?:file|credential): ([\w.]+)\}", text):
+        (folder / name).write_text("a secret of a file", encoding="utf-8")
+    path = folder / "checks.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load(path, kinds=installed_kinds(), env=env)
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_yaml_loads(block: Block, tmp_path: Path) -> None:
+    """A block that lacks sections is a fragment: what it lacks, and what it refers to, is filled in."""
+    document = yaml.safe_load(block.text)
+    if block.mark == "not checks.yaml":
+        return
+    assert set(document) <= set(SECTIONS)
+    text = block.text + "".join(filler for name, filler in _FILLERS.items() if name not in document)
+    if "services" not in document:
+        named = re.findall(r"service: (\w+)", text)
+        text += "\nservices:\n" + "".join(f"  {name}: {{}}\n" for name in dict.fromkeys(named)) if named else ""
+    config = _load(text, tmp_path)
+    assert config.checks
+
+
+def test_the_readme_shows_a_whole_configuration(tmp_path: Path) -> None:
+    block = next(block for block in BLOCKS if block.page.parent == ROOT and block.language == "yaml")
+    assert 15 <= len(block.text.splitlines()) <= 20
+    config = _load(block.text, tmp_path)
+    assert list(config.checks) == ["home", "this host"]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_example_files_load(path: Path, tmp_path: Path) -> None:
+    env = {name: "a secret of the environment" for part in path.parent.rglob("*.yaml")
+           for name in _VARIABLE.findall(part.read_text(encoding="utf-8"))}  # fmt: skip
+    config = load(path, kinds=installed_kinds(), env={**env, "HOME": str(tmp_path)})
+    assert config.checks
+    assert config.routes
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    jsonschema.validate(document, config_schema(installed_kinds()))
+
+
+def test_alert_rules_name_metrics_that_exist() -> None:
+    rules = [block.text for block in BLOCKS if "expr:" in block.text]
+    assert rules
+    for name in re.findall(r"\b(brownout_\w+)(?:\{|\[|\)| )", "\n".join(rules)):
+        assert re.sub(r"_(bucket|sum|count)$", "", name) in live.families(), name
+
+
+# --- commands ---------------------------------------------------------------------------------------------------
+
+_OURS = {"brownout", ".venv/bin/brownout", "/opt/brownout/bin/brownout"}
+_OTHERS = {"install", "systemctl", "mkdir", "openssl", "umask", "echo", "cd", "python3", "/opt/brownout/bin/pip"}
+
+
+@pytest.mark.parametrize("block", blocks("console"))
+def test_commands_exist(block: Block) -> None:
+    lines = block.text.splitlines()
+    assert all(line.startswith(("$ ", "# ")) for line in lines)
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for line in lines:
+        for command in re.split(r"&&|;|\|", re.sub(r"[()]", " ", line[2:].replace("$(", " ; "))):
+            program, *arguments = shlex.split(command.replace('"', ""), comments=True)
+            if program in _OURS:
+                _parser().parse_args(arguments[: arguments.index(">")] if ">" in arguments else arguments)
+            elif program == "make":
+                assert set(arguments) <= set(targets)
+            else:
+                assert program in _OTHERS, program
+
+
+def test_install_steps_name_files_that_exist() -> None:
+    steps = next(block.text for block in BLOCKS if "systemctl" in block.text)
+    unit = (ROOT / "systemd" / "brownout.service").read_text(encoding="utf-8")
+    for source in re.findall(r"(?:-r|0644) (\S+)", steps):
+        assert (ROOT / source).exists(), source
+    assert "ExecStart=/opt/brownout/bin/brownout run /etc/brownout/checks.yaml" in unit
+    assert "StateDirectory=brownout\n" in unit
+
+
+# --- examples that run ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_compiles(block: Block) -> None:
+    try:
+        compile(block.text, str(block), "exec")
+    except SyntaxError:
+        # A method by itself, as writing-a-probe.md shows it.
+        compile("class Shown:\n" + block.text, str(block), "exec")
+
+
+@pytest.mark.parametrize(("told", "event"), live.examples().items())
+def test_example_events_are_valid(told: str, event: Mapping[str, Any]) -> None:
+    jsonschema.validate(event, live.schema())
+    shown = [json.loads(block.text) for block in BLOCKS if block.language == "json"]
+    assert json.loads(json.dumps(event)) in shown, told
+
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+BODY = '{"sentence":"Web shop is degraded: “slow”."}'.encode()
+
+
+def _signed() -> dict[str, str]:
+    return _signing.headers([_signing.key_of(SECRET)], "evt_a", datetime.now(UTC), BODY)
+
+
+def _verifier(language: str) -> str:
+    return next(block.text for block in BLOCKS if block.language == language and block.mark == "example: verify")
+
+
+def test_the_python_verifier() -> None:
+    names: dict[str, Any] = {}
+    exec(compile(_verifier("python"), "events.md", "exec"), names)
+    verify, signed = names["verify"], _signed()
+    assert verify(SECRET, signed, BODY)
+    assert verify(SECRET, {**signed, "webhook-signature": "v1,b3RoZXI= " + signed["webhook-signature"]}, BODY)
+    assert not verify(SECRET, signed, BODY + b" ")
+    assert not verify(SECRET, {**signed, "webhook-id": "evt_b"}, BODY)
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    assert not verify(SECRET, _signing.headers([_signing.key_of(SECRET)], "evt_a", long_ago, BODY), BODY)
+
+
+@pytest.mark.parametrize("program", [program for program in ("node",) if shutil.which(program)])
+def test_the_node_verifier(program: str) -> None:
+    arguments = f"{json.dumps(SECRET)}, {json.dumps(_signed())}"
+    script = _verifier("javascript") + (
+        f"console.log(verify({arguments}, Buffer.from(process.argv[1])), verify({arguments}, Buffer.from('x')))"
+    )
+    done = subprocess.run([program, "-e", script, BODY.decode()], capture_output=True, text=True, check=True)
+    assert done.stdout == "true false\n"
+
+
+@pytest.mark.parametrize("program", [program for program in ("openssl",) if shutil.which(program)])
+def test_the_shell_verifier(program: str, tmp_path: Path) -> None:
+    signed = _signed()
+    (tmp_path / "body.json").write_bytes(BODY)
+    env = {**os.environ, "SECRET": SECRET, "WEBHOOK_ID": signed["webhook-id"],
+           "WEBHOOK_TIMESTAMP": signed["webhook-timestamp"]}  # fmt: skip
+    done = subprocess.run(
+        ["bash", "-c", _verifier("bash")], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == signed["webhook-signature"], program
+
+
+def test_the_quick_start(tmp_path: Path) -> None:
+    """Its files as they stand, with free ports: the shop dies, and the receiver prints a verified event."""
+    shop, hook, page = _free_ports(3)
+    receiver = marked("file: receiver.py", "quickstart.md").text.replace("9000", str(hook))
+    checks = (
+        marked("file: checks.yaml", "quickstart.md").text.replace(":9000", f":{hook}").replace(":8000", f":{shop}")
+    )
+    (tmp_path / "receiver.py").write_text(receiver, encoding="utf-8")
+    (tmp_path / "checks.yaml").write_text(
+        checks.replace("state_dir: state", f'state_dir: state\n  listen: "127.0.0.1:{page}"'), encoding="utf-8"
+    )
+    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    (tmp_path / "hook.secret").write_text(secret + "\n", encoding="utf-8")
+    brownout = [sys.executable, "-m", "monitor.cli"]
+
+    fine = subprocess.run([*brownout, "validate", "checks.yaml"], cwd=tmp_path, capture_output=True, text=True)
+    assert fine.stdout == "checks.yaml: fine: 1 check, 1 service, 2 sinks, 1 route\n"
+    told = tmp_path / "told.txt"
+    with told.open("w") as output:
+        started = [
+            subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=subprocess.DEVNULL)
+            for command, out in (
+                ([sys.executable, "-m", "http.server", str(shop), "--bind", "127.0.0.1"], subprocess.DEVNULL),
+                ([sys.executable, "receiver.py"], output),
+                ([*brownout, "run", "checks.yaml"], subprocess.DEVNULL),
+            )
+        ]
+        try:
+            for port in (shop, hook, page):
+                _until(lambda port=port: _answers(port), 20)
+            look = subprocess.run([*brownout, "look", "checks.yaml", "home"], cwd=tmp_path, capture_output=True)
+            assert look.returncode == 0
+            time.sleep(1)
+            started[0].terminate()
+            _until(lambda: "incident.opened - Web shop has an outage since" in told.read_text(), 25)
+        finally:
+            for process in started:
+                process.terminate()
+            for process in started:
+                process.wait(10)
+
+
+def _free_ports(count: int) -> list[int]:
+    listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [item.getsockname()[1] for item in listening]
+    for item in listening:
+        item.close()
+    return ports
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _until(reached: Any, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.1)
