@@ -50,7 +50,7 @@ def examine(health: Health) -> list[Finding]:
     stalled = f"the scheduler has made no progress for {age:.0f} s: nothing is being looked at"
     lagging = f"the event loop was {lag:.1f} s late: give the agent more CPU, or fewer checks"
     waiting = f"an event has waited {oldest or 0:.0f} s to be delivered: see brownout_outbox_waiting for its sink"
-    unwritten = "the journal cannot be written: events are sent from memory, a restart would lose them"
+    unwritten = "the journal cannot be written: events wait in memory, unsent, and a restart would lose them"
     refused = "the changed configuration was refused, the one before stays in force: see brownout validate"
     return [
         _finding("scheduler:progress_age", round(age, 3), "s", "fail" if age > STALLED else "pass", stalled),
