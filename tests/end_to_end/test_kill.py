@@ -1,0 +1,201 @@
+"""Real processes that end without a word, by kill -9 and at given points; a real receiver takes the webhooks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.end_to_end.crashing_agent import KILLED
+from tests.end_to_end.rig import (
+    PATIENCE,
+    Agent,
+    Receiver,
+    Target,
+    agent,
+    answering,
+    check_status,
+    listening,
+    look_times,
+    status,
+    until,
+    until_state,
+)
+
+CHECKS = """\
+agent:
+  listen: 127.0.0.1:0
+  state_dir: state
+  vantage: {{name: test}}
+defaults:
+  every: 500ms
+  timeout: 500ms
+  confirm: {{looks: 3, span: 500ms}}
+  recover: {{looks: 8, every: 100ms}}
+sinks:
+  hook: {{type: webhook, url: "{hook}", secret: "${{HOOK_SECRET}}"}}
+checks:
+  - name: home
+    probe: http
+    url: {target}
+    expect: {{status: 200}}
+routes:
+  - {{to: [hook]}}
+  - {{when: event = check.changed, to: [hook]}}
+"""
+
+OUTAGE = [("opened", "outage"), ("updated", "degradation"), ("resolved", "degradation")]
+CHANGES = [("up", "down", "status"), ("down", "degraded", "failing"), ("degraded", "up", None)]
+MODULE = "tests.end_to_end.crashing_agent"
+
+
+def write_checks(folder: Path, receiver: Receiver, target: Target) -> Path:
+    file = folder / "checks.yaml"
+    file.write_text(CHECKS.format(hook=receiver.url, target=target.url))
+    return file
+
+
+def check_story(receiver: Receiver) -> None:
+    """An outage from beginning to end: each event once, whatever came twice was the same."""
+    assert receiver.incidents() == OUTAGE
+    assert receiver.checks("home") == CHANGES
+    assert len(receiver.told) == 6, "and nothing else"
+    assert receiver.forged == []
+    streams: dict[str, list[str]] = {}
+    for webhook in receiver.webhooks:
+        streams.setdefault(webhook.stream, []).append(webhook.id)
+    for stream, ids in streams.items():
+        assert sorted(ids, key=list(dict.fromkeys(ids)).index) == ids, f"{stream} was told out of order"
+    [name] = {webhook.event["incident"]["id"] for webhook in receiver.told if "incident" in webhook.event}
+    assert name.startswith("inc_")
+
+
+async def state_of(running: Agent) -> str | None:
+    """The state of the check, if there is an agent to ask."""
+    try:
+        return str((await check_status(await running.started(), "home"))["state"])
+    except (httpx.TransportError, AssertionError):
+        return None
+
+
+def heard(receiver: Receiver, event: str) -> bool:
+    return any(webhook.event["type"] == event for webhook in receiver.webhooks)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    "point",
+    [
+        "commit:before:1",
+        "commit:before:2",
+        "commit:after:2",
+        "commit:after:3",
+        "send:before:1",
+        "send:after:2",
+        "send:after:4",
+        "delivered:before:6",
+        "delivered:after:1",
+    ],
+)
+async def test_a_process_that_ends_at_a_point(tmp_path: Path, point: str) -> None:
+    async with listening(Receiver()) as receiver, answering(Target()) as target:
+        file = write_checks(tmp_path, receiver, target)
+        codes = [await life(tmp_path, file, point, receiver, target)]
+        while codes[-1] == KILLED:
+            codes.append(await life(tmp_path, file, "never:before:0", receiver, target))
+        assert codes == [KILLED, 0]
+        check_story(receiver)
+
+
+async def life(folder: Path, file: Path, point: str, receiver: Receiver, target: Target) -> int:
+    """One process: the rest of the story, or as much of it as it lives to see. Its exit code.
+
+    The outside does not go back: the target recovers when the outage was told, whoever was alive to tell it.
+    """
+    with agent(folder, file, point, module=MODULE) as running:
+
+        async def reach(holds: Callable[[], Awaitable[bool]], what: str) -> None:
+            loop = asyncio.get_running_loop()
+            give_up = loop.time() + PATIENCE
+            while running.process.poll() is None and not await holds():
+                assert loop.time() < give_up, f"waited in vain for {what}: {running.log}"
+                await asyncio.sleep(0.02)
+
+        async def well() -> bool:
+            return await state_of(running) == "up"
+
+        async def told(event: str) -> bool:
+            return heard(receiver, event)
+
+        async def all_told() -> bool:
+            return len(receiver.told) >= 6
+
+        if not heard(receiver, "incident.opened") and target.status == 200:
+            await reach(well, "a first good look")
+            if running.process.poll() is None:
+                target.status = 500
+        await reach(lambda: told("incident.opened"), "the outage")
+        if heard(receiver, "incident.opened"):
+            target.status = 200
+        await reach(lambda: told("incident.resolved"), "its end")
+        await reach(all_told, "the whole story")
+        with suppress(httpx.TransportError):
+            if running.process.poll() is None:
+                await look_times(await running.started(), "home", 3)
+                return await running.stop()
+        return await running.ended()
+
+
+@pytest.mark.timeout(180)
+async def test_kill_9_keeps_what_is_known_and_tells_nothing_false(tmp_path: Path) -> None:
+    async with listening(Receiver()) as receiver, answering(Target()) as target:
+        file = write_checks(tmp_path, receiver, target)
+
+        with agent(tmp_path, "run", file) as running:
+            url = await running.started()
+            await until_state(url, "home", "up")
+            # A flush comes every 15 s; the transition itself has been committed at once.
+            await until(lambda: bool(running.lines("transition")), "the first transition")
+            healthy = await check_status(url, "home")
+            await running.kill()
+
+        with agent(tmp_path, "run", file) as running:
+            url = await running.started()
+            again = await check_status(url, "home")
+            assert (again["state"], again["since"]) == (healthy["state"], healthy["since"])
+            await look_times(url, "home", 3)
+            assert receiver.webhooks == []
+            target.status = 500
+            await until(lambda: len(receiver.told) == 2, "the outage")
+            down = await check_status(url, "home")
+            await running.kill()
+
+        with agent(tmp_path, "run", file) as running:
+            url = await running.started()
+            await look_times(url, "home", 3)
+            again, document = await check_status(url, "home"), await status(url)
+            assert (again["state"], again["since"], again["reason"]) == ("down", down["since"], "status")
+            opened = next(hook.event for hook in receiver.told if hook.event["type"] == "incident.opened")
+            assert [incident["id"] for incident in document["incidents"]] == [opened["incident"]["id"]]
+            assert len(receiver.told) == 2, "nothing has changed, so nothing is told"
+            # The end of the story is taken in, but not answered: the agent cannot know that it has arrived.
+            receiver.answering.clear()
+            target.status = 200
+            await until(lambda: len(receiver.told) >= 4, "the first events of the recovery")
+            await until_state(url, "home", "up")
+            await until(lambda: sum(line["new"] == "up" for line in running.lines("transition")) == 1, "its commit")
+            await running.kill()
+        receiver.answering.set()
+
+        with agent(tmp_path, "run", file) as running:
+            url = await running.started()
+            await until(lambda: len(receiver.told) == 6, "the rest of the story")
+            await look_times(url, "home", 3)
+            assert (await status(url))["incidents"] == []
+            assert await running.stop() == 0
+        check_story(receiver)
+        assert receiver.repeated, "what was not answered was sent again"
