@@ -22,11 +22,14 @@ from docs._markdown import code, fenced, sentence, table
 from monitor.config.load import load
 from monitor.core.event import Source
 from monitor.core.judge import Judgement
-from monitor.core.model import EventType, Journal, Look, Moment
+from monitor.core.model import EventType, Incident, Journal, Look, Moment
 from monitor.core.world import Plan, World
 from monitor.kinds import installed_kinds
 from monitor.store.contract import Backlog
 from monitor.telemetry import Telemetry
+from monitor.web.health import Health
+from monitor.web.status import StatusDocument
+from monitor.web.view import View
 from probes.contract import Observation, Reason
 
 START = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
@@ -58,8 +61,35 @@ def moment(seconds: float) -> Moment:
 
 
 class _StillClock:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
     def now(self) -> Moment:
-        return moment(1000)
+        return moment(self._seconds)
+
+
+_WELL = Health(
+    scheduler_progress_age=0.1,
+    loop_lag=0.001,
+    journal_ok=True,
+    outbox_oldest_age=None,
+    ready=True,
+    stopping=False,
+    config_ok=True,
+)
+
+
+class _Store:
+    """As much of a store as is asked for: one event waits."""
+
+    async def backlog(self) -> Mapping[str, Backlog]:
+        return {"hook": Backlog(1, 0, START)}
+
+    async def incidents(self, limit: int) -> list[Incident]:
+        return [][:limit]
+
+    async def events(self, limit: int) -> list[Mapping[str, Any]]:
+        return [][:limit]
 
 
 class _Tour:
@@ -73,7 +103,7 @@ class _Tour:
         source = Source(config.agent.vantage.name, config.agent.public_url)
         plan = Plan(config.checks, config.services, config.routes, source)
         self.world = World(plan, Journal("documentation", 1), moment(0))
-        self.telemetry = Telemetry(self.world, clock=_StillClock(), version="0.1.0", vantage="fra1")
+        self.telemetry = Telemetry(self.world, clock=_StillClock(1000), version="0.1.0", vantage="fra1")
         self.events: list[Mapping[str, Any]] = []
         self._perform()
 
@@ -87,6 +117,7 @@ class _Tour:
         judgement = self._see("checkout", at, _refused())
         for delay in judgement.burst:
             self._see("checkout", at + delay, _refused(), scheduled=False)
+        self.worst = self._status()
         at = 200.0
         while self.world.judges["checkout"].state.bad:
             self._see("checkout", at, _answer(0.05), scheduled=False)
@@ -94,6 +125,22 @@ class _Tour:
         while self.world.judges["home"].state.bad:
             self._see("home", at, _answer(0.3))
             at += 15
+
+    def _status(self) -> dict[str, Any]:
+        """`/api/v1/status` now, with one check only."""
+        view = View(
+            world=lambda: self.world,
+            records=_Store(),
+            telemetry=self.telemetry,
+            health=lambda: _WELL,
+            clock=_StillClock(192),
+            version="0.1.0",
+            vantage="fra1",
+            started=START,
+            listen_host="127.0.0.1",
+        )
+        document = json.loads(b"".join(asyncio.run(StatusDocument(view).pieces(500))))
+        return {**document, "checks": document["checks"][:1]}
 
     def _see(self, check: str, at: float, observation: Observation, *, scheduled: bool = True) -> Judgement:
         took = observation.measurements.get("response_time", 0.001)
@@ -197,16 +244,14 @@ def fields_part() -> str:
     return table(("Field", "Type", "Meaning"), rows)
 
 
+def status_part() -> str:
+    return fenced("json", json.dumps(tour().worst, indent=2, ensure_ascii=False))
+
+
 # --- metrics --------------------------------------------------------------------------------------------------
 
 
-class _Store:
-    async def backlog(self) -> Mapping[str, Backlog]:
-        return {"hook": Backlog(1, 0, START)}
-
-
-async def _scrape() -> str:
-    telemetry = tour().telemetry
+async def _scrape(telemetry: Telemetry) -> str:
     telemetry.delivery("hook", "accepted", 0.01)
     watching = asyncio.create_task(telemetry.watch_outbox(_Store()))
     await asyncio.sleep(0)
@@ -220,7 +265,7 @@ async def _scrape() -> str:
 def families() -> Mapping[str, tuple[str, str, str]]:
     """(type, labels, help) of every metric family, by the name that a query uses."""
     found = {}
-    for family in text_string_to_metric_families(asyncio.run(_scrape())):  # type: ignore[no-untyped-call]
+    for family in text_string_to_metric_families(asyncio.run(_scrape(tour().telemetry))):  # type: ignore[no-untyped-call]
         labels = {label: None for sample in family.samples for label in sample.labels if label != "le"}
         name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
         kind = {"info": "gauge, always 1", "stateset": "gauge, 1 for the present one"}.get(family.type, family.type)
@@ -247,5 +292,6 @@ _OTHERS = ("brownout_check", "brownout_service", "brownout_incident")
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "event examples": examples_part,
     "event fields": fields_part,
+    "status example": status_part,
     "metrics": metrics_part,
 }

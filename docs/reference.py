@@ -116,11 +116,21 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
 # --- the keys of checks.yaml ----------------------------------------------------------------------------------
 
 
+_WORDS = {
+    "degraded": "condition, or a list of them",
+    "down": "condition, or a list of them",
+    "outage": "outage rule",
+    "when": "expression",
+}
+"""Texts that have a grammar of their own, told on the page."""
+
+
 def section(model: type[BaseModel]) -> str:
     """The keys of one section, nested ones with their path."""
     defaults, prefix = _section_defaults()[model], SECTION_KEYS[model]
     rows = []
     for path, kind, required, told in keys_of(model):
+        kind = _WORDS.get(path, kind)
         default = _REQUIRED if required else defaults[path]
         if kind != "mapping" or default != _NONE:
             rows.append((code(prefix + path), kind, default, code(told) if " | " in told else sentence(told)))
@@ -151,7 +161,7 @@ def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[str, type[Ba
     if origin is tuple:
         return f"{type_of(args[0])[0]}, or a list of them", None
     if origin is dict:
-        return f"mapping of names to {type_of(args[1])[0]}", None
+        return f"mapping of names to {type_of(args[1])[0]}s", None
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping", annotation
     raise TypeError(f"no words for the type {annotation}")

@@ -188,6 +188,22 @@ def test_every_command_is_explained_and_there(name: str) -> None:
     assert (ROOT / "monitor" / "commands" / f"{name}.py").exists()
 
 
+def test_every_address_of_the_agent_is_explained() -> None:
+    routes = re.findall(r'add_get\("([^"]+)"', (ROOT / "monitor/web/server.py").read_text(encoding="utf-8"))
+    assert len(routes) > 5
+    for route in routes:
+        assert f"| `{route}` |" in text_of("http.md"), route
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_files_that_are_named_exist(path: Path) -> None:
+    named = re.findall(
+        r"`((?:monitor|probes|tests|docs|examples|systemd)/[\w./-]+)`", path.read_text(encoding="utf-8")
+    )
+    for file in named:
+        assert (ROOT / file).exists(), file
+
+
 def test_every_page_is_in_the_index() -> None:
     index, readme = text_of("README.md"), (ROOT / "README.md").read_text(encoding="utf-8")
     for path in DOCS.glob("*.md"):
@@ -307,7 +323,18 @@ def test_alert_rules_name_metrics_that_exist() -> None:
 # --- commands ---------------------------------------------------------------------------------------------------
 
 _OURS = {"brownout", ".venv/bin/brownout", "/opt/brownout/bin/brownout"}
-_OTHERS = {"install", "systemctl", "mkdir", "openssl", "umask", "echo", "cd", "python3", "/opt/brownout/bin/pip"}
+_OTHERS = {
+    "curl",
+    "install",
+    "systemctl",
+    "mkdir",
+    "openssl",
+    "umask",
+    "echo",
+    "cd",
+    "python3",
+    "/opt/brownout/bin/pip",
+}
 
 
 @pytest.mark.parametrize("block", blocks("console"))
