@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from sys import intern
 from typing import Any, TypeAlias
 
 import yaml
@@ -107,6 +108,8 @@ class Document:
             if key == "<<" and not key_node.style:
                 self._refuse(key_node, path, "merge keys (<<) are not read: use defaults, or for_each")
                 continue
+            # One text for all keys that are equal: those that are kept (labels) would each keep nodes' memory in use.
+            key = intern(key)
             if key in values:
                 self._refuse(key_node, path, f'duplicate key "{shorten(key)}": write it once')
                 continue
