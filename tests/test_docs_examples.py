@@ -1,0 +1,151 @@
+"""The examples in the documentation that can be run are run."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from docs import live
+from monitor.sinks import _signing
+from tests.test_docs import BLOCKS, Block, blocks, marked
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_compiles(block: Block) -> None:
+    try:
+        compile(block.text, str(block), "exec")
+    except SyntaxError:
+        # A method by itself, as writing-a-probe.md shows it.
+        compile("class Shown:\n" + block.text, str(block), "exec")
+
+
+@pytest.mark.parametrize(("told", "event"), live.examples().items())
+def test_example_events_are_valid(told: str, event: Mapping[str, Any]) -> None:
+    jsonschema.validate(event, live.schema())
+    shown = [json.loads(block.text) for block in BLOCKS if block.language == "json"]
+    assert json.loads(json.dumps(event)) in shown, told
+
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+BODY = '{"sentence":"Web shop is degraded: “slow”."}'.encode()
+
+
+def _signed() -> dict[str, str]:
+    return _signing.headers([_signing.key_of(SECRET)], "evt_a", datetime.now(UTC), BODY)
+
+
+def _verifier(language: str) -> str:
+    return next(block.text for block in BLOCKS if block.language == language and block.mark == "example: verify")
+
+
+def test_the_python_verifier() -> None:
+    names: dict[str, Any] = {}
+    exec(compile(_verifier("python"), "events.md", "exec"), names)
+    verify, signed = names["verify"], _signed()
+    assert verify(SECRET, signed, BODY)
+    assert verify(SECRET, {**signed, "webhook-signature": "v1,b3RoZXI= " + signed["webhook-signature"]}, BODY)
+    assert not verify(SECRET, signed, BODY + b" ")
+    assert not verify(SECRET, {**signed, "webhook-id": "evt_b"}, BODY)
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    assert not verify(SECRET, _signing.headers([_signing.key_of(SECRET)], "evt_a", long_ago, BODY), BODY)
+
+
+@pytest.mark.parametrize("program", [program for program in ("node",) if shutil.which(program)])
+def test_the_node_verifier(program: str) -> None:
+    arguments = f"{json.dumps(SECRET)}, {json.dumps(_signed())}"
+    script = _verifier("javascript") + (
+        f"console.log(verify({arguments}, Buffer.from(process.argv[1])), verify({arguments}, Buffer.from('x')))"
+    )
+    done = subprocess.run([program, "-e", script, BODY.decode()], capture_output=True, text=True, check=True)
+    assert done.stdout == "true false\n"
+
+
+@pytest.mark.parametrize("program", [program for program in ("openssl",) if shutil.which(program)])
+def test_the_shell_verifier(program: str, tmp_path: Path) -> None:
+    signed = _signed()
+    (tmp_path / "body.json").write_bytes(BODY)
+    env = {**os.environ, "SECRET": SECRET, "WEBHOOK_ID": signed["webhook-id"],
+           "WEBHOOK_TIMESTAMP": signed["webhook-timestamp"]}  # fmt: skip
+    done = subprocess.run(
+        ["bash", "-c", _verifier("bash")], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == signed["webhook-signature"], program
+
+
+def test_the_quick_start(tmp_path: Path) -> None:
+    """Its files as they stand, with free ports: the shop dies, and the receiver prints a verified event."""
+    shop, hook, page = _free_ports(3)
+    receiver = marked("file: receiver.py", "quickstart.md").text.replace("9000", str(hook))
+    checks = (
+        marked("file: checks.yaml", "quickstart.md").text.replace(":9000", f":{hook}").replace(":8000", f":{shop}")
+    )
+    (tmp_path / "receiver.py").write_text(receiver, encoding="utf-8")
+    (tmp_path / "checks.yaml").write_text(
+        checks.replace("state_dir: state", f'state_dir: state\n  listen: "127.0.0.1:{page}"'), encoding="utf-8"
+    )
+    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    (tmp_path / "hook.secret").write_text(secret + "\n", encoding="utf-8")
+    brownout = [sys.executable, "-m", "monitor.cli"]
+
+    fine = subprocess.run([*brownout, "validate", "checks.yaml"], cwd=tmp_path, capture_output=True, text=True)
+    assert fine.stdout == "checks.yaml: fine: 1 check, 1 service, 2 sinks, 1 route\n"
+    told = tmp_path / "told.txt"
+    with told.open("w") as output:
+        started = [
+            subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=subprocess.DEVNULL)
+            for command, out in (
+                ([sys.executable, "-m", "http.server", str(shop), "--bind", "127.0.0.1"], subprocess.DEVNULL),
+                ([sys.executable, "receiver.py"], output),
+                ([*brownout, "run", "checks.yaml"], subprocess.DEVNULL),
+            )
+        ]
+        try:
+            for port in (shop, hook, page):
+                _until(lambda port=port: _answers(port), 20)
+            look = subprocess.run([*brownout, "look", "checks.yaml", "home"], cwd=tmp_path, capture_output=True)
+            assert look.returncode == 0
+            time.sleep(1)
+            started[0].terminate()
+            _until(lambda: "incident.opened - Web shop has an outage since" in told.read_text(), 25)
+        finally:
+            for process in started:
+                process.terminate()
+            for process in started:
+                process.wait(10)
+
+
+def _free_ports(count: int) -> list[int]:
+    listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [item.getsockname()[1] for item in listening]
+    for item in listening:
+        item.close()
+    return ports
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _until(reached: Any, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.1)
