@@ -57,16 +57,17 @@ class StartError(Exception):
 def run_agent(config: Config) -> int:
     """Run until SIGTERM or SIGINT; the exit code. Raises `StartError`."""
     configure_logs(config.redactor.text)
-    return uvloop.run(_run_until_signal(config))
+    return uvloop.run(run_until_signal(Agent(config)))
 
 
-async def _run_until_signal(config: Config) -> int:
+async def run_until_signal(agent: Agent) -> int:
+    """The exit code: 0 after a signal, 1 when the agent had to give up. Raises `StartError`."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        await Agent(config).run(stop)
+        await agent.run(stop)
     except ExceptionGroup as group:
         if group.subgroup(Fenced) is not None:
             _log.error("fenced", error="another agent has taken over this journal; this one stops")

@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=_Version())
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = _command(commands, "run", "watch, judge and tell, until stopped")
@@ -90,18 +90,14 @@ def _json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="output for machines")
 
 
-class _Version(str):
-    """Looked up only when it is printed: reading the metadata takes longer than the rest of `--help`."""
+class _Version(argparse.Action):
+    """Looked up only when it is asked for: reading the metadata takes longer than the rest of `--help`."""
 
-    __slots__ = ()
-
-    def __mod__(self, _: object) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        return f"brownout {version('brownout')}"
+        print(f"brownout {version('brownout')}")
+        parser.exit()
 
 
 if __name__ == "__main__":

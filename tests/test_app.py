@@ -1,0 +1,98 @@
+"""The agent as a whole: a part that dies takes it down, loudly; it never goes on half alive."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import structlog
+
+from monitor.app import Agent, StartError, run_until_signal
+from monitor.config.load import load
+from monitor.config.model import Config
+from monitor.core.model import Change, CheckRecord, Journal
+from monitor.kinds import installed_kinds
+from monitor.store.contract import Delivery, Fenced, StoreError
+from monitor.store.memory import MemoryStore
+from tests.end_to_end.rig import agent
+
+CHECKS = """\
+agent: {listen: "127.0.0.1:0", state_dir: state, vantage: {name: test}}
+sinks: {terminal: {type: console}}
+checks: [{name: home, probe: tcp, address: "127.0.0.1:9", every: 200ms}]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    file = tmp_path / "checks.yaml"
+    file.write_text(CHECKS)
+    return load(file, kinds=installed_kinds(), env={})
+
+
+class Dying(MemoryStore):
+    """Raises what no part expects, in the part that calls it."""
+
+    def __init__(self, call: str, error: Exception) -> None:
+        super().__init__()
+        self._call_, self._error = call, error
+
+    def _meet(self, call: str) -> None:
+        if call == self._call_:
+            raise self._error
+
+    async def open(self) -> Journal:
+        self._meet("open")
+        return await super().open()
+
+    async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
+        self._meet("claim")
+        return await super().claim(sink, now, lease_until, limit)
+
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
+        self._meet("commit")
+        await super().commit(changes, supersedes)
+
+    async def save(self, checks: Sequence[CheckRecord]) -> None:
+        self._meet("save")
+        await super().save(checks)
+
+
+@pytest.mark.parametrize("call", ["claim", "commit"])
+async def test_a_part_that_dies_takes_the_agent_down_and_says_so(config: Config, call: str) -> None:
+    with structlog.testing.capture_logs() as logged:
+        code = await asyncio.wait_for(run_until_signal(Agent(config, store=Dying(call, ZeroDivisionError()))), 30)
+    assert code == 1
+    assert [line["log_level"] for line in logged if line["event"] == "agent_died"] == ["error"]
+    assert "stopped" not in [line["event"] for line in logged], "it did not end in order"
+
+
+@pytest.mark.parametrize("call", ["claim", "commit"])
+async def test_an_agent_that_was_replaced_stops(config: Config, call: str) -> None:
+    with structlog.testing.capture_logs() as logged:
+        code = await asyncio.wait_for(run_until_signal(Agent(config, store=Dying(call, Fenced("replaced")))), 30)
+    assert code == 1
+    assert [line["log_level"] for line in logged if line["event"] == "fenced"] == ["error"]
+
+
+async def test_a_journal_that_does_not_open_is_told_before_anything_is_started(config: Config) -> None:
+    dying = Agent(config, store=Dying("open", StoreError("move the file away")))
+    with pytest.raises(StartError, match="move the file away"):
+        await dying.run(asyncio.Event())
+    assert not dying.started.is_set()
+
+
+async def test_a_real_agent_whose_journal_was_taken_over(tmp_path: Path, config: Config) -> None:
+    with agent(tmp_path, "run", tmp_path / "checks.yaml") as running:
+        await running.started()
+        with sqlite3.connect(tmp_path / "state" / "brownout.db", timeout=20) as db:
+            db.execute("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
+        db.close()
+        # At the latest with the next flush.
+        assert await running.ended(40) == 1
+        assert running.lines("fenced")
+        assert not running.lines("stopped"), "it did not end in order"
