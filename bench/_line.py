@@ -55,7 +55,7 @@ Measure = Callable[[argparse.Namespace], Line]
 
 
 def run(measure: Measure, *, seconds: float | None = None) -> int:
-    """Parse the options, measure, print the line; the exit code. `seconds`: the default of `--seconds`, if it has it."""
+    """Parse the options, measure, print the line; the exit code. `seconds`: the default of `--seconds`, if any."""
     parser = argparse.ArgumentParser(description=measure.__doc__)
     parser.add_argument("--quick", action="store_true", help="a few seconds: shows that it runs, judges nothing")
     if seconds is not None:
@@ -83,4 +83,4 @@ median = statistics.median
 
 
 def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -29,9 +29,7 @@ def peer(module: str, *arguments: str, core: int) -> Iterator[subprocess.Popen[s
     """A Python module as a process with pipes; it must end when its stdin does."""
     command = [sys.executable, "-m", module, *arguments]
     with TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
-        )
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
         try:
             os.sched_setaffinity(process.pid, {core})
             yield process

@@ -1,4 +1,4 @@
-"""An agent in a process of its own, with somebody looking over its shoulder: `python -m bench._watched FILE WARM SECONDS`.
+"""An agent in a process of its own, being watched: `python -m bench._watched FILE WARM SECONDS`.
 
 The real `Agent` with all its parts; only `World.observe` is wrapped, to take exact figures where histograms have
 buckets. Prints "ready", and at the end what was seen in the `SECONDS` after `WARM`, as JSON.
@@ -39,7 +39,7 @@ class Witness:
     lateness: list[float] = field(default_factory=list)
     results: Counter[str] = field(default_factory=Counter)
     decided: dict[str, float] = field(default_factory=dict)
-    """Event ids, and the monotonic time of the decision that made them."""
+    """Ids of the events that are for somebody, and the monotonic time of the decision that made them."""
     pause: float = 0.0
     began: float = 0.0
     cpu: float = 0.0
@@ -59,7 +59,7 @@ class Witness:
         self.lateness.append(look.lateness)
         self.results[look.observation.reason.value if look.observation.reason else "ok"] += 1
         if decision.change is not None:
-            for event in decision.change.events:
+            for event in filter(lambda event: event.sinks, decision.change.events):
                 self.decided[event.id] = look.ended.tick
 
     async def feel(self) -> None:

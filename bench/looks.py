@@ -23,7 +23,7 @@ SCRAPE = 5.0
 LATENESS, RATE = 20.0, 1000.0
 """Milliseconds, and looks a second (the project's own goals)."""
 ROUNDING = 0.999
-"""A look that ends just outside the measured time is not one that was missed; missed beats are counted by themselves."""
+"""A look that ends just outside the measured time is not a missed one; missed beats are counted by themselves."""
 
 
 def measure(options: Namespace) -> Line:
@@ -47,7 +47,9 @@ def _scraped(port: int, until: float, process: Popen[str]) -> float:
         time.sleep(min(SCRAPE, left))
         with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as reply:
             text: str = reply.read().decode()
-        missed = next(float(line.split()[1]) for line in text.splitlines() if line.startswith("brownout_missed_beats_"))
+        missed = next(
+            float(line.split()[1]) for line in text.splitlines() if line.startswith("brownout_missed_beats_")
+        )
     return missed
 
 

@@ -21,7 +21,7 @@ FEW = 10
 
 
 def measure(options: Namespace) -> Line:
-    """Resident memory of a real agent with many checks less that of one with few, a check, once each was looked at and
+    """Resident memory a check: a real agent with many checks less one with few, once each check was looked at and
     /metrics was scraped."""
     count, repeats = (200, 1) if options.quick else (10_000, 3)
     every = "5s" if options.quick else "20s"
