@@ -23,6 +23,12 @@ from standardwebhooks.webhooks import Webhook as Reference
 
 ROOT = Path(__file__).parents[2]
 BROWNOUT = Path(sys.executable).parent / "brownout"
+POWERLESS = (
+    ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
+    if os.geteuid() == 0
+    else ()
+)
+"""Put before a command: root without its right to read and write everything; anyone else has none."""
 SECRET = "whsec_" + base64.b64encode(b"the key of end-to-end tests").decode()
 PATIENCE = 30.0
 """Seconds until a test gives up waiting: far more than needed, the machine may be busy with other things."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import signal
 import sqlite3
 import stat
@@ -18,6 +16,7 @@ from monitor.store import _deliveries
 from monitor.store._database import migrations
 from monitor.store.contract import Damaged, Keep, StoreBusy, StoreError
 from monitor.store.sqlite import PRUNE_EVERY, SqliteStore
+from tests.end_to_end.rig import POWERLESS
 from tests.store.made import NOBODY, event, told, whole_change
 
 COMMITTER = """
@@ -73,12 +72,25 @@ async def test_a_state_dir_that_cannot_be_one(tmp_path: Path) -> None:
         await SqliteStore(file / "below").open()
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+OPENER = """
+import asyncio, sys
+from pathlib import Path
+from monitor.store.contract import StoreError
+from monitor.store.sqlite import SqliteStore
+try:
+    asyncio.run(SqliteStore(Path(sys.argv[1])).open())
+except StoreError as error:
+    print(error)
+"""
+
+
 def test_a_state_dir_of_someone_else(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(StoreError, match="cannot be written by this user"):
-        asyncio.run(SqliteStore(tmp_path).open())
+    command = [*POWERLESS, sys.executable, "-c", OPENER, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=50, check=True)
     tmp_path.chmod(0o700)
+    assert "cannot be written by this user" in done.stdout
 
 
 async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
