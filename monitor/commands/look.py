@@ -16,6 +16,7 @@ from monitor.app import new_runner
 from monitor.clock import SystemClock
 from monitor.commands._common import FINDING, FINE, WRONG, fail, load_or_explain, print_json
 from monitor.config.model import Config
+from monitor.core.condition import Condition
 from monitor.core.model import Check, Look
 from monitor.core.threshold import figure
 from monitor.core.wording import duration, quantity, seconds
@@ -56,13 +57,19 @@ async def _look(config: Config, check: Check) -> Look:
 
 
 def _breaches(check: Check, look: Look) -> Mapping[str, bool | None]:
-    """What each condition says of this one look; None: it needs more than one look to say anything."""
+    """What each condition says of this one look; None: nothing, as it needs several looks or was not measured."""
     told: dict[str, bool | None] = {}
     for condition in check.conditions:
         single = condition.window is None
         value = figure(condition, look.observation.measurements, {}, look.ended.tick, 1.0) if single else None
         told[condition.text] = None if value is None else condition.bound.holds(value)
     return told
+
+
+def _said(condition: Condition, breached: bool | None) -> str:  # noqa: FBT001  (one value of a table)
+    if breached is None:
+        return "[dim]needs several looks[/]" if condition.window else "[dim]not measured by this look[/]"
+    return "[red]breached[/]" if breached else "[green]fine[/]"
 
 
 def _as_json(check: Check, look: Look, breaches: Mapping[str, bool | None]) -> dict[str, Any]:
@@ -101,10 +108,9 @@ def _show(config: Config, check: Check, look: Look, breaches: Mapping[str, bool 
     rows = [(name, quantity(value, units[name])) for name, value in observation.measurements.items() if name in units]
     _show_rows(console, "measurements", rows)
     _show_rows(console, "evidence", [(name, hide(text)) for name, text in observation.evidence.items()])
-    words = {True: "[red]breached[/]", False: "[green]fine[/]", None: "[dim]needs more than this look[/]"}
     for condition in check.conditions:
-        level = condition.level.value
-        console.print(f"  {level:9} {escape(condition.text)}: {words[breaches[condition.text]]}", soft_wrap=True)
+        said = _said(condition, breaches[condition.text])
+        console.print(f"  {condition.level.value:9} {escape(condition.text)}: {said}", soft_wrap=True)
     console.print(f"[dim]looked at every {duration(check.every)}, limit {duration(check.timeout)}[/]")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
@@ -17,7 +18,7 @@ from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary
 from monitor.config.units import format_duration
 from monitor.core.condition import Condition
-from monitor.core.model import Check, Confirm, Impact, Recover
+from monitor.core.model import Check, Confirm, Impact, Recover, Service
 from probes.contract import BadField, Probe
 
 _SHOWN_OF_A_CYCLE = 8
@@ -133,16 +134,19 @@ def resolve_dependencies(drafts: Iterable[Draft], references: References, faults
         )
 
 
-def finish_check(draft: Draft, defaults: DefaultsKeys, references: References, shared: Shared) -> Check:
-    """The finished check of a draft without faults."""
+def finish_check(
+    draft: Draft, defaults: DefaultsKeys, references: References, services: Mapping[str, Service], shared: Shared
+) -> Check:
+    """The finished check of a draft without faults. Owner and runbook are its service's unless it has its own."""
     keys, probe = cast(CheckKeys, draft.keys), cast(Probe, draft.probe)
     check_id = cast(str, draft.id)
     every = keys.every or defaults.every or DEFAULT_EVERY
+    service = shared.value(draft.service or check_id)
     live = tuple(other for other in draft.depends_on if references.drafts[other].enabled)
     return Check(
         id=check_id,
         name=keys.name,
-        service=shared.value(draft.service or check_id),
+        service=service,
         probe=probe,
         every=every,
         timeout=keys.timeout or shared.value(min(defaults.timeout or DEFAULT_TIMEOUT, every)),
@@ -151,8 +155,8 @@ def finish_check(draft: Draft, defaults: DefaultsKeys, references: References, s
         confirm=shared.value(_confirm(keys.confirm, defaults.confirm)),
         recover=shared.value(_recover(keys.recover, defaults.recover)),
         labels=shared.mapping({**(defaults.labels or {}), **(keys.labels or {})}),
-        owner=shared.value(keys.owner or defaults.owner),
-        runbook=shared.value(keys.runbook),
+        owner=shared.value(keys.owner or services[service].owner or defaults.owner),
+        runbook=shared.value(keys.runbook or services[service].runbook),
         depends_on=live,
         was=keys.was,
     )
@@ -171,10 +175,22 @@ def check_spans(draft: Draft, defaults: DefaultsKeys, faults: Faults) -> None:
         )
     for level in ("degraded", "down"):
         for index, condition in enumerate(getattr(draft.keys, level)):
-            window = condition.window if isinstance(condition, Condition) else None
-            if window is not None and window < every:
-                message = f"the window {format_duration(window)} is shorter than {said}: it would hold no look"
-                faults.add(draft.place, message, level, index)
+            fault = _window_fault(condition, every) if isinstance(condition, Condition) else None
+            if fault is not None:
+                faults.add(draft.place, fault, level, index)
+
+
+def _window_fault(condition: Condition, every: timedelta) -> str | None:
+    window, at_least = condition.window, condition.at_least
+    if window is None:
+        return None
+    said = f"the window {format_duration(window)}"
+    if window < every:
+        return f"{said} is shorter than every ({format_duration(every)}): it would hold no look"
+    looks = int(window / every)
+    if at_least is not None and condition.ratio_of is None and at_least > looks:
+        return f"{said} holds {looks} looks, one each {format_duration(every)}: it can never hold {at_least:g}"
+    return None
 
 
 def _read_draft(entry: Entry, kinds: Kinds, words: Vocabulary, secrets: Secrets, faults: Faults) -> Draft:

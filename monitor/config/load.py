@@ -80,7 +80,9 @@ def _load(path: Path, file: str, kinds: Kinds, env: Mapping[str, str]) -> Config
 
     shared = Shared()
     live = [draft for draft in drafts if draft.enabled]
-    checks = {check.id: check for check in (finish_check(draft, defaults, references, shared) for draft in live)}
+    checks = {
+        check.id: check for check in (finish_check(draft, defaults, references, services, shared) for draft in live)
+    }
     return Config(
         path=path,
         agent=finish_agent(agent, env, path.parent),

@@ -32,7 +32,7 @@ class Source:
 
 
 def check_body(judge: Judge, transition: Transition, previous: datetime, source: Source) -> dict[str, Any]:
-    """``check.changed``. `previous` is when the state that ends now began."""
+    """``check.changed``. `previous` is when what ends now began: the trouble, not only its last state."""
     verdict = transition.verdict
     body = _head(EventType.CHECK_CHANGED, transition.at, _check_sentence(judge.check, transition, previous), source)
     body["state"] = {"old": transition.old, "new": transition.new}

@@ -48,7 +48,7 @@ class Judge:
 
     __slots__ = (
         "_blind", "_blind_at", "_blind_tick", "_every", "_failures", "_good_seconds", "_series", "_thresholds",
-        "check", "last", "memory", "seq", "since", "state", "verdict",
+        "check", "last", "memory", "seq", "since", "state", "trouble_since", "verdict",
     )  # fmt: skip
 
     def __init__(self, check: Check, record: CheckRecord | None, now: Moment) -> None:
@@ -57,6 +57,8 @@ class Judge:
         self.verdict = _FIRST
         self.since = now.at
         self.seq = 0
+        self.trouble_since: datetime | None = None
+        """When the check left `up`, through whatever states it went since; None while it is up."""
         self.last: Look | None = None
         self.memory: dict[str, float | str] = {}
         """The probe's own notes (`Context.memory`)."""
@@ -78,7 +80,7 @@ class Judge:
     @property
     def suspicious(self) -> bool:
         """Whether something is being confirmed right now, in either direction."""
-        return self._failures.suspicious or any(threshold.pending for threshold in self._thresholds)
+        return self._failures.pace is not None or any(threshold.pending for threshold in self._thresholds)
 
     @property
     def extra_timeout(self) -> float:
@@ -159,6 +161,10 @@ class Judge:
         old, self.state = self.state, verdict.state
         self.seq += 1
         self.since = self._dated(old, look)
+        if self.state is State.UP:
+            self.trouble_since = None
+        elif self.state.bad and self.trouble_since is None:
+            self.trouble_since = self.since
         return Transition(
             kind="check",
             subject=self.check.id,
@@ -200,6 +206,7 @@ class Judge:
             "failures": self._failures.dump(now.tick),
             "thresholds": {item.condition.text: item.dump(now.tick) for item in self._thresholds},
             "series": {name: series.dump(now.tick) for name, series in self._series.items()},
+            "trouble_since": self.trouble_since.isoformat() if self.trouble_since else None,
             "good_seconds": self._good_seconds,
             "memory": dict(self.memory),
             "reason": self.verdict.reason.value if self.verdict.reason else None,
@@ -220,6 +227,7 @@ class Judge:
         for name, series in self._series.items():
             if dumped := snapshot["series"].get(name):
                 series.load(dumped, then)
+        self.trouble_since = datetime.fromisoformat(snapshot["trouble_since"]) if snapshot["trouble_since"] else None
         self._good_seconds = snapshot["good_seconds"]
         self.memory.update(snapshot["memory"])
         reason = Reason(snapshot["reason"]) if snapshot["reason"] else None

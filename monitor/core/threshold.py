@@ -77,14 +77,23 @@ class Threshold:
         if self._last is not None and tick - self._last > GAP_LOOKS * every:
             self._bad_since = None
         self._last = tick
-        self._count(bad=self._bad(value), tick=tick)
+        self._count(bad=self._bad(value, series, tick), tick=tick)
         self.active = self._holds(tick)
 
-    def _bad(self, value: float) -> bool:
+    def _bad(self, value: float, series: Mapping[str, Series], tick: float) -> bool:
         condition = self.condition
         if self.active and condition.clear is not None:
             return not condition.clear.holds(value)
-        return condition.bound.holds(value)
+        return condition.bound.holds(value) and (self.active or self._supported(series, tick))
+
+    def _supported(self, series: Mapping[str, Series], tick: float) -> bool:
+        """Whether a percentile rests on more than one look. In a small window the 95th is nearly the largest, and
+        one slow look would speak for the whole window as long as it stays in it."""
+        condition = self.condition
+        if condition.aggregate is not Aggregate.PERCENTILE or condition.window is None:
+            return True
+        values = series[condition.measurement].values(tick - condition.window.total_seconds())
+        return sum(map(condition.bound.holds, values)) >= min(SETTLE_LOOKS, len(values))
 
     def _count(self, *, bad: bool, tick: float) -> None:
         keep = max(self.condition.for_looks[1] if self.condition.for_looks else 0, SETTLE_LOOKS)

@@ -96,7 +96,7 @@ class World:
     def observe(self, look: Look) -> Decision:
         """Take in one look of a check that is in the plan."""
         judge = self.judges[look.check]
-        previous = judge.since
+        previous = judge.trouble_since or judge.since
         judgement = judge.observe(look)
         if judgement.transition is None:
             return Decision(judgement)
@@ -126,7 +126,7 @@ class World:
     def _service_change(
         self, status: ServiceStatus, state: ServiceState, at: datetime, since: datetime, verdict: Verdict
     ) -> Change:
-        old, previous = status.state, status.since or since
+        old, previous = status.state, status.incident.since if status.incident else status.since or since
         status.state, status.since, status.seq = state, since, status.seq + 1
         transition = Transition(
             kind="service",

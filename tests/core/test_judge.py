@@ -173,6 +173,34 @@ def test_being_blind_during_an_outage_does_not_end_it() -> None:
     assert watch.transitions[-1] == (150, "unknown", "down")
 
 
+def test_a_dead_target_is_not_being_confirmed_any_more() -> None:
+    watch = Watch()
+    watch.see(0)
+    watch.see(30, fails=Reason.REFUSED)
+    assert watch.judge.suspicious
+    dead(watch, 31, 4)
+    assert watch.state == "down"
+    assert not watch.judge.suspicious
+
+
+def test_trouble_is_remembered_through_all_its_states() -> None:
+    watch = Watch()
+    watch.see(0)
+    dead(watch, 30)
+    began = watch.judge.trouble_since
+    assert began == START + timedelta(seconds=30)
+    for at in (60, 90, 120):
+        watch.see(at, fails=Reason.NO_ROUTE)
+    watch.restart(121)
+    for second in range(8):
+        watch.see(150 + second)
+    assert watch.state == "degraded"
+    assert watch.judge.trouble_since == began
+    for second in range(8):
+        watch.see(160 + second)
+    assert watch.judge.trouble_since is None
+
+
 def test_being_blind_asks_for_no_extra_looks() -> None:
     watch = Watch()
     watch.see(0)

@@ -145,6 +145,17 @@ def test_a_window_leaves_at_its_clear_value() -> None:
     assert gauge.values(3, 3, 1.2, 1.2, 0.5, 0.5, 0.5)[-5:] == [True, True, False, False, False]
 
 
+def test_one_slow_look_is_not_a_percentile() -> None:
+    gauge = Gauge(above(1, window=timedelta(minutes=5), aggregate=Aggregate.PERCENTILE, percentile=95))
+    assert gauge.values(0.1, 0.1, 0.1, 90, 0.1, 0.1) == [False] * 6
+    assert gauge.values(90) == [True]
+
+
+def test_a_percentile_of_the_only_look_there_is() -> None:
+    once = above(1, window=timedelta(seconds=60), aggregate=Aggregate.PERCENTILE, percentile=95)
+    assert Gauge(once, every=60).values(9) == [True]
+
+
 def test_rate_of_a_counter_over_a_window() -> None:
     gauge = Gauge(above(1, window=timedelta(minutes=5), aggregate=Aggregate.RATE))
     assert gauge.values(0, 60, 120) == [False, True, True]

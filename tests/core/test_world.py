@@ -133,6 +133,14 @@ def test_the_end_is_dated_back_to_the_first_success() -> None:
     ]
 
 
+def test_the_end_tells_how_long_the_whole_trouble_was() -> None:
+    story = begun(Story(shop()))
+    story.kill("home", 30)
+    story.heal("home", 60)
+    ends = [event["sentence"] for event in story.events if event["state"]["new"] in ("up", "operational")]
+    assert ends == ["home is up again after 30 s.", "Web shop is back to normal after 30 s."]
+
+
 def test_the_end_of_slowness_is_when_it_was_quick_again() -> None:
     story = begun(Story(world(check("api", above(1)))), ["api"])
     for at, took in ((30, 3), (31, 3), (60, 0.1), (61, 0.1)):
