@@ -43,6 +43,7 @@ class Witness:
     pause: float = 0.0
     began: float = 0.0
     cpu: float = 0.0
+    queued: float = 0.0
 
     def attach(self, world: World) -> None:
         observe = world.observe
@@ -70,7 +71,7 @@ class Witness:
                 self.pause = max(self.pause, time.monotonic() - before - TICK)
 
     def begin(self) -> None:
-        self.watching, self.began, self.cpu = True, time.monotonic(), _cpu()
+        self.watching, self.began, self.cpu, self.queued = True, time.monotonic(), _cpu(), _queued()
 
     def end(self) -> dict[str, Any]:
         self.watching = False
@@ -78,6 +79,7 @@ class Witness:
         return {
             "seconds": seconds,
             "cpu": cpu,
+            "queued": _queued() - self.queued,
             "looks": len(self.lateness),
             "results": dict(self.results),
             "p50": percentile(self.lateness, 50),
@@ -91,6 +93,12 @@ class Witness:
 def _cpu() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+def _queued() -> float:
+    """Seconds that our main thread could have run but had no core, as another process had it."""
+    schedstat = Path("/proc/self/schedstat")
+    return int(schedstat.read_text().split()[1]) / 1e9 if schedstat.exists() else 0.0
 
 
 async def watch(file: Path, warm: float, seconds: float) -> dict[str, Any]:

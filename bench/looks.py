@@ -63,6 +63,7 @@ def _figures(seen: dict[str, Any], missed: float) -> tuple[Figure, ...]:
         Figure("missed_beats", missed, "in all"),
         Figure("core", seen["cpu"] / seconds * 100, "%"),
         Figure("cpu_a_look", seen["cpu"] / max(looks, 1) * 1e6, "us, all in"),
+        Figure("core_taken_by_others", seen["queued"] / seconds * 100, "%"),
         Figure("worst_loop_pause", seen["pause"] * 1000, "ms"),
     )
 
