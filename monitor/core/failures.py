@@ -134,6 +134,11 @@ class Failures:
         chance = (self._failed + 1) / (self._looks + 2)
         return min(max(self._confirm.looks, math.log(1e-6) / math.log(chance)), _MOST_LOOKS)
 
+    def assume(self, state: State) -> None:
+        """Go on from a state whose evidence is lost: bad ones are left the usual way, by successes."""
+        if state.bad:
+            self.state, self._score = state, _CAP
+
     def dump(self, tick: float) -> dict[str, Any]:
         return {
             "state": self.state.value,

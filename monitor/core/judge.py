@@ -7,6 +7,7 @@ vantage guard join here as further channels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -216,9 +217,19 @@ class Judge:
 
     def _restore(self, record: CheckRecord, now: Moment) -> None:
         self.state, self.since, self.seq = record.state, record.since, record.seq
-        snapshot = record.snapshot
-        # Ages are kept, not ticks: a tick means nothing to another process. A wall clock that ran backwards while
-        # we were away must not put samples into the future.
+        try:
+            self._remember(record.snapshot, now)
+        except (KeyError, TypeError, ValueError):
+            # Written by another version: that costs the windows, never the state or what is owed because of it.
+            self._failures = Failures(self.check.confirm, self.check.recover)
+            self._failures.assume(record.state)
+            self._thresholds = tuple(Threshold(condition) for condition in self.check.conditions)
+            self._series = _series_for(self.check)
+            self.verdict = Verdict(self.state, why="carried over from before a restart")
+
+    def _remember(self, snapshot: Mapping[str, Any], now: Moment) -> None:
+        # A tick means nothing to another process: time went on by the wall clock. One that ran backwards while we
+        # were away must not put samples into the future.
         then = now.tick - max(now.at.timestamp() - snapshot["at"], 0.0)
         self._failures.load(snapshot["failures"], then)
         for threshold in self._thresholds:

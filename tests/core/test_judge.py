@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -301,6 +302,18 @@ def test_a_restart_with_other_thresholds_keeps_what_still_fits() -> None:
     judge = Judge(check("home", above(2), above(3, window=timedelta(minutes=1))), record, moment(5))
     assert judge.state is State.UNKNOWN
     assert [threshold.active for threshold in judge.thresholds] == [False, False]
+
+
+@pytest.mark.parametrize("snapshot", [{}, {"at": 0.0, "failures": None}, {"at": "yesterday"}])
+def test_a_memory_that_cannot_be_read_costs_the_windows_not_the_state(snapshot: dict[str, Any]) -> None:
+    record = CheckRecord("home", State.DOWN, START, 4, snapshot)
+    judge = Judge(check("home", above(1, window=timedelta(minutes=1))), record, moment(60))
+    assert (judge.state, judge.seq) == (State.DOWN, 4)
+    judge.observe(look(61))
+    assert judge.state is State.DOWN
+    fresh = Judge(check(), CheckRecord("home", State.UP, START, 1, snapshot), moment(60))
+    fresh.observe(look(61))
+    assert fresh.state is State.UP
 
 
 def test_a_record_is_plain_json() -> None:
