@@ -86,6 +86,8 @@ class Outbox:
 
     async def run(self) -> None:
         """Deliver until cancelled. Raises `Fenced` (in a group) when another agent has taken over the journal."""
+        if not self._lanes:
+            await asyncio.Event().wait()  # nobody is told: fine for who only scrapes
         async with asyncio.TaskGroup() as group:
             for name, lane in self._lanes.items():
                 group.create_task(lane.run(), name=f"outbox {name}")

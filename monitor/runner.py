@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from itertools import islice
-from types import UnionType
 from typing import Any, TypeVar
 
 import structlog
@@ -54,18 +53,12 @@ class Runner:
         self._resolver = resolver
         self._tls = tls
         self._redact = redact
+        self._bugs: dict[str, str] = {}
+        """By check: the kind of error that was reported last."""
 
     async def look(self, order: Order, memory: MutableMapping[str, float | str]) -> Look:
         began = self._clock.now()
-        context = Context(order.timeout, self._resolver, self._tls, memory)
-        try:
-            async with asyncio.timeout(order.timeout + GRACE):
-                observation = _sound(await order.check.probe.look(context))
-        except TimeoutError:
-            observation = Observation(reason=Reason.OVERRUN, detail=f"stopped after {order.timeout + GRACE:g} s")
-        except Exception as error:  # noqa: BLE001  (a probe is foreign code: whatever it raises is its own bug)
-            _log.exception("probe_bug", check=order.check.id, probe=order.check.probe.kind)
-            observation = Observation(reason=Reason.PROBE_BUG, detail=type(error).__name__)
+        observation = await self._take(order, memory)
         ended = self._clock.now()
         return Look(
             check=order.check.id,
@@ -75,6 +68,29 @@ class Runner:
             scheduled=order.scheduled,
             lateness=max(began.tick - order.due, 0.0),
         )
+
+    async def _take(self, order: Order, memory: MutableMapping[str, float | str]) -> Observation:
+        context = Context(order.timeout, self._resolver, self._tls, memory)
+        limit = asyncio.timeout(order.timeout + GRACE)
+        try:
+            async with limit:
+                observation = _sound(await order.check.probe.look(context))
+            _check(memory, _NOTE)
+        except Exception as error:  # noqa: BLE001  (a probe is foreign code: whatever it raises is its own bug)
+            if isinstance(error, TimeoutError) and limit.expired():
+                return Observation(reason=Reason.OVERRUN, detail=f"stopped after {order.timeout + GRACE:g} s")
+            memory.clear()  # what confused it once must not do so for ever
+            self._report(order, error)
+            return Observation(reason=Reason.PROBE_BUG, detail=type(error).__name__)
+        self._bugs.pop(order.check.id, None)
+        return observation
+
+    def _report(self, order: Order, error: Exception) -> None:
+        """With its traceback, once until the probe works again: a bug at every look must not fill the disk."""
+        kind = type(error).__name__
+        if self._bugs.get(order.check.id) != kind:
+            self._bugs[order.check.id] = kind
+            _log.error("probe_bug", check=order.check.id, probe=order.check.probe.kind, exc_info=error)
 
     def _admitted(self, observation: Observation) -> Observation:
         """The observation as the rest of the agent may keep it: bounded, and without secrets.
@@ -109,18 +125,23 @@ def _sound(observation: object) -> Observation:
     """What a probe has handed back, if it is what it should be; raises TypeError. Behind here types are believed."""
     if not isinstance(observation, Observation):
         raise TypeError(f"look() must return an Observation, not {type(observation).__name__}")
-    _check({"detail": observation.detail}, str)
-    _check({"reason": observation.reason}, Reason | None)
-    _check(observation.measurements, float | int)
-    _check(observation.phases, float | int)
-    _check(observation.evidence, str)
+    _check({"detail": observation.detail}, (str,))
+    _check({"reason": observation.reason}, (Reason, type(None)))
+    _check(observation.measurements, _FIGURE)
+    _check(observation.phases, _FIGURE)
+    _check(observation.evidence, (str,))
     return observation
 
 
-def _check(named: Mapping[Any, Any], kind: type | UnionType) -> None:
+_FIGURE = (float, int)
+_NOTE = (float, int, str)
+
+
+def _check(named: Mapping[Any, Any], kinds: tuple[type, ...]) -> None:
     for name, value in named.items():
-        if not isinstance(value, kind) or not isinstance(name, str):
-            raise TypeError(f"{name!r} must be {kind} by its name, not {type(value).__name__}")
+        if not isinstance(value, kinds) or not isinstance(name, str):
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            raise TypeError(f"{name!r} must be {expected} by its name, not {type(value).__name__}")
 
 
 def _trusted(observation: Observation, began: Moment, ended: Moment, timeout: float) -> Observation:

@@ -35,10 +35,15 @@ def check_header(name: str, value: str) -> None:
         raise ValueError(f"the value of header {name} has a character outside Latin-1") from None
 
 
-def request(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes | None = None) -> bytes:
-    """The bytes of a request. Raises ValueError for a method, target or header that could smuggle another line."""
+def check_method(method: str) -> None:
+    """Raises ValueError for what cannot be a method."""
     if not _TOKEN.fullmatch(method):
         raise ValueError(f"{method!r} cannot be a method")
+
+
+def request(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes | None = None) -> bytes:
+    """The bytes of a request. Raises ValueError for a method, target or header that could smuggle another line."""
+    check_method(method)
     if not target or _UNSAFE_TARGET.search(target):
         raise ValueError("the request target has a space, control or non-ASCII character")
     lines = [f"{method} {target} HTTP/1.1"]

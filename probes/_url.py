@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
+import sys
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -11,6 +13,9 @@ from probes.contract import Secret
 
 _KEEP = "%/:?#[]@!$&'()*+,;=~-._|"
 _PORTS = {"http": 80, "https": 443}
+_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_PLAIN_HOST = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
+"""A host that needs no IDNA, as nearly all: encoding it costs more than all the rest of a URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Url:
 
 def parse(text: str) -> Url:
     """Raises ValueError saying what is wrong, without showing the URL: it may hold a password."""
-    if any(ord(character) <= 32 or ord(character) == 127 for character in text):
+    if _CONTROL.search(text):
         raise ValueError("the URL has a space or control character")
     parts = urlsplit(text)
     if parts.scheme not in _PORTS:
@@ -67,7 +72,7 @@ def parse(text: str) -> Url:
         user, word = unquote(parts.username or ""), unquote(parts.password or "")
         authorization = Secret("Basic " + base64.b64encode(f"{user}:{word}".encode()).decode())
         password = Secret(word)
-    return Url(parts.scheme, host, port or _PORTS[parts.scheme], target, authorization, password)
+    return Url(sys.intern(parts.scheme), host, port or _PORTS[parts.scheme], target, authorization, password)
 
 
 def join(base: Url, location: str) -> Url:
@@ -80,6 +85,8 @@ def join(base: Url, location: str) -> Url:
 def _ascii_host(host: str) -> str:
     if not host:
         raise ValueError("the URL has no host")
+    if _PLAIN_HOST.fullmatch(host) and len(host) <= 253:
+        return host
     if ":" in host:
         return str(ipaddress.IPv6Address(host))
     try:

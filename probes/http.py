@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from probes import _url
 from probes._exchange import Ask, fetch
 from probes._expect import JSON_BYTES, Expect, Expectation, compiled
-from probes._http1 import ResponseReader, check_header, request
+from probes._http1 import ResponseReader, check_header, check_method
 from probes._look import Look, failed, visible
 from probes.contract import (
     BadField,
@@ -113,19 +113,18 @@ class Http(Probe):
             self._check_method,
             self._check_limits,
         )
-        object.__setattr__(self, "_url", _url.parse(self.url))
         object.__setattr__(self, "_expectation", compiled(self.expect))
         object.__setattr__(self, "_ask", self._make_ask())
 
     def _check_url(self) -> None:
         try:
-            _url.parse(self.url)
+            object.__setattr__(self, "_url", _url.parse(self.url))
         except ValueError as error:
             raise BadField("url", str(error)) from None
 
     def _check_method(self) -> None:
         try:
-            request(self.method, "/", ())
+            check_method(self.method)
         except ValueError as error:
             raise BadField("method", str(error)) from None
 

@@ -135,7 +135,7 @@ class DefaultsKeys(FieldsModel):
     """What every check has unless it says otherwise."""
 
     every: _Every | None = _key("How often to look (30s)")
-    timeout: _Timeout | None = _key("How long a look may take (10s)")
+    timeout: _Timeout | None = _key("How long a look may take (10s); never longer than `every`")
     confirm: ConfirmKeys | None = _key("How much evidence calls an outage")
     recover: RecoverKeys | None = _key("How much evidence ends it")
     labels: Labels | None = _key("Labels of every check; a check's own are added to them")
@@ -169,7 +169,7 @@ class CheckKeys(FieldsModel):
     service: _Title | None = _key("The service it belongs to")
     probe: Name = _key("Which kind of look", ...)
     every: _Every | None = _key("How often to look")
-    timeout: _Timeout | None = _key("How long a look may take")
+    timeout: _Timeout | None = _key("How long a look may take; never longer than `every`: looks do not overlap")
     labels: Labels | None = _key("For routes and metrics")
     owner: Name | None = _key("Who is responsible")
     runbook: Text | None = _key("What to do when it breaks: a URL")

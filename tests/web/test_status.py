@@ -52,7 +52,7 @@ async def test_a_check_tells_why_and_against_which_limit(agent: Agent) -> None:
     checkout, home, images = checks["checkout"], checks["home"], checks["images"]
     assert (checkout["state"], checkout["reason"]) == ("down", "refused")
     assert checkout["advice"] == Reason.REFUSED.advice
-    assert home["why"] == "response_time is 2.4 s (threshold: > 800 ms)"
+    assert home["why"] == "response time 2.4 s, limit 800 ms"
     assert home["thresholds"][0] == {
         "condition": SLOW.text,
         "level": "degraded",
@@ -146,7 +146,7 @@ async def test_the_overall_sentence(serve: Serve) -> None:
     assert await sentence(serve, "a", "b", a=good, b=good) == "All systems operational"
     assert (
         await sentence(serve, "a", "b", "c", a=slow, b=slow, c=good)
-        == "A is degraded: a: response_time is 3 s (threshold: > 800 ms). 1 more service has trouble."
+        == "A is degraded: a: response time 3 s, limit 800 ms. 1 more service has trouble."
     )
     assert await sentence(serve, "a", "b", a=blind, b=good) == "A cannot be judged; nothing is known to be bad"
 
