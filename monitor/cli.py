@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ exit codes:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    _occupy_standard_descriptors()
     options = _parser().parse_args(arguments)
     command = importlib.import_module(f"monitor.commands.{options.command}")
     try:
@@ -27,7 +29,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         sys.stderr.close()
-        return 0
+        return 1 if options.command == "run" else 0  # an agent that ends has given up, whatever took it down
+
+
+def _occupy_standard_descriptors() -> None:
+    """A socket or a file in the place of a closed stdin, stdout or stderr would be written to, and libuv aborts."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free: this one
 
 
 def _parser() -> argparse.ArgumentParser:
