@@ -287,6 +287,6 @@ def _plan(config: Config) -> Plan:
         checks=config.checks,
         services=config.services,
         routes=config.routes,
-        source=Source(config.agent.vantage.name, config.agent.public_url),
-        redact=config.redactor.value,
+        source=Source(config.agent.vantage.name, config.agent.public_url, config.redactor.text),
+        sinks=frozenset(config.sinks),
     )

@@ -65,6 +65,7 @@ class Runner:
             observation=self._admitted(_trusted(observation, began, ended, order.timeout)),
             began=began,
             ended=ended,
+            limit=order.timeout,
             scheduled=order.scheduled,
             lateness=max(began.tick - order.due, 0.0),
         )

@@ -36,6 +36,11 @@ class Reason(StrEnum):
         member.blame, member.meaning, member.advice = blame, meaning, advice
         return member
 
+    @property
+    def timed_out(self) -> bool:
+        """Whether the look ended at its time limit, waiting for the target."""
+        return self.value.endswith("_timeout")
+
     DNS_NXDOMAIN = (
         "dns_nxdomain", _TARGET, "the name does not exist",
         "check the name in the config, its zone, and whether the domain has expired",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from monitor.core.incident import IncidentStep
 from monitor.core.judge import Judge
-from monitor.core.model import Check, EventType, Impact, Service, ServiceState, State, Transition, Verdict
+from monitor.core.model import Check, EventType, Impact, Incident, Service, ServiceState, State, Transition, Verdict
 from monitor.core.service import ServiceStatus
 from monitor.core.wording import clock, duration
 
@@ -21,6 +20,7 @@ TEXT_LIMIT = 500
 EVIDENCE_LIMIT = 16
 FIGURES_LIMIT = 32
 MEMBERS_LIMIT = 50
+MEMBER_WHY_LIMIT = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,9 @@ class Source:
 
     vantage: str
     public_url: str | None = None
+    redact: Callable[[str], str] = lambda text: text
+    """Takes secrets out of a text. Only what may hold one passes through it: a target's address, what a look brought.
+    Names, ids and our own words are no secrets, and a password such as `shop` must not blank them out."""
 
 
 def check_body(judge: Judge, transition: Transition, previous: datetime, source: Source) -> dict[str, Any]:
@@ -38,9 +41,9 @@ def check_body(judge: Judge, transition: Transition, previous: datetime, source:
     body["state"] = {"old": transition.old, "new": transition.new}
     body["since"] = _iso(transition.since)
     body |= _because(verdict)
-    body["check"] = _check(judge)
+    body["check"] = _check(judge, source)
     body["service"] = {"id": judge.check.service}
-    body["evidence"] = _evidence(judge)
+    body["evidence"] = _evidence(judge, source)
     body["links"] = _links(judge.check.runbook, source)
     return body
 
@@ -61,7 +64,8 @@ def service_body(
 
 
 def incident_body(
-    step: IncidentStep,
+    told: EventType,
+    incident: Incident,
     status: ServiceStatus,
     old: Impact | None,
     members: Mapping[str, Judge],
@@ -69,9 +73,8 @@ def incident_body(
     source: Source,
 ) -> dict[str, Any]:
     """``incident.*``. `old` is the impact that was told last; `members` are the judges of the service's checks."""
-    incident = step.incident
     root = members.get(incident.root)
-    body = _head(step.told, at, _incident_sentence(step, status.service, old, root), source)
+    body = _head(told, at, _incident_sentence(incident, status.service, old, root), source)
     new = "resolved" if incident.resolved else incident.impact.value
     body["state"] = {"old": old.value if old else "operational", "new": new}
     body["since"] = _iso(incident.since)
@@ -89,8 +92,8 @@ def incident_body(
     }
     body["service"] = _service(status)
     if root is not None:
-        body["check"] = _check(root)
-    body["evidence"] = {**(_evidence(root) if root else {}), "checks": _members(members.values())}
+        body["check"] = _check(root, source)
+    body["evidence"] = {**(_evidence(root, source) if root else {}), "checks": _members(members.values())}
     body["links"] = _links(status.service.runbook or (root.check.runbook if root else None), source)
     return body
 
@@ -123,13 +126,13 @@ def _because(verdict: Verdict) -> dict[str, Any]:
     return told
 
 
-def _check(judge: Judge) -> dict[str, Any]:
+def _check(judge: Judge, source: Source) -> dict[str, Any]:
     check = judge.check
     return {
         "id": check.id,
         "name": check.name,
         "probe": check.probe.kind,
-        "target": _cut(check.probe.target),
+        "target": _cut(source.redact(check.probe.target)),
         "state": judge.state.value,
         "impact": check.impact.value,
         "owner": check.owner,
@@ -152,12 +155,12 @@ def _members(judges: Iterable[Judge]) -> list[dict[str, Any]]:
     """The states of a service's checks, the bad ones first."""
     ordered = sorted(judges, key=lambda judge: (not judge.state.bad, judge.check.id))
     return [
-        {"id": judge.check.id, "state": judge.state.value, "why": _cut(judge.verdict.why)}
+        {"id": judge.check.id, "state": judge.state.value, "why": _cut(judge.verdict.why, MEMBER_WHY_LIMIT)}
         for judge in ordered[:MEMBERS_LIMIT]
     ]
 
 
-def _evidence(judge: Judge) -> dict[str, Any]:
+def _evidence(judge: Judge, source: Source) -> dict[str, Any]:
     """What the last look saw: bounded here, and written by a target that may be hostile."""
     look = judge.last
     if look is None:
@@ -169,7 +172,7 @@ def _evidence(judge: Judge) -> dict[str, Any]:
         "phases": _figures(observation.phases),
     }
     facts = islice(observation.evidence.items(), EVIDENCE_LIMIT)
-    return evidence | {"facts": {_cut(key): _cut(value) for key, value in facts}}
+    return evidence | {"facts": {_cut(key): _cut(source.redact(value)) for key, value in facts}}
 
 
 def _figures(figures: Mapping[str, float]) -> dict[str, float]:
@@ -208,8 +211,8 @@ def _service_sentence(service: Service, transition: Transition, previous: dateti
             return f"{service.title} has an outage since {since}{because}."
 
 
-def _incident_sentence(step: IncidentStep, service: Service, old: Impact | None, root: Judge | None) -> str:
-    incident, title = step.incident, service.title
+def _incident_sentence(incident: Incident, service: Service, old: Impact | None, root: Judge | None) -> str:
+    title = service.title
     if incident.resolved is not None:
         lasted = duration(incident.resolved - incident.since)
         return f"{title} is back to normal after {lasted}. It was {incident.root}: {incident.why}."
@@ -230,5 +233,5 @@ def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
+def _cut(text: str, limit: int = TEXT_LIMIT) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.core.model import Confirm, Look, Recover, State
@@ -28,46 +29,90 @@ _ALARM, _CAP = 12.0, 14.0
 _LOOKS_TO_LEAVE_DOWN = 5
 _MOST_LOOKS = 60
 
+_LONGEST_GAP = 3.0
+"""Seconds between two looks that count towards the span of a run, at most: after a pause of the agent, two failures a
+minute apart are no minute of evidence, as nobody looked in between."""
+
+_GAP_INTERVALS, _SHORTEST_GAP = 3, 10.0
+"""A gap of more intervals (and seconds) than this between two looks: what was suspected before it is forgotten."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """Looks in a row with the same outcome."""
+
+    looks: int = 0
+    tick: float = 0.0
+    """When the first of them began."""
+    at: datetime | None = None
+    last: float = 0.0
+    """When the latest of them began (a tick)."""
+    span: float = 0.0
+    """Seconds that they cover together, long gaps shortened."""
+
+    def add(self, look: Look) -> None:
+        began = look.began.tick
+        if not self.looks:
+            self.tick, self.at, self.last = began, look.began.at, began
+        self.span += min(max(began - self.last, 0.0), _LONGEST_GAP)
+        self.last = max(self.last, began)
+        self.looks += 1
+
+    def dump(self, tick: float) -> dict[str, Any]:
+        at = self.at.isoformat() if self.at else None
+        return {"looks": self.looks, "age": tick - self.tick, "at": at, "last": tick - self.last, "span": self.span}
+
+    @classmethod
+    def load(cls, dumped: Mapping[str, Any], tick: float) -> _Run:
+        at = datetime.fromisoformat(dumped["at"]) if dumped["at"] else None
+        return cls(dumped["looks"], tick - dumped["age"], at, tick - dumped["last"], dumped["span"])
+
 
 class Failures:
     """Evidence of failing looks. `state` is what they make of the check by themselves: up, degraded or down."""
 
-    __slots__ = ("_confirm", "_failed", "_looks", "_recover", "_run", "_run_at", "_run_tick", "_score", "_succeeded",
-                 "_succeeded_at", "_suspect_at", "state")  # fmt: skip
+    __slots__ = (
+        "_bad",
+        "_confirm",
+        "_failed",
+        "_gap",
+        "_good",
+        "_looks",
+        "_recover",
+        "_score",
+        "_suspect_at",
+        "state",
+    )
 
-    def __init__(self, confirm: Confirm, recover: Recover) -> None:
+    def __init__(self, confirm: Confirm, recover: Recover, every: timedelta) -> None:
         self._confirm, self._recover = confirm, recover
+        self._gap = max(_GAP_INTERVALS * every.total_seconds(), _SHORTEST_GAP)
         self.state = State.UP
         self._score = 0.0
-        self._run = 0
-        """Failures in a row, and when the first of them began."""
-        self._run_tick = 0.0
-        self._run_at: datetime | None = None
+        self._bad, self._good = _Run(), _Run()
+        """The run that goes on; the other one is empty."""
         self._looks = self._failed = 0
         """Looks since suspicion began."""
         self._suspect_at: datetime | None = None
-        self._succeeded = 0
-        """Successes in a row, and when the first of them began."""
-        self._succeeded_at: datetime | None = None
 
     @property
     def suspicious(self) -> bool:
-        return self._run > 0 or self._score > 0
+        return self._bad.looks > 0 or self._score > 0
 
     @property
     def failing(self) -> bool:
         """Whether the last look failed."""
-        return self._run > 0
+        return self._bad.looks > 0
 
     @property
     def began(self) -> datetime | None:
         """When the present trouble began: the first failing look of the outage, or of the suspicion."""
-        return (self._run_at if self.state is State.DOWN else None) or self._suspect_at
+        return (self._bad.at if self.state is State.DOWN else None) or self._suspect_at
 
     @property
     def ended(self) -> datetime | None:
         """When the trouble ended: the first success of the run that is still going on."""
-        return self._succeeded_at
+        return self._good.at
 
     @property
     def share(self) -> float:
@@ -80,48 +125,55 @@ class Failures:
 
         A target that is down and fails again tells nothing new: the grid will see its first success.
         """
-        if not self.suspicious or (self.state is State.DOWN and self._run):
+        if not self.suspicious or (self.state is State.DOWN and self.failing):
             return None
-        return PACE if self._run else self._recover.every.total_seconds()
+        return PACE if self.failing else self._recover.every.total_seconds()
 
     def burst(self) -> tuple[float, ...]:
         """When to look again after the first failure of a run, in seconds from its end."""
-        if self._run != 1 or self.state is State.DOWN:
+        if self._bad.looks != 1 or self.state is State.DOWN:
             return ()
         scale = self._confirm.span.total_seconds() / BURST[-1]
         return tuple(offset * scale for offset in BURST[: max(self._confirm.looks - 1, 1)])
 
     def fail(self, look: Look) -> None:
+        if self._good.looks and look.began.tick < self._good.tick:
+            return  # began before the successes did: it speaks of an earlier time
+        self._forget_before(look)
         if not self.suspicious:
             self._suspect_at, self._looks, self._failed = look.began.at, 0, 0
-        if not self._run:
-            self._run_tick, self._run_at = look.began.tick, look.began.at
+        if not self.failing:
             # Failures inside one run are one piece of evidence, not many: only the first moves the score.
             self._score = min(self._score + _FAILURE_STEP, _CAP)
+            self._good = _Run()
         self._looks += 1
         self._failed += 1
-        self._run += 1
-        self._succeeded, self._succeeded_at = 0, None
-        if look.began.tick - self._run_tick >= self._confirm.span.total_seconds() and self._run >= self._needed():
+        self._bad.add(look)
+        if self._bad.span >= self._confirm.span.total_seconds() and self._bad.looks >= self._needed():
             self.state, self._score = State.DOWN, _CAP
         elif self._score >= _ALARM and self.state is State.UP:
             self.state = State.DEGRADED
 
     def succeed(self, look: Look) -> None:
-        if self._run and look.began.tick < self._run_tick:
-            return  # began before the run of failures did: it speaks of an earlier time
+        if self.failing and look.began.tick < self._bad.tick:
+            return  # began before the failures did
+        self._forget_before(look)
         if self.suspicious:
             self._looks += 1
-        if not self._succeeded:
-            self._succeeded_at = look.began.at
-        self._succeeded += 1
-        self._run = 0
+        self._good.add(look)
+        self._bad = _Run()
         self._score = max(self._score - self._relief(), 0.0)
-        if self.state is State.DOWN and self._succeeded >= min(_LOOKS_TO_LEAVE_DOWN, self._recover.looks):
+        if self.state is State.DOWN and self._good.looks >= min(_LOOKS_TO_LEAVE_DOWN, self._recover.looks):
             # What comes next is judged afresh: the outage just ended must not make a second one harder to call.
-            self.state, self._looks, self._failed = State.DEGRADED, self._succeeded, 0
+            self.state, self._looks, self._failed = State.DEGRADED, self._good.looks, 0
         if self.state is State.DEGRADED and self._score <= 0:
             self.state = State.UP
+
+    def _forget_before(self, look: Look) -> None:
+        """After a long gap (the agent was off, paused, blind) a mere suspicion is stale; confirmed trouble is not."""
+        last = max(self._bad.last if self.failing else self._good.last, 0.0)
+        if self.state is State.UP and self.suspicious and look.began.tick - last > self._gap:
+            self._score, self._bad, self._good = 0.0, _Run(), _Run()
 
     def _relief(self) -> float:
         """What a success takes off the score; in confirmed trouble it is the pace of `Recover` that counts."""
@@ -143,28 +195,16 @@ class Failures:
         return {
             "state": self.state.value,
             "score": self._score,
-            "run": self._run,
-            "run_age": round(tick - self._run_tick, 3),
-            "run_at": _text(self._run_at),
+            "bad": self._bad.dump(tick),
+            "good": self._good.dump(tick),
             "looks": self._looks,
             "failed": self._failed,
-            "suspect_at": _text(self._suspect_at),
-            "succeeded": self._succeeded,
-            "succeeded_at": _text(self._succeeded_at),
+            "suspect_at": self._suspect_at.isoformat() if self._suspect_at else None,
         }
 
     def load(self, dumped: Mapping[str, Any], tick: float) -> None:
         self.state = State(dumped["state"])
         self._score = dumped["score"]
-        self._run, self._run_tick, self._run_at = dumped["run"], tick - dumped["run_age"], _time(dumped["run_at"])
+        self._bad, self._good = _Run.load(dumped["bad"], tick), _Run.load(dumped["good"], tick)
         self._looks, self._failed = dumped["looks"], dumped["failed"]
-        self._suspect_at = _time(dumped["suspect_at"])
-        self._succeeded, self._succeeded_at = dumped["succeeded"], _time(dumped["succeeded_at"])
-
-
-def _text(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+        self._suspect_at = datetime.fromisoformat(dumped["suspect_at"]) if dumped["suspect_at"] else None

@@ -26,10 +26,10 @@ class BadCheck:
 
 @dataclass(frozen=True, slots=True)
 class IncidentStep:
-    """What became of the service's incident, and what is told of it."""
+    """What became of the service's incident. `told` is None where it grew, but not by enough to tell anybody."""
 
     incident: Incident
-    told: EventType
+    told: EventType | None
 
 
 def follow(status: ServiceStatus, bad: Sequence[BadCheck], origin: str, now: datetime) -> IncidentStep | None:
@@ -76,8 +76,9 @@ def _update(incident: Incident, status: ServiceStatus, bad: Sequence[BadCheck]) 
     root = by_check.get(incident.root) or _root(bad, status)
     if impact is not incident.impact:
         root = _root(bad, status) if impact is Impact.OUTAGE else root
-    elif not joined:
-        return None
+    elif len(incident.checks).bit_length() == (len(incident.checks) + len(joined)).bit_length():
+        # Told when it has doubled, not a thousand times: a dead host takes its checks down one by one.
+        return IncidentStep(replace(incident, checks=incident.checks + joined), None) if joined else None
     worse = impact is Impact.OUTAGE or root.check != incident.root
     changed = replace(
         incident,

@@ -48,7 +48,8 @@ class Judge:
     """One check's memory and its state. Not frozen: it owns its windows, and lives as long as the check."""
 
     __slots__ = (
-        "_blind", "_blind_at", "_blind_tick", "_every", "_failures", "_good_seconds", "_series", "_thresholds",
+        "_blind", "_blind_at", "_blind_tick", "_every", "_failures", "_good_seconds", "_impatient", "_series",
+        "_swallowed", "_thresholds",
         "check", "last", "memory", "seq", "since", "state", "trouble_since", "verdict",
     )  # fmt: skip
 
@@ -64,13 +65,17 @@ class Judge:
         self.memory: dict[str, float | str] = {}
         """The probe's own notes (`Context.memory`)."""
         self._every = check.every.total_seconds()
-        self._failures = Failures(check.confirm, check.recover)
+        self._failures = Failures(check.confirm, check.recover, check.every)
         self._thresholds = tuple(Threshold(condition) for condition in check.conditions)
         self._series = _series_for(check)
         self._blind = 0
         self._blind_tick = 0.0
         self._blind_at: datetime | None = None
         self._good_seconds = 0.0
+        self._swallowed = False
+        """Whether the last look with the full time limit ran into it."""
+        self._impatient = False
+        """Whether extra looks have timed out where the full limit would perhaps have sufficed."""
         if record is not None:
             self._restore(record, now)
 
@@ -86,7 +91,8 @@ class Judge:
     @property
     def extra_timeout(self) -> float:
         """Seconds an extra look may take: short, or a target that swallows packets is confirmed late."""
-        return min(self.check.timeout.total_seconds(), max(EXTRA_TIMEOUT, 3 * self._good_seconds))
+        full = self.check.timeout.total_seconds()
+        return full if self._impatient else min(full, max(EXTRA_TIMEOUT, 3 * self._good_seconds))
 
     def observe(self, look: Look) -> Judgement:
         """Take in one look; looks may arrive out of order, and twice."""
@@ -108,9 +114,16 @@ class Judge:
 
     def _see(self, look: Look) -> None:
         self._blind = 0
-        if look.observation.ok:
+        reason = look.observation.reason
+        full = look.limit >= self.check.timeout.total_seconds()
+        if full:
+            self._swallowed, self._impatient = reason is not None and reason.timed_out, False
+        if reason is None:
             self._failures.succeed(look)
             self._good_seconds = look.ended.tick - look.began.tick
+        elif reason.timed_out and not full and not self._swallowed:
+            # A customer would have waited longer: slow, perhaps not failing. The next extra looks take their time.
+            self._impatient = True
         else:
             self._failures.fail(look)
         if self._thresholds:
@@ -133,11 +146,18 @@ class Judge:
         worst = self._worst_threshold()
         level = State(worst.condition.level.value) if worst else State.UP
         failed = self._failures.state
-        if self.state is State.UNKNOWN and failed is level is State.UP and self._failures.failing:
-            return None  # nothing was ever seen, or not since we were blind: a failure must be confirmed first
+        if self.state is State.UNKNOWN and self._in_doubt(look, failed, level):
+            return None
         if _SEVERITY[failed] >= _SEVERITY[level] and failed is not State.UP:
             return self._failure_verdict(look, failed)
         return _threshold_verdict(worst) if worst else _UP
+
+    def _in_doubt(self, look: Look, failed: State, level: State) -> bool:
+        """Whether sight has returned (or come for the first time) without telling anything yet: a failure must be
+        confirmed first, and a success in an outage announces neither its end nor its return."""
+        if look.observation.ok:
+            return failed is State.DOWN
+        return failed is level is State.UP
 
     def _worst_threshold(self) -> Threshold | None:
         worst = None
@@ -181,15 +201,19 @@ class Judge:
         """When what is told now began: trouble by its first sign, an end of trouble by its first success."""
         if self.state is State.UNKNOWN:
             return self._blind_at or look.began.at
+        if old is State.UNKNOWN and self.state is State.UP:
+            return look.began.at
         if _SEVERITY[self.state] < _SEVERITY.get(old, 0):
             by_failures = self.verdict.condition is None
             return (self._failures.ended if by_failures else None) or look.began.at
         return (self._failures.began if self._failures.state is self.state else None) or look.began.at
 
     def _judgement(self, transition: Transition | None) -> Judgement:
-        if self._blind:
-            return _CALM if transition is None else Judgement(transition)
         pace = self._failures.pace
+        if self._blind:
+            # One look that cannot tell (a 429, a stall of ours) does not call off what is being confirmed.
+            lasting = self._blind >= BLIND_LOOKS or pace is None
+            return Judgement(transition) if lasting else Judgement(transition, pace=pace)
         if (
             pace is None
             and not self._failures.suspicious
@@ -221,7 +245,7 @@ class Judge:
             self._remember(record.snapshot, now)
         except (KeyError, TypeError, ValueError):
             # Written by another version: that costs the windows, never the state or what is owed because of it.
-            self._failures = Failures(self.check.confirm, self.check.recover)
+            self._failures = Failures(self.check.confirm, self.check.recover, self.check.every)
             self._failures.assume(record.state)
             self._thresholds = tuple(Threshold(condition) for condition in self.check.conditions)
             self._series = _series_for(self.check)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -138,6 +139,8 @@ class Look:
     observation: Observation
     began: Moment
     ended: Moment
+    limit: float = math.inf
+    """Seconds it was allowed to take."""
     scheduled: bool = True
     """False for an extra look (confirmation, recovery): evidence, but no sample of a window."""
     lateness: float = 0.0

@@ -8,7 +8,7 @@ is committed by the pipeline, and what it remembers comes back to it from the jo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -38,6 +38,7 @@ from monitor.core.model import (
 from monitor.core.quorum import agree
 from monitor.core.routing import Route, recipients
 from monitor.core.service import ServiceStatus, judge_service
+from probes.contract import Blame
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ class Plan:
     services: Mapping[str, Service]
     routes: tuple[Route, ...]
     source: Source
-    redact: Callable[[Any], Any] = lambda value: value
-    """Takes secrets out of a tree of JSON values."""
+    sinks: frozenset[str] = frozenset()
+    """The names of all sinks there are: whoever was told of an incident and is gone since, is told no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,40 +67,45 @@ class World:
     def __init__(self, plan: Plan, journal: Journal, now: Moment) -> None:
         self._plan = plan
         self._origin = journal.origin
+        self._journal: Journal | None = journal
         self.judges = {check.id: Judge(check, _record_of(check, journal), now) for check in plan.checks.values()}
-        self.services = {service.id: self._status_of(service, journal) for service in plan.services.values()}
-        self._orphans = tuple(
-            incident
-            for incident in journal.incidents
-            if not any(service in self.services for service in incident.services)
-        )
-
-    def _status_of(self, service: Service, journal: Journal) -> ServiceStatus:
-        status = ServiceStatus(service)
-        if record := journal.services.get(service.id):
-            status.state, status.since, status.seq = record.state, record.since, record.seq
-        status.incident = next((item for item in journal.incidents if service.id in item.services), None)
-        return status
+        self.services = {service.id: _status_of(service, journal) for service in plan.services.values()}
+        self._unseen = {name for name, judge in self.judges.items() if judge.seq}
+        """Checks whose state is from before the start, and which have not been seen since."""
 
     def start(self, now: Moment) -> Change | None:
-        """What must be told at once: the end of incidents whose service is no longer in the configuration, and
-        services that stand differently because their checks do."""
-        withdrawn = [self._withdrawn(incident, now.at) for incident in self._orphans]
-        self._orphans = ()
-        judged = [
-            change
-            for status in self.services.values()
-            if status.seq and (change := self._judge_service(status, now.at, now.at, Verdict(State.UNKNOWN)))
-        ]
-        return _merged([*withdrawn, *judged])
+        """To be called once: what becomes of incidents whose service is no longer in the configuration.
+
+        One whose check is still watched goes on with the service that the check belongs to now. Another is ended:
+        whoever was told is owed the end.
+        """
+        journal, self._journal = self._journal, None
+        if journal is None:
+            return None
+        orphans = [incident for incident in journal.incidents if incident.services[0] not in self.services]
+        return _merged(
+            [self._adopted(incident) or self._withdrawn(incident, journal, now.at) for incident in orphans]
+        )
+
+    def _adopted(self, incident: Incident) -> Change | None:
+        """The incident, carried over to where its root check is now."""
+        for judge in self.judges.values():
+            status = self.services[judge.check.service]
+            if incident.root in (judge.check.id, *judge.check.was) and status.incident is None:
+                status.incident = replace(incident, services=(status.service.id,), root=judge.check.id)
+                return Change(incidents=(status.incident,))
+        return None
 
     def observe(self, look: Look) -> Decision:
         """Take in one look of a check that is in the plan."""
         judge = self.judges[look.check]
         previous = judge.trouble_since or judge.since
         judgement = judge.observe(look)
+        news = look.check in self._unseen and _confirms(judge, look)
+        if news:
+            self._unseen.discard(look.check)
         if judgement.transition is None:
-            return Decision(judgement)
+            return Decision(judgement, self._judge_first(judge, look) if news else None)
         transition = replace(judgement.transition, evidence=dict(look.observation.evidence))
         told = self._check_event(judge, transition, previous) if _worth_telling(transition) else None
         own = Change(
@@ -109,19 +115,30 @@ class World:
         wider = self._judge_service(status, look.ended.at, transition.since, transition.verdict)
         return Decision(judgement, _merged([own, wider]))
 
+    def _judge_first(self, judge: Judge, look: Look) -> Change | None:
+        """A check is as it was before the start, and now that is known: its service may have been waiting for it."""
+        status = self.services[judge.check.service]
+        return self._judge_service(status, look.ended.at, judge.since, judge.verdict)
+
     def _judge_service(self, status: ServiceStatus, at: datetime, since: datetime, verdict: Verdict) -> Change | None:
         """The service after one of its checks has changed, and what that does to its incident."""
         members = {check: self.judges[check] for check in status.service.checks}
-        state = judge_service(status, agree({check: judge.state for check, judge in members.items()}))
+        states = {check: self._believed(judge, status) for check, judge in members.items()}
+        state = judge_service(status, agree(states))
         changes = [self._service_change(status, state, at, since, verdict)] if state is not status.state else []
         bad = [
             BadCheck(judge.check.id, judge.state, judge.since, judge.verdict.why)
             for judge in members.values()
-            if judge.state.bad
+            if states[judge.check.id].bad
         ]
         if step := follow(status, bad, self._origin, at):
             changes.append(self._incident_change(step, status, members, at))
         return _merged(changes)
+
+    def _believed(self, judge: Judge, status: ServiceStatus) -> State:
+        """A bad state from before the start keeps an incident open; to open one, the check must be seen first."""
+        remembered = judge.check.id in self._unseen and status.incident is None
+        return State.UNKNOWN if remembered and judge.state.bad else judge.state
 
     def _service_change(
         self, status: ServiceStatus, state: ServiceState, at: datetime, since: datetime, verdict: Verdict
@@ -161,30 +178,32 @@ class World:
     def _incident_change(
         self, step: IncidentStep, status: ServiceStatus, members: Mapping[str, Judge], at: datetime
     ) -> Change:
-        before = status.incident
-        incident = step.incident
-        body = incident_body(step, status, before.impact if before else None, members, at, self._plan.source)
+        before, incident, told = status.incident, step.incident, step.told
+        if told is None:
+            status.incident = incident
+            return Change(incidents=(incident,))
+        old = before.impact if before else None
+        body = incident_body(told, incident, status, old, members, at, self._plan.source)
         checks = [members[check].check for check in incident.checks if check in members]
-        facts = self._facts(step.told, status.service, checks, incident.impact, status.state.value)
-        event = self._incident_event(step, body, at, facts)
+        facts = self._facts(told, status.service, checks, incident.impact, status.state.value)
+        key = (incident.id, incident.updates, told.value)
+        event = self._event(told, key, at, incident.id, body, facts, self._owed(incident, facts))
         incident = replace(incident, told=incident.told.union(event.sinks))
         status.incident = None if incident.resolved else incident
         return Change(incidents=(incident,), events=(event,))
 
-    def _incident_event(
-        self, step: IncidentStep, body: dict[str, Any], at: datetime, facts: Mapping[str, Sequence[str]]
-    ) -> Event:
+    def _owed(self, incident: Incident, facts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
         """Whoever was told of the incident is told how it goes on, and that it ended, whatever the routes say now."""
-        incident = step.incident
         routed = () if incident.resolved else recipients(self._plan.routes, facts)
-        sinks = tuple(dict.fromkeys((*routed, *sorted(incident.told))))
-        key = (incident.id, incident.updates, step.told.value)
-        return self._event(step.told, key, at, incident.id, body, facts, sinks)
+        return tuple(dict.fromkeys((*routed, *sorted(incident.told & self._plan.sinks))))
 
-    def _withdrawn(self, incident: Incident, at: datetime) -> Change:
-        service = Service(id=incident.services[0], title=incident.services[0], checks=(), outage=_NO_RULE)
-        status = ServiceStatus(service, incident=incident)
-        return self._incident_change(withdraw(incident, "no longer watched", at), status, {}, at)
+    def _withdrawn(self, incident: Incident, journal: Journal, at: datetime) -> Change:
+        name = incident.services[0]
+        status = _status_of(Service(id=name, title=name, checks=(), outage=_NO_RULE), journal)
+        ended = self._incident_change(withdraw(incident, "no longer watched", at), status, {}, at)
+        # Should the service come back, its next incident must not have the id of this one.
+        status.state, status.since, status.seq = ServiceState.UNKNOWN, at, status.seq + 1
+        return replace(ended, services=(status.record(),))
 
     def _event(
         self,
@@ -198,7 +217,7 @@ class World:
     ) -> Event:
         name = event_id(self._origin, told.value, *key)
         to = recipients(self._plan.routes, facts) if sinks is None else sinks
-        return Event(name, told, at, stream, self._plan.redact({"id": name, **body}), to)
+        return Event(name, told, at, stream, {"id": name, **body}, to)
 
     @staticmethod
     def _facts(
@@ -220,6 +239,20 @@ class World:
 
 
 _NO_RULE = OutageRule(needed=1, checks=())
+
+
+def _confirms(judge: Judge, look: Look) -> bool:
+    """Whether the look shows the check to be as it is said to be."""
+    reason = look.observation.reason
+    return not judge.state.bad if reason is None else judge.state.bad and reason.blame is Blame.TARGET
+
+
+def _status_of(service: Service, journal: Journal) -> ServiceStatus:
+    status = ServiceStatus(service)
+    if record := journal.services.get(service.id):
+        status.state, status.since, status.seq = record.state, record.since, record.seq
+    status.incident = next((item for item in journal.incidents if service.id in item.services), None)
+    return status
 
 
 def _record_of(check: Check, journal: Journal) -> CheckRecord | None:

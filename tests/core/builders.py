@@ -70,11 +70,12 @@ def look(
     check: str = "home",
     took: float = 0.0,
     scheduled: bool = True,
+    limit: float = 10.0,
     **measurements: float,
 ) -> Look:
     """A look that began `at` seconds after the start."""
     observation = Observation(measurements=measurements, reason=fails, evidence={"address": "192.0.2.1"})
-    return Look(check, observation, moment(at), moment(at + took), scheduled=scheduled)
+    return Look(check, observation, moment(at), moment(at + took), limit=limit, scheduled=scheduled)
 
 
 class Watch:
@@ -114,5 +115,6 @@ def world(
         )
         for item in checks
     }
-    plan = Plan({item.id: item for item in checks}, own | dict(services or {}), routes, Source("test"))
+    sinks = frozenset(sink for route in routes for sink in route.to)
+    plan = Plan({item.id: item for item in checks}, own | dict(services or {}), routes, Source("test"), sinks)
     return World(plan, journal or Journal("origin", 1), moment(at))

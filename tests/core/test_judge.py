@@ -169,8 +169,20 @@ def test_being_blind_during_an_outage_does_not_end_it() -> None:
     for at in (60, 90, 120):
         watch.see(at, fails=Reason.NO_ROUTE)
     assert watch.state == "unknown"
-    watch.see(150)
-    assert watch.state == "down"
+    for second in range(4):
+        watch.see(150 + second)
+    assert watch.state == "unknown", "a success announces neither the end of the outage nor its return"
+    watch.see(154)
+    assert watch.transitions[-1] == (154, "unknown", "degraded")
+
+
+def test_sight_that_returns_in_an_outage_tells_it_by_a_failure() -> None:
+    watch = Watch()
+    watch.see(0)
+    dead(watch, 30)
+    for at in (60, 90, 120):
+        watch.see(at, fails=Reason.NO_ROUTE)
+    watch.see(150, fails=Reason.REFUSED)
     assert watch.transitions[-1] == (150, "unknown", "down")
 
 
@@ -202,11 +214,91 @@ def test_trouble_is_remembered_through_all_its_states() -> None:
     assert watch.judge.trouble_since is None
 
 
-def test_being_blind_asks_for_no_extra_looks() -> None:
+def test_one_look_that_cannot_tell_calls_nothing_off() -> None:
     watch = Watch()
     watch.see(0)
     watch.see(30, fails=Reason.REFUSED)
-    assert watch.see(31, fails=Reason.NO_ROUTE).pace is None
+    assert watch.see(31, fails=Reason.BLOCKED).pace == PACE
+    watch.see(32, fails=Reason.BLOCKED)
+    assert watch.see(33, fails=Reason.BLOCKED).pace is None
+    assert watch.see(34, fails=Reason.REFUSED).pace == PACE
+
+
+def test_a_target_that_limits_our_rate_is_called_down_all_the_same() -> None:
+    watch = Watch()
+    watch.see(0)
+    for second in range(8):
+        watch.see(30 + second, fails=Reason.BLOCKED if second % 2 else Reason.STATUS)
+    assert watch.state == "down"
+
+
+def test_sight_that_returns_to_a_healthy_target_is_dated_by_its_look() -> None:
+    watch = Watch()
+    watch.see(0)
+    watch.see(30, fails=Reason.REFUSED)
+    for second in range(20):
+        watch.see(31 + second)
+    for at in (90_000, 90_030, 90_060):
+        watch.see(at, fails=Reason.NO_ROUTE)
+    watch.see(90_090)
+    assert watch.judge.since == START + timedelta(seconds=90_090)
+
+
+def test_failures_before_a_restart_and_one_after_are_no_outage() -> None:
+    watch = Watch()
+    watch.see(0)
+    for at in (30, 31):
+        watch.see(at, fails=Reason.REFUSED)
+    watch.restart(32)
+    watch.see(632, fails=Reason.REFUSED)
+    assert watch.state == "up"
+    watch.see(634, fails=Reason.REFUSED)
+    watch.see(635, fails=Reason.REFUSED)
+    assert watch.judge.since == START + timedelta(seconds=632)
+
+
+def test_a_pause_of_the_agent_is_no_evidence() -> None:
+    watch = Watch(confirm=Confirm())
+    watch.see(0)
+    watch.see(30, fails=Reason.REFUSED)
+    for number in range(9):
+        watch.see(50 + number / 1000, fails=Reason.REFUSED)
+    assert watch.state == "up"
+
+
+def test_a_failure_that_began_before_the_successes_says_nothing_about_now() -> None:
+    watch = Watch()
+    watch.see(0)
+    watch.see(-1, took=12, fails=Reason.CONNECT_TIMEOUT)
+    assert not watch.judge.suspicious
+
+
+def test_a_slow_target_is_not_called_down_by_the_short_limit_of_extra_looks() -> None:
+    watch = Watch()
+    watch.see(0, took=0.1)
+    watch.see(30, took=3, fails=Reason.STATUS)
+    assert watch.judge.extra_timeout == 2
+    for second in range(6):
+        watch.see(34 + second, took=2, fails=Reason.FIRST_BYTE_TIMEOUT, scheduled=False, limit=2)
+    assert watch.state == "up"
+    assert watch.judge.extra_timeout == 10
+    watch.see(41, took=3, scheduled=False)
+    assert watch.judge.extra_timeout == 9
+
+
+def test_a_target_that_swallows_packets_is_called_down_by_short_looks() -> None:
+    watch = Watch()
+    watch.see(0, took=0.1)
+    watch.see(30, took=10, fails=Reason.CONNECT_TIMEOUT)
+    for second in range(6):
+        watch.see(40 + second, took=2, fails=Reason.CONNECT_TIMEOUT, scheduled=False, limit=2)
+    assert watch.state == "down"
+
+
+def test_being_blind_asks_for_no_extra_looks() -> None:
+    watch = Watch()
+    watch.see(0)
+    assert watch.see(30, fails=Reason.NO_ROUTE).pace is None
 
 
 def test_after_being_blind_a_failure_must_be_confirmed_first() -> None:

@@ -105,14 +105,14 @@ def test_an_incident_grows_worse_and_ends_once() -> None:
     assert story.told("incident") == [
         ("incident.opened", "degradation"),
         ("incident.updated", "outage"),
-        ("incident.updated", "outage"),
         ("incident.updated", "degradation"),
         ("incident.resolved", "resolved"),
     ]
+    assert story.events[-1]["incident"]["checks"] == ["search", "home", "checkout"]
     ids = {event["incident"]["id"] for event in story.events if "incident" in event}
     assert len(ids) == 1
     assert [event["incident"]["root"] for event in story.events if "incident" in event] == [
-        "search", "home", "home", "search", "search",
+        "search", "home", "search", "search",
     ]  # fmt: skip
     assert story.world.services["shop"].incident is None
 
@@ -265,9 +265,83 @@ def test_a_check_taken_out_of_the_config_no_longer_keeps_its_service_bad() -> No
     fewer = replace(SHOP, checks=("home", "checkout"))
     checks = [check(name, service="shop") for name in fewer.checks]
     again = world(*checks, services={"shop": fewer}, journal=journal_of(story), at=60)
-    change = again.start(moment(60))
+    assert again.start(moment(60)) is None
+    change = again.observe(look(61, check="checkout")).change
     assert change is not None
     assert [event.type for event in change.events] == ["service.changed", "incident.resolved"]
+
+
+def again_with(story: Story, *checks: Any, at: float, **fields: Any) -> Story:
+    """The same journal under another configuration, `World.start` told."""
+    restarted = Story(world(*checks, journal=journal_of(story), at=at, **fields))
+    restarted.changes = list(story.changes)
+    change = restarted.world.start(moment(at))
+    if change is not None:
+        restarted.changes.append(change)
+    return restarted
+
+
+def test_a_check_disabled_while_down_is_told_anew_when_it_comes_back() -> None:
+    story = begun(Story(world(check("home"))), ["home"])
+    story.kill("home", 30)
+    off = again_with(story, check("other"), at=60)
+    back = again_with(off, check("home"), at=90)
+    assert back.told("incident") == [("incident.opened", "outage"), ("incident.resolved", "resolved")]
+    back.see(91, "home", Reason.REFUSED)
+    assert back.told("incident")[-1] == ("incident.opened", "outage")
+    opened = [event["incident"]["id"] for event in back.events if event["type"] == "incident.opened"]
+    assert len(set(opened)) == 2
+
+
+def test_nobody_is_told_of_an_outage_that_is_only_remembered() -> None:
+    story = begun(Story(shop()))
+    story.kill("home", 30)
+    off = again_with(story, check("other"), at=60)
+    shop_again = {"services": {"shop": SHOP}}
+    back = again_with(off, *(check(name, service="shop") for name in SHOP.checks), at=90, **shop_again)
+    before = len(back.told("incident"))
+    back.see(91, "checkout")
+    back.see(92, "search")
+    for second in range(20):
+        back.see(93 + second, "home")
+    assert len(back.told("incident")) == before
+    assert back.world.services["shop"].state == "operational"
+
+
+def test_an_open_incident_goes_with_its_check_to_another_service() -> None:
+    story = begun(Story(world(check("home"))), ["home"])
+    story.kill("home", 30)
+    moved = check("front", service="shop", was=("home",))
+    service = Service("shop", "Web shop", ("front",), OutageRule(1, ("front",)))
+    again = again_with(story, check("aside"), moved, at=60, services={"shop": service})
+    assert again.told("incident") == [("incident.opened", "outage")]
+    again.heal("front", 90)
+    assert again.told("incident")[-1] == ("incident.resolved", "resolved")
+    assert len({event["incident"]["id"] for event in again.events if "incident" in event}) == 1
+
+
+def test_a_sink_that_is_gone_is_told_no_more() -> None:
+    story = begun(Story(shop()))
+    story.kill("home", 30)
+    again = Story(shop(journal=journal_of(story), at=40, routes=(Route(("chat",)),)))
+    again.heal("home", 60)
+    assert [
+        event.sinks for change in again.changes for event in change.events if event.stream.startswith("inc_")
+    ] == [
+        ("chat",),
+        ("chat",),
+    ]
+
+
+def test_a_thousand_checks_of_one_service_are_told_a_few_times() -> None:
+    names = tuple(f"c{number}" for number in range(1000))
+    big = Service("big", "Big", names, OutageRule(1, names))
+    story = Story(world(*(check(name, service="big") for name in names), services={"big": big}))
+    begun(story, names)
+    for name in names:
+        story.kill(name, 30)
+    assert len(story.told("incident")) == 10
+    assert max(len(json.dumps(event, ensure_ascii=False).encode()) for event in story.events) < 20_000
 
 
 def test_a_renamed_check_keeps_its_state() -> None:
@@ -317,11 +391,16 @@ def test_hostile_evidence_is_bounded() -> None:
 
 
 def test_secrets_are_taken_out_of_bodies() -> None:
-    plain = world(check("home"))
-    plan = replace(plain._plan, redact=lambda value: json.loads(json.dumps(value).replace("192.0.2.1", "***")))
-    story = begun(Story(World(plan, Journal("origin", 1), moment(0))), ["home"])
+    plain = world(check("home", labels={"tier": "nowhere"}))
+    source = replace(
+        plain._plan.source, redact=lambda text: text.replace("192.0.2.1", "***").replace("nowhere", "***")
+    )
+    story = begun(Story(World(replace(plain._plan, source=source), Journal("origin", 1), moment(0))), ["home"])
     story.kill("home", 30)
-    assert story.events[0]["evidence"]["facts"] == {"address": "***"}
+    body = story.events[0]
+    assert body["evidence"]["facts"] == {"address": "***"}
+    assert body["check"]["target"] == "***"
+    assert body["check"]["labels"] == {"tier": "nowhere"}, "names and labels are no secrets"
 
 
 def test_a_link_to_the_page_and_the_runbook() -> None:
@@ -337,7 +416,8 @@ def test_an_event_without_a_look_has_no_evidence() -> None:
     story.kill("home", 30)
     one = replace(SHOP, outage=OutageRule(2, ("home", "checkout")))
     checks = [check(name, service="shop") for name in SHOP.checks]
-    change = world(*checks, services={"shop": one}, journal=journal_of(story), at=60).start(moment(60))
+    again = world(*checks, services={"shop": one}, journal=journal_of(story), at=60)
+    change = again.observe(look(61, check="checkout")).change
     assert change is not None
     assert [event.body["state"]["new"] for event in change.events] == ["degradation", "degradation"]
     assert "looked_at" not in change.events[-1].body["evidence"]
