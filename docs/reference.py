@@ -10,6 +10,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import timedelta
+from itertools import groupby
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, PlainValidator
@@ -329,7 +330,8 @@ def judging_part() -> str:
 
 def delivery_part() -> str:
     pace, keep = Pace(), Keep()
-    waits = ", ".join(format_duration(timedelta(seconds=wait)) for wait in pace.backoff)
+    runs = [(format_duration(timedelta(seconds=wait)), len(list(same))) for wait, same in groupby(pace.backoff)]
+    waits = ", ".join(wait if times == 1 else f"{times} times {wait}" for wait, times in runs)
     days = sum(pace.backoff) / 86400
     rows = [
         ("Waits after the first, second, ... failed attempt", waits),

@@ -39,18 +39,31 @@ Observer = Callable[[str, Outcome, float], None]
 """Called after each settled attempt with the sink's name, the outcome, and the seconds the send took."""
 
 
+_DAY = 86400.0
+
+
+def _alert_backoff() -> tuple[float, ...]:
+    """The schedule that `Pace` tells of."""
+    first = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
+    often = int((_DAY - sum(first)) // 300)
+    seldom = int((3 * _DAY - sum(first) - often * 300) // 1800)
+    return first + (300.0,) * often + (1800.0,) * seldom
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How a lane sends. Times are seconds.
 
-    `backoff` is the wait after the first, second, ... failed attempt: quick at first, since it is an alert, then
-    the tail of the Standard Webhooks schedule (specification 1.0.0); after the last one it is a dead letter.
+    `backoff` is the wait after the first, second, ... failed attempt: 2, 5, 15, 30, 60, 120 s, then every 5 minutes
+    for the first day, then every half hour until three days have passed; after the last one it is a dead letter. It
+    is an alert, not a notification feed: the tail of the Standard Webhooks schedule (specification 1.0.0: 30 min,
+    2 h, 5 h, ...) spares a receiver that is down for long, and pages half an hour after one that was down for minutes.
     """
 
     streams: int = 4
     send_timeout: float = 20.0
     lease_margin: float = 20.0
-    backoff: tuple[float, ...] = (2, 5, 15, 30, 60, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+    backoff: tuple[float, ...] = _alert_backoff()
     jitter: float = 0.2
     """Up to this part is added to a wait, so that what failed together does not come back together."""
     retry_after_limit: float = 86400.0
@@ -255,7 +268,7 @@ class _Lane:
         return wait
 
     async def _accepts_again(self, now: datetime) -> None:
-        """After it was down: the resolve behind an alert must not wait out a backoff of hours."""
+        """After it was down: the resolve behind an alert must not wait out a backoff."""
         was_down, self._failures = self._failures is None or self._failures >= _DOWN_AFTER, 0
         if was_down and (self._not_before is None or self._not_before <= now):
             with contextlib.suppress(StoreError):  # it comes by itself, only later

@@ -23,7 +23,7 @@ from tests.store.made import NOBODY, event, told
 from tests.virtual_time import START, VirtualClock, run
 
 EXACT = Pace(jitter=0.0)
-SCHEDULE = [0, 2, 7, 22, 52, 112, 412, 2212, 9412, 27412, 63412, 113812, 185812, 272212]
+SCHEDULE = [0, 2, 7, 22, 52, 112, 232, *range(532, 86400, 300), *range(88132, 3 * 86400 + 1, 1800)]
 """When the attempts of an event begin, in seconds, while a sink is down."""
 
 Behaviour = Callable[[Delivery], Awaitable[None]]
@@ -135,11 +135,22 @@ def test_an_event_is_sent_at_once_and_once() -> None:
 def test_the_schedule_then_a_dead_letter() -> None:
     sink = FakeSink([refuse()])
     bench = after(40 * 86400, sink, events=(event("e1"),))
-    assert sink.times == SCHEDULE[: len(sink.times)]
-    assert len(sink.times) == 14
-    assert [outcome for _, outcome, _ in bench.results] == [Outcome.RETRIED] * 13 + [Outcome.DEAD]
+    assert sink.times == SCHEDULE
+    assert len(sink.times) == 390
+    assert [outcome for _, outcome, _ in bench.results] == [Outcome.RETRIED] * 389 + [Outcome.DEAD]
     [letter] = run(bench.store.dead_letters(9))
     assert (letter.delivery.event_id, letter.error) == ("e1", "answered 503")
+
+
+@pytest.mark.parametrize("down", [60.0, 480.0, 3600.0, 80_000.0])
+def test_a_receiver_that_is_back_gets_its_page_within_minutes(down: float) -> None:
+    async def answer(delivery: Delivery) -> None:
+        if asyncio.get_running_loop().time() < down:
+            raise SendFailed("answered 503")
+
+    sink = FakeSink([answer])
+    after(90_000, sink, events=(event("e1"),), pace=Pace())
+    assert down <= sink.times[-1] <= down + 300 * 1.2
 
 
 def test_jitter_only_lengthens_and_stays_small() -> None:
