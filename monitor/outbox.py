@@ -55,9 +55,9 @@ class Pace:
     """How a lane sends. Times are seconds.
 
     `backoff` is the wait after the first, second, ... failed attempt: 2, 5, 15, 30, 60, 120 s, then every 5 minutes
-    for the first day, then every half hour until three days have passed; after the last one it is a dead letter. It
-    is an alert, not a notification feed: the tail of the Standard Webhooks schedule (specification 1.0.0: 30 min,
-    2 h, 5 h, ...) spares a receiver that is down for long, and pages half an hour after one that was down for minutes.
+    for the first day, then every half hour until three days have passed; after the last one it is a dead letter.
+    It is an alert, not a notification feed: with the tail of the Standard Webhooks schedule (specification 1.0.0:
+    30 min, 2 h, 5 h, ...) a receiver that was down for minutes gets its page half an hour after it is back.
     """
 
     streams: int = 4
@@ -156,7 +156,8 @@ class _Lane:
         self._unsettled = 0
         self._failures: int | None = None
         """In a row; None before the first outcome: what waited before a restart is brought forward by a success."""
-        self._not_before: datetime | None = None
+        self._not_before = -math.inf
+        """Monotonic seconds: until then the sink has asked to be left alone (Retry-After), all of its streams."""
 
     async def run(self) -> None:
         trouble = 0
@@ -184,7 +185,10 @@ class _Lane:
         # With an answer that the store has not taken yet, claiming could hand out that very row again.
         if free <= 0 or self.draining or self._unsettled:
             return None
-        now = self._clock.now().at
+        moment = self._clock.now()
+        if (held := self._not_before - moment.tick) > 0:
+            return min(held, self._pace.recheck)
+        now = moment.at
         lease = timedelta(seconds=self._pace.send_timeout + self._pace.lease_margin)
         for delivery in await self._store.claim(self._name, now, now + lease, free):
             task = group.create_task(self._deliver(delivery), name=f"send {self._name} {delivery.event_id}")
@@ -251,8 +255,7 @@ class _Lane:
             await self._settle(delivery, lambda: self._store.dead(delivery, now, error))
             return Outcome.DEAD
         retry_at = now + timedelta(seconds=wait)
-        if failure.retry_after:
-            self._not_before = max(self._not_before or retry_at, retry_at)
+        self._not_before = max(self._not_before, self._clock.now().tick + self._asked(failure))
         log.warning("outbox.retry", **facts, retry_in=round(wait, 1))
         await self._settle(delivery, lambda: self._store.failed(delivery, retry_at, error))
         return Outcome.RETRIED
@@ -262,15 +265,17 @@ class _Lane:
         if failure.permanent or attempt > len(self._pace.backoff):
             return None
         wait = self._pace.backoff[attempt - 1] * (1 + self._pace.jitter * self._random.random())
+        return max(wait, self._asked(failure))
+
+    def _asked(self, failure: SendFailed) -> float:
+        """Seconds that the sink asked us to wait, within reason; 0 when it did not."""
         asked = failure.retry_after
-        if asked is not None and math.isfinite(asked):
-            wait = max(wait, min(asked, self._pace.retry_after_limit))
-        return wait
+        return min(asked, self._pace.retry_after_limit) if asked is not None and 0 < asked < math.inf else 0.0
 
     async def _accepts_again(self, now: datetime) -> None:
         """After it was down: the resolve behind an alert must not wait out a backoff."""
         was_down, self._failures = self._failures is None or self._failures >= _DOWN_AFTER, 0
-        if was_down and (self._not_before is None or self._not_before <= now):
+        if was_down and self._not_before <= self._clock.now().tick:
             with contextlib.suppress(StoreError):  # it comes by itself, only later
                 await self._store.hasten(self._name, now)
 

@@ -242,15 +242,45 @@ def test_what_waited_goes_when_a_sink_is_back() -> None:
     run(scenario())
 
 
-def test_retry_after_is_kept_even_when_others_are_accepted() -> None:
+def test_retry_after_holds_all_streams_of_the_sink_and_no_other_sink() -> None:
     async def scenario() -> None:
-        sink = FakeSink([refuse(), refuse(), refuse(retry_after=600.0), accept])
-        async with working(hook=sink) as bench:
+        sink, fine = FakeSink([refuse(), refuse(), refuse(retry_after=600.0), accept]), FakeSink()
+        async with working(hook=sink, chat=fine) as bench:
             await bench.tell(event("e1"))
             await asyncio.sleep(30)
-            await bench.tell(event("other", "elsewhere"))
+            await bench.tell(event("other", "elsewhere", ("hook", "chat")))
             await asyncio.sleep(1000)
-            assert sink.begun[3:] == [(30.0, "other"), (607.0, "e1")]
+            assert sink.begun[3:] == [(607.0, "other"), (607.0, "e1")]
+            assert fine.begun == [(30.0, "other")]
+
+    run(scenario())
+
+
+def test_retry_after_is_kept_even_when_what_was_under_way_is_accepted() -> None:
+    async def slow(delivery: Delivery) -> None:
+        await asyncio.sleep(5)
+
+    async def scenario() -> None:
+        sink = FakeSink([refuse(retry_after=600.0), slow, accept])
+        async with working(hook=sink) as bench:
+            await bench.tell(event("e1"), event("other", "elsewhere"))
+            await asyncio.sleep(1000)
+            assert sink.begun == [(0.0, "e1"), (0.0, "other"), (600.0, "e1")]
+
+    run(scenario())
+
+
+def test_a_long_backoff_of_one_stream_holds_no_other() -> None:
+    """What is asked for holds the sink; what we wait of our own accord holds the stream."""
+
+    async def scenario() -> None:
+        sink = FakeSink([*[refuse()] * 8, refuse(retry_after=1.0), accept])
+        async with working(hook=sink) as bench:
+            await bench.tell(event("e1"))
+            await asyncio.sleep(SCHEDULE[8] + 2)
+            await bench.tell(event("other", "elsewhere"))
+            await asyncio.sleep(1)
+            assert sink.begun[9] == (SCHEDULE[8] + 2, "other")
 
     run(scenario())
 
