@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -12,7 +13,7 @@ from probes._look import Look, visible
 from probes._net import Connection, dial
 from probes._tls import not_after
 from probes._url import Url
-from probes.contract import Context, LookFailed, Reason
+from probes.contract import TEXT_LIMIT, Context, LookFailed, Reason
 
 _FOLLOWED = (301, 302, 303, 307, 308)
 
@@ -59,12 +60,14 @@ async def fetch(look: Look, context: Context, ask: Ask, figures: dict[str, float
             return reader
         hops += 1
         if hops > ask.follow:
-            raise LookFailed(Reason.REDIRECT, f"more than {ask.follow} redirects, the last to {_shown(location)}")
-        url, method, body = _next(url, method, body, reader.status, location, ask)
-        look.evidence["final_url"] = visible(url.shown)
+            raise LookFailed(
+                Reason.REDIRECT, f"more than {ask.follow} redirects, the last to {_shown(look, location)}"
+            )
+        url, method, body = _next(look, url, method, body, reader.status, location, ask)
+        look.evidence["final_url"] = _shown_url(look, url)
         key = (method, url.target, url.authority, url.scheme)
         if key in seen:
-            raise LookFailed(Reason.REDIRECT, f"the redirects go round in a circle at {visible(url.shown, 200)}")
+            raise LookFailed(Reason.REDIRECT, f"the redirects go round in a circle at {_shown_url(look, url)}")
         seen.add(key)
         trusted = ask.url.trusts(url)
         headers = _headers(url, ask.written if trusted else [], ask.url if trusted else None)
@@ -95,7 +98,7 @@ async def _exchange(
         await connection.send(data)
         look.begin(Reason.FIRST_BYTE_TIMEOUT)
         sent = perf_counter()
-        chunk = await connection.receive()
+        head = chunk = await connection.receive()
         first = connection.arrived
         look.spend("first_byte", max(0.0, first - sent))
         look.begin(Reason.TRANSFER_TIMEOUT)
@@ -107,11 +110,15 @@ async def _exchange(
                     if follow and reader.headers_complete and _location(reader, ask.final) is not None:
                         break  # the body of a redirect is for nobody
                     chunk = await connection.receive()
+                    if len(head) < TEXT_LIMIT:
+                        head += chunk
                     continue
                 break
         except LookFailed as failure:
             if failure.reason is Reason.PROTOCOL:
-                look.evidence["answer"] = visible(chunk[:200].decode("latin-1"), 200)
+                # From its beginning: a later part may begin in the middle of a secret, which nobody then recognises.
+                start = head[:TEXT_LIMIT].decode("latin-1")
+                look.evidence["answer"] = look.show(start, 200, cut=len(head) > TEXT_LIMIT)
             elif reader.headers_complete:
                 look.evidence["status"] = str(reader.status)
             raise
@@ -136,16 +143,16 @@ def _location(reader: ResponseReader, final: frozenset[int]) -> str | None:
 
 
 def _next(
-    url: Url, method: str, body: bytes | None, status: int, location: str, ask: Ask
+    look: Look, url: Url, method: str, body: bytes | None, status: int, location: str, ask: Ask
 ) -> tuple[Url, str, bytes | None]:
     try:
         to = _url.join(url, location)
     except ValueError as error:
-        raise LookFailed(Reason.REDIRECT, f"to {_shown(location)}: {error}") from error
+        raise LookFailed(Reason.REDIRECT, f"to {_shown(look, location)}: {look.show(str(error), 120)}") from error
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
         return to, "GET", None
     if body is not None and not ask.url.trusts(to):
-        raise LookFailed(Reason.REDIRECT, f"the body would go to another host: {visible(to.shown, 200)}")
+        raise LookFailed(Reason.REDIRECT, f"the body would go to another host: {_shown_url(look, to)}")
     return to, method, body
 
 
@@ -158,6 +165,13 @@ def _headers(url: Url, written: Headers, own: Url | None) -> Headers:
     return [pair for pair in usual if pair[0].lower() not in names] + written
 
 
-def _shown(location: str) -> str:
-    """A Location for people: bounded, and without the query, where tokens live."""
-    return visible(location.partition("?")[0].rpartition("@")[2], 120)
+def _shown(look: Look, location: str) -> str:
+    """A Location for people: bounded, and without the query, where tokens live; cleaned before it is taken apart."""
+    path = re.split(r"[?#]", look.clean(location), maxsplit=1)[0]
+    return visible(path.rpartition("@")[2], 120)
+
+
+def _shown_url(look: Look, url: Url) -> str:
+    """`Url.shown` for a URL that the target has named."""
+    path, question, _ = look.clean(f"{url.scheme}://{url.authority}{url.target}").partition("?")
+    return visible(path, 200) + ("?…" if question else "")

@@ -13,7 +13,7 @@ import re2
 
 from probes._http1 import ResponseReader
 from probes._jsonpath import JsonExpectation, parse
-from probes._look import visible
+from probes._look import Look, visible
 from probes.contract import BadField, LookFailed, Reason, check_fields
 
 JSON_BYTES = 256 * 1024
@@ -70,7 +70,7 @@ class Expectation:
     def needs_body(self) -> bool:
         return self.body is not None or self.body_absent is not None or bool(self.json)
 
-    def check(self, answer: ResponseReader) -> None:
+    def check(self, answer: ResponseReader, look: Look) -> None:
         """Raises `LookFailed` for the first thing that is not as expected."""
         if answer.status not in self.statuses:
             raise LookFailed(Reason.STATUS, f"status {answer.status}")
@@ -79,26 +79,26 @@ class Expectation:
             if value is None:
                 raise LookFailed(Reason.HEADER, f"header {name} was not sent")
             if not pattern.search(value):
-                raise LookFailed(Reason.HEADER, f"header {name} is {visible(value, 100)}")
+                raise LookFailed(Reason.HEADER, f"header {name} is {look.show(value, 100)}")
         if self.needs_body:
-            self._check_body(answer)
+            self._check_body(answer, look)
 
-    def _check_body(self, answer: ResponseReader) -> None:
+    def _check_body(self, answer: ResponseReader, look: Look) -> None:
         coding = answer.header("content-encoding")
         if coding is not None and coding.lower() != "identity":
-            raise LookFailed(Reason.BODY, f"the body came as {visible(coding, 40)}, which was not asked for")
+            raise LookFailed(Reason.BODY, f"the body came as {look.show(coding, 40)}, which was not asked for")
         body = answer.body
         if self.json:
-            self._check_json(body)
+            self._check_json(body, look)
         if self.body is None and self.body_absent is None:
             return
         text = _utf8(body, answer.header("content-type"))
         if self.body is not None and not self.body.search(text):
-            raise LookFailed(Reason.BODY, f"{_shown(self.body)} was not found in the body")
+            raise LookFailed(Reason.BODY, f"{_shown(self.body, look)} was not found in the body")
         if self.body_absent is not None and self.body_absent.search(text):
-            raise LookFailed(Reason.BODY, f"{_shown(self.body_absent)} was found in the body")
+            raise LookFailed(Reason.BODY, f"{_shown(self.body_absent, look)} was found in the body")
 
-    def _check_json(self, body: bytes) -> None:
+    def _check_json(self, body: bytes, look: Look) -> None:
         if len(body) > JSON_BYTES:
             raise LookFailed(
                 Reason.BODY, f"the body is larger than {JSON_BYTES // 1024} KiB, too large to read as JSON"
@@ -106,9 +106,9 @@ class Expectation:
         try:
             document = json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise LookFailed(Reason.BODY, f"the body is not JSON: {visible(str(error), 100)}") from error
+            raise LookFailed(Reason.BODY, f"the body is not JSON: {look.show(str(error), 100)}") from error
         for expectation in self.json:
-            complaint = expectation.complaint(document)
+            complaint = expectation.complaint(document, look.show)
             if complaint is not None:
                 raise LookFailed(Reason.BODY, complaint)
 
@@ -174,9 +174,10 @@ def _pattern(field_name: str, text: str | None, *, as_text: bool = False) -> Any
         raise BadField(field_name, f"{text!r} is not a regular expression (RE2): {shown}") from error
 
 
-def _shown(pattern: Any) -> str:
+def _shown(pattern: Any, look: Look) -> str:
+    """What the user wrote, which may hold a variable: cleaned before quoting, which may change the text."""
     written = pattern.pattern
-    return visible(repr(written.decode() if isinstance(written, bytes) else written), 120)
+    return visible(repr(look.clean(written.decode() if isinstance(written, bytes) else written)), 120)
 
 
 def _utf8(body: bytes, content_type: str | None) -> bytes:

@@ -36,14 +36,14 @@ class JsonExpectation:
     operator: str | None
     wanted: str | float | bool | None
 
-    def complaint(self, document: object) -> str | None:
-        """Why `document` does not satisfy this; None when it does."""
+    def complaint(self, document: object, show: Callable[[str, int], str] = visible) -> str | None:
+        """Why `document` does not satisfy this; None when it does. `show` makes text fit to be seen, and cuts it."""
         found = _find(document, self.path)
         if found is _MISSING:
             return f"{self.text}: nothing is there"
         if self._holds(found):
             return None
-        return f"{self.text}: found {visible(json.dumps(found, ensure_ascii=False)[:200], 80)}"
+        return f"{self.text}: found {show(json.dumps(found, ensure_ascii=False), 80)}"
 
     def _holds(self, found: object) -> bool:
         if self.operator is None:

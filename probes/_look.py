@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 
+from probes._clean import Cleaner
 from probes._pulse import pulse_of
-from probes.contract import DETAIL_LIMIT, LookFailed, Observation, Reason
+from probes.contract import DETAIL_LIMIT, TEXT_LIMIT, LookFailed, Observation, Reason
 
 LATE = 0.1
 """Seconds by which the agent may be late before a figure says more about the agent than about the target."""
+
+_GIVEN_UP = TEXT_LIMIT // 2
+"""Characters dropped from the end of a text that was cut before cleaning: a secret up to this long may lie across the
+cut, and only its head is there, which no redactor knows."""
 
 TIMEOUTS = frozenset(
     {
@@ -44,7 +49,9 @@ class Look:
     """
 
     __slots__ = (
+        "_own",
         "_reason",
+        "_redact",
         "_spent",
         "_timer",
         "_waiter",
@@ -57,7 +64,12 @@ class Look:
         "timeout",
     )
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(
+        self, timeout: float, own: Cleaner | None = None, redact: Callable[[str], str] | None = None
+    ) -> None:
+        """`own` knows the check's secrets, `redact` those of the agent; None when there are none."""
+        self._own = own
+        self._redact = redact
         self.loop = asyncio.get_running_loop()
         self.pulse = pulse_of(self.loop)
         self.pulse.enter()
@@ -91,6 +103,22 @@ class Look:
     def spend(self, phase: str, seconds: float) -> None:
         """Add to a phase; a look that follows redirects goes through the same phases again."""
         self.phases[phase] = self.phases.get(phase, 0.0) + seconds
+
+    def clean(self, text: str, *, cut: bool = False) -> str:
+        """Text of the target without secrets, bounded; `cut` when it is the beginning of something longer."""
+        if len(text) > TEXT_LIMIT:
+            text, cut = text[:TEXT_LIMIT], True
+        if self._own is not None:
+            text = self._own(text)
+        if self._redact is not None:
+            text = self._redact(text)
+        return text[:-_GIVEN_UP] if cut else text
+
+    def show(self, text: str, limit: int = DETAIL_LIMIT, *, cut: bool = False) -> str:
+        """Text of the target as evidence: secrets are taken out first, then it is made visible, then cut."""
+        if self._own is None and not cut and len(text) <= limit and text.isprintable():
+            return text  # whole and plain: should a secret of another check be in it, the agent's redactor finds it
+        return visible(self.clean(text, cut=cut), limit)
 
     def left(self) -> float:
         return max(0.0, self.timeout - (perf_counter() - self.started))

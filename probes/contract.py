@@ -37,7 +37,11 @@ __all__ = [
 ]
 
 DETAIL_LIMIT = 300
-"""Characters of an observation's detail and of one piece of evidence: text from a target is bounded at its source."""
+"""Characters of an observation's detail and of one piece of evidence, once it is admitted by the agent."""
+
+TEXT_LIMIT = 4096
+"""Characters of a text that a probe hands on: bounded at its source, yet generously, as the agent takes secrets out
+of it before it cuts it to `DETAIL_LIMIT`. A cut made first would leave the head of a secret, which nobody knows."""
 
 ByteSize = NewType("ByteSize", int)
 """A field of bytes, written with its unit: ``2MiB``, ``500kB``."""
@@ -114,7 +118,7 @@ class LookFailed(Exception):
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason.value}: {detail}")
         self.reason = reason
-        self.detail = detail[:DETAIL_LIMIT]
+        self.detail = detail[:TEXT_LIMIT]
 
 
 class BadField(ValueError):
@@ -167,12 +171,14 @@ class Context:
 
     `timeout` is what this look may take in seconds: a probe ends by itself within it, with the reason of the phase
     that was slow. `memory` is small, belongs to the check, and survives restarts: texts and numbers only, by name.
+    `redact` takes the secrets that the agent knows out of a text: to be called before a target's text is cut.
     """
 
     timeout: float
     resolver: Resolver
     tls: TlsContexts
     memory: MutableMapping[str, float | str]
+    redact: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,13 @@ from functools import partial
 from typing import Annotated, ClassVar
 
 from probes import _url
+from probes._clean import Cleaner
 from probes._exchange import Ask, fetch
 from probes._expect import JSON_BYTES, Expect, Expectation, compiled
 from probes._http1 import ResponseReader, check_header, check_method
-from probes._look import Look, failed, visible
+from probes._look import Look, failed
 from probes.contract import (
+    TEXT_LIMIT,
     BadField,
     ByteSize,
     Context,
@@ -27,7 +29,7 @@ from probes.contract import (
 )
 
 _EXCERPT = 200
-_KEEP = 1024
+_KEEP = TEXT_LIMIT
 """Bytes of a body kept when nothing is expected of it: an excerpt, after secrets have been taken out of it."""
 
 _MAX_BYTES = ByteSize(2_000_000)
@@ -105,6 +107,7 @@ class Http(Probe):
     _url: _url.Url = field(init=False, compare=False)
     _expectation: Expectation = field(init=False, compare=False)
     _ask: Ask = field(init=False, compare=False)
+    _own: Cleaner | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         check_fields(
@@ -115,6 +118,7 @@ class Http(Probe):
         )
         object.__setattr__(self, "_expectation", compiled(self.expect))
         object.__setattr__(self, "_ask", self._make_ask())
+        object.__setattr__(self, "_own", Cleaner(self._secrets()) or None)
 
     def _check_url(self) -> None:
         try:
@@ -147,14 +151,14 @@ class Http(Probe):
         return self._url.host
 
     async def look(self, context: Context) -> Observation:
-        look = Look(context.timeout)
+        look = Look(context.timeout, self._own, context.redact)
         figures: dict[str, float] = {}
         answer = None
         try:
             answer = await fetch(look, context, self._ask, figures)
             self._note_server(answer, look)
             look.check_clocks()
-            self._judge(answer)
+            self._judge(answer, look)
         except LookFailed as failure:
             self._measure(look, answer, figures)
             return self._failed(look, failure, answer, figures)
@@ -184,20 +188,20 @@ class Http(Probe):
             ca_file=self.ca_file,
         )
 
-    def _judge(self, answer: ResponseReader) -> None:
+    def _judge(self, answer: ResponseReader, look: Look) -> None:
         if answer.status not in self._expectation.statuses:
             challenge = answer.header("cf-mitigated") or answer.header("x-amzn-waf-action")
             if answer.status == 429 or challenge:
                 raise LookFailed(
-                    Reason.BLOCKED, f"status {answer.status}" + (f", {visible(challenge, 40)}" if challenge else "")
+                    Reason.BLOCKED, f"status {answer.status}" + (f", {look.show(challenge, 40)}" if challenge else "")
                 )
-        self._expectation.check(answer)
+        self._expectation.check(answer, look)
 
     @staticmethod
     def _note_server(answer: ResponseReader, look: Look) -> None:
         server = answer.header("server")
         if server:
-            look.evidence["server"] = visible(server, 80)
+            look.evidence["server"] = look.show(server, 80)
 
     @staticmethod
     def _measure(look: Look, answer: ResponseReader | None, figures: dict[str, float]) -> None:
@@ -212,27 +216,24 @@ class Http(Probe):
     def _failed(
         self, look: Look, failure: LookFailed, answer: ResponseReader | None, figures: dict[str, float]
     ) -> Observation:
-        secrets = [text for text in self._secrets() if len(text) > 2]
-
-        def clean(text: str) -> str:
-            for secret in secrets:
-                text = text.replace(secret, "***")
-            return text
-
         if answer is not None and answer.body_size:
-            look.evidence["excerpt"] = visible(clean(answer.body[:_KEEP].decode("utf-8", "replace")), _EXCERPT)
-        for name, text in look.evidence.items():
-            look.evidence[name] = clean(text)
-        return failed(look, LookFailed(failure.reason, clean(failure.detail)), figures)
+            start = answer.body[:_KEEP]
+            excerpt = start.decode("utf-8", "replace")
+            look.evidence["excerpt"] = look.show(excerpt, _EXCERPT, cut=answer.body_size > len(start))
+        if self._own is not None:
+            for name, text in look.evidence.items():
+                look.evidence[name] = self._own(text)
+            failure = LookFailed(failure.reason, self._own(failure.detail))
+        return failed(look, failure, figures)
 
     def _secrets(self) -> list[str]:
-        """Whatever must not come back in evidence, should the target echo it; the longest first."""
+        """Whatever must not come back in evidence, should the target echo it."""
         known = [value.reveal() for value in self.headers.values()]
         known += [word for value in known for word in value.split()[1:]]  # "Bearer abc": the token alone as well
         if self._url.authorization is not None and self._url.password is not None:
             basic = self._url.authorization.reveal()
             known += [basic, basic.removeprefix("Basic "), self._url.password.reveal()]
-        return sorted(known, key=len, reverse=True)
+        return known
 
 
 def _check_header(name: str, value: Secret) -> None:
