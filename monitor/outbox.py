@@ -75,6 +75,9 @@ class Pace:
 _DOWN_AFTER = 3
 """So many failures in a row, of whatever streams, and the sink is thought to be down rather than picky."""
 _SHORTEST_WAIT = 0.005
+_REMOVED = "the sink was removed from the configuration"
+_BURIAL = timedelta(minutes=10)
+_BURIAL_BATCH = 100
 
 
 class Outbox:
@@ -92,6 +95,8 @@ class Outbox:
         on_result: Observer | None = None,
         pace: Pace = Pace(),
     ) -> None:
+        self._store = store
+        self._clock = clock
         self._lanes = {
             name: _Lane(name, sink, store, client, terminal, clock, random, on_result, pace)
             for name, sink in sinks.items()
@@ -99,11 +104,37 @@ class Outbox:
 
     async def run(self) -> None:
         """Deliver until cancelled. Raises `Fenced` (in a group) when another agent has taken over the journal."""
-        if not self._lanes:
-            await asyncio.Event().wait()  # nobody is told: fine for who only scrapes
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._bury_strays(), name="outbox strays")
+            if not self._lanes:
+                await asyncio.Event().wait()  # nobody is told: fine for who only scrapes
             for name, lane in self._lanes.items():
                 group.create_task(lane.run(), name=f"outbox {name}")
+
+    async def _bury_strays(self) -> None:
+        """Give up what waits for sinks that the configuration no longer has: nobody would send it, until the day
+        when a sink of that name is back and would tell of outages of weeks ago."""
+        try:
+            backlog = await self._store.backlog()
+            for sink in sorted(sink for sink, kept in backlog.items() if kept.waiting and sink not in self._lanes):
+                log.warning("outbox.sink_removed", sink=sink, events=await self._bury(sink), error=_REMOVED)
+        except Fenced:
+            raise
+        except StoreError as error:  # they wait on; the next start tries again
+            log.warning("outbox.store_failed", error=str(error))
+
+    async def _bury(self, sink: str) -> int:
+        """Make dead letters of all rows of a sink, batch by batch, as lanes want the store too. How many it was."""
+        buried = 0
+        while True:
+            now = self._clock.now().at
+            await self._store.hasten(sink, now)  # what waits out a backoff cannot be claimed
+            batch = await self._store.claim(sink, now, now + _BURIAL, _BURIAL_BATCH)
+            for delivery in batch:
+                await self._store.dead(delivery, now, _REMOVED)
+            buried += len(batch)
+            if not batch:
+                return buried
 
     def wake(self, sinks: Iterable[str]) -> None:
         """Something was queued for these sinks; names without a lane are ignored."""

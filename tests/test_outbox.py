@@ -320,6 +320,10 @@ class TroubledStore(MemoryStore):
         self._check("delivered")
         await super().delivered(delivery, now)
 
+    async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
+        self._check("dead")
+        await super().dead(delivery, now, error)
+
 
 def test_a_store_in_trouble_is_asked_again_but_not_hammered() -> None:
     async def scenario() -> None:
@@ -416,5 +420,65 @@ def test_waking_strangers_is_fine_and_what_lies_there_is_sent_without_a_wake() -
             bench.outbox.wake(["removed from the config"])
             await asyncio.sleep(1)
         assert sink.names == ["e1"]
+
+    run(scenario())
+
+
+def test_what_waits_for_a_sink_that_is_gone_is_given_up_and_not_told_weeks_later(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def scenario() -> None:
+        shelf, later, fine = Shelf(), FakeSink(), FakeSink()
+        before = MemoryStore(shelf)
+        await before.open()
+        streams = [event(f"e{n}", f"s{n % 120}", ("old", "chat")) for n in range(360)]
+        await before.commit([told(*streams)], NOBODY)
+        now = START
+        [first] = await before.claim("old", now, now, 1)
+        await before.failed(first, datetime.max.replace(tzinfo=now.tzinfo), "answered 503")
+        async with working(MemoryStore(shelf), chat=fine) as bench:
+            await asyncio.sleep(1)
+            assert (await bench.store.backlog())["old"].waiting == 0
+            letters = [letter for letter in await bench.store.dead_letters(999) if letter.delivery.sink == "old"]
+            assert {letter.error for letter in letters} == {"the sink was removed from the configuration"}
+            assert len(letters) == 360
+            assert len(fine.names) == 360
+            assert all(sink == "chat" for sink, _, _ in bench.results)
+        async with working(MemoryStore(shelf), old=later, chat=fine):
+            await asyncio.sleep(86400)
+        assert later.names == []
+
+    run(scenario())
+    told_of = [line for line in capsys.readouterr().out.splitlines() if "outbox.sink_removed" in line]
+    assert len(told_of) == 1
+    assert "360" in told_of[0]
+
+
+def test_strays_of_a_store_in_trouble_stop_no_lane() -> None:
+    async def scenario() -> None:
+        shelf, sink = Shelf(), FakeSink()
+        before = MemoryStore(shelf)
+        await before.open()
+        await before.commit([told(event("e1"), event("e2", sinks=("old",)))], NOBODY)
+        store = TroubledStore(shelf)
+        store.failing["dead"] = StoreError("disk is full")
+        async with working(store, hook=sink) as bench:
+            await asyncio.sleep(1)
+            assert not bench.running.done()
+        assert sink.names == ["e1"]
+
+    run(scenario())
+
+
+def test_an_outbox_without_sinks_buries_too_and_lives() -> None:
+    async def scenario() -> None:
+        shelf = Shelf()
+        before = MemoryStore(shelf)
+        await before.open()
+        await before.commit([told(event("e1"))], NOBODY)
+        async with working(MemoryStore(shelf)) as bench:
+            await asyncio.sleep(1)
+            assert not bench.running.done()
+            assert len(await bench.store.dead_letters(9)) == 1
 
     run(scenario())
