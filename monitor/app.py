@@ -181,6 +181,7 @@ class Agent:
         scheduler = Scheduler(
             config.checks.values(),
             pipeline.take,
+            pipeline.pass_over,
             lambda check: world.judges[check].extra_timeout,
             clock,
             limit=config.agent.limits.looks,
@@ -210,11 +211,15 @@ class Agent:
         )
 
     def _health(self, telemetry: Telemetry, pipeline: Pipeline) -> Health:
+        begun, missed = telemetry.recent_beats
         return Health(
             scheduler_progress_age=self._clock.now().tick - self._progress,
             loop_lag=telemetry.loop_lag,
             journal_ok=pipeline.journal_ok,
             outbox_oldest_age=telemetry.outbox_oldest_age,
+            refusing_sinks=telemetry.refusing_sinks,
+            beats_begun=begun,
+            beats_missed=missed,
             ready=self.started.is_set(),
             stopping=self._stopping,
             config_ok=True,

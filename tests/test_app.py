@@ -7,7 +7,9 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
+import httpx
 import pytest
 import structlog
 
@@ -16,9 +18,10 @@ from monitor.config.load import load
 from monitor.config.model import Config
 from monitor.core.model import Change, CheckRecord, Journal
 from monitor.kinds import installed_kinds
+from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
 from monitor.store.contract import Delivery, Fenced, StoreError
 from monitor.store.memory import MemoryStore
-from tests.end_to_end.rig import agent
+from tests.end_to_end.rig import agent, until
 
 CHECKS = """\
 agent: {listen: "127.0.0.1:0", state_dir: state, vantage: {name: test}}
@@ -69,6 +72,33 @@ async def test_a_part_that_dies_takes_the_agent_down_and_says_so(config: Config,
     assert code == 1
     assert [line["log_level"] for line in logged if line["event"] == "agent_died"] == ["error"]
     assert "stopped" not in [line["event"] for line in logged], "it did not end in order"
+
+
+class Refusing(Sink):
+    """A webhook whose URL was mistyped."""
+
+    kind: ClassVar[str] = "refusing"
+    nature: ClassVar[Nature] = Nature.LOG
+
+    async def send(self, delivery: Delivery, context: SinkContext) -> None:
+        raise SendFailed("answered 404", permanent=True)
+
+
+async def test_a_sink_that_refuses_events_shows_in_the_health(config: Config) -> None:
+    stop = asyncio.Event()
+    with structlog.testing.capture_logs() as logged:
+        running = asyncio.create_task(Agent(config, store=MemoryStore(), sinks={"terminal": Refusing()}).run(stop))
+        await until(lambda: any(line["event"] == "outbox.dead_letter" for line in logged), "a dead letter")
+    [url] = [line["page"] for line in logged if line["event"] == "started"]
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        document = (await client.get(f"{url}healthz")).json()
+        status = (await client.get(f"{url}api/v1/status")).json()
+    stop.set()
+    await running
+    assert document["status"] == "warn"
+    told = "the sink terminal has refused an event for good"
+    assert told in document["output"]
+    assert told in status["agent"]["impaired"][0]
 
 
 @pytest.mark.parametrize("call", ["claim", "commit"])

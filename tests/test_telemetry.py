@@ -14,12 +14,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from monitor.config.redact import Redactor
 from monitor.core.model import Look
+from monitor.outbox import Outcome
 from monitor.store.contract import Backlog, StoreError
 from monitor.telemetry import Telemetry, wants_openmetrics
 from monitor.telemetry.series import CHECK_FAMILIES
 from probes.contract import Observation, Reason
 from tests.core.builders import moment
-from tests.virtual_time import run
+from tests.virtual_time import VirtualClock, run
 from tests.web.made import PASSWORD, SLOW, StillClock, at, observation, page, see, shop, troubled
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
@@ -230,6 +231,46 @@ def test_the_loop_is_watched_ten_times_a_second() -> None:
         watch.cancel()
         assert value(read(await scrape(telemetry)), "brownout_loop_lag_seconds_count") == 10
         assert telemetry.loop_lag < 0.001
+
+    run(main())
+
+
+def test_missed_beats_are_those_of_the_last_minute() -> None:
+    async def main() -> None:
+        telemetry = Telemetry(shop(), clock=VirtualClock(), version="0.1.0", vantage="fra1")
+        watch = asyncio.create_task(telemetry.watch_loop())
+        for _ in range(5):
+            telemetry.late(0.0)
+        telemetry.missed(20)
+        assert telemetry.recent_beats == (5, 20), "told at once"
+        await asyncio.sleep(29)
+        assert telemetry.recent_beats == (5, 20)
+        telemetry.missed()
+        await asyncio.sleep(3)
+        assert telemetry.recent_beats == (5, 21)
+        telemetry.late(0.0)
+        await asyncio.sleep(30)
+        assert telemetry.recent_beats == (1, 0)
+        await asyncio.sleep(60)
+        assert telemetry.recent_beats == (0, 0)
+        watch.cancel()
+
+    run(main())
+
+
+def test_a_sink_with_a_dead_letter_is_told_for_six_hours() -> None:
+    async def main() -> None:
+        telemetry = Telemetry(shop(), clock=VirtualClock(), version="0.1.0", vantage="fra1")
+        telemetry.delivery("hook", Outcome.ACCEPTED, 0.1)
+        telemetry.delivery("hook", Outcome.RETRIED, 0.1)
+        assert telemetry.refusing_sinks == ()
+        telemetry.delivery("hook", Outcome.DEAD, 0.1)
+        await asyncio.sleep(3600)
+        telemetry.delivery("chat", Outcome.DEAD, 0.1)
+        telemetry.delivery("hook", Outcome.ACCEPTED, 0.1)
+        assert telemetry.refusing_sinks == ("chat", "hook")
+        await asyncio.sleep(5 * 3600 + 1)
+        assert telemetry.refusing_sinks == ("chat",)
 
     run(main())
 

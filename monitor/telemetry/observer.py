@@ -26,6 +26,10 @@ LAG_EVERY = 0.1
 """Seconds between two measurements of the loop's lag."""
 LAG_WINDOW = 15.0
 """Seconds; the worst lag shown is that of this window and the one before."""
+BEATS_WINDOW = 30.0
+"""Seconds; the missed beats told are those of this window and the one before."""
+REFUSED_FOR = 6 * 3600.0
+"""Seconds for which a dead letter is told: a token that expired at night is still told in the morning."""
 BACKLOG_EVERY = 10.0
 
 _INCIDENTS = Family("brownout_incidents_open", "gauge", "Open incidents, by impact.")
@@ -60,6 +64,10 @@ class Telemetry:
         self._checks: dict[str, CheckSeries] = {}
         self._services: dict[str, ServiceSeries] = {}
         self._lag_window = (0.0, 0.0, 0.0)
+        self._beat_marks = [(clock.now().tick, 0, 0)] * 2
+        """(when, beats begun, beats missed) where this window and the one before began."""
+        self._refused: dict[str, float] = {}
+        """When each sink had its last dead letter, in monotonic seconds."""
         self._registry = CollectorRegistry(auto_describe=False)
         identity = {"version": version, "vantage": vantage}
         self._registry.register(
@@ -121,6 +129,8 @@ class Telemetry:
         if sink not in figures.sending:
             figures.sending[sink] = Tally(SENDING)
         figures.sending[sink].add(seconds)
+        if outcome == "dead":
+            self._refused[sink] = self._clock.now().tick
 
     # What runs beside them.
 
@@ -132,6 +142,7 @@ class Telemetry:
             await asyncio.sleep(LAG_EVERY)
             now = loop.time()
             self._lagged(max(now - before - LAG_EVERY, 0.0), now)
+            self._count_beats()
 
     def _lagged(self, lag: float, now: float) -> None:
         self._figures.loop_lag.add(lag)
@@ -145,6 +156,27 @@ class Telemetry:
     def loop_lag(self) -> float:
         """The worst lag (s) of the last 15 to 30 s."""
         return max(self._lag_window[1:])
+
+    def _count_beats(self) -> None:
+        now = self._clock.now().tick
+        if now - self._beat_marks[1][0] >= BEATS_WINDOW:
+            self._beat_marks = [self._beat_marks[1], (now, *self._beats())]
+
+    def _beats(self) -> tuple[int, int]:
+        return sum(self._figures.lateness.counts), self._figures.missed
+
+    @property
+    def recent_beats(self) -> tuple[int, int]:
+        """(looks begun, looks left out) in the last 30 to 60 s."""
+        begun, missed = self._beats()
+        _, begun_before, missed_before = self._beat_marks[0]
+        return begun - begun_before, missed - missed_before
+
+    @property
+    def refusing_sinks(self) -> tuple[str, ...]:
+        """The sinks that had a dead letter in the last six hours, as far as this agent has run."""
+        since = self._clock.now().tick - REFUSED_FOR
+        return tuple(sorted(sink for sink, at in self._refused.items() if at > since))
 
     async def watch_outbox(self, store: Backlogs) -> None:
         """Read, for ever, how the sinks stand: a scrape must not wait for the store."""

@@ -15,18 +15,26 @@ LAGGING = 1.0
 """Seconds of loop lag that are worth a warning: looks begin late, and times may be void."""
 BACKLOG = 300.0
 """Seconds that an event may wait for its sink before it is worth a warning."""
+LEFT_OUT, LEFT_OUT_FEWEST = 0.01, 10
+"""The part of looks, and their number, that may be left out before it is worth a warning."""
 
 _RANK = ("pass", "warn", "fail")
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the app knows of itself. Times are seconds; `outbox_oldest_age` is None when nothing waits."""
+    """What the app knows of itself. Times are seconds; `outbox_oldest_age` is None when nothing waits.
+
+    `refusing_sinks` have had a dead letter lately; `beats_begun` and `beats_missed` are those of the last minute.
+    """
 
     scheduler_progress_age: float
     loop_lag: float
     journal_ok: bool
     outbox_oldest_age: float | None
+    refusing_sinks: tuple[str, ...]
+    beats_begun: int
+    beats_missed: int
     ready: bool
     stopping: bool
     config_ok: bool
@@ -50,15 +58,35 @@ def examine(health: Health) -> list[Finding]:
     stalled = f"the scheduler has made no progress for {age:.0f} s: nothing is being looked at"
     lagging = f"the event loop was {lag:.1f} s late: give the agent more CPU, or fewer checks"
     waiting = f"an event has waited {oldest or 0:.0f} s to be delivered: see brownout_outbox_waiting for its sink"
+    left_out = "looks are being left out: raise agent.limits, or look less often"
     unwritten = "the journal cannot be written: events wait in memory, unsent, and a restart would lose them"
     refused = "the changed configuration was refused, the one before stays in force: see brownout validate"
     return [
         _finding("scheduler:progress_age", round(age, 3), "s", "fail" if age > STALLED else "pass", stalled),
+        _finding("scheduler:missed_beats", health.beats_missed, "", "warn" if _misses(health) else "pass", left_out),
         _finding("loop:lag", round(lag, 4), "s", "warn" if lag > LAGGING else "pass", lagging),
         _finding("journal:writable", health.journal_ok, "", "pass" if health.journal_ok else "warn", unwritten),
         _finding("outbox:oldest_age", oldest, "s", "warn" if (oldest or 0) > BACKLOG else "pass", waiting),
+        _finding(
+            "outbox:refused",
+            len(health.refusing_sinks),
+            "",
+            "warn" if health.refusing_sinks else "pass",
+            _refused(health),
+        ),
         _finding("config:accepted", health.config_ok, "", "pass" if health.config_ok else "warn", refused),
     ]
+
+
+def _misses(health: Health) -> bool:
+    missed = health.beats_missed
+    return missed >= LEFT_OUT_FEWEST and missed > LEFT_OUT * (health.beats_begun + missed)
+
+
+def _refused(health: Health) -> str:
+    sinks, names = health.refusing_sinks, ", ".join(health.refusing_sinks)
+    who = f"the sink {names} has refused an event" if len(sinks) == 1 else f"the sinks {names} have refused events"
+    return f"{who} for good: see the log; brownout_outbox_dead counts them"
 
 
 def impaired(health: Health) -> list[str]:

@@ -62,6 +62,13 @@ async def test_a_well_agent_passes(agent: Agent) -> None:
         ({"loop_lag": 3.0}, "loop:lag", "3.0 s late"),
         ({"journal_ok": False}, "journal:writable", "the journal cannot be written"),
         ({"outbox_oldest_age": 301.0}, "outbox:oldest_age", "301 s to be delivered"),
+        ({"refusing_sinks": ("hook",)}, "outbox:refused", "the sink hook has refused an event for good: see the log"),
+        ({"refusing_sinks": ("chat", "hook")}, "outbox:refused", "the sinks chat, hook have refused events for good"),
+        (
+            {"beats_missed": 10},
+            "scheduler:missed_beats",
+            "looks are being left out: raise agent.limits, or look less",
+        ),
         ({"config_ok": False}, "config:accepted", "was refused"),
     ],
 )
@@ -74,6 +81,14 @@ async def test_trouble_that_does_not_stop_the_looks_is_a_warning(
     assert document["checks"][component][0]["status"] == "warn"
     assert words in document["output"]
     assert words in (await agent.json("/api/v1/status"))["agent"]["impaired"][0]
+
+
+@pytest.mark.parametrize(("begun", "missed"), [(0, 9), (400, 9), (990, 10), (100_000, 1000)])
+async def test_a_few_looks_left_out_are_none(agent: Agent, begun: int, missed: int) -> None:
+    agent.health = replace(WELL, beats_begun=begun, beats_missed=missed)
+    _, document = await ask(agent, "/healthz")
+    assert document["status"] == "pass"
+    assert document["checks"]["scheduler:missed_beats"][0]["observedValue"] == missed
 
 
 async def test_a_stalled_scheduler_is_a_failure_whatever_else_is(agent: Agent) -> None:
