@@ -296,6 +296,8 @@ async def dial(look: Look, addresses: tuple[Address, ...]) -> Connection:
     look.begin(Reason.CONNECT_TIMEOUT)
     since = perf_counter()
     failure: LookFailed | None = None
+    if addresses and addresses[0].age:
+        look.evidence["resolved"] = f"from {addresses[0].age:.0f} s ago"
     for number, address in enumerate(addresses, 1):
         try:
             connection = Connection(look, address)

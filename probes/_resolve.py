@@ -1,85 +1,211 @@
-"""Names to addresses by the system's resolver, in threads of its own: a resolver that hangs blocks nobody else."""
+"""Names to addresses by the system's resolver, in threads of its own: a name that hangs holds up no other name.
+
+A lookup that hangs cannot be ended; it sleeps in the system's resolver for as long as that likes. So it happens in
+daemon threads, which may be left behind when the process ends, and of which names that do not answer get only a part.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 import socket
+import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
 from probes.contract import Address, LookFailed, Reason
 
-_THREADS = 8
+THREADS = 32
+DOUBTFUL_THREADS = THREADS // 2
+"""Threads that names may hold whose last question was not answered promptly, or which were never asked."""
+
+PROMPT = 1.0
+"""Seconds within which a name has answered promptly; and how long an old answer is held back for a new one."""
+
+KEPT_HANGING = 300.0
+"""Seconds for which the last good answer of a name serves while its new lookup hangs."""
+
 _ENTRIES = 16_384
 _KEEP = 5.0
 """Seconds: long enough for the checks of one host to share an answer, short enough to follow a fail-over."""
 
 _GetAddrInfo = Callable[..., list[Any]]
+_Key = tuple[str, int]
+_Found = tuple[Address, ...]
+
+
+@dataclass(slots=True, eq=False)
+class _Question:
+    """A lookup, waiting for a thread or in one."""
+
+    key: _Key
+    answer: asyncio.Future[_Found]
+    doubtful: bool
+    asked: float = field(default_factory=monotonic)
+    began: float = 0.0
 
 
 class SystemResolver:
-    """`socket.getaddrinfo` with a bounded wait and a small cache. IP literals cost nothing; failures are not kept."""
+    """`socket.getaddrinfo` with a bounded wait and a small cache, for one event loop.
 
-    __slots__ = ("_answers", "_getaddrinfo", "_pending", "_pool")
+    IP literals cost nothing; failures are not kept. One question a name is under way at a time, and its answer is for
+    all who ask. Names that answered promptly the last time are asked first and by all threads; the others share half
+    of them, those that were never asked before those that hung. While the lookup of a name hangs, its last good
+    answer is given for up to 5 minutes (`Address.age` says how old it is), then `Reason.DNS_TIMEOUT`.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_busy",
+        "_busy_doubtful",
+        "_closed",
+        "_getaddrinfo",
+        "_pending",
+        "_prompt",
+        "_threads",
+        "_waiting",
+        "_work",
+    )
 
     def __init__(self, getaddrinfo: _GetAddrInfo = socket.getaddrinfo) -> None:
         self._getaddrinfo = getaddrinfo
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="resolve")
-        self._answers: dict[tuple[str, int], tuple[float, tuple[Address, ...]]] = {}
-        self._pending: dict[tuple[str, int], asyncio.Future[tuple[Address, ...]]] = {}
+        self._answers: dict[_Key, tuple[float, float, _Found]] = {}
+        """By name: until when it is fresh, when it came, and what it is."""
+        self._prompt: dict[_Key, bool] = {}
+        """Whether the last question was answered promptly, by failure too; a name never asked is not in it."""
+        self._pending: dict[_Key, _Question] = {}
+        self._waiting: tuple[deque[_Question], ...] = (deque(), deque(), deque())
+        """Those that answer promptly, those never asked, those that hung."""
+        self._work: SimpleQueue[tuple[asyncio.AbstractEventLoop, _Question] | None] = SimpleQueue()
+        self._threads = self._busy = self._busy_doubtful = 0
+        self._closed = False
 
     async def resolve(self, host: str, port: int, timeout: float) -> tuple[Address, ...]:
         """Raises `LookFailed` with a dns_* reason; answers within `timeout` seconds."""
         key = (host, port)
         kept = self._answers.get(key)
         if kept is not None and kept[0] > monotonic():
-            return kept[1]
+            return kept[2]
         literal = _literal(host, port)
         if literal is not None:
-            self._keep(key, (literal,), float("inf"))
+            _put(self._answers, key, (float("inf"), monotonic(), (literal,)))
             return (literal,)
-        addresses = await self._ask(key, timeout)
-        self._keep(key, addresses, monotonic() + _KEEP)
-        return addresses
+        try:
+            return await self._ask(key, timeout)
+        except socket.gaierror as error:
+            raise _translated(host, error) from error
+        except UnicodeError as error:
+            raise LookFailed(Reason.DNS_NXDOMAIN, f"{host!r} cannot be a host name") from error
 
     def close(self) -> None:
         """Ask no more; a thread that hangs in the system's resolver is left behind."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._closed = True
+        for _ in range(self._threads):
+            self._work.put(None)
 
-    async def _ask(self, key: tuple[str, int], timeout: float) -> tuple[Address, ...]:
-        # One question a name at a time, so that a name whose servers hang holds one thread, not all of them.
-        pending = self._pending.get(key)
-        if pending is None:
-            loop = asyncio.get_running_loop()
-            pending = loop.run_in_executor(self._pool, self._lookup, key)
-            self._pending[key] = pending
-            pending.add_done_callback(lambda done: self._forget(key, done))
-        try:
-            done, _ = await asyncio.wait((pending,), timeout=timeout)
-            if not done:
-                raise LookFailed(Reason.DNS_TIMEOUT, f"no answer for {key[0]} within {timeout:g} s")
-            return pending.result()
-        except socket.gaierror as error:
-            raise _translated(key[0], error) from error
-        except UnicodeError as error:
-            raise LookFailed(Reason.DNS_NXDOMAIN, f"{key[0]!r} cannot be a host name") from error
+    async def _ask(self, key: _Key, timeout: float) -> _Found:
+        question = self._pending.get(key) or self._enqueue(key)
+        old = self._old_answer(key)
+        hanging = monotonic() - question.asked
+        # Whoever has an old answer must not spend on the new one what it needs to connect.
+        patience = timeout if old is None else min(PROMPT - hanging, timeout / 2)
+        if patience > 0.0 and hanging <= timeout:
+            done, _ = await asyncio.wait((question.answer,), timeout=patience)
+            if done:
+                return question.answer.result()
+        if old is not None:
+            return old
+        raise LookFailed(Reason.DNS_TIMEOUT, f"no answer for {key[0]} within {timeout:g} s")
 
-    def _lookup(self, key: tuple[str, int]) -> tuple[Address, ...]:
+    def _old_answer(self, key: _Key) -> _Found | None:
+        kept = self._answers.get(key)
+        age = monotonic() - kept[1] if kept is not None else KEPT_HANGING
+        return tuple(replace(address, age=age) for address in kept[2]) if kept and age < KEPT_HANGING else None
+
+    def _enqueue(self, key: _Key) -> _Question:
+        if not self._threads:
+            self._have_thread()  # or raises, before anything waits for it
+        prompt = self._prompt.get(key)
+        question = _Question(key, asyncio.get_running_loop().create_future(), doubtful=not prompt)
+        self._pending[key] = question
+        self._waiting[1 if prompt is None else 0 if prompt else 2].append(question)
+        self._give_out()
+        return question
+
+    def _give_out(self) -> None:
+        """Hand questions to threads, as many as may be under way."""
+        while not self._closed and self._busy < THREADS:
+            waiting = self._next()
+            if not waiting or not self._have_thread():
+                return
+            question = waiting.popleft()
+            self._busy += 1
+            self._busy_doubtful += question.doubtful
+            question.began = monotonic()
+            self._work.put((question.answer.get_loop(), question))
+
+    def _next(self) -> deque[_Question] | None:
+        """Whose turn it is."""
+        prompt, new, hung = self._waiting
+        if prompt:
+            return prompt
+        return (new or hung) if self._busy_doubtful < DOUBTFUL_THREADS else None
+
+    def _have_thread(self) -> bool:
+        """Whether there is a thread that has nothing to do; one is made if need be."""
+        if self._threads == self._busy:
+            thread = threading.Thread(target=self._serve, name=f"resolve {self._threads}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                if self._threads == 0:
+                    raise LookFailed(Reason.NO_DESCRIPTORS, f"no thread to resolve names: {error}") from error
+                return False  # those that there are come back to it
+            self._threads += 1
+        return True
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None:
+            loop, question = work
+            found: _Found | Exception
+            try:
+                found = self._look_up(question.key)
+            except Exception as error:  # noqa: BLE001  (handed to whoever waits)
+                found = error
+            # A loop that has closed meanwhile has nobody who waits.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._arrived, question, found)
+
+    def _look_up(self, key: _Key) -> _Found:
         found = self._getaddrinfo(*key, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
         return tuple(dict.fromkeys(Address(where[0], where[1], int(family)) for family, _, _, _, where in found))
 
-    def _forget(self, key: tuple[str, int], done: asyncio.Future[tuple[Address, ...]]) -> None:
-        self._pending.pop(key, None)
-        if not done.cancelled():
-            done.exception()  # whoever waited has gone: nobody else asks for it
+    def _arrived(self, question: _Question, found: _Found | Exception) -> None:
+        now = monotonic()
+        self._pending.pop(question.key, None)
+        self._busy -= 1
+        self._busy_doubtful -= question.doubtful
+        _put(self._prompt, question.key, now - question.began <= PROMPT)
+        if isinstance(found, Exception):
+            question.answer.set_exception(found)
+            question.answer.exception()  # whoever waited may have gone: nobody else asks for it
+        else:
+            _put(self._answers, question.key, (now + _KEEP, now, found))
+            question.answer.set_result(found)
+        self._give_out()
 
-    def _keep(self, key: tuple[str, int], addresses: tuple[Address, ...], until: float) -> None:
-        if len(self._answers) >= _ENTRIES:
-            self._answers.pop(next(iter(self._answers)))
-        self._answers[key] = (until, addresses)
+
+def _put(entries: dict[_Key, Any], key: _Key, value: Any) -> None:
+    """Keep a value; the oldest goes when there are too many."""
+    entries.pop(key, None)
+    if len(entries) >= _ENTRIES:
+        entries.pop(next(iter(entries)))
+    entries[key] = value
 
 
 def _literal(host: str, port: int) -> Address | None:

@@ -151,6 +151,8 @@ class Address:
     host: str
     port: int
     family: int
+    age: float = field(default=0.0, compare=False)
+    """Seconds since the name was resolved, where an old answer serves as the new one hangs; else 0."""
 
 
 class Resolver(Protocol):
