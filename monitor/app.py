@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from random import Random
@@ -57,7 +58,15 @@ class StartError(Exception):
 def run_agent(config: Config) -> int:
     """Run until SIGTERM or SIGINT; the exit code. Raises `StartError`."""
     configure_logs(config.redactor.text)
+    _raise_descriptor_limit()
     return uvloop.run(run_until_signal(Agent(config)))
+
+
+def _raise_descriptor_limit() -> None:
+    """Looks, page and sends all hold descriptors; the usual soft limit, 1024, is there for programs with select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # where it may not be raised, the limit stays
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def run_until_signal(agent: Agent) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
@@ -114,6 +115,14 @@ async def test_a_journal_that_does_not_open_is_told_before_anything_is_started(c
     with pytest.raises(StartError, match="move the file away"):
         await dying.run(asyncio.Event())
     assert not dying.started.is_set()
+
+
+async def test_the_agent_takes_all_descriptors_it_may_have(tmp_path: Path, config: Config) -> None:
+    few = ("sh", "-c", 'ulimit -Sn 200; exec "$@"', "sh")
+    with agent(tmp_path, "run", tmp_path / "checks.yaml", before=few) as running:
+        await running.started()
+        soft, hard = resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
+        assert soft == hard > 200
 
 
 async def test_a_real_agent_whose_journal_was_taken_over(tmp_path: Path, config: Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import ipaddress
@@ -30,6 +31,8 @@ LIST_LIMIT, LIST_MOST = 50, 500
 BODY_LIMIT = 16 * 1024
 """Bytes of a request's body; nothing here reads one."""
 BACKLOG = 128
+CONNECTIONS_LIMIT = 256
+"""Open connections; more are closed at once, so that requests that never end leave descriptors to the probes."""
 STOP_GRACE = 2.0
 """Seconds that answers under way get when the agent stops."""
 
@@ -79,8 +82,12 @@ def _listening(family: int, address: Any) -> socket.socket:
 class Site:
     """The application on its sockets: `start`, and `stop`, which closes them."""
 
-    def __init__(self, app: web.Application, sockets: Iterable[socket.socket]) -> None:
+    def __init__(
+        self, app: web.Application, sockets: Iterable[socket.socket], *, connections: int = CONNECTIONS_LIMIT
+    ) -> None:
         self.sockets = tuple(sockets)
+        self._limit = connections
+        self._servers: list[asyncio.Server] = []
         app[LOOPBACK].append(all(is_loopback(item) for item in self.sockets))
         self._runner = web.AppRunner(
             app,
@@ -100,13 +107,30 @@ class Site:
 
     async def start(self) -> None:
         await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        # Not web.SockSite, which takes every connection.
         for item in self.sockets:
-            await web.SockSite(self._runner, item, backlog=BACKLOG).start()
+            self._servers.append(await loop.create_server(self._protocol, sock=item, backlog=BACKLOG))
+
+    def _protocol(self) -> asyncio.Protocol:
+        server = self._runner.server
+        if server is None or len(server.connections) >= self._limit:
+            return _Refusal()
+        return server()
 
     async def stop(self) -> None:
+        for server in self._servers:
+            server.close()
         await self._runner.cleanup()
         for item in self.sockets:
             item.close()
+
+
+class _Refusal(asyncio.Protocol):
+    """Closes its connection as soon as there is one."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
 
 
 def is_loopback(listening: socket.socket) -> bool:

@@ -210,10 +210,17 @@ class Agent:
 
 @contextmanager
 def agent(
-    folder: Path, *arguments: str | Path, env: Mapping[str, str] | None = None, module: str | None = None
+    folder: Path,
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    module: str | None = None,
+    before: tuple[str, ...] = (),
 ) -> Iterator[Agent]:
-    """`brownout ARGUMENTS` (or a module of the tests), killed at the end if it is still there."""
-    command = [BROWNOUT] if module is None else [sys.executable, "-m", module]
+    """`brownout ARGUMENTS` (or a module of the tests), killed at the end if it is still there.
+
+    `before` is put in front of the command.
+    """
+    command = [*before, *([BROWNOUT] if module is None else [sys.executable, "-m", module])]
     output = folder / f"agent-{len(list(folder.glob('agent-*.log')))}.log"
     with output.open("wb") as sink:
         process = subprocess.Popen(

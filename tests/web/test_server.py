@@ -117,6 +117,47 @@ async def test_a_broken_journal_is_a_problem_but_the_status_goes_on(agent: Agent
     assert (await agent.json("/api/v1/status"))["summary"]["state"] == "outage"
 
 
+async def unfinished(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection whose request never ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+    await writer.drain()
+    return reader, writer
+
+
+async def test_connections_are_limited_and_those_on_top_closed_at_once(agent: Agent) -> None:
+    site = Site(application(agent.view()), bind("127.0.0.1", 0), connections=3)
+    await site.start()
+    port = site.port
+    try:
+        held = [await unfinished(port) for _ in range(3)]
+        for _ in range(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+            writer.close()
+        held[0][1].write(b"\r\n")
+        assert await asyncio.wait_for(held[0][0].readline(), 10) == b"HTTP/1.1 200 OK\r\n", "who is in is served"
+        for _, writer in held:
+            writer.close()
+        assert await served_again(agent.client, f"http://127.0.0.1:{port}/healthz")
+    finally:
+        await site.stop()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+async def served_again(client: aiohttp.ClientSession, url: str) -> bool:
+    """The server learns a moment later that connections have gone."""
+    give_up = asyncio.get_running_loop().time() + 10
+    while asyncio.get_running_loop().time() < give_up:
+        try:
+            async with client.get(url) as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            continue
+    return False
+
+
 async def test_a_fault_of_ours_shows_no_traceback(serve: Serve) -> None:
     def broken() -> Health:
         raise RuntimeError("secret inside")
