@@ -286,10 +286,12 @@ async def _cancelled(task: asyncio.Task[Any]) -> None:
 
 
 def _bind(listen: Listen) -> list[socket.socket]:
+    where = f"{listen.host}:{listen.port}"
     try:
         return bind(listen.host, listen.port)
+    except UnicodeError:  # of the codec that writes names of hosts, `idna`
+        raise StartError(f"cannot listen on {where}: that is no name of a host; write another agent.listen") from None
     except OSError as error:
-        where = f"{listen.host}:{listen.port}"
         raise StartError(
             f"cannot listen on {where}: {error.strerror or error}; "
             "is another agent running? else write another agent.listen"

@@ -117,6 +117,15 @@ async def test_a_journal_that_does_not_open_is_told_before_anything_is_started(c
     assert not dying.started.is_set()
 
 
+@pytest.mark.parametrize("host", ["ü..x", "a" * 64 + ".example"])
+async def test_a_host_that_cannot_be_a_name_is_told_in_words(tmp_path: Path, host: str) -> None:
+    file = tmp_path / "checks.yaml"
+    file.write_text(CHECKS.replace("127.0.0.1:0", f"{host}:80"))
+    wrong = load(file, kinds=installed_kinds(), env={})
+    with pytest.raises(StartError, match=f"cannot listen on {host}:80: .*write another agent.listen"):
+        await Agent(wrong, store=MemoryStore()).run(asyncio.Event())
+
+
 async def test_the_agent_takes_all_descriptors_it_may_have(tmp_path: Path, config: Config) -> None:
     few = ("sh", "-c", 'ulimit -Sn 200; exec "$@"', "sh")
     with agent(tmp_path, "run", tmp_path / "checks.yaml", before=few) as running:
