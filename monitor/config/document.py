@@ -6,7 +6,9 @@ and tags are refused; anchors and aliases are allowed, within bounds that a "bil
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from sys import intern
@@ -152,7 +154,9 @@ def format_path(path: Sequence[str | int]) -> str:
 
 def _read_text(path: Path, file: str) -> str:
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb", opener=_at_once) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise Unreadable(Fault(file, 0, 0, "", "is not a regular file: write the configuration into a file"))
             raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise Unreadable(Fault(file, 0, 0, "", "no such file: name the file, or create it")) from None
@@ -171,6 +175,11 @@ def _read_text(path: Path, file: str) -> str:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
         raise Unreadable(Fault(file, line, column, "", "is not UTF-8: save the file in that encoding")) from None
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opens a FIFO as well without waiting for somebody to write into it, which may be for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _refuse_deep_nesting(text: str, file: str) -> None:

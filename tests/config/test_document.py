@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from monitor.config.document import MAX_BYTES, Unreadable, read_document
+from monitor.config.load import load
+from monitor.config.model import ConfigError
+from tests.config.kinds import KINDS
 
 
 def refusal(path: Path) -> str:
@@ -21,6 +25,28 @@ def test_no_such_file(tmp_path: Path) -> None:
 
 def test_a_directory(tmp_path: Path) -> None:
     assert refusal(tmp_path) == "checks.yaml: is a directory: name the file in it, such as checks.yaml"
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_that_nobody_writes_into(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "checks.yaml")
+    assert refusal(tmp_path / "checks.yaml") == (
+        "checks.yaml: is not a regular file: write the configuration into a file"
+    )
+    assert "is not a regular file" in refusal(Path("/dev/zero"))
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_among_the_parts(tmp_path: Path) -> None:
+    path = tmp_path / "checks.yaml"
+    path.write_text("checks:\n  - {name: a, probe: http, url: 'http://a/'}\n")
+    (tmp_path / "checks.d").mkdir()
+    os.mkfifo(tmp_path / "checks.d" / "more.yaml")
+    with pytest.raises(ConfigError) as error:
+        load(path, kinds=KINDS, env={})
+    assert [fault.message for fault in error.value.faults] == [
+        "is not a regular file: write the configuration into a file"
+    ]
 
 
 @pytest.mark.parametrize(
