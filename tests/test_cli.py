@@ -470,6 +470,13 @@ def test_the_demo_on_a_port_in_use() -> None:
     assert "brownout demo --port" in done.stderr
 
 
+@pytest.mark.parametrize("port", ["99999", "65536", "0", "-1"])
+def test_the_demo_on_a_port_that_is_none(port: str) -> None:
+    done = brownout("demo", "--port", port)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"brownout: there is no port {port}: write --port with a number from 1 to 65535\n"
+
+
 # --- the agent as a service ---------------------------------------------------------------------------------
 
 

@@ -24,6 +24,8 @@ from monitor.logs import configure_logs
 FRAMES = 8
 """Pictures a second on a terminal."""
 
+_LAST_PORT = 65_535
+
 _PICTURE = re.sub(r"<!--.*?-->|@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
     "Fira Code, monospace", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace"
 )
@@ -31,6 +33,8 @@ _PICTURE = re.sub(r"<!--.*?-->|@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, 
 
 
 def execute(options: Namespace) -> int:
+    if not 1 <= options.port <= _LAST_PORT:
+        return fail(f"there is no port {options.port}: write --port with a number from 1 to {_LAST_PORT}")
     configure_logs(lambda text: text, quiet=True)
     try:
         return uvloop.run(_demo(options))
