@@ -79,7 +79,7 @@ def _world(conditions: str) -> World:
         text = CHECK.format(conditions=conditions)
         file.write_text(text if conditions else text.replace("    degraded: []\n", ""), encoding="utf-8")
         config = load(file, kinds=installed_kinds(), env=os.environ)
-    plan = Plan(config.checks, config.services, config.routes, Source("bench", None))
+    plan = Plan(config.checks, config.services, config.routes, Source("bench"), frozenset(config.sinks))
     return World(plan, Journal("bench", 1), _moment(0.0))
 
 

@@ -104,7 +104,7 @@ class _Tour:
             file.write_text(CONFIG, encoding="utf-8")
             config = load(file, kinds=installed_kinds(), env={"HOME": folder})
         source = Source(config.agent.vantage.name, config.agent.public_url)
-        plan = Plan(config.checks, config.services, config.routes, source)
+        plan = Plan(config.checks, config.services, config.routes, source, frozenset(config.sinks))
         self.world = World(plan, Journal("documentation", 1), moment(0))
         self.telemetry = Telemetry(self.world, clock=_StillClock(1000), version="0.1.0", vantage="fra1")
         self.events: list[Mapping[str, Any]] = []

@@ -18,6 +18,7 @@ from monitor.core.model import Change, CheckRecord, Look
 from monitor.core.world import World
 from monitor.runner import Order, Runner
 from monitor.store.contract import Fenced, Store, StoreError, Unstorable
+from probes.contract import Observation, Reason
 
 COMMIT_BATCH = 500
 """Changes in one transaction at most."""
@@ -83,6 +84,19 @@ class Pipeline:
         """One look, judged; what changed is on its way into the journal."""
         judge = self._world.judges[order.check.id]
         look = await self._runner.look(order, judge.memory)
+        return self._judge(look, judge)
+
+    def pass_over(self, order: Order) -> Judgement:
+        """A look that found no room: nothing was seen, and a check that nobody looks at is not known to be up."""
+        now = self._clock.now()
+        nothing = Observation(reason=Reason.LATE, detail="no room to look: raise agent.limits, or look less often")
+        judge = self._world.judges[order.check.id]
+        look = Look(
+            order.check.id, nothing, now, now, limit=order.timeout, scheduled=True, lateness=now.tick - order.due
+        )
+        return self._judge(look, judge)
+
+    def _judge(self, look: Look, judge: Judge) -> Judgement:
         decision = self._world.observe(look)
         self._observer.look(look, judge)
         self._unsaved.add(look.check)

@@ -2,7 +2,8 @@
 
 Each check has a stable place on its grid (a hash of its id), so that nothing stampedes and a restart does not move
 the load. Scheduled looks of a check never overlap: a beat that finds the last look still running is skipped and
-counted. Extra looks may overlap, or a target that swallows packets would be confirmed late.
+counted. Extra looks may overlap, or a target that swallows packets would be confirmed late; they have a budget of
+their own at each host, or fifty checks of one dead host would keep one another from being confirmed.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import asyncio
 import hashlib
 import heapq
 import itertools
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from monitor.clock import Clock
 from monitor.core.judge import Judgement
 from monitor.core.model import Check
+from monitor.room import Room
 from monitor.runner import Order
 
 FIRST_LOOKS_A_SECOND = 200.0
@@ -27,6 +28,9 @@ LONGEST_SLEEP = 1.0
 """Seconds: the loop passes at least as often, so that its progress can be watched."""
 
 _EXTRA_IN_FLIGHT = 10
+"""Extra looks of one check at a time, at most."""
+_STALE_EXTRA = 1.0
+"""Seconds: an extra look so late is left out. After a pause they would all come at once, and prove nothing."""
 _STARTS_A_PASS = 100
 """Looks started before the loop gets a turn: a burst of due beats must not hold everything else."""
 
@@ -50,33 +54,38 @@ Taker = Callable[[Order], Awaitable[Judgement]]
 class _Slot:
     """A check on the grid."""
 
-    __slots__ = (
-        "beat",
-        "check",
-        "every",
-        "extra",
-        "extra_timeout",
-        "generation",
-        "host",
-        "pace",
-        "planned",
-        "running",
-    )
+    __slots__ = ("beat", "check", "every", "extra", "generation", "pace", "planned", "queued", "running", "suspect")
 
     def __init__(self, check: Check, beat: float) -> None:
         self.check = check
         self.every = check.every.total_seconds()
-        self.host = check.probe.host
         self.beat = beat
         """The tick of the next place on the grid."""
         self.running = False
+        """Whether a scheduled look is under way, or waits for room."""
+        self.queued = False
+        """Whether it waits for room."""
         self.planned = 0
-        """Extra looks that wait for their time."""
+        """Extra looks that wait for their time, or for room."""
         self.extra = 0
         """Extra looks under way."""
         self.generation = 0
         """Raised to call off the extra looks that wait."""
         self.pace: float | None = None
+        self.suspect = 0.0
+        """Since when (a tick) extra looks are asked for: the oldest suspicion is settled first."""
+
+
+class _Turn(NamedTuple):
+    """A look that is due: of which slot, since when (a tick), and of which generation if it is an extra one."""
+
+    slot: _Slot
+    tick: float
+    generation: int | None
+
+    @property
+    def wanted(self) -> bool:
+        return self.generation is None or self.generation == self.slot.generation
 
 
 class Scheduler:
@@ -86,6 +95,7 @@ class Scheduler:
         self,
         checks: Iterable[Check],
         take: Taker,
+        pass_over: Callable[[Order], Judgement],
         extra_timeout: Callable[[str], float],
         clock: Clock,
         *,
@@ -94,36 +104,34 @@ class Scheduler:
         observer: Observer,
         progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """`extra_timeout` tells the limit (s) of an extra look at a check, by its id; `progress` is called at each
-        real pass of the loop."""
+        """`pass_over` is told of each look that found no room for a whole interval; `extra_timeout` tells the limit
+        (s) of an extra look at a check, by its id; `progress` is called at each real pass of the loop."""
         self._take = take
+        self._pass_over = pass_over
         self._extra_timeout = extra_timeout
         self._clock = clock
-        self._limit, self._limit_per_host = limit, limit_per_host
         self._observer = observer
         self._progress = progress
         self._checks = tuple(checks)
-        self._due: list[tuple[float, int, _Slot, int | None]] = []
-        """(tick, tie-breaker, slot, generation of an extra look or None for a beat of the grid)"""
+        self._due: list[tuple[float, int, _Turn]] = []
         self._order = itertools.count()
-        self._in_flight = 0
-        self._per_host: dict[str, int] = {}
-        self._waiting: deque[tuple[_Slot, float]] = deque()
-        """Scheduled looks that are due but find no room, oldest first."""
+        self._scheduled: Room[_Turn] = Room(limit, limit_per_host)
+        self._extras: Room[_Turn] = Room(limit, limit_per_host, lambda turn: turn.wanted)
+        self._looks = asyncio.TaskGroup()
         self._wake = asyncio.Event()
+        self._ending = False
 
     @property
     def in_flight(self) -> int:
-        return self._in_flight
+        return self._scheduled.taken + self._extras.taken
 
     async def run(self) -> None:
         """Look for ever. An error that is not a probe's own ends everything, loudly."""
         self._place()
-        async with asyncio.TaskGroup() as looks:
+        async with self._looks:
             while True:
                 self._progress()
-                more = self._start_due(looks)
-                await self._rest(more)
+                await self._rest(more=self._start_due())
 
     def _place(self) -> None:
         now = self._clock.now()
@@ -134,12 +142,12 @@ class Scheduler:
             # A beat right behind the first look would tell nothing new.
             if first + slot.every / 2 > slot.beat:
                 slot.beat += slot.every if first != slot.beat else 0
-            self._push(first, slot, None)
+            self._plan(_Turn(slot, first, None))
 
-    def _push(self, tick: float, slot: _Slot, generation: int | None) -> None:
-        heapq.heappush(self._due, (tick, next(self._order), slot, generation))
+    def _plan(self, turn: _Turn) -> None:
+        heapq.heappush(self._due, (turn.tick, next(self._order), turn))
 
-    async def _rest(self, more: bool) -> None:  # noqa: FBT001  (one caller, one line above)
+    async def _rest(self, *, more: bool) -> None:
         """Until the next look is due, something changed, or a second has passed."""
         if more:
             await asyncio.sleep(0)
@@ -153,116 +161,107 @@ class Scheduler:
             timer.cancel()
         self._wake.clear()
 
-    def _start_due(self, looks: asyncio.TaskGroup) -> bool:
+    def _start_due(self) -> bool:
         """Start what is due. True: there is more, after the loop had its turn."""
         now = self._clock.now().tick
         for _ in range(_STARTS_A_PASS):
             if not self._due or self._due[0][0] > now:
-                return self._start_waiting(looks, now)
-            tick, _, slot, generation = heapq.heappop(self._due)
-            if generation is None:
-                self._beat(looks, slot, tick, now)
-            elif generation == slot.generation:
-                self._extra(looks, slot, tick)
+                return False
+            _, _, turn = heapq.heappop(self._due)
+            if turn.generation is None:
+                self._beat(turn, now)
+            elif turn.wanted:
+                self._extra(turn, now)
         return True
 
-    def _beat(self, looks: asyncio.TaskGroup, slot: _Slot, tick: float, now: float) -> None:
-        missed = 0
-        if tick >= slot.beat:
+    def _beat(self, turn: _Turn, now: float) -> None:
+        slot, missed = turn.slot, 0
+        if turn.tick >= slot.beat:
             slot.beat += slot.every
         if slot.beat <= now:  # paused or starved: go on with the grid, do not run after it
             missed = int((now - slot.beat) // slot.every) + 1
             slot.beat += missed * slot.every
-        self._push(slot.beat, slot, None)
+        self._plan(_Turn(slot, slot.beat, None))
         if slot.running:
             missed += 1
-        elif self._room(slot):
-            self._launch(looks, slot, tick, scheduled=True)
+            if slot.queued:
+                self._follow(slot, self._pass_over(self._order_of(turn)))
         else:
             slot.running = True
-            self._waiting.append((slot, tick))
+            slot.queued = not self._scheduled.enter(slot.check.probe.host, turn.tick, turn)
+            if not slot.queued:
+                self._launch(turn)
         if missed:
             self._observer.missed(missed)
 
-    def _extra(self, looks: asyncio.TaskGroup, slot: _Slot, tick: float) -> None:
-        slot.planned -= 1
-        if self._room(slot) and slot.extra < _EXTRA_IN_FLIGHT:
-            self._launch(looks, slot, tick, scheduled=False)
-        else:
+    def _extra(self, turn: _Turn, now: float) -> None:
+        slot = turn.slot
+        if now - turn.tick > _STALE_EXTRA or slot.extra >= _EXTRA_IN_FLIGHT:
+            slot.planned -= 1
             self._observer.extra_dropped()
-        if slot.pace is not None and not slot.planned:
-            self._plan_extra(slot, tick + slot.pace)
+            self._keep_pace(slot, now)
+        elif self._extras.enter(slot.check.probe.host, slot.suspect, turn):
+            self._launch(turn)
 
-    def _start_waiting(self, looks: asyncio.TaskGroup, now: float) -> bool:
-        """Give free room to looks that wait; one that has waited a whole interval is skipped and counted."""
-        for _ in range(len(self._waiting)):
-            if self._in_flight >= self._limit:
-                break
-            slot, tick = self._waiting.popleft()
-            if now - tick >= slot.every:
-                slot.running = False
-                self._observer.missed(1)
-            elif self._room(slot):
-                self._launch(looks, slot, tick, scheduled=True)
-            else:
-                self._waiting.append((slot, tick))
-        return False
-
-    def _room(self, slot: _Slot) -> bool:
-        if self._in_flight >= self._limit:
-            return False
-        return slot.host is None or self._per_host.get(slot.host, 0) < self._limit_per_host
-
-    def _launch(self, looks: asyncio.TaskGroup, slot: _Slot, tick: float, *, scheduled: bool) -> None:
-        self._in_flight += 1
-        if slot.host is not None:
-            self._per_host[slot.host] = self._per_host.get(slot.host, 0) + 1
-        if scheduled:
-            slot.running = True
-            timeout = slot.check.timeout.total_seconds()
+    def _launch(self, turn: _Turn) -> None:
+        slot = turn.slot
+        if turn.generation is None:
+            slot.queued = False
         else:
             slot.extra += 1
-            timeout = self._extra_timeout(slot.check.id)
-        looks.create_task(self._look(slot, Order(slot.check, tick, timeout, scheduled)))
+            slot.planned -= 1
+            self._keep_pace(slot, self._clock.now().tick)
+        self._looks.create_task(self._look(turn))
 
-    async def _look(self, slot: _Slot, order: Order) -> None:
-        self._observer.late(max(self._clock.now().tick - order.due, 0.0))
-        self._observer.in_flight(self._in_flight)
+    def _order_of(self, turn: _Turn) -> Order:
+        check, scheduled = turn.slot.check, turn.generation is None
+        timeout = check.timeout.total_seconds() if scheduled else self._extra_timeout(check.id)
+        return Order(check, turn.tick, timeout, scheduled)
+
+    async def _look(self, turn: _Turn) -> None:
+        slot = turn.slot
+        self._observer.late(max(self._clock.now().tick - turn.tick, 0.0))
+        self._observer.in_flight(self.in_flight)
         try:
-            judgement = await self._take(order)
+            # Followed before it leaves: extra looks that are called off now must not be handed its room.
+            self._follow(slot, await self._take(self._order_of(turn)))
+        except BaseException:
+            self._ending = True  # stopped, or dying: whoever waits for this room waits in vain
+            raise
         finally:
-            self._release(slot, order)
-        self._follow(slot, judgement)
+            self._leave(turn)
 
-    def _release(self, slot: _Slot, order: Order) -> None:
-        self._in_flight -= 1
-        if slot.host is not None:
-            left = self._per_host[slot.host] - 1
-            if left:
-                self._per_host[slot.host] = left
-            else:
-                del self._per_host[slot.host]
-        if order.scheduled:
+    def _leave(self, turn: _Turn) -> None:
+        slot = turn.slot
+        if turn.generation is None:
             slot.running = False
+            following = self._scheduled.leave(slot.check.probe.host)
         else:
             slot.extra -= 1
-        if self._waiting:
-            self._wake.set()
+            following = self._extras.leave(slot.check.probe.host)
+        if following is not None and not self._ending:
+            self._launch(following)
 
     def _follow(self, slot: _Slot, judgement: Judgement) -> None:
         """Plan the extra looks the judge asked for, or call them off."""
-        slot.pace = judgement.pace
+        now = self._clock.now().tick
         if judgement.pace is None:
             slot.generation += 1
             slot.planned = 0
         elif not slot.planned:
-            now = self._clock.now().tick
+            slot.suspect = now if slot.pace is None else slot.suspect
             for delay in judgement.burst or (judgement.pace,):
                 self._plan_extra(slot, now + delay)
+        slot.pace = judgement.pace
+
+    def _keep_pace(self, slot: _Slot, now: float) -> None:
+        """The train of extra looks goes on from the start of the last one, not from its end: they may overlap."""
+        if slot.pace is not None and not slot.planned:
+            self._plan_extra(slot, now + slot.pace)
 
     def _plan_extra(self, slot: _Slot, tick: float) -> None:
         slot.planned += 1
-        self._push(tick, slot, slot.generation)
+        self._plan(_Turn(slot, tick, slot.generation))
         if self._due[0][0] == tick:
             self._wake.set()
 

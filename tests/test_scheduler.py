@@ -37,6 +37,7 @@ class Taken:
     under_way: int = 0
     most: int = 0
     waits: Callable[[Order], Awaitable[None]] | None = None
+    passed_over: list[str] = field(default_factory=list)
 
     async def __call__(self, order: Order) -> Judgement:
         now = asyncio.get_running_loop().time()
@@ -52,6 +53,10 @@ class Taken:
         finally:
             self.under_way -= 1
         return self.judge(order, number)
+
+    def pass_over(self, order: Order) -> Judgement:
+        self.passed_over.append(order.check.id)
+        return Judgement()
 
     def at(self, name: str = "home", *, scheduled: bool = True) -> list[float]:
         return [at for at, check, planned in self.began if check == name and planned is scheduled]
@@ -87,6 +92,7 @@ def watch(
         scheduler = Scheduler(
             checks,
             taken,
+            taken.pass_over,
             lambda _name: 2.0,
             VirtualClock(),
             limit=limit,
@@ -100,7 +106,7 @@ def watch(
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert scheduler.in_flight == 0
+        assert taken.under_way == 0
 
     run(main())
     return notes
@@ -202,11 +208,13 @@ def test_the_global_limit_holds_and_waiting_looks_are_taken_in_turn() -> None:
     assert len({name for _, name, _ in taken.began}) == 60
 
 
-def test_a_look_that_found_no_room_for_a_whole_interval_is_skipped_and_counted() -> None:
+def test_a_look_that_found_no_room_for_a_whole_interval_is_passed_over_and_counted() -> None:
     taken = Taken(lasts=9.0)
     notes = watch([check(f"c{n}", every=timedelta(seconds=10)) for n in range(4)], taken, 120, limit=1)
     assert taken.most == 1
     assert notes.skipped > 10
+    assert set(taken.passed_over) == {"c0", "c1", "c2", "c3"}
+    assert {name for _, name, _ in taken.began} == {"c0", "c1", "c2", "c3"}, "and none starves"
 
 
 def test_a_busy_host_does_not_hold_up_another() -> None:
@@ -222,13 +230,58 @@ def test_a_busy_host_does_not_hold_up_another() -> None:
     assert notes.skipped > 0
 
 
-def test_without_room_extra_looks_are_dropped_not_queued() -> None:
-    def judge(order: Order, number: int) -> Judgement:
-        return Judgement(burst=(0.1, 0.2, 0.3), pace=1.0)
+def test_extra_looks_have_room_of_their_own_and_settle_the_oldest_suspicion_first() -> None:
+    """Thirty checks of one host that hangs: their scheduled looks fill all its room."""
 
-    checks = [check(f"c{n}", probe=Hosted()) for n in range(3)]
-    notes = watch(checks, Taken(lasts=5, judge=judge), 60, limit_per_host=2)
-    assert notes.dropped > 0
+    def judge(order: Order, number: int) -> Judgement:
+        settled = sum(name == order.check.id for _, name, planned in taken.began if not planned) >= 5
+        return Judgement() if settled else Judgement(burst=(0.2, 0.5, 0.9, 1.4), pace=1.0)
+
+    async def waits(order: Order) -> None:
+        await asyncio.sleep(order.timeout)
+
+    taken = Taken(judge=judge, waits=waits)
+    watch([check(f"c{n}", probe=Hosted()) for n in range(30)], taken, 40, limit_per_host=8)
+    extras = [name for _, name, planned in taken.began if not planned]
+    first = taken.began[0][1]
+    settled_first = max(at for at, name, planned in taken.began if name == first and not planned)
+    assert settled_first < 20
+    assert len(extras) >= 8 / 2.0 * 20, "the room for extra looks is used"
+
+
+def test_extra_looks_called_off_while_they_wait_are_not_taken() -> None:
+    calls = {"a": 0}
+
+    def judge(order: Order, number: int) -> Judgement:
+        calls["a"] += order.check.id == "a"
+        return Judgement(burst=(0.1, 0.2), pace=1.0) if calls["a"] < 2 else Judgement()
+
+    taken = Taken(lasts=0.5, judge=judge)
+    watch([check(name, probe=Hosted(), every=timedelta(hours=1)) for name in "ab"], taken, 20, limit_per_host=1)
+    assert len(taken.at("a", scheduled=False)) + len(taken.at("b", scheduled=False)) <= 3
+
+
+def test_extra_looks_that_are_late_are_left_out() -> None:
+    """The loop stands still for a minute in a burst: its looks must not all come at once."""
+    taken, notes = Taken(judge=lambda _order, _number: Judgement(burst=(0.2, 0.5, 0.9, 1.4), pace=1.0)), Notes()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        checks = [check(every=timedelta(hours=1))]
+        scheduler = Scheduler(
+            checks, taken, taken.pass_over, lambda _: 2.0, VirtualClock(), limit=9, limit_per_host=9, observer=notes
+        )
+        running = asyncio.create_task(scheduler.run())
+        await asyncio.sleep(0.1)
+        loop._jumping.time += 60  # type: ignore[attr-defined]
+        await asyncio.sleep(0.5)
+        assert taken.at(scheduled=False) == []
+        await asyncio.sleep(2)
+        running.cancel()
+
+    run(main())
+    assert notes.dropped == 4
+    assert 1 <= len(taken.at(scheduled=False)) <= 3
 
 
 def test_an_error_that_is_not_a_probes_own_ends_everything_loudly() -> None:
@@ -253,7 +306,14 @@ def test_after_a_pause_the_grid_goes_on_and_the_missed_beats_are_counted() -> No
     async def main() -> None:
         loop = asyncio.get_running_loop()
         scheduler = Scheduler(
-            [check()], taken, lambda _name: 2.0, VirtualClock(), limit=9, limit_per_host=9, observer=notes
+            [check()],
+            taken,
+            taken.pass_over,
+            lambda _name: 2.0,
+            VirtualClock(),
+            limit=9,
+            limit_per_host=9,
+            observer=notes,
         )
         running = asyncio.create_task(scheduler.run())
         await asyncio.sleep(100)
@@ -273,6 +333,7 @@ def test_progress_is_told_even_when_nothing_is_due() -> None:
         scheduler = Scheduler(
             [replace(check(), every=timedelta(hours=1))],
             Taken(),
+            Taken().pass_over,
             lambda _name: 2.0,
             VirtualClock(),
             limit=9,

@@ -113,7 +113,13 @@ def simulate(checks: list[Check], seconds: float, *, events: str = "incident.") 
         services = {
             item.service: Service(item.service, item.name, (item.id,), OutageRule(1, (item.id,))) for item in checks
         }
-        plan = Plan({item.id: item for item in checks}, services, (Route(("notebook",)),), Source("virtual"))
+        plan = Plan(
+            {item.id: item for item in checks},
+            services,
+            (Route(("notebook",)),),
+            Source("virtual"),
+            frozenset(("notebook",)),
+        )
         world = World(plan, await store.open(), clock.now())
         async with httpx.AsyncClient() as client:
             outbox = Outbox(
@@ -131,6 +137,7 @@ def simulate(checks: list[Check], seconds: float, *, events: str = "incident.") 
             scheduler = Scheduler(
                 checks,
                 pipeline.take,
+                pipeline.pass_over,
                 lambda name: world.judges[name].extra_timeout,
                 clock,
                 limit=500,

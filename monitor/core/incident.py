@@ -70,7 +70,8 @@ def _open(status: ServiceStatus, bad: Sequence[BadCheck], origin: str, now: date
 
 def _update(incident: Incident, status: ServiceStatus, bad: Sequence[BadCheck]) -> IncidentStep | None:
     impact = Impact(status.state.value)
-    joined = tuple(item.check for item in bad if item.check not in incident.checks)
+    known = set(incident.checks)
+    joined = tuple(item.check for item in bad if item.check not in known)
     by_check: Mapping[str, BadCheck] = {item.check: item for item in bad}
     # The root stays what it was while it is bad: an incident that names another cause each minute helps nobody.
     root = by_check.get(incident.root) or _root(bad, status)

@@ -49,7 +49,7 @@ class Plan:
     services: Mapping[str, Service]
     routes: tuple[Route, ...]
     source: Source
-    sinks: frozenset[str] = frozenset()
+    sinks: frozenset[str]
     """The names of all sinks there are: whoever was told of an incident and is gone since, is told no more."""
 
 
