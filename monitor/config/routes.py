@@ -186,5 +186,7 @@ class _Parser:
 
     def _expect(self, sign: str) -> None:
         if not self._skip("sign", sign):
-            found = f', not "{shorten(self._tokens[self._at][1])}"' if self._at < len(self._tokens) else ""
-            raise ValueError(f'"{sign}" {"comes here" if found else "is missing at the end"}{found}')
+            if self._at < len(self._tokens):
+                raise ValueError(f'"{sign}" comes here, not "{shorten(self._tokens[self._at][1])}"')
+            # Between { } YAML itself ends a text at its comma, and what follows becomes a key of its own.
+            raise ValueError(f'"{sign}" is missing at the end: quote the rule if it holds a comma')

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from monitor.config.checks import Draft, References
+from monitor.config.document import Plain
 from monitor.config.faults import Entry, Faults, Place
+from monitor.config.fields import keys_at
 from monitor.config.schema import ServiceKeys, parse_name
 from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary, shorten
@@ -100,18 +102,33 @@ def _read_keys(service_id: str, entry: Entry, secrets: Secrets, faults: Faults) 
         parse_name(service_id)
     except ValueError as error:
         faults.add(entry.place, f"the name of a service {error}")
+    written = entry.value if entry.value is not None else {}
+    if isinstance(written, dict) and (split := _split_off(written)):
+        for key in split:
+            faults.add(
+                entry.place, f'unknown key "{shorten(key)}": quote the rule of outage, it holds a comma', key=key
+            )
+        written = {key: value for key, value in written.items() if key not in split}
     try:
-        return ServiceKeys.model_validate(entry.value if entry.value is not None else {}, context=secrets)
+        return ServiceKeys.model_validate(written, context=secrets)
     except ValidationError as error:
         faults.add_findings(entry.place, error, ServiceKeys)
         return None
+
+
+def _split_off(written: dict[str, Plain]) -> list[str]:
+    """What YAML has cut off an outage rule at a comma: ``{outage: any of home, checkout}`` has a key `checkout`."""
+    if not isinstance(written.get("outage"), str):
+        return []
+    known = keys_at(ServiceKeys, ())
+    return [key for key, value in written.items() if value is None and key not in known]
 
 
 def _read_rule(
     service_id: str, entry: Entry, own: list[Draft], references: References, secrets: Secrets, faults: Faults
 ) -> _Rule | None:
     written = entry.text("outage")
-    if written is None:
+    if written is None or (isinstance(entry.value, dict) and _split_off(entry.value)):
         return None
     try:
         text = secrets.resolve(written, public=True)
