@@ -147,10 +147,11 @@ def _comparisons(written: tuple[str, ...]) -> tuple[JsonExpectation, ...]:
 @lru_cache(maxsize=1024)
 def _statuses(written: tuple[str, ...]) -> frozenset[int]:
     found: set[int] = set()
-    for text in (part.strip() for entry in written for part in entry.split(",")):
+    for entry, text in ((whole, part.strip()) for whole in written for part in whole.split(",")):
         match = _STATUS.fullmatch(text)
         if match is None:
-            raise BadField("status", f"{text!r} is not a status: write 200, 200-299 or 2xx")
+            # The whole entry: a part of what a variable held would not be recognised as a secret.
+            raise BadField("status", f"{entry!r} is not a status: write 200, 200-299 or 2xx")
         group, first, last = match.groups()
         low = int(group) * 100 if group else int(first)
         high = low + 99 if group else int(last or first)
@@ -171,6 +172,7 @@ def _pattern(field_name: str, text: str | None, *, as_text: bool = False) -> Any
     except re2.error as error:
         reason = error.args[0] if error.args else "not understood"
         shown = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        shown = shown.partition(":")[0]  # what follows is a part of the pattern, which may be half a secret
         raise BadField(field_name, f"{text!r} is not a regular expression (RE2): {shown}") from error
 
 

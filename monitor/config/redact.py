@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from monitor.config.suggest import LONGEST_SHOWN
+
 MASK = "***"
 _SHORTEST = 4
 """Shorter texts are not searched for: they would blank out ordinary words. Typed fields hide them all the same."""
@@ -37,6 +39,34 @@ class Redactor:
         if isinstance(value, list | tuple):
             return [self.value(item) for item in value]
         return value
+
+
+class FaultRedactor(Redactor):
+    """For messages, which quote texts with escapes and shorten them: the head of a secret before ``...`` goes too."""
+
+    __slots__ = ("_heads",)
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        shown = {form for secret in secrets for form in (secret, repr(secret)[1:-1], " ".join(secret.split()))}
+        super().__init__(shown)
+        self._heads: dict[str, list[str]] = {}
+        """The forms by their first characters."""
+        for form in shown:
+            if len(form) >= _SHORTEST:
+                self._heads.setdefault(form[:_SHORTEST], []).append(form)
+
+    def text(self, text: str) -> str:
+        text = super().text(text)
+        if "..." not in text or not self._heads:
+            return text
+        *before, last = text.split("...")
+        return "...".join([*map(self._without_head, before), last])
+
+    def _without_head(self, text: str) -> str:
+        for at in range(max(0, len(text) - LONGEST_SHOWN), len(text) - _SHORTEST + 1):
+            if any(form.startswith(text[at:]) for form in self._heads.get(text[at : at + _SHORTEST], ())):
+                return text[:at] + MASK
+        return text
 
 
 def _forms(secret: str) -> set[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from monitor.config.document import Plain
-from monitor.config.redact import Redactor
+from monitor.config.redact import FaultRedactor, Redactor
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{")
 _PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s:@]*:([^/?#\s]*)@")
@@ -66,7 +66,7 @@ class Secrets:
 
     def fault_redactor(self) -> Redactor:
         """For messages: hides also what short variables held."""
-        return Redactor(self._secret | self._borrowed)
+        return FaultRedactor(self._secret | self._borrowed)
 
     def _expand(self, written: str, *, public: bool, secret: bool) -> str:
         def replace(match: re.Match[str]) -> str:

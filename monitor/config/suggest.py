@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 _LISTED = 12
-_LONGEST_SHOWN = 60
+LONGEST_SHOWN = 60
 
 
 class Vocabulary:
@@ -51,4 +51,4 @@ class Vocabulary:
 def shorten(text: str) -> str:
     """For messages: one line, of bounded length."""
     line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_SHOWN else line[: _LONGEST_SHOWN - 3] + "..."
+    return line if len(line) <= LONGEST_SHOWN else line[: LONGEST_SHOWN - 3] + "..."

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from monitor.config.kinds import Kinds
 from monitor.config.load import ConfigError, load
 from monitor.config.model import Config
 from monitor.config.secrets import Secrets
+from probes import registry
 from probes.contract import Secret
 from tests.config.kinds import KINDS, Http, Postgres
 
@@ -149,6 +151,40 @@ def test_no_fault_shows_a_secret(tmp_path: Path, probe: str, keys: str) -> None:
         assert SECRET not in str(fault)
         assert "9175" not in str(fault)
     assert SECRET not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "url: 'ftp://${LONG}/'",
+        "url: 'http://${LONG}:x/'",
+        "expect: {status: '${LONG}'}",
+        "expect: {status: ['200, ${LONG}']}",
+        "expect: {body: '(${LONG}'}",
+        "expect: {body: '${LONG}'}",
+        "expect: {body_absent: '${LONG}'}",
+        "expect: {headers: {X: '${LONG}'}}",
+        "expect: {json: 'x ${LONG}'}",
+        "method: '${LONG}'",
+        "service: '${LONG}'",
+        "service: 'padding padding padding padding ${LONG}'",
+        "service: 'padding padding padding padding padding ${LONG}'",
+        "every: '${LONG}'",
+        "degraded: '${LONG}'",
+        "degraded: 'response_time > ${LONG}'",
+    ],
+)
+def test_no_fault_of_the_real_probe_shows_a_piece_of_a_secret(tmp_path: Path, keys: str) -> None:
+    long = "kQ7v\\Z2mX'w9L,rT4bN\tc8[z-a]HsJ5dFg3Py6AeU1oWi" * 2
+    path = tmp_path / "checks.yaml"
+    url = "" if keys.startswith("url") else "    url: http://a/\n"
+    path.write_text(f"checks:\n  - name: a\n    probe: http\n{url}    {keys}\n")
+    kinds = Kinds(registry.builtin(), {})
+    with pytest.raises(ConfigError) as error:
+        load(path, kinds=kinds, env={"LONG": long})
+    for fault in error.value.faults:
+        for piece in (long[at : at + 4] for at in range(len(long) - 3)):
+            assert piece not in str(fault)
 
 
 def test_a_file_is_read_once(tmp_path: Path) -> None:
