@@ -106,7 +106,7 @@ class Http(Probe):
     )
     _url: _url.Url = field(init=False, compare=False)
     _expectation: Expectation = field(init=False, compare=False)
-    _ask: Ask = field(init=False, compare=False)
+    _ask: Ask | None = field(init=False, compare=False, default=None)
     _own: Cleaner | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -117,7 +117,6 @@ class Http(Probe):
             self._check_limits,
         )
         object.__setattr__(self, "_expectation", compiled(self.expect))
-        object.__setattr__(self, "_ask", self._make_ask())
         object.__setattr__(self, "_own", Cleaner(self._secrets()) or None)
 
     def _check_url(self) -> None:
@@ -155,7 +154,7 @@ class Http(Probe):
         figures: dict[str, float] = {}
         answer = None
         try:
-            answer = await fetch(look, context, self._ask, figures)
+            answer = await fetch(look, context, self._ask or self._make_ask(), figures)
             self._note_server(answer, look)
             look.check_clocks()
             self._judge(answer, look)
@@ -168,13 +167,14 @@ class Http(Probe):
         return Observation(figures, None, "", look.phases, look.evidence)
 
     def _make_ask(self) -> Ask:
+        """Made at the first look, and kept: a start with 10,000 checks need not wait for them all."""
         expectation = self._expectation
         keep = _KEEP
         if expectation.body is not None or expectation.body_absent is not None:
             keep = self.max_bytes
         elif expectation.json:
             keep = min(self.max_bytes, JSON_BYTES + 1)
-        return Ask(
+        ask = Ask(
             url=self._url,
             method=self.method,
             written=[(name, value.reveal()) for name, value in self.headers.items()],
@@ -187,6 +187,8 @@ class Http(Probe):
             verify=self.verify,
             ca_file=self.ca_file,
         )
+        object.__setattr__(self, "_ask", ask)
+        return ask
 
     def _judge(self, answer: ResponseReader, look: Look) -> None:
         if answer.status not in self._expectation.statuses:

@@ -500,7 +500,9 @@ async def test_sigterm_flushes_and_ends_well(tmp_path: Path) -> None:
         journal = await store.open()
         await store.close()
         assert journal.checks["home"].state.value == "up"
-        assert journal.checks["home"].snapshot["failures"]["good"]["looks"] >= 3, "what was seen since has been flushed"
+        assert journal.checks["home"].snapshot["failures"]["good"]["looks"] >= 3, (
+            "what was seen since has been flushed"
+        )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -78,9 +78,22 @@ class Shared:
 
     def __init__(self) -> None:
         self._values: dict[Any, Any] = {}
+        self._conditions: dict[Any, tuple[tuple[Condition, ...], tuple[Condition, ...]]] = {}
 
     def value(self, value: Any) -> Any:
         return self._values.setdefault((type(value), value), value)
+
+    def conditions(self, written: tuple[Condition, ...], probe: type[Probe] | None) -> tuple[Condition, ...]:
+        """The written ones, then the defaults of `probe` (None: without), equal ones once.
+
+        Keyed by identity: equal texts were parsed to the same object, and hashing a condition costs 13 fields.
+        """
+        key = (probe, *map(id, written))
+        if key not in self._conditions:
+            defaults = default_conditions(probe) if probe is not None else ()
+            # The written ones are kept along: an id is only good as long as its object lives.
+            self._conditions[key] = (tuple(dict.fromkeys((*written, *defaults))), written)
+        return self._conditions[key][0]
 
     def mapping(self, value: dict[str, str]) -> dict[str, str]:
         found: dict[str, str] = self._values.setdefault((dict, tuple(value.items())), value)
@@ -150,7 +163,7 @@ def finish_check(
         probe=probe,
         every=every,
         timeout=keys.timeout or shared.value(min(defaults.timeout or DEFAULT_TIMEOUT, every)),
-        conditions=shared.value(_conditions(keys, type(probe))),
+        conditions=shared.conditions(_written_conditions(keys), type(probe) if keys.defaults else None),
         impact=draft.impact,
         confirm=shared.value(_confirm(keys.confirm, defaults.confirm)),
         recover=shared.value(_recover(keys.recover, defaults.recover)),
@@ -168,10 +181,11 @@ def check_spans(draft: Draft, defaults: DefaultsKeys, faults: Faults) -> None:
         return
     every = draft.keys.every or defaults.every or DEFAULT_EVERY
     timeout = draft.keys.timeout
-    said = f"every ({format_duration(every)})"
     if timeout is not None and timeout > every:
         faults.add(
-            draft.place, f"must not be longer than {said}: scheduled looks of a check never overlap", "timeout"
+            draft.place,
+            f"must not be longer than every ({format_duration(every)}): scheduled looks of a check never overlap",
+            "timeout",
         )
     for level in ("degraded", "down"):
         for index, condition in enumerate(getattr(draft.keys, level)):
@@ -184,12 +198,12 @@ def _window_fault(condition: Condition, every: timedelta) -> str | None:
     window, at_least = condition.window, condition.at_least
     if window is None:
         return None
-    said = f"the window {format_duration(window)}"
     if window < every:
-        return f"{said} is shorter than every ({format_duration(every)}): it would hold no look"
+        return f"the window {format_duration(window)} is shorter than every ({format_duration(every)}): it would hold no look"
     looks = int(window / every)
     if at_least is not None and condition.ratio_of is None and at_least > looks:
-        return f"{said} holds {looks} looks, one each {format_duration(every)}: it can never hold {at_least:g}"
+        said = f"the window {format_duration(window)} holds {looks} looks, one each {format_duration(every)}"
+        return f"{said}: it can never hold {at_least:g}"
     return None
 
 
@@ -279,9 +293,8 @@ def _identity(written: Any, secrets: Secrets) -> str | None:
         return None  # the model reports it
 
 
-def _conditions(keys: CheckKeys, probe: type[Probe]) -> tuple[Condition, ...]:
-    written = cast("tuple[Condition, ...]", (*keys.degraded, *keys.down))
-    return tuple(dict.fromkeys((*written, *(default_conditions(probe) if keys.defaults else ()))))
+def _written_conditions(keys: CheckKeys) -> tuple[Condition, ...]:
+    return cast("tuple[Condition, ...]", (*keys.degraded, *keys.down))
 
 
 def _confirm(own: ConfirmKeys | None, default: ConfirmKeys | None) -> Confirm:
