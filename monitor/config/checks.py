@@ -199,7 +199,8 @@ def _window_fault(condition: Condition, every: timedelta) -> str | None:
     if window is None:
         return None
     if window < every:
-        return f"the window {format_duration(window)} is shorter than every ({format_duration(every)}): it would hold no look"
+        said = f"the window {format_duration(window)} is shorter than every ({format_duration(every)})"
+        return f"{said}: it would hold no look"
     looks = int(window / every)
     if at_least is not None and condition.ratio_of is None and at_least > looks:
         said = f"the window {format_duration(window)} holds {looks} looks, one each {format_duration(every)}"

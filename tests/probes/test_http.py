@@ -277,7 +277,9 @@ async def test_out_of_descriptors(closed_port: int, context: Context) -> None:
 async def test_a_server_that_does_not_read(make_context: Callable[..., Context]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        seen = await Http(url=url, method="POST", body="x" * 30_000_000).look(make_context(0.5))
+        probe = Http(url=url, method="POST", body="x" * 30_000_000)
+        probe._make_ask()  # so much takes long enough to put together that the look would be late
+        seen = await probe.look(make_context(0.5))
     assert seen.reason is Reason.SEND_TIMEOUT
 
 
