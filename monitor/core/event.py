@@ -73,12 +73,12 @@ def incident_body(
     source: Source,
 ) -> dict[str, Any]:
     """``incident.*``. `old` is the impact that was told last; `members` are the judges of the service's checks."""
-    root = members.get(incident.root)
-    body = _head(told, at, _incident_sentence(incident, status.service, old, root), source)
+    check = members.get(incident.root) if incident.resolved else _leading(incident, members)
+    body = _head(told, at, _incident_sentence(incident, status, old, check, members), source)
     new = "resolved" if incident.resolved else incident.impact.value
     body["state"] = {"old": old.value if old else "operational", "new": new}
     body["since"] = _iso(incident.since)
-    body |= _because(root.verdict) if root and not incident.resolved else {"reason": None, "why": incident.why}
+    body |= _because(check.verdict) if check and not incident.resolved else {"reason": None, "why": incident.why}
     body["incident"] = {
         "id": incident.id,
         "impact": incident.impact.value,
@@ -91,11 +91,18 @@ def incident_body(
         "services": list(incident.services),
     }
     body["service"] = _service(status)
-    if root is not None:
-        body["check"] = _check(root, source)
-    body["evidence"] = {**(_evidence(root, source) if root else {}), "checks": _members(members.values())}
-    body["links"] = _links(status.service.runbook or (root.check.runbook if root else None), source)
+    if check is not None:
+        body["check"] = _check(check, source)
+    body["evidence"] = {**(_evidence(check, source) if check else {}), "checks": _members(members.values())}
+    body["links"] = _links(status.service.runbook or (check.check.runbook if check else None), source)
     return body
+
+
+def _leading(incident: Incident, members: Mapping[str, Judge]) -> Judge | None:
+    """The check to speak of now: the worst of the bad ones, the root first among equals."""
+    bad = [judge for judge in members.values() if judge.state.bad]
+    order = [(judge.state is not State.DOWN, judge.check.id != incident.root, judge.since) for judge in bad]
+    return bad[order.index(min(order))] if bad else members.get(incident.root)
 
 
 def _head(told: EventType, at: datetime, sentence: str, source: Source) -> dict[str, Any]:
@@ -211,15 +218,24 @@ def _service_sentence(service: Service, transition: Transition, previous: dateti
             return f"{service.title} has an outage since {since}{because}."
 
 
-def _incident_sentence(incident: Incident, service: Service, old: Impact | None, root: Judge | None) -> str:
-    title = service.title
+def _incident_sentence(
+    incident: Incident,
+    status: ServiceStatus,
+    old: Impact | None,
+    leading: Judge | None,
+    members: Mapping[str, Judge],
+) -> str:
+    title = status.service.title
     if incident.resolved is not None:
         lasted = duration(incident.resolved - incident.since)
         return f"{title} is back to normal after {lasted}. It was {incident.root}: {incident.why}."
-    who = incident.root + (f" and {len(incident.checks) - 1} more" if len(incident.checks) > 1 else "")
-    because = f"{who}: {root.verdict.why if root else incident.why}."
+    others = sum(judge.state.bad for judge in members.values()) - 1
+    because = f"{leading.check.id}: {leading.verdict.why}" if leading else f"{incident.root}: {incident.why}"
+    because += f" (and {others} more)." if others > 0 else "."
     if incident.impact is Impact.OUTAGE:
-        return f"{title} has an outage since {clock(incident.since)}: {because}"
+        began = status.since or incident.since
+        before = f" (degraded since {clock(incident.since)})" if incident.since < began else ""
+        return f"{title} has an outage since {clock(began)}{before}: {because}"
     if old is Impact.OUTAGE:
         return f"{title} is no longer out, but still degraded: {because}"
     return f"{title} is degraded since {clock(incident.since)}: {because}"

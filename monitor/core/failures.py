@@ -180,10 +180,15 @@ class Failures:
         return -_SUCCESS_STEP if self.state is State.UP else _CAP / self._recover.looks
 
     def _needed(self) -> float:
-        """Failures in a row that a merely half-failing target would show once in a million (DETECTION.md)."""
-        if self._failed == self._looks:
+        """Failures in a row that a merely half-failing target would show once in a million (DETECTION.md).
+
+        How often it fails is taken from the looks before the run: a brownout that turns into a blackout must not
+        have to outweigh itself.
+        """
+        looks, failed = self._looks - self._bad.looks, self._failed - self._bad.looks
+        if failed == looks:
             return self._confirm.looks
-        chance = (self._failed + 1) / (self._looks + 2)
+        chance = (failed + 1) / (looks + 2)
         return min(max(self._confirm.looks, math.log(1e-6) / math.log(chance)), _MOST_LOOKS)
 
     def assume(self, state: State) -> None:

@@ -5,7 +5,7 @@ One cause per service for now; dependencies between checks and merging join here
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -69,28 +69,23 @@ def _open(status: ServiceStatus, bad: Sequence[BadCheck], origin: str, now: date
 
 
 def _update(incident: Incident, status: ServiceStatus, bad: Sequence[BadCheck]) -> IncidentStep | None:
+    """The incident after a change of its checks. It keeps the cause it had at its worst: what is left of it on the
+    way back explains nothing."""
     impact = Impact(status.state.value)
     known = set(incident.checks)
-    joined = tuple(item.check for item in bad if item.check not in known)
-    by_check: Mapping[str, BadCheck] = {item.check: item for item in bad}
-    # The root stays what it was while it is bad: an incident that names another cause each minute helps nobody.
-    root = by_check.get(incident.root) or _root(bad, status)
+    grown = replace(incident, checks=incident.checks + tuple(item.check for item in bad if item.check not in known))
     if impact is not incident.impact:
-        root = _root(bad, status) if impact is Impact.OUTAGE else root
-    elif len(incident.checks).bit_length() == (len(incident.checks) + len(joined)).bit_length():
+        if impact is Impact.OUTAGE:
+            root = _root(bad, status)
+            grown = replace(grown, root=root.check, why=root.why)
+        return IncidentStep(replace(grown, impact=impact, updates=incident.updates + 1), EventType.INCIDENT_UPDATED)
+    down = next((item for item in bad if item.check == incident.root and item.state is State.DOWN), None)
+    if down is not None:
+        grown = replace(grown, why=down.why)
+    if len(incident.checks).bit_length() != len(grown.checks).bit_length():
         # Told when it has doubled, not a thousand times: a dead host takes its checks down one by one.
-        return IncidentStep(replace(incident, checks=incident.checks + joined), None) if joined else None
-    worse = impact is Impact.OUTAGE or root.check != incident.root
-    changed = replace(
-        incident,
-        impact=impact,
-        root=root.check,
-        # The cause is what it was at its worst; on the way back the checks only say that they recover.
-        why=root.why if worse else incident.why,
-        checks=incident.checks + joined,
-        updates=incident.updates + 1,
-    )
-    return IncidentStep(changed, EventType.INCIDENT_UPDATED)
+        return IncidentStep(replace(grown, updates=incident.updates + 1), EventType.INCIDENT_UPDATED)
+    return IncidentStep(grown, None) if grown != incident else None
 
 
 def _root(bad: Sequence[BadCheck], status: ServiceStatus) -> BadCheck:

@@ -181,7 +181,7 @@ class Judge:
     def _move(self, verdict: Verdict, look: Look) -> Transition:
         old, self.state = self.state, verdict.state
         self.seq += 1
-        self.since = self._dated(old, look)
+        self.since = self._dated(old, verdict, look)
         if self.state is State.UP:
             self.trouble_since = None
         elif self.state.bad and self.trouble_since is None:
@@ -197,16 +197,15 @@ class Judge:
             verdict=verdict,
         )
 
-    def _dated(self, old: State, look: Look) -> datetime:
+    def _dated(self, old: State, verdict: Verdict, look: Look) -> datetime:
         """When what is told now began: trouble by its first sign, an end of trouble by its first success."""
         if self.state is State.UNKNOWN:
             return self._blind_at or look.began.at
-        if old is State.UNKNOWN and self.state is State.UP:
-            return look.began.at
-        if _SEVERITY[self.state] < _SEVERITY.get(old, 0):
-            by_failures = self.verdict.condition is None
-            return (self._failures.ended if by_failures else None) or look.began.at
-        return (self._failures.began if self._failures.state is self.state else None) or look.began.at
+        if not look.observation.ok:
+            return (self._failures.began if self._failures.state is self.state else None) or look.began.at
+        by_failures = verdict.condition is None and self.verdict.condition is None
+        fresh = old is State.UNKNOWN and self.state is State.UP
+        return (self._failures.ended if by_failures and not fresh else None) or look.began.at
 
     def _judgement(self, transition: Transition | None) -> Judgement:
         pace = self._failures.pace

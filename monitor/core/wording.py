@@ -22,9 +22,12 @@ def describe_threshold(condition: Condition, value: float | None) -> str:
     """``response time 2.4 s, limit 800 ms (p95 over 5 min)``"""
     words = condition.measurement.replace("_", " ")
     limit = quantity(condition.bound.limit, condition.unit)
-    told = f"{words} beyond its limit of {limit}"
-    if value is not None:
-        told = f"{words} {quantity(value, condition.unit)}, limit {limit}"
+    shown = "unknown" if value is None else quantity(value, condition.unit)
+    if condition.for_looks is not None:
+        bad, of = condition.for_looks
+        return f"{words} beyond its limit of {limit} in {bad} of the last {of} looks (last: {shown})"
+    held = f" for {duration(condition.for_span)}" if condition.for_span is not None else ""
+    told = f"{words} {shown}, limit {limit}{held}"
     return f"{told} ({_aggregated(condition)})" if condition.window is not None else told
 
 

@@ -125,6 +125,8 @@ class World:
         members = {check: self.judges[check] for check in status.service.checks}
         states = {check: self._believed(judge, status) for check, judge in members.items()}
         state = judge_service(status, agree(states))
+        if state is ServiceState.OPERATIONAL and any(_lost(judge) for judge in members.values()):
+            state = ServiceState.UNKNOWN  # what was bad when we lost sight of it is not well because of that
         changes = [self._service_change(status, state, at, since, verdict)] if state is not status.state else []
         bad = [
             BadCheck(judge.check.id, judge.state, judge.since, judge.verdict.why)
@@ -239,6 +241,10 @@ class World:
 
 
 _NO_RULE = OutageRule(needed=1, checks=())
+
+
+def _lost(judge: Judge) -> bool:
+    return judge.state is State.UNKNOWN and judge.trouble_since is not None
 
 
 def _confirms(judge: Judge, look: Look) -> bool:

@@ -47,7 +47,14 @@ def test_size_keeps_its_sign() -> None:
 def test_thresholds_in_words() -> None:
     plain = above(0.8)
     assert describe_threshold(plain, 2.4) == "response time 2.4 s, limit 800 ms"
-    assert describe_threshold(plain, None) == "response time beyond its limit of 800 ms"
+    assert describe_threshold(plain, None) == "response time unknown, limit 800 ms"
+    several = above(0.8, for_looks=(3, 5))
+    assert describe_threshold(several, 0.005) == (
+        "response time beyond its limit of 800 ms in 3 of the last 5 looks (last: 5 ms)"
+    )
+    assert describe_threshold(above(0.8, for_span=timedelta(minutes=2)), 1) == (
+        "response time 1 s, limit 800 ms for 2 min"
+    )
     window = above(0.8, window=timedelta(minutes=5), aggregate=Aggregate.PERCENTILE, percentile=95)
     assert describe_threshold(window, 1) == "response time 1 s, limit 800 ms (p95 over 5 min)"
     ratio = above(0.01, window=timedelta(minutes=5), ratio_of=("errors", "requests"), measurement="error_rate")

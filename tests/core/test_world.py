@@ -112,7 +112,7 @@ def test_an_incident_grows_worse_and_ends_once() -> None:
     ids = {event["incident"]["id"] for event in story.events if "incident" in event}
     assert len(ids) == 1
     assert [event["incident"]["root"] for event in story.events if "incident" in event] == [
-        "search", "home", "search", "search",
+        "search", "home", "home", "home",
     ]  # fmt: skip
     assert story.world.services["shop"].incident is None
 
@@ -181,7 +181,62 @@ def test_a_growing_incident_names_who_joined() -> None:
     story.kill("home", 30)
     story.kill("checkout", 60)
     assert story.events[-1]["incident"]["checks"] == ["home", "checkout"]
-    assert "home and 1 more" in story.events[-1]["sentence"]
+    assert story.events[-1]["sentence"].endswith("home: nothing listens on the port (and 1 more).")
+
+
+def test_an_outage_after_a_degradation_has_a_beginning_of_its_own() -> None:
+    story = begun(Story(shop()))
+    story.kill("search", 30)
+    story.kill("home", 90)
+    sentence = story.told("incident") and story.events[-1]["sentence"]
+    assert sentence == (
+        "Web shop has an outage since 12:01:30 UTC (degraded since 12:00:30 UTC): "
+        "home: nothing listens on the port (and 1 more)."
+    )
+
+
+def test_on_the_way_back_the_worst_that_is_left_is_told_and_the_cause_is_kept() -> None:
+    story = begun(Story(shop()))
+    story.kill("home", 30)
+    story.kill("search", 60)
+    story.heal("home", 90)
+    update = [event for event in story.events if event["type"] == "incident.updated"][-1]
+    assert update["state"] == {"old": "outage", "new": "degradation"}
+    assert "still degraded: search: nothing listens on the port" in update["sentence"]
+    assert update["incident"]["root"] == "home"
+    story.heal("search", 120)
+    assert story.events[-1]["sentence"].endswith("It was home: nothing listens on the port.")
+
+
+def test_the_cause_is_the_worst_that_was_seen_of_it() -> None:
+    story = begun(Story(shop()))
+    for second in range(20):
+        story.see(30 + second, "search", Reason.STATUS if second % 2 else None)
+    assert "of the latest looks failed" in story.events[-1]["sentence"]
+    for second in range(40):
+        story.see(50 + second, "search", Reason.REFUSED)
+    assert story.world.judges["search"].state == "down"
+    story.heal("search", 120)
+    assert story.events[-1]["sentence"].endswith("It was search: nothing listens on the port.")
+
+
+def test_what_was_bad_when_we_lost_sight_of_it_is_not_well_because_of_that() -> None:
+    rule = OutageRule(2, ("port", "page"))
+    office = Service("office", "Back office", ("port", "page"), rule)
+    checks = [check(name, service="office") for name in ("port", "page")]
+    story = begun(Story(world(*checks, services={"office": office})), ("port", "page"))
+    story.kill("port", 30)
+    story.kill("page", 40)
+    for at in (60, 90, 120):
+        story.see(at, "page", Reason.BLOCKED)
+    story.heal("port", 130)
+    assert story.world.services["office"].state == "unknown"
+    assert ("incident.resolved", "resolved") not in story.told()
+    story.heal("page", 160)
+    assert [kind for kind, _ in story.told("incident")].count("incident.opened") == 1
+    assert story.told("incident")[-1] == ("incident.resolved", "resolved")
+    degraded = [event for event in story.events if event["state"] == {"old": "unknown", "new": "degraded"}]
+    assert degraded[0]["since"] == "2026-03-01T12:02:40.000Z", "the first success, not when sight was lost"
 
 
 def test_a_shrinking_incident_of_the_same_impact_tells_nothing_new() -> None:
