@@ -119,7 +119,8 @@ def test_the_unit_says_what_the_agent_relies_on() -> None:
         "WatchdogSec": "30",
         "ExecStart": "/opt/brownout/bin/brownout run /etc/brownout/checks.yaml",
         "Restart": "always",
-        "RestartPreventExitStatus": "2",
+        "RestartSec": "5",
+        "ProtectHome": "read-only",
         "DynamicUser": "yes",
         "StateDirectory": "brownout",
         "ProtectSystem": "strict",
@@ -127,6 +128,7 @@ def test_the_unit_says_what_the_agent_relies_on() -> None:
     }
     told = {key: values[-1] for (section, key), values in unit().items() if section == "Service"}
     assert expected.items() <= told.items()
+    assert "RestartPreventExitStatus" not in told, "a port that was briefly taken must not keep the agent down"
     assert "LoadCredential" not in told, "an example only: a missing file would keep the service from starting"
 
 
