@@ -8,8 +8,8 @@ BIN    := $(VENV)/bin
 run: $(VENV)/run.stamp          ## set up, then run the agent on the shipped checks.yaml
 	$(BIN)/brownout run checks.yaml
 
-demo: $(VENV)/run.stamp         ## the whole product in a minute
-	$(BIN)/brownout demo
+demo: $(VENV)/run.stamp         ## the whole product in a minute; PORT=9799 for another port
+	$(BIN)/brownout demo $(if $(PORT),--port $(PORT))
 
 test: gate                      ## set up, then the whole gate
 	$(BIN)/pytest -n auto --dist worksteal
@@ -25,7 +25,7 @@ gate: $(VENV)/dev.stamp         ## everything but pytest
 
 lock: $(VENV)/dev.stamp         ## renew both lock files; no download address gets into them
 	$(BIN)/pip install -q uv
-	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml --extra postgres -o requirements.lock
+	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml --extra postgres --group build -o requirements.lock
 	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml --extra postgres --group dev -o requirements-dev.lock
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -52,7 +52,7 @@ $(VENV)/python.stamp:
 $(VENV)/run.stamp: $(VENV)/python.stamp requirements.lock pyproject.toml
 	@echo "Installing what Brownout needs into $(VENV) ..."
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/python.stamp requirements-dev.lock pyproject.toml
