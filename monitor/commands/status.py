@@ -43,7 +43,8 @@ def execute(options: Namespace) -> int:
         print_json(document)
     else:
         _show(document, options.url)
-    return FINDING if document["summary"]["state"] in ("degradation", "outage") else FINE
+    bad = document["summary"]["state"] in ("degradation", "outage")
+    return FINDING if bad or document.get("incidents") else FINE
 
 
 def _fetch(url: str) -> Mapping[str, Any]:

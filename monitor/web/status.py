@@ -13,6 +13,7 @@ from monitor.core.judge import Judge
 from monitor.core.model import Incident, Look, ServiceState, State
 from monitor.core.service import ServiceStatus
 from monitor.core.threshold import Threshold
+from monitor.core.wording import clock
 from monitor.core.world import World
 from monitor.web.health import impaired
 from monitor.web.stream import finite, json_pieces
@@ -130,6 +131,14 @@ def _summary(found: _Sorted, world: World) -> tuple[ServiceState, str]:
             because = _why(worst, world)
             return state, f"{worst.service.title} {what}{f': {because}' if because else ''}.{more}"
     unknown = found.services[ServiceState.UNKNOWN]
+    still = next((status for status in unknown if status.incident is not None), None)
+    if still is not None and still.incident is not None:
+        others = len(unknown) - 1
+        more = f". {others} more service{'' if others == 1 else 's'} cannot be judged" if others else ""
+        told = (
+            f"{still.service.title} cannot be judged; its incident since {clock(still.incident.since)} is still open"
+        )
+        return ServiceState.UNKNOWN, told + more
     if not unknown:
         told = "All systems operational" if world.services else "Nothing is watched: checks.yaml has no checks"
         return ServiceState.OPERATIONAL, told

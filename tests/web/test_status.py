@@ -151,6 +151,22 @@ async def test_the_overall_sentence(serve: Serve) -> None:
     assert await sentence(serve, "a", "b", a=blind, b=good) == "A cannot be judged; nothing is known to be bad"
 
 
+async def test_an_open_incident_whose_service_cannot_be_judged_is_told(serve: Serve) -> None:
+    watched = world(page("a", "a"), page("b", "b"), page("c", "c"))
+    for turn in range(40):
+        see(watched, "a", turn * 15.0, observation(3.0))
+    blind = Observation(reason=Reason.DNS_TIMEOUT)
+    for turn in range(40, 80):
+        see(watched, "a", turn * 15.0, blind)
+    see(watched, "b", 1_200.0, observation())
+    summary = (await (await serve(watched)).json("/api/v1/status"))["summary"]
+    assert summary == {
+        "state": "unknown",
+        "sentence": "A cannot be judged; its incident since 12:00:15 UTC is still open. "
+        "1 more service cannot be judged",
+    }
+
+
 async def test_the_document_of_many_checks_is_one_valid_json(serve: Serve) -> None:
     agent = await serve(shop(*(page(f"page-{number}") for number in range(1000))))
     status = await agent.json("/api/v1/status?limit=10000")

@@ -155,7 +155,7 @@ function showIncidents(incidents, titles) {
     const names = incident.services.map((id) => titles.get(id) || id).join(", ");
     text(node.firstChild, `${names}: ${WORDS[incident.impact].toLowerCase()}`);
     const touched = incident.checks.length > 1 ? ` · ${incident.checks.length} checks` : "";
-    text(node.lastChild, `${incident.root}: ${incident.why} · since ${clock(incident.since)}, for ${ago(age(incident.since))}${touched}`);
+    text(node.lastChild, `${incident.root}: ${incident.why} · trouble since ${clock(incident.since)}, for ${ago(age(incident.since))}${touched}`);
   });
 }
 
