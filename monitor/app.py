@@ -55,6 +55,10 @@ _log = structlog.get_logger("brownout")
 class StartError(Exception):
     """The agent cannot start; the text says what to do. Nothing was started."""
 
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__(f"{problem}; {advice}" if advice else problem)
+        self.problem = problem
+
 
 def run_agent(config: Config) -> int:
     """Run until SIGTERM or SIGINT; the exit code. Raises `StartError`."""
@@ -297,8 +301,8 @@ def _bind(listen: Listen) -> list[socket.socket]:
         raise StartError(f"cannot listen on {where}: that is no name of a host; write another agent.listen") from None
     except OSError as error:
         raise StartError(
-            f"cannot listen on {where}: {error.strerror or error}; "
-            "is another agent running? else write another agent.listen"
+            f"cannot listen on {where}: {error.strerror or error}",
+            "is another agent running? else write another agent.listen",
         ) from None
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 EXIT_CODES = """\
 exit codes:
   0  fine
-  1  a finding: a bad check, a failed look, an agent that had to give up
+  1  a finding: a bad service, an open incident, a failed look, an agent that had to give up
   2  wrong usage or configuration; nothing was started
 """
 
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _json(validate)
 
     look = _command(commands, "look", "take one look now: phases, measurements, verdict, and why")
-    look.add_argument("file", metavar="FILE", type=Path, help="the configuration")
+    _file(look)
     look.add_argument("name", metavar="NAME", help="the check's name or id")
     _json(look)
 

@@ -41,7 +41,9 @@ PATIENCE = 50
 pytestmark = pytest.mark.timeout(180)
 
 
-def brownout(*arguments: str | Path, powerless: bool = False, **env: str) -> subprocess.CompletedProcess[str]:
+def brownout(
+    *arguments: str | Path, powerless: bool = False, cwd: Path = ROOT, **env: str
+) -> subprocess.CompletedProcess[str]:
     """`powerless`: as a user for whom the permissions of files count, even if root runs the tests."""
     done = subprocess.run(
         [*(POWERLESS if powerless else ()), str(BROWNOUT), *map(str, arguments)],
@@ -50,7 +52,7 @@ def brownout(*arguments: str | Path, powerless: bool = False, **env: str) -> sub
         timeout=PATIENCE,
         check=False,
         stdin=subprocess.DEVNULL,
-        cwd=ROOT,
+        cwd=cwd,
         env=environment({"SHOP_PASSWORD": PASSWORD, **env}),
     )
     assert "Traceback" not in done.stderr + done.stdout
@@ -164,7 +166,7 @@ def test_bad_files(tmp_path: Path, name: str, command: str) -> None:
     done = brownout(command, file, *(["home"] if command == "look" else []), XDG_STATE_HOME=str(tmp_path / "state"))
     assert done.returncode == 2
     assert told in done.stderr
-    assert "nothing was started" in done.stderr
+    assert done.stderr.endswith("; nothing was started\n") is (command == "run")
     assert done.stdout == ""
     assert [item.name for item in tmp_path.iterdir()] == ["checks.yaml"], "and no state directory"
 
@@ -299,6 +301,13 @@ async def test_look(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists(), "a look leaves nothing behind"
 
 
+def test_look_finds_the_file_by_itself(tmp_path: Path) -> None:
+    checks(tmp_path)
+    looked = brownout("look", "home", cwd=tmp_path)
+    assert (looked.returncode, "refused (target)" in looked.stdout) == (1, True)
+    assert brownout("look", "hom", cwd=tmp_path).stderr.startswith('brownout: checks.yaml has no enabled check "hom"')
+
+
 async def in_thread(*arguments: str | Path, columns: str = "100") -> subprocess.CompletedProcess[str]:
     """While this loop serves what the command asks."""
     return await asyncio.to_thread(lambda: brownout(*arguments, COLUMNS=columns))
@@ -357,6 +366,25 @@ async def test_status(tmp_path: Path) -> None:
             assert done.stdout.startswith("✖ ")
             assert "status 500" in done.stdout
             assert (await in_thread("status", "--url", url, "--json")).returncode == 1
+
+
+@pytest.mark.parametrize(("incidents", "code"), [([], 0), ([{"id": "inc_1"}], 1)])
+async def test_status_of_what_cannot_be_judged_is_a_finding_while_an_incident_is_open(
+    incidents: list[Any], code: int
+) -> None:
+    async def answer(_: Any) -> Any:
+        return web.json_response(
+            {
+                "agent": {"now": "2026-03-01T12:00:00.000Z", "vantage": "here", "version": "1"},
+                "summary": {"state": "unknown", "sentence": "?"},
+                "services": [],
+                "checks": [],
+                "incidents": incidents,
+            }
+        )
+
+    async with serving({"/api/v1/status": answer}) as url:
+        assert (await in_thread("status", "--url", url)).returncode == code
 
 
 async def test_status_shows_the_worst_first_and_hostile_text_harmlessly() -> None:
@@ -467,7 +495,10 @@ def test_the_demo_on_a_port_in_use() -> None:
         port = taken.getsockname()[1]
         done = brownout("demo", "--port", str(port))
     assert done.returncode == 2
-    assert "brownout demo --port" in done.stderr
+    assert done.stderr == (
+        f"brownout: cannot listen on 127.0.0.1:{port}: Address already in use: "
+        "try brownout demo --port 9799; nothing was started\n"
+    )
 
 
 @pytest.mark.parametrize("port", ["99999", "65536", "0", "-1"])

@@ -328,6 +328,7 @@ _OTHERS = {
     "cd",
     "python3",
     "/opt/brownout/bin/pip",
+    "systemd-run",
 }
 
 

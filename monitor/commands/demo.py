@@ -25,6 +25,7 @@ FRAMES = 8
 """Pictures a second on a terminal."""
 
 _LAST_PORT = 65_535
+_OTHER_PORT = 9799
 
 _PICTURE = re.sub(r"<!--.*?-->|@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
     "Fira Code, monospace", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace"
@@ -39,7 +40,8 @@ def execute(options: Namespace) -> int:
     try:
         return uvloop.run(_demo(options))
     except StartError as error:
-        return fail(f"{error} (another agent? try: brownout demo --port 9799)")
+        free = _OTHER_PORT if options.port != _OTHER_PORT else _OTHER_PORT + 1
+        return fail(f"{error.problem}: try brownout demo --port {free}; nothing was started")
 
 
 async def _demo(options: Namespace) -> int:

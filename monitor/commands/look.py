@@ -1,4 +1,4 @@
-"""`brownout look FILE NAME`: one look now, shown with its phases, its measurements, and what each threshold says."""
+"""`brownout look [FILE] NAME`: one look now: its phases, its measurements, and what each threshold says."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from monitor.commands._common import WRONG, fail, load_or_explain
 
 
 def execute(options: Namespace) -> int:
-    config = load_or_explain(options.file)
+    config = load_or_explain(options.file, ending="; nothing was started")
     if config is None:
         return WRONG
     try:
