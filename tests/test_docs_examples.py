@@ -98,8 +98,10 @@ def test_the_quick_start(tmp_path: Path) -> None:
         checks.replace("state_dir: state", f'state_dir: state\n  listen: "127.0.0.1:{page}"'), encoding="utf-8"
     )
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    (tmp_path / "shop").mkdir()
     (tmp_path / "hook.secret").write_text(secret + "\n", encoding="utf-8")
     brownout = [sys.executable, "-m", "monitor.cli"]
+    server = ["http.server", str(shop), "--bind", "127.0.0.1", "--directory", "shop"]
 
     fine = subprocess.run([*brownout, "validate", "checks.yaml"], cwd=tmp_path, capture_output=True, text=True)
     assert fine.stdout == "checks.yaml: fine: 1 check, 1 service, 2 sinks, 1 route\n"
@@ -108,7 +110,7 @@ def test_the_quick_start(tmp_path: Path) -> None:
         started = [
             subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=subprocess.DEVNULL)
             for command, out in (
-                ([sys.executable, "-m", "http.server", str(shop), "--bind", "127.0.0.1"], subprocess.DEVNULL),
+                ([sys.executable, "-m", *server], subprocess.DEVNULL),
                 ([sys.executable, "receiver.py"], output),
                 ([*brownout, "run", "checks.yaml"], subprocess.DEVNULL),
             )
