@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 from monitor.config.kinds import Kinds
-from monitor.sinks.registry import sinks
+from monitor.sinks import registry
 from probes.registry import probes
 
 
 @cache
 def installed_kinds() -> Kinds:
-    return Kinds(probes=probes(), sinks=sinks())
+    found = registry.load()
+    return Kinds(probes=probes(), sinks=found.kinds, broken_sinks=found.broken)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Annotated, Any
 
@@ -23,6 +23,8 @@ class Kinds:
 
     probes: Mapping[str, type[Probe]]
     sinks: Mapping[str, type[Sink]]
+    broken_sinks: Mapping[str, str] = field(default_factory=dict)
+    """Why a kind of sink cannot be used (text for people): told only to whom uses it."""
 
 
 @cache

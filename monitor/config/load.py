@@ -203,7 +203,7 @@ def _read_sink(name: str, entry: Entry, kinds: Kinds, secrets: Secrets, faults: 
         return None
     kind = kinds.sinks.get(written)
     if kind is None:
-        faults.add(entry.place, words.unknown(written), "type")
+        faults.add(entry.place, kinds.broken_sinks.get(written) or words.unknown(written), "type")
         return None
     model: type[BaseModel] = SinkKeys
     try:

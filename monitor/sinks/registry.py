@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import pkgutil
@@ -18,26 +17,12 @@ ENTRY_POINTS = "brownout.sinks"
 _NO_SINKS = frozenset({"contract", "registry"})
 
 
-class NoSuchSink(LookupError):
-    """No sink of this kind can be used; the text says what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class Registry:
     """The kinds that can be used, and why others cannot (text for people), by kind."""
 
     kinds: Mapping[str, type[Sink]]
     broken: Mapping[str, str]
-
-    def get(self, kind: str) -> type[Sink]:
-        """The class of a kind; raises `NoSuchSink`."""
-        if kind in self.kinds:
-            return self.kinds[kind]
-        if kind in self.broken:
-            raise NoSuchSink(self.broken[kind])
-        close = difflib.get_close_matches(kind, self.kinds, n=1)
-        hint = f' (did you mean "{close[0]}"?)' if close else f" (known: {', '.join(sorted(self.kinds))})"
-        raise NoSuchSink(f'unknown sink type "{kind}"{hint}')
 
 
 def load() -> Registry:

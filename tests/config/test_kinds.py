@@ -87,3 +87,15 @@ def test_a_broken_kind(tmp_path: Path, probe: type[Probe], said: str) -> None:
 def test_what_a_probe_refuses(tmp_path: Path) -> None:
     assert first_fault(tmp_path, Picky, "json: a") == "2:5: checks[0]: json and from cannot be together"
     assert first_fault(tmp_path, Picky, "from: nowhere") == "4:5: checks[0].from: is nowhere: write a place"
+
+
+def test_a_sink_that_cannot_be_used_says_why_and_only_to_whom_uses_it(tmp_path: Path) -> None:
+    why = 'sink type "sms" needs gsm: pip install "brownout[sms]"'
+    kinds = Kinds({Picky.kind: Picky}, {}, {"sms": why})
+    path = tmp_path / "checks.yaml"
+    path.write_text("checks: [{name: a, probe: picky}]\n")
+    load(path, kinds=kinds, env={"HOME": "/"})
+    path.write_text("checks: [{name: a, probe: picky}]\nsinks: {phone: {type: sms}}\n")
+    with pytest.raises(ConfigError) as error:
+        load(path, kinds=kinds, env={"HOME": "/"})
+    assert [fault.message for fault in error.value.faults] == [why]
