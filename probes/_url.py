@@ -17,6 +17,8 @@ _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _PLAIN_HOST = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 """A host that needs no IDNA, as nearly all: encoding it costs more than all the rest of a URL."""
 
+_BARE_HOST = re.compile(r"([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::[0-9]{1,5})?)(?=[/?#]|$)")
+
 
 @dataclass(frozen=True, slots=True)
 class Url:
@@ -56,7 +58,9 @@ def parse(text: str) -> Url:
         raise ValueError("the URL has a space or control character")
     parts = urlsplit(text)
     if parts.scheme not in _PORTS:
-        raise ValueError("the URL begins with neither http:// nor https://")
+        bare = _BARE_HOST.match(text)  # without what follows: a path or a query may hold a token
+        advice = f": write https://{bare[1]}" if bare else ""
+        raise ValueError(f"the URL begins with neither http:// nor https://{advice}")
     host = _ascii_host(parts.hostname or "")
     try:
         port = parts.port

@@ -29,6 +29,7 @@ from probes.contract import (
 )
 
 _EXCERPT = 200
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 _KEEP = TEXT_LIMIT
 """Bytes of a body kept when nothing is expected of it: an excerpt, after secrets have been taken out of it."""
 
@@ -130,6 +131,8 @@ class Http(Probe):
             check_method(self.method)
         except ValueError as error:
             raise BadField("method", str(error)) from None
+        if self.method.upper() in _METHODS:  # methods are case-sensitive, and nobody means another one by `get`
+            object.__setattr__(self, "method", self.method.upper())
 
     def _check_limits(self) -> None:
         if self.follow < 0:

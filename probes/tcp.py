@@ -50,7 +50,9 @@ class Tcp(Probe):
 
     def __post_init__(self) -> None:
         match = _ADDRESS.fullmatch(self.address)
-        if match is None or not 0 < int(match[3]) < 65_536:
+        if match is not None and not 0 < int(match[3]) < 65_536:
+            raise BadField("address", f"the port of {self.address!r} is out of range: write one from 1 to 65535")
+        if match is None:
             raise BadField("address", f"{self.address!r} is not host:port, such as mail.example.com:25 or [::1]:25")
         object.__setattr__(self, "_host", (match[1] or match[2]).lower())
         object.__setattr__(self, "_port", int(match[3]))

@@ -19,6 +19,7 @@ import pytest
 from probes._expect import JSON_BYTES, Expect
 from probes.contract import BadField, Context, Reason, Secret
 from probes.http import Http
+from probes.tcp import Tcp
 
 
 def answer(status: int = 200, body: bytes = b"hello", *headers: str) -> bytes:
@@ -403,3 +404,28 @@ def test_bad_fields_are_told_all_at_once() -> None:
     with pytest.raises(BadField) as raised:
         Http(url="ftp://x/", method="GE T", follow=-1)
     assert [bad.field for bad in raised.value.all] == ["url", "method", "follow"]
+
+
+@pytest.mark.parametrize(("written", "sent"), [("get", "GET"), ("Post", "POST"), ("GET", "GET"), ("purge", "purge")])
+def test_a_standard_method_is_sent_in_upper_case(written: str, sent: str) -> None:
+    assert Http(url="http://h/", method=written).method == sent
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("www.example.com", ": write https://www.example.com"),
+        ("www.example.com:8443/token?key=hush", ": write https://www.example.com:8443"),
+        ("user:hush@www.example.com", ""),
+        ("ftp://www.example.com", ""),
+    ],
+)
+def test_a_url_without_a_scheme_is_told_what_to_write(url: str, advice: str) -> None:
+    with pytest.raises(BadField) as raised:
+        Http(url=url)
+    assert str(raised.value) == f"the URL begins with neither http:// nor https://{advice}"
+
+
+def test_a_port_out_of_range_is_said_to_be() -> None:
+    with pytest.raises(BadField, match="is out of range: write one from 1 to 65535"):
+        Tcp(address="mail.example.com:65536")
