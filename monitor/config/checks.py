@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 
 from monitor.config.faults import Entry, Faults, Place
-from monitor.config.fields import NAMES, build, field_steps, own_fields, own_model
+from monitor.config.fields import NAMES, FieldsModel, build, field_steps, own_fields, own_model
 from monitor.config.kinds import Kinds, check_model, default_conditions
 from monitor.config.model import DEFAULT_EVERY, DEFAULT_TIMEOUT
 from monitor.config.schema import CheckKeys, ConfirmKeys, DefaultsKeys, LooseCheckKeys, RecoverKeys, parse_name
@@ -22,6 +23,7 @@ from monitor.core.model import Check, Confirm, Impact, Recover, Service
 from probes.contract import BadField, Probe
 
 _SHOWN_OF_A_CYCLE = 8
+_SPANS = ("every", "timeout", "degraded", "down")
 
 
 @dataclass(slots=True)
@@ -33,6 +35,8 @@ class Draft:
     name: str | None
     service: str | None
     keys: CheckKeys | None = None
+    spans: BaseModel | None = None
+    """`every`, `timeout` and the conditions, as far as they could be read; None where `every` could not."""
     probe: Probe | None = None
     depends_on: tuple[str, ...] = ()
     """As written; ids once `resolve_dependencies` has been through."""
@@ -177,10 +181,11 @@ def finish_check(
 
 def check_spans(draft: Draft, defaults: DefaultsKeys, faults: Faults) -> None:
     """A look ends before the next begins, and a window holds at least one."""
-    if draft.keys is None:
+    if draft.spans is None:
         return
-    every = draft.keys.every or defaults.every or DEFAULT_EVERY
-    timeout = draft.keys.timeout
+    spans = cast(CheckKeys, draft.spans)
+    every = spans.every or defaults.every or DEFAULT_EVERY
+    timeout = spans.timeout
     if timeout is not None and timeout > every:
         faults.add(
             draft.place,
@@ -188,7 +193,7 @@ def check_spans(draft: Draft, defaults: DefaultsKeys, faults: Faults) -> None:
             "timeout",
         )
     for level in ("degraded", "down"):
-        for index, condition in enumerate(getattr(draft.keys, level)):
+        for index, condition in enumerate(getattr(spans, level)):
             fault = _window_fault(condition, every) if isinstance(condition, Condition) else None
             if fault is not None:
                 faults.add(draft.place, fault, level, index)
@@ -229,10 +234,11 @@ def _read_draft(entry: Entry, kinds: Kinds, words: Vocabulary, secrets: Secrets,
     except ValidationError as error:
         faults.add_findings(place, error, model)
         draft.depends_on = _written_names(raw.get("depends_on", []), secrets)
+        draft.spans = _read_spans(model, raw, error, secrets)
         if probe is not None:
             _report_refusal(probe, raw, place, secrets, faults)
         return draft
-    draft.depends_on = cast(CheckKeys, keys).depends_on
+    draft.depends_on, draft.spans = cast(CheckKeys, keys).depends_on, keys
     if probe is not None:
         draft.keys = cast(CheckKeys, keys)
         draft.probe = build_or_fault(probe, keys, place, faults)
@@ -261,6 +267,24 @@ def _report_refusal(
     except ValidationError:
         return
     build_or_fault(probe, keys, place, faults)
+
+
+def _read_spans(
+    model: type[BaseModel], raw: Mapping[str, Any], error: ValidationError, secrets: Secrets
+) -> BaseModel | None:
+    """What `check_spans` compares, of an entry that has faults: a fault elsewhere hides none of those."""
+    bad = {item["loc"][0] for item in error.errors(include_url=False, include_input=False) if item["loc"]}
+    if "every" in bad:
+        return None
+    written = {key: raw[key] for key in _SPANS if key in raw and key not in bad}
+    return _spans_model(model).model_validate(written, context=secrets)
+
+
+@cache
+def _spans_model(model: type[BaseModel]) -> type[BaseModel]:
+    fields: dict[str, Any] = {key: (model.model_fields[key].annotation, model.model_fields[key]) for key in _SPANS}
+    made: type[BaseModel] = create_model("spans", __base__=FieldsModel, **fields)
+    return made
 
 
 def _written_names(written: Any, secrets: Secrets) -> tuple[str, ...]:

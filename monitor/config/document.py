@@ -31,6 +31,7 @@ MAX_NODES = 2_000_000
 _PLAIN_TAG = "brownout"
 _SAFE_NESTING = 500
 _DEEP_LINE = re.compile(rf"^[ \t?:-]{{{_SAFE_NESTING}}}", re.MULTILINE)
+_TABS = "indent with spaces, not tabs"
 _BRACKET = re.compile(r"[][{}]")
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -130,7 +131,7 @@ def read_document(path: Path, file: str) -> Document:
         _refuse_deep_nesting(text, file)
         node = yaml.compose(text, Loader=_TextLoader)
     except yaml.MarkedYAMLError as error:
-        raise Unreadable(_syntax_fault(file, error)) from None
+        raise Unreadable(_syntax_fault(file, error, text)) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 1
         raise Unreadable(Fault(file, line, 1, "", "the file holds a control character: remove it")) from None
@@ -206,21 +207,29 @@ def _refuse_deep_nesting(text: str, file: str) -> None:
             raise Unreadable(Fault(file, line, column, "", f"the file is nested deeper than {MAX_DEPTH} levels"))
 
 
-def _syntax_fault(file: str, error: yaml.MarkedYAMLError) -> Fault:
+def _syntax_fault(file: str, error: yaml.MarkedYAMLError, text: str) -> Fault:
     """What the parser found: libyaml's texts are fixed, those of the Python loader may quote the file."""
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
     problem = error.problem or error.context or ""
     if _Base is yaml.SafeLoader:
         problem = problem.split(" '")[0].split(' "')[0]
-    return Fault(file, line, column, "", f"broken YAML: {problem}: {_syntax_advice(problem)}")
+    advice = _TABS if mark and _at_a_tab(text, line, column) else _syntax_advice(problem)
+    return Fault(file, line, column, "", f"broken YAML: {problem}: {advice}")
+
+
+def _at_a_tab(text: str, line: int, column: int) -> bool:
+    lines = text.split("\n", line)
+    return line <= len(lines) and lines[line - 1][column - 1 : column] == "\t"
 
 
 def _syntax_advice(problem: str) -> str:
     if "alias" in problem or "cannot start any token" in problem or "anchor" in problem:
         return "quote a text that begins with *, &, !, %, @ or `"
     if "tab" in problem:
-        return "indent with spaces"
+        return _TABS
+    if "unknown escape" in problem:
+        return "use single quotes, where a backslash is only a backslash"
     if "flow" in problem or "','" in problem or "expected ," in problem:
         return 'close the bracket; between { } or [ ] quote a text that holds { } [ ] or a comma, as in "${NAME}"'
     if "mapping values are not allowed" in problem:

@@ -104,9 +104,7 @@ def _origin(value: Plain) -> str:
 def parse_bool(text: str) -> bool:
     if text in ("true", "false"):
         return text == "true"
-    meant = {"yes": "true", "on": "true", "y": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
-    advice = meant.get(text.lower(), text.lower() if text.lower() in ("true", "false") else "true or false")
-    raise ValueError(f'"{shorten(text)}" is not a yes or no: write {advice}')
+    raise ValueError(f'"{shorten(text)}" is not a yes or no: write true or false')
 
 
 def choice(allowed: Mapping[str, Any]) -> Leaf:
@@ -133,7 +131,7 @@ def _validate_secret(value: Plain, info: ValidationInfo) -> Secret:
 
 def _validate_header(value: Plain, info: ValidationInfo) -> Plain:
     secrets: Secrets = info.context  # type: ignore[assignment]  # validation always hands it over
-    secrets.resolve(value, public=True)
+    secrets.resolve(value, public=True, needed=True)
     return value
 
 

@@ -48,8 +48,10 @@ def parse_name(text: str) -> str:
 def parse_address(text: str, *, lowest_port: int = 1) -> tuple[str, int]:
     """``host:port``, ``[::1]:9788``"""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or not lowest_port <= int(port[:6]) <= 65535:
+    if not colon or not port.isascii() or not port.isdigit():
         raise ValueError(f'"{shorten(text)}" is not an address: write host:port, such as 127.0.0.1:9788')
+    if not lowest_port <= int(port[:6]) <= 65535:
+        raise ValueError(f'the port of "{shorten(text)}" is out of range: write one from {lowest_port} to 65535')
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
@@ -71,6 +73,11 @@ def _parse_url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError("must be a URL that begins with http:// or https://")
     return text.rstrip("/")
+
+
+def _parse_link(text: str) -> str:
+    _parse_url(text)
+    return text
 
 
 def _at_least(least: Any, said: str) -> AfterValidator:
@@ -97,6 +104,7 @@ _Impact = Annotated[Impact, choice({impact.value: impact for impact in Impact})]
 _Switch = Annotated[bool, choice({"on": True, "off": False})]
 _Listen = Annotated[Listen, _public(_parse_listen, "an address such as 127.0.0.1:9788")]
 _Url = Annotated[str, _public(_parse_url, "a URL that begins with http:// or https://")]
+_Link = Annotated[str, Leaf(_parse_link, "a URL that begins with http:// or https://", TEXT_JSON, public=False)]
 
 
 def _key(text: str, default: Any = None) -> Any:
@@ -147,7 +155,7 @@ class ServiceKeys(FieldsModel):
     title: _Title | None = _key("What customers call it; default: its name here")
     outage: Name | None = _key("any of a, b | all of a, b | 2 of a, b, c")
     owner: Name | None = _key("Who is responsible")
-    runbook: Text | None = _key("What to do when it breaks: a URL")
+    runbook: _Link | None = _key("What to do when it breaks: a URL")
     labels: Labels | None = _key("For routes and metrics")
 
 
@@ -172,7 +180,7 @@ class CheckKeys(FieldsModel):
     timeout: _Timeout | None = _key("How long a look may take; never longer than `every`: looks do not overlap")
     labels: Labels | None = _key("For routes and metrics")
     owner: Name | None = _key("Who is responsible")
-    runbook: Text | None = _key("What to do when it breaks: a URL")
+    runbook: _Link | None = _key("What to do when it breaks: a URL")
     impact: _Impact | None = _key("What it means to the service when this is down")
     enabled: Bool = _key("false: read, but not looked at", default=True)
     depends_on: Names = _key("Checks whose failure explains a failure of this one", ())

@@ -43,14 +43,14 @@ class Secrets:
         self._secret: set[str] = set()
         self._borrowed: set[str] = set()
 
-    def resolve(self, value: Plain, *, public: bool = False, secret: bool = False) -> str:
+    def resolve(self, value: Plain, *, public: bool = False, secret: bool = False, needed: bool = False) -> str:
         """The text that `value` stands for. Raises `ValueError` without ever showing the text.
 
         `public` fields (names, labels) are shown by nature: a variable in them makes no secret. `secret` fields hide
-        all that they hold.
+        all that they hold. Where a text is `needed`, as a secret always is, no default is advised.
         """
         if type(value) is str:
-            text = _copy(value) if "$" not in value else self._expand(value, public=public, secret=secret)
+            text = _copy(value) if "$" not in value else self._expand(value, public, secret, needed)
         elif value is None:
             raise ValueError("has no value: write one, or remove the key")
         else:
@@ -68,7 +68,7 @@ class Secrets:
         """For messages: hides also what short variables held."""
         return FaultRedactor(self._secret | self._borrowed)
 
-    def _expand(self, written: str, *, public: bool, secret: bool) -> str:
+    def _expand(self, written: str, public: bool, secret: bool, needed: bool) -> str:  # noqa: FBT001  (resolve's)
         def replace(match: re.Match[str]) -> str:
             if match[0] == "$${":
                 return "${"
@@ -79,10 +79,8 @@ class Secrets:
             if match[2] is not None and not value:
                 return match[3]
             if value is None:
-                raise ValueError(
-                    f"the environment variable {name} is not set: set it in the environment,"
-                    f" or write ${{{name}:-default}}"
-                )
+                advice = "" if secret or needed else f", or write ${{{name}:-default}}"
+                raise ValueError(f"the environment variable {name} is not set: set it in the environment{advice}")
             self._borrowed.add(value)
             if secret or (not public and len(value) >= _SHORTEST_VARIABLE):
                 self._secret.add(value)
@@ -98,7 +96,7 @@ class Secrets:
         source, written = next(iter(value.items()))
         if type(written) is not str:
             raise ValueError(f"{source}: must name the {source}")
-        name = self._expand(written, public=True, secret=False)
+        name = self._expand(written, True, False, True)  # noqa: FBT003
         text = self._read_file(self._base / name if source == "file" else self._credential(name))
         self._secret.add(text)
         return text

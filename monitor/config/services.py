@@ -80,7 +80,11 @@ def parse_rule(text: str) -> tuple[int | None, tuple[str, ...]]:
         raise ValueError("a comma is too many: write the names of checks with one comma between them")
     needed = {"any": 1, "all": None}[match[1]] if match[1] in ("any", "all") else int(match[1])
     if needed is not None and not 1 <= needed <= len(names):
-        raise ValueError(f"{needed} of {len(names)} checks can never be: write a number from 1 to {len(names)}")
+        spaced = any(len(name.split()) > 1 for name in names)
+        advice = "separate the names by commas, or " if spaced and needed > len(names) else ""
+        raise ValueError(
+            f"{needed} of {len(names)} checks can never be: {advice}write a number from 1 to {len(names)}"
+        )
     return needed, names
 
 
@@ -146,7 +150,10 @@ def _member(name: str, service_id: str, own: list[Draft], references: References
     try:
         check = references.resolve(name)
     except ValueError:
-        raise ValueError(Vocabulary("check", [draft.id for draft in own if draft.id]).unknown(name)) from None
+        known = [draft.id for draft in own if draft.id]
+        if len(name.split()) > 1 and set(name.split()) <= set(known):
+            raise ValueError(f'"{shorten(name)}" is no check: separate the names by commas') from None
+        raise ValueError(Vocabulary("check", known).unknown(name)) from None
     if references.drafts[check].service != service_id:
         raise ValueError(f'the check "{name}" does not belong to this service: give it service: {service_id}')
     return check
