@@ -12,12 +12,11 @@ from typing import Any
 from monitor.core.judge import Judge
 from monitor.core.model import Check, EventType, Impact, Incident, Service, ServiceState, State, Transition, Verdict
 from monitor.core.service import ServiceStatus
-from monitor.core.wording import clock, duration
+from monitor.core.wording import clock, cut, duration, iso
 
 VERSION = "1"
-TEXT_LIMIT = 500
-"""Characters of any one text in an event: a body stays below the 20 KB that receivers are promised."""
 EVIDENCE_LIMIT = 16
+"""Facts; with the limits below and `wording.TEXT_LIMIT` a body stays below the 20 KB that receivers are promised."""
 FIGURES_LIMIT = 32
 MEMBERS_LIMIT = 50
 MEMBER_WHY_LIMIT = 120
@@ -39,7 +38,7 @@ def check_body(judge: Judge, transition: Transition, previous: datetime, source:
     verdict = transition.verdict
     body = _head(EventType.CHECK_CHANGED, transition.at, _check_sentence(judge.check, transition, previous), source)
     body["state"] = {"old": transition.old, "new": transition.new}
-    body["since"] = _iso(transition.since)
+    body["since"] = iso(transition.since)
     body |= _because(verdict)
     body["check"] = _check(judge, source)
     body["service"] = {"id": judge.check.service}
@@ -55,7 +54,7 @@ def service_body(
     sentence = _service_sentence(status.service, transition, previous)
     body = _head(EventType.SERVICE_CHANGED, transition.at, sentence, source)
     body["state"] = {"old": transition.old, "new": transition.new}
-    body["since"] = _iso(transition.since)
+    body["since"] = iso(transition.since)
     body |= _because(transition.verdict)
     body["service"] = _service(status)
     body["evidence"] = {"checks": _members(members)}
@@ -77,14 +76,14 @@ def incident_body(
     body = _head(told, at, _incident_sentence(incident, status, old, check, members), source)
     new = "resolved" if incident.resolved else incident.impact.value
     body["state"] = {"old": old.value if old else "operational", "new": new}
-    body["since"] = _iso(incident.since)
+    body["since"] = iso(incident.since)
     body |= _because(check.verdict) if check and not incident.resolved else {"reason": None, "why": incident.why}
     body["incident"] = {
         "id": incident.id,
         "impact": incident.impact.value,
-        "opened": _iso(incident.opened),
-        "since": _iso(incident.since),
-        "resolved": _iso(incident.resolved),
+        "opened": iso(incident.opened),
+        "since": iso(incident.since),
+        "resolved": iso(incident.resolved),
         "duration_seconds": round(((incident.resolved or at) - incident.since).total_seconds(), 3),
         "root": incident.root,
         "checks": list(incident.checks[:MEMBERS_LIMIT]),
@@ -109,14 +108,14 @@ def _head(told: EventType, at: datetime, sentence: str, source: Source) -> dict[
     return {
         "version": VERSION,
         "type": told.value,
-        "at": _iso(at),
-        "sentence": _cut(sentence),
+        "at": iso(at),
+        "sentence": cut(sentence),
         "vantage": source.vantage,
     }
 
 
 def _because(verdict: Verdict) -> dict[str, Any]:
-    told: dict[str, Any] = {"reason": None, "why": _cut(verdict.why)}
+    told: dict[str, Any] = {"reason": None, "why": cut(verdict.why)}
     if verdict.reason is not None:
         told |= {
             "reason": verdict.reason.value,
@@ -139,7 +138,7 @@ def _check(judge: Judge, source: Source) -> dict[str, Any]:
         "id": check.id,
         "name": check.name,
         "probe": check.probe.kind,
-        "target": _cut(source.redact(check.probe.target)),
+        "target": cut(source.redact(check.probe.target)),
         "state": judge.state.value,
         "impact": check.impact.value,
         "owner": check.owner,
@@ -162,7 +161,7 @@ def _members(judges: Iterable[Judge]) -> list[dict[str, Any]]:
     """The states of a service's checks, the bad ones first."""
     ordered = sorted(judges, key=lambda judge: (not judge.state.bad, judge.check.id))
     return [
-        {"id": judge.check.id, "state": judge.state.value, "why": _cut(judge.verdict.why, MEMBER_WHY_LIMIT)}
+        {"id": judge.check.id, "state": judge.state.value, "why": cut(judge.verdict.why, MEMBER_WHY_LIMIT)}
         for judge in ordered[:MEMBERS_LIMIT]
     ]
 
@@ -174,12 +173,12 @@ def _evidence(judge: Judge, source: Source) -> dict[str, Any]:
         return {}
     observation = look.observation
     evidence: dict[str, Any] = {
-        "looked_at": _iso(look.began.at),
+        "looked_at": iso(look.began.at),
         "measurements": _figures(observation.measurements),
         "phases": _figures(observation.phases),
     }
     facts = islice(observation.evidence.items(), EVIDENCE_LIMIT)
-    return evidence | {"facts": {_cut(key): _cut(source.redact(value)) for key, value in facts}}
+    return evidence | {"facts": {cut(key): cut(source.redact(value)) for key, value in facts}}
 
 
 def _figures(figures: Mapping[str, float]) -> dict[str, float]:
@@ -243,11 +242,3 @@ def _incident_sentence(
 
 def _lasted(previous: datetime, transition: Transition) -> str:
     return duration(max(transition.since - previous, timedelta(0)))
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
-
-
-def _cut(text: str, limit: int = TEXT_LIMIT) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"

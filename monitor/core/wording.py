@@ -8,6 +8,9 @@ from monitor.core.condition import Condition
 from monitor.core.model import State
 from probes.contract import Observation, Reason, Unit
 
+TEXT_LIMIT = 500
+"""Characters of any one text in an event or an answer of the API."""
+
 
 def describe_failure(observation: Observation, state: State, share: float) -> str:
     """Why a look failed, in one sentence without a full stop."""
@@ -91,6 +94,16 @@ def size(value: float) -> str:
             return f"{value:.3g} {unit}"
         value /= 1024
     return f"{value:.3g} PiB"
+
+
+def cut(text: str, limit: int = TEXT_LIMIT) -> str:
+    """At most `limit` characters; an ellipsis says that there was more."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def iso(moment: datetime | None) -> str | None:
+    """``2026-03-02T14:02:07.123Z``, as events and the JSON API write an instant (RFC 3339, UTC); None stays None."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
 
 
 def clock(moment: datetime) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from monitor.core.wording import iso
+
 STALLED = 15.0
 """Seconds without progress of the scheduler that are a failure: half of what systemd's watchdog allows."""
 LAGGING = 1.0
@@ -127,7 +129,7 @@ def _component(finding: Finding, now: datetime) -> dict[str, Any]:
         "componentType": "component",
         "observedValue": finding.observed,
         "status": finding.status,
-        "time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": iso(now),
     }
     if finding.unit:
         component["observedUnit"] = finding.unit

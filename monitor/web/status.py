@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import chain, islice
 from typing import Any, TypeVar
 
@@ -13,14 +12,13 @@ from monitor.core.judge import Judge
 from monitor.core.model import Incident, Look, ServiceState, State
 from monitor.core.service import ServiceStatus
 from monitor.core.threshold import Threshold
-from monitor.core.wording import clock
+from monitor.core.wording import clock, cut, iso
 from monitor.core.world import World
 from monitor.web.health import impaired
 from monitor.web.stream import finite, json_pieces
 from monitor.web.view import View
 
 SORT_SLICE = 1000
-TEXT_LIMIT = 500
 FIGURES_LIMIT = 32
 FRESH = 0.5
 """Seconds that an answer is kept: a hundred open pages cost as much as one."""
@@ -257,11 +255,3 @@ def incident_item(incident: Incident, redact: Redact) -> dict[str, Any]:
         "services": list(services),
         "merged_into": incident.merged_into,
     }
-
-
-def iso(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
-
-
-def cut(text: str) -> str:
-    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"

@@ -11,9 +11,10 @@ import jsonschema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.event import EVIDENCE_LIMIT, TEXT_LIMIT
+from monitor.core.event import EVIDENCE_LIMIT
 from monitor.core.model import Change, Impact, Journal, Look, Observation, OutageRule, Service
 from monitor.core.routing import Route, Term
+from monitor.core.wording import TEXT_LIMIT
 from monitor.core.world import World
 from probes.contract import Reason
 from tests.core.builders import START, above, check, look, moment, world
