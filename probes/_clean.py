@@ -34,7 +34,7 @@ class Cleaner:
     def __call__(self, text: str) -> str:
         forms = self._forms
         if forms is None:
-            forms = self._forms = _all_forms(self._secrets)
+            forms = self._forms = all_forms(self._secrets)
         for form in forms:
             text = text.replace(form, MASK)
         return _without_head(text, forms)
@@ -53,8 +53,8 @@ def _without_head(text: str, forms: tuple[str, ...]) -> str:
     return text if start == len(text) else text[:start] + MASK
 
 
-def _all_forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
-    """The longest first, so that none leaves the rest of another."""
+def all_forms(secrets: Iterable[str]) -> tuple[str, ...]:
+    """In what shapes secrets may turn up; the longest first, so that none leaves the rest of another."""
     return tuple(sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True))
 
 

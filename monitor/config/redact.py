@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from monitor.config.suggest import LONGEST_SHOWN
+from probes._clean import MASK, all_forms
 
-MASK = "***"
 _SHORTEST = 4
 """Shorter texts are not searched for: they would blank out ordinary words. Typed fields hide them all the same."""
 
 
 class Redactor:
-    """Replaces each known secret, as written, URL-quoted and in base64, by ``***``."""
+    """Replaces each known secret, in all the forms that it may turn up in, by ``***``.
+
+    Log lines reach it as JSON, bodies as whatever a target made of them: see `probes._clean`.
+    """
 
     __slots__ = ("_pattern",)
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        forms = all_forms(secret for secret in secrets if len(secret) >= _SHORTEST)
+        self._pattern = re.compile("|".join(map(re.escape, forms))) if forms else None
 
     def text(self, text: str) -> str:
         return self._pattern.sub(MASK, text) if self._pattern else text
@@ -67,8 +67,3 @@ class FaultRedactor(Redactor):
             if any(form.startswith(text[at:]) for form in self._heads.get(text[at : at + _SHORTEST], ())):
                 return text[:at] + MASK
         return text
-
-
-def _forms(secret: str) -> set[str]:
-    plain = base64.b64encode(secret.encode()).decode()
-    return {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), plain, plain.rstrip("=")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from monitor.config.kinds import Kinds
 from monitor.config.load import ConfigError, load
 from monitor.config.model import Config
+from monitor.config.redact import Redactor
 from monitor.config.secrets import Secrets
 from probes import registry
 from probes.contract import Secret
@@ -194,3 +197,11 @@ def test_a_file_is_read_once(tmp_path: Path) -> None:
     assert secrets.resolve({"file": "token"}) == "first"
     path.write_text("second")
     assert secrets.resolve({"file": "token"}) == "first", "one load sees one value"
+
+
+@pytest.mark.parametrize("secret", ['pa"ss\\word', "<p&ssword>", "tokén-tokén"])
+def test_a_secret_is_found_in_a_line_of_json_and_in_a_page(secret: str) -> None:
+    redactor = Redactor([secret])
+    for shown in (json.dumps({"url": secret}), json.dumps({"url": secret}, ensure_ascii=False)):
+        assert redactor.text(shown) == '{"url": "***"}'
+    assert redactor.text(f"<p>{html.escape(secret)}</p>") == "<p>***</p>"
