@@ -96,35 +96,37 @@ async def _exchange(
             await connection.secure(context.tls.get(verify=ask.verify, ca_file=ask.ca_file), name)
             _note_certificate(connection, look, figures)
         await connection.send(data)
-        look.begin(Reason.FIRST_BYTE_TIMEOUT)
-        sent = perf_counter()
-        head = chunk = await connection.receive()
-        first = connection.arrived
-        look.spend("first_byte", max(0.0, first - sent))
-        look.begin(Reason.TRANSFER_TIMEOUT)
-        try:
-            while True:
-                if not chunk:
-                    reader.eof()
-                elif not reader.feed(chunk):
-                    if follow and reader.headers_complete and _location(reader, ask.final) is not None:
-                        break  # the body of a redirect is for nobody
-                    chunk = await connection.receive()
-                    if len(head) < TEXT_LIMIT:
-                        head += chunk
-                    continue
-                break
-        except LookFailed as failure:
-            if failure.reason is Reason.PROTOCOL:
-                # From its beginning: a later part may begin in the middle of a secret, which nobody then recognises.
-                start = head[:TEXT_LIMIT].decode("latin-1")
-                look.evidence["answer"] = look.show(start, 200, cut=len(head) > TEXT_LIMIT)
-            elif reader.headers_complete:
-                look.evidence["status"] = str(reader.status)
-            raise
-        finally:
-            look.spend("transfer", max(0.0, connection.arrived - first))
+        await _receive(look, connection, ask, reader, follow=follow)
     return _location(reader, ask.final) if follow else None
+
+
+async def _receive(look: Look, connection: Connection, ask: Ask, reader: ResponseReader, *, follow: bool) -> None:
+    """The answer to its end; of a redirect that will be followed only the headers, as its body is for nobody."""
+    look.begin(Reason.FIRST_BYTE_TIMEOUT)
+    sent = perf_counter()
+    head = chunk = await connection.receive()
+    first = connection.arrived
+    look.spend("first_byte", max(0.0, first - sent))
+    look.begin(Reason.TRANSFER_TIMEOUT)
+    try:
+        while chunk and not reader.feed(chunk):
+            if follow and reader.headers_complete and _location(reader, ask.final) is not None:
+                break
+            chunk = await connection.receive()
+            if len(head) < TEXT_LIMIT:
+                head += chunk
+        if not chunk:
+            reader.eof()
+    except LookFailed as failure:
+        if failure.reason is Reason.PROTOCOL:
+            # From its beginning: a later part may begin in the middle of a secret, which nobody then recognises.
+            start = head[:TEXT_LIMIT].decode("latin-1")
+            look.evidence["answer"] = look.show(start, 200, cut=len(head) > TEXT_LIMIT)
+        elif reader.headers_complete:
+            look.evidence["status"] = str(reader.status)
+        raise
+    finally:
+        look.spend("transfer", max(0.0, connection.arrived - first))
 
 
 def _note_certificate(connection: Connection, look: Look, figures: dict[str, float]) -> None:
