@@ -1,4 +1,4 @@
-"""The play: five acts, each with what the shop does and what the agent must find out about it."""
+"""The play: acts, each with what the shop does and what the agent must find out about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store that keeps everything in memory: for tests, simulations and `brownout demo`."""
+"""A store that keeps everything in memory: the twin of SQLite for tests and simulations."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Tally:
         self.total += value
 
     def buckets(self) -> list[tuple[str, float]]:
-        """(upper bound, looks up to it), as the formats write them."""
+        """(upper bound, values up to it), as the formats write them."""
         names = [*map(floatToGoString, self.bounds), "+Inf"]
         return list(zip(names, accumulate(self.counts), strict=True))
 
@@ -96,10 +96,14 @@ class AgentCollector(Collector):
         )
         yield _gauge("brownout_looks_in_flight", "Looks under way.", figures.in_flight)
         yield _counter(
-            "brownout_missed_beats", "Scheduled looks left out: the one before was not over.", figures.missed
+            "brownout_missed_beats",
+            "Scheduled looks left out: the one before was not over, or had found no room.",
+            figures.missed,
         )
         yield _counter(
-            "brownout_extra_looks_dropped", "Extra looks left out: their budget was spent.", figures.extra_dropped
+            "brownout_extra_looks_dropped",
+            "Extra looks left out: too late to prove anything, or too many of one check under way.",
+            figures.extra_dropped,
         )
 
     def _committing(self) -> Iterable[Metric]:
