@@ -1,8 +1,8 @@
 """Renews the generated parts of these pages: `python -m docs.generate`.
 
 A page is written by hand, except what stands between `<!-- generated: NAME -->` and `<!-- end of generated -->`:
-that comes from the code, by the function of that name in `docs.reference` or `docs.live`. The same code gives the
-same text, so a test can say that a page is out of date.
+that comes from the code, by the function of that name in `docs.keys`, `docs.reference` or `docs.live`. The
+same code gives the same text, so a test can say that a page is out of date.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-from docs import live, reference
+from docs import keys, live, reference
 
 FOLDER = Path(__file__).parent
 
-BLOCKS: Mapping[str, Callable[[], str]] = {**reference.BLOCKS, **live.BLOCKS}
+BLOCKS: Mapping[str, Callable[[], str]] = {**keys.BLOCKS, **reference.BLOCKS, **live.BLOCKS}
 
 _BLOCK = re.compile(r"(<!-- generated: ([a-z -]+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
 

@@ -1,38 +1,18 @@
-"""The generated parts that list what the code declares: keys, probes, sinks, reasons, commands, figures."""
+"""The generated parts that list what the code declares: probes, sinks, reasons, commands, figures."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
 import math
-import re
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import groupby
-from typing import Annotated, Any, Union, get_args, get_origin
-
-from pydantic import BaseModel, PlainValidator
 
 from docs._markdown import code, fenced, sentence, table
+from docs.keys import own_keys
 from monitor.cli import EXIT_CODES, _parser
-from monitor.config.agent import DEFAULT_LISTEN
-from monitor.config.conditions import LONGEST_WINDOW, MOST_LOOKS
-from monitor.config.fields import Leaf, own_fields, own_model
-from monitor.config.foreach import MOST_CHECKS, MOST_FROM_ONE
-from monitor.config.model import DEFAULT_EVERY, DEFAULT_TIMEOUT, Limits
-from monitor.config.schema import (
-    SHORTEST_EVERY,
-    SHORTEST_TIMEOUT,
-    AgentKeys,
-    CheckKeys,
-    DefaultsKeys,
-    RouteKeys,
-    ServiceKeys,
-    SinkKeys,
-)
-from monitor.config.units import format_duration, format_size
+from monitor.config.units import format_duration
 from monitor.core import failures, judge, series, threshold
 from monitor.core.model import Confirm, Recover
 from monitor.outbox import Pace
@@ -43,169 +23,6 @@ from monitor.store.contract import Keep
 from probes.contract import Unit
 from probes.reasons import Blame, Reason
 from probes.registry import builtin
-
-_NONE = "none"
-_REQUIRED = "required"
-_STATE_DIR = "`$STATE_DIRECTORY` (systemd), else `$XDG_STATE_HOME/brownout`, else `~/.local/state/brownout`"
-
-
-def _evidence_defaults() -> dict[str, str]:
-    confirm, recover = Confirm(), Recover()
-    return {
-        "confirm": _NONE,
-        "confirm.looks": code(confirm.looks),
-        "confirm.span": code(format_duration(confirm.span)),
-        "recover": _NONE,
-        "recover.looks": code(recover.looks),
-        "recover.every": code(format_duration(recover.every)),
-    }
-
-
-def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
-    """What the loader puts in for a key that is left out. A key without an entry here stops the generator."""
-    limits = Limits()
-    return {
-        AgentKeys: {
-            "listen": code(f"{DEFAULT_LISTEN.host}:{DEFAULT_LISTEN.port}"),
-            "state_dir": _STATE_DIR,
-            "vantage": _NONE,
-            "vantage.name": "the host's name",
-            "vantage.reference": _NONE,
-            "limits": _NONE,
-            "limits.looks": code(limits.looks),
-            "limits.looks_per_host": code(limits.looks_per_host),
-            "public_url": "none: events carry no link to the page",
-        },
-        DefaultsKeys: {
-            **_evidence_defaults(),
-            "every": code(format_duration(DEFAULT_EVERY)),
-            "timeout": f"{code(format_duration(DEFAULT_TIMEOUT))}, or `every` where that is shorter",
-            "labels": _NONE,
-            "owner": _NONE,
-            "impact": "`outage`",
-        },
-        ServiceKeys: {
-            "title": "the service's name",
-            "outage": "any check of the service whose impact is `outage`",
-            "owner": _NONE,
-            "runbook": _NONE,
-            "labels": _NONE,
-        },
-        CheckKeys: {
-            **dict.fromkeys(_evidence_defaults(), "as in `defaults`"),
-            "id": "the name",
-            "was": _NONE,
-            "service": "one of its own, called like the check",
-            "every": "as in `defaults`",
-            "timeout": "as in `defaults`",
-            "labels": "as in `defaults`",
-            "owner": "as in `defaults`",
-            "runbook": _NONE,
-            "impact": "`outage` if the service's rule names it, `degradation` if the rule names others; "
-            "without a rule as in `defaults`",
-            "enabled": "`true`",
-            "depends_on": _NONE,
-            "degraded": "the probe's own",
-            "down": "the probe's own",
-            "defaults": "`on`",
-        },
-        RouteKeys: {"when": "every incident, and what concerns the agent itself"},
-        SinkKeys: {},
-    }
-
-
-# --- the keys of checks.yaml ----------------------------------------------------------------------------------
-
-
-_WORDS = {
-    "degraded": "condition, or a list of them",
-    "down": "condition, or a list of them",
-    "outage": "outage rule",
-    "when": "expression",
-}
-"""Texts that have a grammar of their own, told on the page."""
-
-
-def section(model: type[BaseModel]) -> str:
-    """The keys of one section, nested ones with their path."""
-    defaults, prefix = _section_defaults()[model], SECTION_KEYS[model]
-    rows = []
-    for path, kind, required, told in keys_of(model):
-        kind = _WORDS.get(path, kind)
-        default = _REQUIRED if required else defaults[path]
-        if kind != "mapping" or default != _NONE:
-            rows.append((code(prefix + path), kind, default, code(told) if " | " in told else sentence(told)))
-    return table(("Key", "Type", "Default", "Meaning"), rows)
-
-
-def keys_of(model: type[BaseModel], before: str = "") -> Iterator[tuple[str, str, bool, str]]:
-    """(path, type, whether it must be written, help) of every key, those of nested mappings included."""
-    for name, field in model.model_fields.items():
-        path = before + (field.alias or name)
-        kind, inner = type_of(field.annotation, field.metadata)
-        yield path, kind, field.is_required(), field.description or ""
-        if inner is not None:
-            yield from keys_of(inner, path + ".")
-
-
-def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[str, type[BaseModel] | None]:
-    """How a key is written, in words; and the model of its own keys, if it has any."""
-    origin, args = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return type_of(args[0], args[1:])
-    if leaf := next((item for item in metadata if isinstance(item, Leaf)), None):
-        return _short(leaf.noun), None
-    if any(isinstance(item, PlainValidator) for item in metadata):
-        return "secret", None
-    if origin in (Union, types.UnionType):
-        return type_of(next(arg for arg in args if arg is not type(None)))
-    if origin is tuple:
-        return f"{type_of(args[0])[0]}, or a list of them", None
-    if origin is dict:
-        return f"mapping of names to {type_of(args[1])[0]}s", None
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return "mapping", annotation
-    raise TypeError(f"no words for the type {annotation}")
-
-
-def _short(noun: str) -> str:
-    if match := re.match(r"an? (.+?)( such as .*| of 1 to .*| that .*)?$", noun):
-        return match[1]
-    return " or ".join(code(word) for word in noun.split(" or "))
-
-
-def _own_keys(cls: type) -> str:
-    """The keys of a probe or sink: types and help from its fields, defaults from its dataclass."""
-    rows = []
-    for path, kind, required, told in keys_of(own_model(cls)):
-        if kind != "mapping":
-            rows.append((code(path), kind, _REQUIRED if required else _default(cls, path, kind), sentence(told)))
-    return table(("Key", "Type", "Default", "Meaning"), rows)
-
-
-def _default(cls: Any, path: str, kind: str) -> str:
-    name, _, rest = path.partition(".")
-    by_key = {field.rstrip("_"): field for field, _ in own_fields(cls)}
-    field = next(item for item in fields(cls) if item.name == by_key[name])
-    value = field.default_factory() if field.default_factory is not MISSING else field.default
-    if rest and is_dataclass(value):
-        return _default(type(value), rest, kind)
-    return _value(value, kind)
-
-
-def _value(value: Any, kind: str) -> str:
-    if value is None or value == () or value == {}:
-        return _NONE
-    if isinstance(value, bool):
-        return code("true" if value else "false")
-    if isinstance(value, timedelta):
-        return code(format_duration(value))
-    if isinstance(value, tuple):
-        return ", ".join(_value(item, kind) for item in value)
-    return code(format_size(value) if kind == "size" else value)
-
-
-# --- probes, sinks, reasons, commands -------------------------------------------------------------------------
 
 
 def probes_part() -> str:
@@ -224,7 +41,7 @@ def _probe(kind: str) -> str:
             f"## {kind}",
             _manual(probe),
             "Keys, besides those [of every check](configuration.md#checks):",
-            _own_keys(probe),
+            own_keys(probe),
             "Measurements:",
             table(("Name", "Unit", "What it is"), rows),
             "Default thresholds:" if thresholds else "Default thresholds: none.",
@@ -255,7 +72,7 @@ def _sink(kind: str) -> str:
         Nature.LEVEL: "*level*: it gets the present state; an older one that was never attempted is left out",
         Nature.HUMAN: "*human*: it gets the first at once, and a storm behind it gathered",
     }[sink.nature]
-    return "\n\n".join((f"## {kind}", _manual(sink), f"Nature: {nature}.", "Keys, besides `type`:", _own_keys(sink)))
+    return "\n\n".join((f"## {kind}", _manual(sink), f"Nature: {nature}.", "Keys, besides `type`:", own_keys(sink)))
 
 
 def _manual(cls: type) -> str:
@@ -350,36 +167,7 @@ def delivery_part() -> str:
     return table(("What", "Figure"), rows)
 
 
-def bounds_part() -> str:
-    rows = [
-        ("`every`", f"at least {format_duration(SHORTEST_EVERY)}"),
-        ("`timeout`", f"at least {format_duration(SHORTEST_TIMEOUT)}, at most `every`"),
-        ("A window", f"1s to {format_duration(LONGEST_WINDOW)}, and not shorter than `every`"),
-        ("`for N of M`", f"M up to {MOST_LOOKS}"),
-        ("Checks from one `for_each`", f"{MOST_FROM_ONE:,}"),
-        ("Checks in all", f"{MOST_CHECKS:,}"),
-    ]
-    return table(("What", "Bounds"), rows)
-
-
-SECTION_KEYS: Mapping[type[BaseModel], str] = {
-    AgentKeys: "agent.",
-    DefaultsKeys: "defaults.",
-    SinkKeys: "",
-    ServiceKeys: "",
-    CheckKeys: "",
-    RouteKeys: "",
-}
-"""What stands before the keys of each section in docs/configuration.md."""
-
 BLOCKS: Mapping[str, Callable[[], str]] = {
-    "agent": lambda: section(AgentKeys),
-    "defaults": lambda: section(DefaultsKeys),
-    "sink": lambda: section(SinkKeys),
-    "service": lambda: section(ServiceKeys),
-    "check": lambda: section(CheckKeys),
-    "route": lambda: section(RouteKeys),
-    "bounds": bounds_part,
     "probes": probes_part,
     "sinks": sinks_part,
     "reasons": reasons_part,

@@ -19,7 +19,7 @@ import jsonschema
 import pytest
 import yaml
 
-from docs import generate, live, reference
+from docs import generate, keys, live, reference
 from monitor.cli import _parser
 from monitor.config.jsonschema import schema as config_schema
 from monitor.config.load import load
@@ -110,8 +110,8 @@ def test_every_key_of_the_configuration_is_explained() -> None:
     page = text_of("configuration.md")
     for name in SECTIONS:
         assert f"\n## {name}\n" in page, name
-    for model, prefix in reference.SECTION_KEYS.items():
-        for path, _, _, told in reference.keys_of(model):
+    for model, prefix in keys.SECTION_KEYS.items():
+        for path, _, _, told in keys.keys_of(model):
             assert told, f"{model.__name__}.{path} has no description"
             assert f"`{prefix}{path}`" in page or f"`{prefix}{path}." in page, f"{model.__name__}.{path}"
     assert "for_each" in page
@@ -136,7 +136,7 @@ def test_every_sink_is_explained(kind: str) -> None:
 
 
 def _every_key_told(cls: type, part: str) -> None:
-    for path, kind, _, told in reference.keys_of(reference.own_model(cls)):
+    for path, kind, _, told in keys.keys_of(keys.own_model(cls)):
         if kind != "mapping":
             assert told, f"{cls.__name__}.{path} has no text in its Annotated[]"
             assert f"| `{path}` |" in part, path
