@@ -16,18 +16,13 @@ from rich.text import Text
 
 from monitor.commands._common import FINDING, FINE, fail, print_json
 from monitor.core.wording import duration, seconds
+from monitor.pills import pill
 from monitor.sinks.console import harmless
 
 LIMIT = 10_000
 """Checks asked for: what the agent hands out at most."""
 PATIENCE = httpx.Timeout(10.0, connect=3.0)
 """Seconds: an agent that answers at all does so at once."""
-
-_STYLES = {
-    "up": "green", "operational": "green", "degraded": "yellow", "degradation": "yellow",
-    "down": "red", "outage": "red", "unknown": "bright_black",
-}  # fmt: skip
-_SYMBOLS = {"green": "●", "yellow": "▲", "red": "✖", "bright_black": "?"}
 
 
 class NoAnswer(Exception):
@@ -87,7 +82,7 @@ def _show(document: Mapping[str, Any], url: str) -> None:
     console = Console(highlight=False)
     now = _time(document["agent"]["now"])
     summary = document["summary"]
-    console.print(_pill(summary["state"], harmless(summary["sentence"])), soft_wrap=True)
+    console.print(pill(summary["state"], harmless(summary["sentence"])), soft_wrap=True)
     for trouble in document["agent"].get("impaired", ()):
         console.print(Text(f"! the agent itself: {harmless(trouble)}", style="yellow"), soft_wrap=True)
     services = [service for service in document["services"] if not service["implicit"]]
@@ -104,9 +99,7 @@ def _services(services: list[dict[str, Any]], now: datetime) -> Table:
     table = _table("Service", "State", "Since", "Checks")
     for service in services:
         counts = ", ".join(f"{count} {state}" for state, count in service["checks"].items() if count)
-        table.add_row(
-            Text(harmless(service["title"])), _pill(service["state"]), _since(service["since"], now), counts
-        )
+        table.add_row(Text(harmless(service["title"])), pill(service["state"]), _since(service["since"], now), counts)
     return table
 
 
@@ -117,7 +110,7 @@ def _checks(checks: list[dict[str, Any]], now: datetime) -> Table:
         if check["confirming"]:
             why = f"{why} (being confirmed)".lstrip()
         table.add_row(
-            Text(harmless(check["name"])), _pill(check["state"]), _since(check["since"], now), _took(check), Text(why)
+            Text(harmless(check["name"])), pill(check["state"]), _since(check["since"], now), _took(check), Text(why)
         )
     return table
 
@@ -133,11 +126,6 @@ def _took(check: Mapping[str, Any]) -> str:
     measured = (check["last"] or {}).get("measurements", {})
     took = next((measured[name]["value"] for name in ("response_time", "connect_time") if name in measured), None)
     return seconds(took) if took is not None else "-"
-
-
-def _pill(state: str, text: str = "") -> Text:
-    style = _STYLES.get(state, "white")
-    return Text(f"{_SYMBOLS.get(style, '•')} {text or state}", style=style)
 
 
 def _since(text: str | None, now: datetime) -> str:

@@ -29,7 +29,7 @@ class Vantage:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many looks may be under way at once: in all, and at one host."""
+    """How many looks may be under way at once, in all and at one host: scheduled ones, and as many extra ones."""
 
     looks: int = 500
     looks_per_host: int = 8

@@ -26,13 +26,14 @@ from monitor.config.fields import (
     Whole,
     choice,
 )  # fmt: skip
-from monitor.config.model import Listen
+from monitor.config.model import Limits, Listen
 from monitor.config.suggest import shorten
 from monitor.core.model import Impact
 
 SHORTEST_EVERY = timedelta(milliseconds=100)
 SHORTEST_TIMEOUT = timedelta(milliseconds=10)
 _LONGEST_NAME = 100
+_LIMITS = Limits()
 
 
 def parse_name(text: str) -> str:
@@ -117,8 +118,12 @@ class VantageKeys(FieldsModel):
 
 
 class LimitsKeys(FieldsModel):
-    looks: _Count = _key("How many looks may be under way at once (500)", 500)
-    looks_per_host: _Count = _key("How many of them at one host (8)", 8)
+    looks: _Count = _key(
+        f"How many scheduled looks may be under way at once, and extra ones ({_LIMITS.looks})", _LIMITS.looks
+    )
+    looks_per_host: _Count = _key(
+        f"How many of either at one host ({_LIMITS.looks_per_host})", _LIMITS.looks_per_host
+    )
 
 
 class AgentKeys(FieldsModel):

@@ -12,21 +12,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from monitor.core.model import ServiceState, State
+from monitor.core.model import State
 from monitor.core.wording import seconds
 from monitor.demo.play import ACTS, Play
 from monitor.demo.receiver import Received
+from monitor.pills import STYLES, pill
 
 BARS = "▁▂▃▄▅▆▇█"
 SLOWEST = 0.8
 """Seconds at the top of the sparkline."""
 EVENTS_SHOWN = 9
-
-STYLES = {
-    "up": "green", "operational": "green", "degraded": "yellow", "degradation": "yellow",
-    "down": "red", "outage": "red", "unknown": "bright_black", "resolved": "green",
-}  # fmt: skip
-SYMBOLS = {"green": "●", "yellow": "▲", "red": "✖", "bright_black": "?"}
 
 
 class Screen:
@@ -108,11 +103,6 @@ class Screen:
         told = ", ".join(f"{scene.act.mood} after {scene.found:.1f} s" for scene in found)
         verified = sum(item.verified for item in self._play.received)
         return Text(f"found: {told or 'nothing yet'}   ·   {verified} webhooks verified", style="dim")
-
-
-def pill(state: State | ServiceState) -> Text:
-    style = STYLES[state]
-    return Text(f"{SYMBOLS[style]} {state}", style=style)
 
 
 def event_row(item: Received) -> tuple[str, Text, Text]:
