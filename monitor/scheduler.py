@@ -72,6 +72,7 @@ class _Slot:
         self.generation = 0
         """Raised to call off the extra looks that wait."""
         self.pace: float | None = None
+        """Seconds between extra looks; None: nothing is suspected, the grid is enough."""
         self.suspect = 0.0
         """Since when (a tick) extra looks are asked for: the oldest suspicion is settled first."""
 

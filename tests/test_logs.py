@@ -43,7 +43,12 @@ class Slow(io.StringIO):
 
 
 class Full(io.StringIO):
+    """A file on a full disk."""
+
+    refused = 0
+
     def write(self, text: str) -> int:
+        self.refused += 1
         raise OSError(28, "No space left on device")
 
 
@@ -73,10 +78,12 @@ def test_the_last_lines_get_a_limited_time() -> None:
 
 
 def test_a_disk_that_is_full_costs_lines_and_not_the_writer() -> None:
-    lines = Lines(Full(), dropped)
+    full = Full()
+    lines = Lines(full, dropped)
     lines.error("lost")
     lines.error("lost, too")
     lines.close(PATIENCE)
+    assert full.refused == 2  # the first failure did not end the writer
 
 
 def test_last_lines_come_out_and_libraries_are_redacted_like_ourselves() -> None:

@@ -1,8 +1,9 @@
 """The failure channel of a check: when failed looks are an outage, when they are a degradation, when they are over.
 
-The policy is the one of shared/DETECTION.md with fixed figures: a run of failures confirms an outage by its length
-*and* its span, since only the span helps against bursts of loss; a Bernoulli CUSUM finds a target that fails now and
-then. Figures learned per target take this module's place for `Confirm` in an issue of their own.
+The policy is that of the project's study of detection (DETECTION.md) with fixed figures; docs/judging.md tells it. A
+run of failures confirms an outage by its length *and* its span, since only the span helps against bursts of loss; a
+Bernoulli CUSUM finds a target that fails now and then. Figures learned per target take this module's place for
+`Confirm` in an issue of their own.
 """
 
 from __future__ import annotations

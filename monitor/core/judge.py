@@ -24,7 +24,8 @@ BLIND_LOOKS = 3
 """So many looks in a row that cannot tell, over at least one interval, make a check `unknown`."""
 
 EXTRA_TIMEOUT = 2.0
-"""Seconds an extra look may take, or three times what the last good look took, if that is more."""
+"""Seconds an extra look may take, or three times what the last good look took, if that is more; the full time limit
+once extra looks have timed out where the full one would perhaps have sufficed."""
 
 _UP = Verdict(State.UP)
 _FIRST = Verdict(State.UNKNOWN, Reason.NO_DATA, Reason.NO_DATA.meaning)

@@ -15,7 +15,6 @@ FEWEST_SAMPLES = 3
 SETTLE_LOOKS = 2
 """A condition without window or `for` becomes true, or false, by as many looks in a row: one is an accident."""
 
-
 GAP_LOOKS = 3
 """A gap of more intervals than this between two looks, and what came before it is not counted on: the agent was off,
 paused or blind, and nobody knows what the target did meanwhile."""

@@ -24,7 +24,7 @@ def _make(kind: str) -> Probe:
 
 
 @pytest.mark.parametrize("kind", builtin())
-def test_class(kind: str) -> None:
+def test_the_class_keeps_the_contract(kind: str) -> None:
     check_class(builtin()[kind])
 
 
