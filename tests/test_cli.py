@@ -586,3 +586,14 @@ async def test_systemd_is_told(tmp_path: Path) -> None:
             assert await running.stop() == 0
         assert [text.split("\n")[0] for text in listen() if text.startswith("STOPPING=1")] == ["STOPPING=1"]
         assert listen()[-1].startswith(("STOPPING=1", "WATCHDOG=1"))
+
+
+@pytest.mark.parametrize("command", ["validate", "schema", "demo", "run"])
+def test_a_strangers_probe_that_cannot_be_loaded_is_told_by_its_name(tmp_path: Path, command: str) -> None:
+    announced = tmp_path / "odd_probe-1.dist-info"
+    announced.mkdir()
+    (announced / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-probe\nVersion: 1\n")
+    (announced / "entry_points.txt").write_text("[brownout.probes]\nodd = nowhere:Odd\n")
+    done = brownout(command, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert "installed probes: odd-probe 1: probe 'odd' cannot be loaded" in done.stderr

@@ -15,7 +15,8 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from monitor.app import StartError
-from monitor.commands._common import FINDING, FINE, fail
+from monitor.commands._common import FINDING, FINE, WRONG, fail, print_faults
+from monitor.config.model import ConfigError
 from monitor.demo.play import Play, stage
 from monitor.demo.screen import Screen, event_row
 from monitor.demo.shop import Mood
@@ -39,6 +40,9 @@ def execute(options: Namespace) -> int:
     configure_logs(lambda text: text, quiet=True)
     try:
         return uvloop.run(_demo(options))
+    except ConfigError as error:  # a probe of a third party that cannot be loaded
+        print_faults(error, ending="; nothing was started")
+        return WRONG
     except StartError as error:
         free = _OTHER_PORT if options.port != _OTHER_PORT else _OTHER_PORT + 1
         return fail(f"{error.problem}: try brownout demo --port {free}; nothing was started")

@@ -7,13 +7,18 @@ from argparse import Namespace
 from importlib.resources import files
 from typing import Any
 
-from monitor.commands._common import FINE, print_json
+from monitor.commands._common import FINE, WRONG, print_faults, print_json
 from monitor.config.jsonschema import schema
+from monitor.config.model import ConfigError
 from monitor.kinds import installed_kinds
 
 
 def execute(options: Namespace) -> int:
-    print_json(_event_schema() if options.event else schema(installed_kinds()))
+    try:
+        print_json(_event_schema() if options.event else schema(installed_kinds()))
+    except ConfigError as error:
+        print_faults(error)
+        return WRONG
     return FINE
 
 
