@@ -148,15 +148,20 @@ class Agent:
             journal = await self._open_store(stack)
             client = await stack.enter_async_context(new_client())
             runner = stack.enter_context(new_runner(self._clock, self._config))
-            for check in self._config.checks.values():
-                stack.push_async_callback(check.probe.close)
+            stack.push_async_callback(self._close_probes)
+            gc.disable()
             parts = self._assemble(journal, client, runner, sockets)
             await parts.site.start()
             stack.push_async_callback(parts.site.stop)
             # What is there now stays: looking through it for garbage would pause the loop, 100 ms with 1,000 checks.
             gc.collect()
             gc.freeze()
+            gc.enable()
             await self._watch(parts, stop)
+
+    async def _close_probes(self) -> None:
+        for check in self._config.checks.values():
+            await check.probe.close()
 
     async def _open_store(self, stack: AsyncExitStack) -> Journal:
         stack.push_async_callback(self._store.close)

@@ -53,7 +53,7 @@ _NOT_IN_A_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 class CheckSeries:
     """What is counted of one check, and its text as of the last scrape."""
 
-    __slots__ = ("_active", "_labels", "_state", "failures", "fragments", "judge", "ok", "stale")
+    __slots__ = ("_active", "_labels", "_redact", "_state", "failures", "fragments", "judge", "ok", "stale")
 
     def __init__(self, judge: Judge, redact: Redact) -> None:
         self.judge = judge
@@ -64,8 +64,7 @@ class CheckSeries:
         self._state: State | None = None
         self._active: tuple[bool, ...] | None = None
         self.fragments = [b""] * len(CHECK_FAMILIES)
-        self.fragments[INFO] = _info(judge, redact)
-        self.fragments[LIMIT] = _limits(judge, redact)
+        self._redact = redact
 
     def count(self, look: Look) -> None:
         self.stale = True
@@ -85,6 +84,8 @@ class CheckSeries:
         """Bring the fragments up to date."""
         self.stale = False
         judge, fragments = self.judge, self.fragments
+        if self._state is None:  # not before the first scrape: it would hold up the start
+            fragments[INFO], fragments[LIMIT] = _info(judge, self._redact), _limits(judge, self._redact)
         if judge.state is not self._state:
             self._state = judge.state
             fragments[STATE] = one_hot(_STATE, self._labels, State, judge.state)
