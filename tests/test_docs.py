@@ -237,7 +237,7 @@ def _anchors(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", [*PAGES, *EXAMPLES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_address_of_a_registry_and_no_path_of_a_machine(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert not re.search(r"pypi|pythonhosted|index-url|npmjs|artifactory|/root/|/home/|/work/", text, re.IGNORECASE)
+    assert not re.search(r"pypi|pythonhosted|index-url|npmjs|artifactory|/(?:root|home|work)/", text, re.IGNORECASE)
     assert str(ROOT) not in text
 
 
