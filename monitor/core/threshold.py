@@ -53,6 +53,10 @@ class Threshold:
         condition = self.condition
         return condition.window is None and condition.for_looks is None and condition.for_span is None
 
+    def breached_at(self, tick: float) -> bool:
+        """Whether the condition holds, and the look that ended then has itself shown it."""
+        return self.active and self._last == tick and bool(self._recent & 1)
+
     def update(
         self,
         measurements: Mapping[str, float],

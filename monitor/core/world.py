@@ -250,7 +250,11 @@ def _lost(judge: Judge) -> bool:
 def _confirms(judge: Judge, look: Look) -> bool:
     """Whether the look shows the check to be as it is said to be."""
     reason = look.observation.reason
-    return not judge.state.bad if reason is None else judge.state.bad and reason.blame is Blame.TARGET
+    if not judge.state.bad:
+        return reason is None
+    if reason is None:
+        return any(threshold.breached_at(look.ended.tick) for threshold in judge.thresholds)
+    return reason.blame is Blame.TARGET
 
 
 def _status_of(service: Service, journal: Journal) -> ServiceStatus:

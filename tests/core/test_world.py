@@ -364,6 +364,17 @@ def test_nobody_is_told_of_an_outage_that_is_only_remembered() -> None:
     assert back.world.services["shop"].state == "operational"
 
 
+def test_a_check_that_is_still_slow_when_it_comes_back_is_told() -> None:
+    story = begun(Story(world(check("api", above(1)))), ["api"])
+    for at in (30, 31):
+        story.see(at, "api", response_time=3)
+    off = again_with(story, check("other"), at=60)
+    back = again_with(off, check("api", above(1)), at=90)
+    assert back.told("incident")[-1] == ("incident.resolved", "resolved")
+    back.see(91, "api", response_time=3)
+    assert back.told("incident")[-1] == ("incident.opened", "degradation")
+
+
 def test_an_open_incident_goes_with_its_check_to_another_service() -> None:
     story = begun(Story(world(check("home"))), ["home"])
     story.kill("home", 30)
