@@ -25,8 +25,8 @@ gate: $(VENV)/dev.stamp         ## everything but pytest
 
 lock: $(VENV)/dev.stamp         ## renew both lock files; no download address gets into them
 	$(BIN)/pip install -q uv
-	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml --extra postgres --group build -o requirements.lock
-	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml --extra postgres --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml --extra all --group build -o requirements.lock
+	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml --extra all --group dev -o requirements-dev.lock
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
         --no-emit-index-url --no-emit-find-links

@@ -1,8 +1,9 @@
 """Renews the generated parts of these pages: `python -m docs.generate`.
 
 A page is written by hand, except what stands between `<!-- generated: NAME -->` and `<!-- end of generated -->`:
-that comes from the code, by the function of that name in `docs.keys`, `docs.reference` or `docs.live`. The
-same code gives the same text, so a test can say that a page is out of date.
+that comes from the code, by the function of that name in `docs.keys`, `docs.reference` or `docs.live`. The pages in
+`probes/` come from the code as a whole. The same code gives the same text, so a test can say that a page is out of
+date.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from docs import keys, live, reference
+from probes.registry import builtin
 
 FOLDER = Path(__file__).parent
 
@@ -37,14 +39,23 @@ def _block(name: str) -> str:
     return BLOCKS[name]().strip()
 
 
+def whole_pages() -> Mapping[Path, str]:
+    """The pages that nobody writes by hand, as they should be."""
+    return {FOLDER / "probes" / f"{kind}.md": reference.probe_page(kind) for kind in builtin()}
+
+
 def main() -> int:
     """Write the pages that are out of date, and say which."""
-    for path in sorted(FOLDER.glob("*.md")):
-        page = path.read_text(encoding="utf-8")
-        new = renewed(page)
-        if new != page:
+    pages = {path: renewed(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.md"))}
+    for path, new in {**pages, **whole_pages()}.items():
+        if not path.exists() or new != path.read_text(encoding="utf-8"):
+            path.parent.mkdir(exist_ok=True)
             path.write_text(new, encoding="utf-8")
-            print(f"renewed {path.name}")
+            print(f"renewed {path.relative_to(FOLDER)}")
+    for path in (FOLDER / "probes").glob("*.md"):
+        if path not in whole_pages():
+            path.unlink()
+            print(f"removed {path.relative_to(FOLDER)}")
     return 0
 
 

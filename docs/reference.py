@@ -12,6 +12,7 @@ from itertools import groupby
 from docs._markdown import code, fenced, sentence, table
 from docs.keys import own_keys
 from monitor.cli import EXIT_CODES, _parser
+from monitor.config.kinds import names_measurements
 from monitor.config.units import format_duration
 from monitor.core import failures, judge, series, threshold
 from monitor.core.model import Confirm, Recover
@@ -26,28 +27,55 @@ from probes.registry import builtin
 
 
 def probes_part() -> str:
-    return "\n\n".join(_probe(kind) for kind in builtin())
+    rows = [
+        (
+            f"[`{kind}`](probes/{kind}.md)",
+            _first_sentence(probe),
+            code(f"brownout[{probe.extra}]") if probe.extra else "",
+        )
+        for kind, probe in builtin().items()
+    ]
+    return table(("Kind", "What it looks at", "Needs"), rows)
 
 
-def _probe(kind: str) -> str:
+def _needed(extra: str | None) -> str:
+    return code(f"pip install brownout[{extra}]") if extra else ""
+
+
+def _first_sentence(cls: type) -> str:
+    return " ".join(_manual(cls).partition("\n\n")[0].split())
+
+
+def probe_page(kind: str) -> str:
+    """The whole page of one kind of probe."""
     probe = builtin()[kind]
     rows = [
         (code(item.name), _unit(item.unit), item.help + (" A ratio of sums." if item.ratio_of else ""))
         for item in probe.measurements
     ]
     thresholds = [f"- {level}: {code(text)}" for level, texts in probe.thresholds.items() for text in texts]
-    return "\n\n".join(
-        (
-            f"## {kind}",
-            _manual(probe),
-            "Keys, besides those [of every check](configuration.md#checks):",
-            own_keys(probe),
-            "Measurements:",
-            table(("Name", "Unit", "What it is"), rows),
-            "Default thresholds:" if thresholds else "Default thresholds: none.",
-            "\n".join(thresholds),
-        )
-    ).strip()
+    needs = [f"Needs a driver: `pip install brownout[{probe.extra}]`."] if probe.extra else []
+    chapters = [part for title, text in probe.chapters.items() for part in (f"## {title}", inspect.cleandoc(text))]
+    named = [] if not names_measurements(probe) else ["A check's own keys name more measurements: see above."]
+    return (
+        "\n\n".join(
+            (
+                f"<!-- generated from the probe's docstring and fields: `make docs` -->\n\n# {kind}",
+                _manual(probe),
+                *needs,
+                "## Keys",
+                "Besides those [of every check](../configuration.md#checks):",
+                own_keys(probe),
+                "## Measurements",
+                *([table(("Name", "Unit", "What it is"), rows)] if rows else []),
+                *named,
+                "## Default thresholds",
+                "\n".join(thresholds) if thresholds else "None.",
+                *chapters,
+            )
+        ).rstrip()
+        + "\n"
+    )
 
 
 def _unit(unit: Unit) -> str:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from time import perf_counter
 
 from probes._clean import Cleaner
@@ -28,6 +29,7 @@ TIMEOUTS = frozenset(
         Reason.SEND_TIMEOUT,
         Reason.FIRST_BYTE_TIMEOUT,
         Reason.TRANSFER_TIMEOUT,
+        Reason.QUERY_TIMEOUT,
     }
 )
 """Reasons that end a look at its deadline and are the target's: they count as at least the time limit."""
@@ -39,6 +41,7 @@ _WAITED_FOR = {
     Reason.SEND_TIMEOUT: "the request was not taken",
     Reason.FIRST_BYTE_TIMEOUT: "no answer",
     Reason.TRANSFER_TIMEOUT: "the answer did not end",
+    Reason.QUERY_TIMEOUT: "the query was not answered",
 }
 
 
@@ -141,18 +144,36 @@ class Look:
                 Reason.LATE, f"the clock moved by {step:+.2f} s during the look, or the machine was paused"
             )
 
+    @asynccontextmanager
+    async def phase(self, name: str, reason: Reason) -> AsyncIterator[None]:
+        """A phase spent inside a foreign library, which cannot wait through `waiter`: timed, and cancelled at the
+        deadline with `reason`, or void when the agent itself was late."""
+        self.begin(reason)
+        began = perf_counter()
+        try:
+            async with asyncio.timeout(self.left()) as limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired():
+                raise  # the library's own
+            raise self._struck() from error
+        finally:
+            self.spend(name, perf_counter() - began)
+
     def close(self) -> None:
         self._timer.cancel()
         self.pulse.leave()
 
-    def _expire(self) -> None:
+    def _struck(self) -> LookFailed:
+        """What the deadline means, now that it has been noticed."""
         late = perf_counter() - self.started - self.timeout
         if late > LATE:
             # The answer may lie unread in the socket: that is our fault, not a timeout of the target.
-            failure = LookFailed(Reason.LATE, f"the agent noticed its own deadline {late:.2f} s late")
-        else:
-            failure = LookFailed(self._reason, f"{_WAITED_FOR.get(self._reason, 'no end')} within {self.timeout:g} s")
-        self._spent = failure
+            return LookFailed(Reason.LATE, f"the agent noticed its own deadline {late:.2f} s late")
+        return LookFailed(self._reason, f"{_WAITED_FOR.get(self._reason, 'no end')} within {self.timeout:g} s")
+
+    def _expire(self) -> None:
+        self._spent = failure = self._struck()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(failure)
 

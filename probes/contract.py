@@ -196,15 +196,25 @@ class Probe(ABC):
     kind: ClassVar[str]
     """The word after ``probe:`` in checks.yaml."""
     measurements: ClassVar[tuple[Measurement, ...]]
+    """What every check of this kind may report; see `measured` for those that a check's own fields name."""
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Default conditions by level (``degraded``, ``down``), as one would write them in checks.yaml."""
     extra: ClassVar[str | None] = None
     """The optional dependency group this kind needs: ``pip install brownout[extra]``."""
 
+    chapters: ClassVar[Mapping[str, str]] = {}
+    """More of the manual, by title, for a kind whose parts have docstrings of their own."""
+
     @property
     @abstractmethod
     def target(self) -> str:
         """What is looked at, for people: short, and without any secret."""
+
+    @property
+    def measured(self) -> tuple[Measurement, ...]:
+        """What this check may report. Override it where the fields name measurements: a query's columns, the figures
+        of a plug-in. Conditions are then read against these, so unknown names are faults of the config as ever."""
+        return self.measurements
 
     @property
     def host(self) -> str | None:

@@ -133,6 +133,26 @@ class Reason(StrEnum):
         "hung", _TARGET, "the operating system did not answer in time",
         "look for a hung mount or device; the look was left behind, nothing else waits for it",
     )  # fmt: skip
+    QUERY_TIMEOUT = (
+        "query_timeout", _TARGET, "the server took the query but did not answer it in time",
+        "look at what it waits for: locks, a full disk, too many queries at once",
+    )  # fmt: skip
+    TOO_MANY_CONNECTIONS = (
+        "too_many_connections", _TARGET, "the server takes no more connections",
+        "find who holds them; a pool in front, or a higher limit, keeps room",
+    )  # fmt: skip
+    NOT_READY = (
+        "not_ready", _TARGET, "the server answers that it is starting, stopping, loading or recovering",
+        "read its log; wait if it was restarted on purpose",
+    )  # fmt: skip
+    NOT_SERVING = (
+        "not_serving", _TARGET, "the service itself says that it does not serve",
+        "ask the service why: its log, its own dependencies",
+    )  # fmt: skip
+    PLUGIN_TIMEOUT = (
+        "plugin_timeout", _TARGET, "the plug-in did not end in time and was stopped",
+        "run it by hand; mostly its target hangs, else give it more time",
+    )  # fmt: skip
     THRESHOLD = (
         "threshold", _TARGET, "a measurement crossed a threshold",
         "the condition and the value are in the event",
@@ -161,6 +181,18 @@ class Reason(StrEnum):
     DENIED = (
         "denied", _CANNOT_TELL, "the agent may not look there",
         "give the agent the right it lacks; the detail names it",
+    )  # fmt: skip
+    SOURCE = (
+        "source", _CANNOT_TELL, "what should tell about the target cannot be read itself",
+        "look at the source: the Prometheus server, the log file, the registry; the detail names it",
+    )  # fmt: skip
+    QUERY = (
+        "query", _CANNOT_TELL, "the query cannot be answered as it is written",
+        "run it by hand; the detail has the server's complaint",
+    )  # fmt: skip
+    PLUGIN_UNKNOWN = (
+        "plugin_unknown", _CANNOT_TELL, "the plug-in says that it cannot tell (exit 3), or could not be run",
+        "run it by hand as the agent's user; its output is in the evidence",
     )  # fmt: skip
     NO_DATA = (
         "no_data", _CANNOT_TELL, "no look has told anything yet",

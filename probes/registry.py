@@ -1,4 +1,6 @@
-"""Which kinds of probe there are: every module of this folder, then what other distributions announce.
+"""Which kinds of probe there are: every module and package of this folder, then what other distributions announce.
+
+A package hands on its probe in its ``__init__``; its other modules are its own business.
 
 A third-party probe is announced by an entry point of the group "brownout.probes"; see docs/writing-a-probe.md.
 """
@@ -60,7 +62,8 @@ def optional(module: str, extra: str) -> ModuleType:
 
 def _probes_of(module: ModuleType) -> Iterable[type[Probe]]:
     for _, value in inspect.getmembers(module, inspect.isclass):
-        if value.__module__ == module.__name__ and issubclass(value, Probe) and hasattr(value, "kind"):
+        inside = value.__module__ == module.__name__ or value.__module__.startswith(f"{module.__name__}.")
+        if inside and issubclass(value, Probe) and hasattr(value, "kind"):
             yield value
 
 

@@ -7,6 +7,8 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.servers import Absent
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
@@ -14,6 +16,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A machine that lacks what a test needs may skip it; where everything was installed, a skip hides something."""
     report = yield
+    if call.excinfo is not None and call.excinfo.errisinstance(Absent):
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, f"Skipped: {call.excinfo.value}")
     if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"

@@ -33,7 +33,7 @@ from probes.registry import builtin
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.glob("**/*.md")])
 EXAMPLES = [ROOT / "checks.yaml", *sorted((ROOT / "examples").glob("*.yaml")),
             *sorted((ROOT / "examples").glob("*/checks.yaml"))]  # fmt: skip
 
@@ -87,6 +87,12 @@ def test_generated_parts_are_up_to_date(path: Path) -> None:
     assert generate.renewed(page) == page, "run: make docs"
 
 
+def test_every_probe_has_its_page_as_the_code_has_it() -> None:
+    pages = generate.whole_pages()
+    assert {path: path.read_text(encoding="utf-8") for path in pages} == dict(pages), "run: make docs"
+    assert set(pages) == set((DOCS / "probes").glob("*.md"))
+
+
 def test_every_generated_part_stands_somewhere() -> None:
     used = [name for path in PAGES for name in generate.names(path.read_text(encoding="utf-8"))]
     assert sorted(used) == sorted(generate.BLOCKS)
@@ -120,7 +126,7 @@ def test_every_key_of_the_configuration_is_explained() -> None:
 
 @pytest.mark.parametrize("kind", builtin())
 def test_every_probe_is_explained(kind: str) -> None:
-    part = _section(text_of("probes.md"), kind)
+    part = text_of(f"probes/{kind}.md")
     probe = builtin()[kind]
     for measurement in probe.measurements:
         assert f"| `{measurement.name}` |" in part

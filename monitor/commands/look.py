@@ -104,7 +104,7 @@ def _show(config: Config, check: Check, look: Look, breaches: Mapping[str, bool 
         console.print(f"  {escape(hide(observation.detail))}" if observation.detail else "", soft_wrap=True)
         console.print(f"  [dim]what to do:[/] {reason.advice}", soft_wrap=True)
     _show_phases(console, observation.phases)
-    units = {item.name: item.unit for item in check.probe.measurements}
+    units = {item.name: item.unit for item in check.probe.measured}
     rows = [(name, quantity(value, units[name])) for name, value in observation.measurements.items() if name in units]
     _show_rows(console, "measurements", rows)
     _show_rows(console, "evidence", [(name, hide(text)) for name, text in observation.evidence.items()])

@@ -3,78 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError, create_model
 
+from monitor.config.conditions import parse_condition
+from monitor.config.drafts import Draft, References
 from monitor.config.faults import Entry, Faults, Place
 from monitor.config.fields import NAMES, FieldsModel, build, field_steps, own_fields, own_model
-from monitor.config.kinds import Kinds, check_model, default_conditions
+from monitor.config.kinds import Kinds, check_model, default_conditions, names_measurements
 from monitor.config.model import DEFAULT_EVERY, DEFAULT_TIMEOUT
 from monitor.config.schema import CheckKeys, ConfirmKeys, DefaultsKeys, LooseCheckKeys, RecoverKeys, parse_name
 from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary
 from monitor.config.units import format_duration
-from monitor.core.condition import Condition
-from monitor.core.model import Check, Confirm, Impact, Recover, Service
+from monitor.core.condition import Condition, Level
+from monitor.core.model import Check, Confirm, Recover, Service
 from probes.contract import BadField, Probe
 
-_SHOWN_OF_A_CYCLE = 8
 _SPANS = ("every", "timeout", "degraded", "down")
-
-
-@dataclass(slots=True)
-class Draft:
-    """A check on its way: `keys` and `probe` are None where the entry has faults."""
-
-    place: Place
-    id: str | None
-    name: str | None
-    service: str | None
-    keys: CheckKeys | None = None
-    spans: BaseModel | None = None
-    """`every`, `timeout` and the conditions, as far as they could be read; None where `every` could not."""
-    probe: Probe | None = None
-    depends_on: tuple[str, ...] = ()
-    """As written; ids once `resolve_dependencies` has been through."""
-    impact: Impact = Impact.OUTAGE
-
-    @property
-    def enabled(self) -> bool:
-        return self.keys is None or self.keys.enabled
-
-
-@dataclass(slots=True)
-class References:
-    """Which checks are known: by id, and by a name that only one of them has."""
-
-    drafts: dict[str, Draft] = field(default_factory=dict)
-    _by_name: dict[str, str | None] = field(default_factory=dict)
-    _words: Vocabulary | None = None
-
-    @classmethod
-    def of(cls, drafts: Iterable[Draft]) -> References:
-        found = cls()
-        for draft in drafts:
-            if draft.id is not None and draft.name is not None:
-                found.drafts.setdefault(draft.id, draft)
-                found._by_name[draft.name] = None if draft.name in found._by_name else draft.id
-        found._words = Vocabulary("check", found.drafts)
-        return found
-
-    def resolve(self, written: str) -> str:
-        """The id of the check that is called so. Raises `ValueError`."""
-        if written in self.drafts:
-            return written
-        by_name = self._by_name.get(written)
-        if by_name is not None:
-            return by_name
-        if written in self._by_name:
-            raise ValueError(f'several checks are called "{written}": name the one you mean by its id')
-        raise ValueError((self._words or Vocabulary("check", ())).unknown(written))
 
 
 class Shared:
@@ -131,24 +80,6 @@ def claim_ids(drafts: Iterable[Draft], faults: Faults) -> None:
             else:
                 message = f'duplicate {key} "{claim}": the check at {other.place} has it already'
             faults.add(draft.place, message, key)
-
-
-def resolve_dependencies(drafts: Iterable[Draft], references: References, faults: Faults) -> None:
-    """Checks that others depend on exist, and none depends on itself."""
-    for draft in drafts:
-        found = []
-        for index, written in enumerate(draft.depends_on):
-            try:
-                found.append(references.resolve(written))
-            except ValueError as error:
-                faults.add(draft.place, str(error), "depends_on", index)
-        draft.depends_on = tuple(dict.fromkeys(found))
-    for cycle in _cycles({id_: draft.depends_on for id_, draft in references.drafts.items()}):
-        shown = cycle if len(cycle) <= _SHOWN_OF_A_CYCLE else (*cycle[: _SHOWN_OF_A_CYCLE - 1], "...")
-        chain = " -> ".join((*shown, cycle[0]))
-        faults.add(
-            references.drafts[cycle[0]].place, f"depends on itself: {chain}: remove one of these", "depends_on"
-        )
 
 
 def finish_check(
@@ -235,14 +166,33 @@ def _read_draft(entry: Entry, kinds: Kinds, words: Vocabulary, secrets: Secrets,
         faults.add_findings(place, error, model)
         draft.depends_on = _written_names(raw.get("depends_on", []), secrets)
         draft.spans = _read_spans(model, raw, error, secrets)
-        if probe is not None:
-            _report_refusal(probe, raw, place, secrets, faults)
+        made = _report_refusal(probe, raw, place, secrets, faults) if probe is not None else None
+        if made is not None and draft.spans is not None:
+            draft.spans = _with_conditions(draft.spans, made, place, faults)
         return draft
     draft.depends_on, draft.spans = cast(CheckKeys, keys).depends_on, keys
     if probe is not None:
-        draft.keys = cast(CheckKeys, keys)
         draft.probe = build_or_fault(probe, keys, place, faults)
+        if draft.probe is not None:
+            draft.spans = _with_conditions(keys, draft.probe, place, faults)
+        draft.keys = cast(CheckKeys, draft.spans)
     return draft
+
+
+def _with_conditions(spans: BaseModel, probe: Probe, place: Place, faults: Faults) -> BaseModel:
+    """`spans` with its conditions read against what this very probe measures, where its fields say what that is."""
+    if not names_measurements(type(probe)):
+        return spans
+    read: dict[str, tuple[Condition, ...]] = {}
+    for level in Level:
+        found = []
+        for index, text in enumerate(getattr(spans, level.value)):
+            try:
+                found.append(parse_condition(text, level, probe.measured))
+            except ValueError as error:
+                faults.add(place, str(error), level.value, index)
+        read[level.value] = tuple(found)
+    return spans.model_copy(update=read)
 
 
 def build_or_fault(cls: Any, keys: BaseModel, place: Place, faults: Faults) -> Any:
@@ -259,14 +209,15 @@ def build_or_fault(cls: Any, keys: BaseModel, place: Place, faults: Faults) -> A
 
 def _report_refusal(
     probe: type[Probe], raw: Mapping[str, Any], place: Place, secrets: Secrets, faults: Faults
-) -> None:
-    """What the probe itself refuses is told along with the faults in other keys of its entry."""
+) -> Probe | None:
+    """What the probe itself refuses is told along with the faults in other keys of its entry; the probe, if it can be
+    made all the same."""
     names = {name.rstrip("_") for name, _ in own_fields(probe)}
     try:
         keys = own_model(probe).model_validate({key: raw[key] for key in raw if key in names}, context=secrets)
     except ValidationError:
-        return
-    build_or_fault(probe, keys, place, faults)
+        return None
+    return cast("Probe | None", build_or_fault(probe, keys, place, faults))
 
 
 def _read_spans(
@@ -332,28 +283,3 @@ def _recover(own: RecoverKeys | None, default: RecoverKeys | None) -> Recover:
 
 def _written(keys: BaseModel | None) -> dict[str, Any]:
     return {key: value for key, value in keys if value is not None} if keys else {}
-
-
-def _cycles(edges: Mapping[str, tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Each cycle that a walk in order comes upon, once. No recursion: a chain may be as long as the file."""
-    found: list[tuple[str, ...]] = []
-    done: set[str] = set()
-    for start in edges:
-        trail: dict[str, None] = {}
-        stack = [(start, iter(edges[start]))] if start not in done else []
-        if stack:
-            trail[start] = None
-        while stack:
-            node, following = stack[-1]
-            step = next(following, None)
-            if step is None:
-                stack.pop()
-                trail.pop(node)
-                done.add(node)
-            elif step in trail:
-                walked = list(trail)
-                found.append(tuple(walked[walked.index(step) :]))
-            elif step not in done and step in edges:
-                trail[step] = None
-                stack.append((step, iter(edges[step])))
-    return found

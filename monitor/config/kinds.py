@@ -32,7 +32,7 @@ def check_model(probe: type[Probe]) -> type[BaseModel]:
     """The model of a check with this probe. Raises `TypeError` when the probe's fields cannot be read from YAML."""
     levels: dict[str, Any] = {
         level.value: (
-            Annotated[tuple[Annotated[Condition, _condition(probe, level)], ...], Listed(_refuse_split)],
+            Annotated[tuple[Annotated[Condition | str, _condition(probe, level)], ...], Listed(_refuse_split)],
             Field((), description=CheckKeys.model_fields[level.value].description),
         )
         for level in Level
@@ -59,11 +59,19 @@ def default_conditions(probe: type[Probe]) -> tuple[Condition, ...]:
     return tuple(found)
 
 
+def names_measurements(probe: type[Probe]) -> bool:
+    """Whether fields of a check name its measurements: then its conditions stay text until the probe is made."""
+    return probe.measured is not Probe.measured
+
+
 def _condition(probe: type[Probe], level: Level) -> Leaf:
+    noun = f"a condition such as {_example(probe)}"
+    if names_measurements(probe):
+        return Leaf(str, noun, TEXT_JSON)
     parse: Callable[[str], Condition] = lru_cache(maxsize=1024)(
         lambda text: parse_condition(text, level, probe.measurements)
     )
-    return Leaf(parse, f"a condition such as {_example(probe)}", TEXT_JSON)
+    return Leaf(parse, noun, TEXT_JSON)
 
 
 def _example(probe: type[Probe]) -> str:

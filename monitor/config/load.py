@@ -12,17 +12,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from monitor.config.agent import finish_agent
-from monitor.config.checks import (
-    References,
-    Shared,
-    build_or_fault,
-    check_spans,
-    claim_ids,
-    finish_check,
-    read_drafts,
-    resolve_dependencies,
-)
+from monitor.config.checks import Shared, build_or_fault, check_spans, claim_ids, finish_check, read_drafts
 from monitor.config.document import Document, Plain, Unreadable, read_document
+from monitor.config.drafts import References, resolve_dependencies
 from monitor.config.faults import Entry, Faults, Place
 from monitor.config.foreach import expand
 from monitor.config.kinds import Kinds, sink_model

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from monitor.config.checks import Draft, References
 from monitor.config.document import Plain
+from monitor.config.drafts import Draft, References
 from monitor.config.faults import Entry, Faults, Place
 from monitor.config.fields import keys_at
 from monitor.config.schema import ServiceKeys, parse_name

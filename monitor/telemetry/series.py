@@ -116,7 +116,7 @@ class CheckSeries:
         fragments[MEASUREMENT] = "".join(
             [
                 f'{_MEASUREMENT}{{{given},measurement="{item.name}",unit="{item.unit.value}"}} {figure(value)}\n'
-                for item in self.judge.check.probe.measurements
+                for item in self.judge.check.probe.measured
                 if item.name != RESPONSE_TIME and (value := measurements.get(item.name)) is not None
             ]
         ).encode()

