@@ -1,0 +1,1 @@
+"""The probe `error_rate`: which part of a service's requests fails, wherever they are counted."""

@@ -1,0 +1,1 @@
+"""The probe `queue`: how long jobs wait, whether anybody works on them, and when the backlog will be gone."""
