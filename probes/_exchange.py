@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Protocol
 
 from probes import _url
 from probes._http1 import ResponseReader, request
 from probes._look import Look, visible
-from probes._net import Connection, dial
-from probes._tls import not_after
+from probes._net import Connection
+from probes._reach import Endpoint, reach
 from probes._url import Url
 from probes.contract import TEXT_LIMIT, Context, LookFailed, Reason
 
+_EXCERPT = 200
 _FOLLOWED = (301, 302, 303, 307, 308)
 
 Headers = list[tuple[str, str]]
@@ -46,15 +47,29 @@ class Ask:
         object.__setattr__(self, "first", request(self.method, self.url.target, headers, self.body))
 
 
-async def fetch(look: Look, context: Context, ask: Ask, figures: dict[str, float]) -> ResponseReader:
+class CookieJar(Protocol):
+    """What the answers to earlier requests have asked to be sent along."""
+
+    def header(self, url: Url) -> str:
+        """The value of the Cookie header of a request; empty without cookies."""
+
+    def take(self, url: Url, headers: Headers) -> None:
+        """Remember what an answer from `url` sets."""
+
+
+async def fetch(
+    look: Look, context: Context, ask: Ask, figures: dict[str, float], cookies: CookieJar | None = None
+) -> ResponseReader:
     """The final answer. Raises `LookFailed`; adds what TLS tells to `figures`."""
     url, method, body = ask.url, ask.method, ask.body
     seen = {(method, url.target, url.authority, url.scheme)}
     hops = 0
-    data = ask.first
+    data = ask.first if cookies is None else _with_cookies(ask, cookies)
     while True:
         reader = ResponseReader(method, max_bytes=ask.max_bytes, keep=ask.keep)
         location = await _exchange(look, context, ask, url, data, reader, figures, follow=ask.follow > 0)
+        if cookies is not None:
+            cookies.take(url, reader.headers)
         look.evidence["status"] = str(reader.status)
         if location is None:
             return reader
@@ -71,7 +86,25 @@ async def fetch(look: Look, context: Context, ask: Ask, figures: dict[str, float
         seen.add(key)
         trusted = ask.url.trusts(url)
         headers = _headers(url, ask.written if trusted else [], ask.url if trusted else None)
-        data = request(method, url.target, headers, body)
+        data = request(method, url.target, headers + _cookie(cookies, url), body)
+
+
+def _with_cookies(ask: Ask, cookies: CookieJar) -> bytes:
+    headers = _headers(ask.url, ask.written, ask.url) + _cookie(cookies, ask.url)
+    return request(ask.method, ask.url.target, headers, ask.body)
+
+
+def _cookie(cookies: CookieJar | None, url: Url) -> Headers:
+    value = cookies.header(url) if cookies is not None else ""
+    return [("Cookie", value)] if value else []
+
+
+def note_excerpt(look: Look, answer: ResponseReader) -> None:
+    """The beginning of a failed look's body as evidence."""
+    if answer.body_size:
+        start = answer.body[:TEXT_LIMIT]
+        text = start.decode("utf-8", "replace")
+        look.evidence["excerpt"] = look.show(text, _EXCERPT, cut=answer.body_size > len(start))
 
 
 async def _exchange(
@@ -86,15 +119,11 @@ async def _exchange(
     follow: bool,
 ) -> str | None:
     """One request and its answer; the Location to go on to, or None when this is the final answer."""
-    since = perf_counter()
-    look.begin(Reason.DNS_TIMEOUT)
-    addresses = await context.resolver.resolve(url.host, url.port, look.left())
-    look.spend("resolve", perf_counter() - since)
-    with await dial(look, addresses) as connection:
-        if url.scheme == "https":
-            name = ask.server_name if ask.server_name and ask.url.trusts(url) else url.host
-            await connection.secure(context.tls.get(verify=ask.verify, ca_file=ask.ca_file), name)
-            _note_certificate(connection, look, figures)
+    name = None
+    if url.scheme == "https":
+        name = ask.server_name if ask.server_name and ask.url.trusts(url) else url.host
+    endpoint = Endpoint(url.host, url.port, name, ask.verify, ask.ca_file)
+    with await reach(look, context, endpoint, figures) as connection:
         await connection.send(data)
         await _receive(look, connection, ask, reader, follow=follow)
     return _location(reader, ask.final) if follow else None
@@ -127,15 +156,6 @@ async def _receive(look: Look, connection: Connection, ask: Ask, reader: Respons
         raise
     finally:
         look.spend("transfer", max(0.0, connection.arrived - first))
-
-
-def _note_certificate(connection: Connection, look: Look, figures: dict[str, float]) -> None:
-    certificate = connection.certificate()
-    end = not_after(certificate) if certificate else None
-    if end is not None:
-        left = end - time.time()
-        figures["certificate_expires_in"] = min(left, figures.get("certificate_expires_in", left))
-    look.evidence["tls"] = connection.tls_version() or ""
 
 
 def _location(reader: ResponseReader, final: frozenset[int]) -> str | None:

@@ -14,7 +14,7 @@ import re2
 from probes._http1 import ResponseReader
 from probes._jsonpath import JsonExpectation, parse
 from probes._look import Look, visible
-from probes.contract import BadField, LookFailed, Reason, check_fields
+from probes.contract import TEXT_LIMIT, BadField, LookFailed, Reason, check_fields
 
 JSON_BYTES = 256 * 1024
 """Parsing JSON holds the loop: 2 MB of it for 440 ms, this for some 10 ms at most."""
@@ -73,7 +73,7 @@ class Expectation:
     def check(self, answer: ResponseReader, look: Look) -> None:
         """Raises `LookFailed` for the first thing that is not as expected."""
         if answer.status not in self.statuses:
-            raise LookFailed(Reason.STATUS, f"status {answer.status}")
+            raise _unexpected(answer, look)
         for name, pattern in self.headers:
             value = answer.header(name)
             if value is None:
@@ -113,10 +113,30 @@ class Expectation:
                 raise LookFailed(Reason.BODY, complaint)
 
 
+def _unexpected(answer: ResponseReader, look: Look) -> LookFailed:
+    """A 429 or a bot challenge is no answer about the site, unless it is expected."""
+    challenge = answer.header("cf-mitigated") or answer.header("x-amzn-waf-action")
+    if answer.status == 429 or challenge:
+        said = f", {look.show(challenge, 40)}" if challenge else ""
+        return LookFailed(Reason.BLOCKED, f"status {answer.status}{said}")
+    return LookFailed(Reason.STATUS, f"status {answer.status}")
+
+
 def compiled(expect: Expect) -> Expectation:
     """What `expect` says, compiled; checks that say the same share it."""
     headers = tuple((name.lower(), pattern) for name, pattern in expect.headers.items())
     return _compiled(expect.status, expect.body, expect.body_absent, expect.json, headers)
+
+
+def kept_of(expectation: Expectation, max_bytes: int) -> int:
+    """Bytes of a body to keep: what the expectations read, and at least enough for an excerpt, from which secrets are
+    taken before it is cut."""
+    keep = TEXT_LIMIT
+    if expectation.body is not None or expectation.body_absent is not None:
+        keep = max_bytes
+    elif expectation.json:
+        keep = min(max_bytes, JSON_BYTES + 1)
+    return max(keep, TEXT_LIMIT)
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ _NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH
 
 
 class SharedTls:
-    """Client contexts by (verify, ca_file): reading the CA store costs more than a hundred looks.
+    """Client contexts by (verify, ca_file, ALPN): reading the CA store costs more than a hundred looks.
 
     The system's store is read when this is made, before the loop turns: on a busy machine it takes 100 ms, and
     would void every look under way.
@@ -21,16 +21,18 @@ class SharedTls:
     __slots__ = ("_contexts",)
 
     def __init__(self) -> None:
-        self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {
-            (True, None): _build(verify=True, ca_file=None)
+        self._contexts: dict[tuple[bool, str | None, str | None], ssl.SSLContext] = {
+            (True, None, None): _build(verify=True, ca_file=None)
         }
 
-    def get(self, *, verify: bool = True, ca_file: str | None = None) -> ssl.SSLContext:
+    def get(self, *, verify: bool = True, ca_file: str | None = None, alpn: str | None = None) -> ssl.SSLContext:
         """Raises `LookFailed` (denied) when `ca_file` cannot be read."""
-        key = (verify, ca_file if verify else None)
+        key = (verify, ca_file if verify else None, alpn)
         context = self._contexts.get(key)
         if context is None:
             context = self._contexts[key] = _build(verify=verify, ca_file=ca_file)
+            if alpn is not None:
+                context.set_alpn_protocols([alpn])
         return context
 
 

@@ -162,9 +162,9 @@ class Resolver(Protocol):
 
 
 class TlsContexts(Protocol):
-    """Shared client contexts: the CA store is read once, not once a look."""
+    """Shared client contexts: the CA store is read once, not once a look. `alpn` names a protocol to speak."""
 
-    def get(self, *, verify: bool = True, ca_file: str | None = None) -> ssl.SSLContext: ...
+    def get(self, *, verify: bool = True, ca_file: str | None = None, alpn: str | None = None) -> ssl.SSLContext: ...
 
 
 @dataclass(frozen=True, slots=True)

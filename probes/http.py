@@ -9,12 +9,11 @@ from typing import Annotated, ClassVar
 
 from probes import _url
 from probes._clean import Cleaner
-from probes._exchange import Ask, fetch
-from probes._expect import JSON_BYTES, Expect, Expectation, compiled
+from probes._exchange import Ask, fetch, note_excerpt
+from probes._expect import Expect, Expectation, compiled, kept_of
 from probes._http1 import ResponseReader, check_header, check_method
 from probes._look import Look, failed
 from probes.contract import (
-    TEXT_LIMIT,
     BadField,
     ByteSize,
     Context,
@@ -22,17 +21,12 @@ from probes.contract import (
     Measurement,
     Observation,
     Probe,
-    Reason,
     Secret,
     Unit,
     check_fields,
 )
 
-_EXCERPT = 200
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
-_KEEP = TEXT_LIMIT
-"""Bytes of a body kept when nothing is expected of it: an excerpt, after secrets have been taken out of it."""
-
 _MAX_BYTES = ByteSize(2_000_000)
 _OURS = frozenset({"content-length", "transfer-encoding", "connection"})
 
@@ -160,7 +154,7 @@ class Http(Probe):
             answer = await fetch(look, context, self._ask or self._make_ask(), figures)
             self._note_server(answer, look)
             look.check_clocks()
-            self._judge(answer, look)
+            self._expectation.check(answer, look)
         except LookFailed as failure:
             self._measure(look, answer, figures)
             return self._failed(look, failure, answer, figures)
@@ -171,36 +165,21 @@ class Http(Probe):
 
     def _make_ask(self) -> Ask:
         """Made at the first look, and kept: a start with 10,000 checks need not wait for them all."""
-        expectation = self._expectation
-        keep = _KEEP
-        if expectation.body is not None or expectation.body_absent is not None:
-            keep = self.max_bytes
-        elif expectation.json:
-            keep = min(self.max_bytes, JSON_BYTES + 1)
         ask = Ask(
             url=self._url,
             method=self.method,
             written=[(name, value.reveal()) for name, value in self.headers.items()],
             body=self.body.encode() if self.body is not None else None,
             follow=self.follow,
-            final=expectation.statuses,
+            final=self._expectation.statuses,
             max_bytes=self.max_bytes,
-            keep=max(keep, _KEEP),
+            keep=kept_of(self._expectation, self.max_bytes),
             server_name=self.server_name,
             verify=self.verify,
             ca_file=self.ca_file,
         )
         object.__setattr__(self, "_ask", ask)
         return ask
-
-    def _judge(self, answer: ResponseReader, look: Look) -> None:
-        if answer.status not in self._expectation.statuses:
-            challenge = answer.header("cf-mitigated") or answer.header("x-amzn-waf-action")
-            if answer.status == 429 or challenge:
-                raise LookFailed(
-                    Reason.BLOCKED, f"status {answer.status}" + (f", {look.show(challenge, 40)}" if challenge else "")
-                )
-        self._expectation.check(answer, look)
 
     @staticmethod
     def _note_server(answer: ResponseReader, look: Look) -> None:
@@ -221,10 +200,8 @@ class Http(Probe):
     def _failed(
         self, look: Look, failure: LookFailed, answer: ResponseReader | None, figures: dict[str, float]
     ) -> Observation:
-        if answer is not None and answer.body_size:
-            start = answer.body[:_KEEP]
-            excerpt = start.decode("utf-8", "replace")
-            look.evidence["excerpt"] = look.show(excerpt, _EXCERPT, cut=answer.body_size > len(start))
+        if answer is not None:
+            note_excerpt(look, answer)
         if self._own is not None:
             for name, text in look.evidence.items():
                 look.evidence[name] = self._own(text)
