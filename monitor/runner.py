@@ -71,7 +71,7 @@ class Runner:
         )
 
     async def _take(self, order: Order, memory: MutableMapping[str, float | str]) -> Observation:
-        context = Context(order.timeout, self._resolver, self._tls, memory, self._redact)
+        context = Context(order.timeout, self._resolver, self._tls, memory, self._redact, order.scheduled)
         limit = asyncio.timeout(order.timeout + GRACE)
         try:
             async with limit:

@@ -181,6 +181,9 @@ class Context:
     tls: TlsContexts
     memory: MutableMapping[str, float | str]
     redact: Callable[[str], str] = str
+    scheduled: bool = True
+    """False: an extra look, which no window counts. Increments of counters that it sees belong to the next scheduled
+    one as well, or a burst of errors would vanish while it is being confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
