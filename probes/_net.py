@@ -117,6 +117,12 @@ class Connection:
         self._reading = self._writing = False
         self._sock.close()
 
+    def detach(self) -> socket.socket:
+        """The bare socket, for a driver that reads and writes by itself; from now on it is the caller's to close."""
+        sock = socket.socket(fileno=self._sock.detach())
+        self.close()
+        return sock
+
     async def connect(self, address: Address) -> None:
         sock = self._sock
         try:
