@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from probes._look import Look
@@ -37,7 +43,9 @@ class Backlog:
     completed: float | None = None
     """A counter of jobs that ever ended, well or not, where the back end keeps one."""
     paused: tuple[str, ...] = ()
-    """The queues that somebody has paused."""
+    """The queues that somebody has paused, as a text fit to be shown."""
+    held: int | None = None
+    """Jobs that wait in paused queues; they are not part of `depth` and `lag`."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """Which queue is worst, which kind of job is oldest: for people, already made visible and cut."""
 
@@ -77,3 +85,17 @@ class Backend(ABC):
 
     def close(self) -> None:  # noqa: B027  (some keep nothing open)
         """Let go of what is kept between looks."""
+
+
+@cache
+def backends() -> Mapping[str, type[Backend]]:
+    """All back ends by name: every module of this package is looked at, so a new one is one file."""
+    found: dict[str, type[Backend]] = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.name != "probe":  # it asks for them while it is made itself
+            for _, value in inspect.getmembers(
+                importlib.import_module(f"{__package__}.{module.name}"), inspect.isclass
+            ):
+                if issubclass(value, Backend) and not inspect.isabstract(value) and hasattr(value, "name"):
+                    found[value.name] = value
+    return MappingProxyType(dict(sorted(found.items())))
