@@ -1,21 +1,15 @@
-"""File systems, looked at so that a hung mount blocks nobody: one daemon thread a mount, never two on the same.
-
-A call into a dead NFS server or FUSE daemon sleeps in the kernel and cannot be ended. So it happens in a thread that
-may be left behind; as long as it hangs, further looks are told so at once, without another thread.
-"""
+"""File systems, looked at so that a hung mount blocks nobody: one daemon thread a mount, never two on the same."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import Protocol
 
-from probes.contract import LookFailed, Reason
+from probes._hang import Asker, Hung
+
+__all__ = ["FileSystems", "Hung", "RealFileSystems", "Space", "Watchers", "local_mounts"]
 
 _PROC_MOUNTS = "/proc/self/mounts"
 _REAL = frozenset(
@@ -65,69 +59,17 @@ class RealFileSystems:
         )
 
 
-class Hung(Exception):
-    """The call has not come back in time, or an earlier one has not come back yet."""
-
-
-Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Future[Space]]
-
-
 class Watchers:
-    """Asks `FileSystems` in threads; at most one call is under way for a path, and its answer is for all who ask."""
+    """Asks `FileSystems` so that a mount that hangs blocks nobody."""
 
-    __slots__ = ("_file_systems", "_lock", "_under_way")
+    __slots__ = ("_spaces",)
 
     def __init__(self, file_systems: FileSystems) -> None:
-        self._file_systems = file_systems
-        self._under_way: dict[str, tuple[float, list[Waiter]]] = {}
-        self._lock = threading.Lock()
+        self._spaces = Asker(file_systems.space, "statvfs")
 
     async def space(self, path: str, timeout: float) -> Space:
         """Raises `Hung` after `timeout` seconds, or at once when a call has hung that long; else as statvfs."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Space] = loop.create_future()
-        with self._lock:
-            under_way = self._under_way.get(path)
-            if under_way is None:
-                self._start(path, (loop, answer))
-            elif monotonic() - under_way[0] > timeout:
-                raise Hung(path)
-            else:
-                under_way[1].append((loop, answer))
-        try:
-            return await asyncio.wait_for(answer, timeout)
-        except TimeoutError:
-            raise Hung(path) from None
-
-    def _start(self, path: str, waiter: Waiter) -> None:
-        thread = threading.Thread(target=self._ask, args=(path,), name=f"statvfs {path}", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:
-            raise LookFailed(Reason.NO_DESCRIPTORS, f"no thread to look at {path}: {error}") from error
-        self._under_way[path] = (monotonic(), [waiter])
-
-    def _ask(self, path: str) -> None:
-        answer: Space | Exception
-        try:
-            answer = self._file_systems.space(path)
-        except Exception as error:  # noqa: BLE001  (handed to whoever waits)
-            answer = error
-        with self._lock:
-            _, waiters = self._under_way.pop(path)
-        for loop, future in waiters:
-            # A loop that has closed meanwhile has nobody who waits.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(_settle, future, answer)
-
-
-def _settle(future: asyncio.Future[Space], answer: Space | Exception) -> None:
-    if future.done():
-        return
-    if isinstance(answer, Exception):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
+        return await self._spaces.ask(path, timeout)
 
 
 def local_mounts(mounts: str = _PROC_MOUNTS) -> tuple[str, ...]:
