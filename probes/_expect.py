@@ -49,10 +49,10 @@ class Expect:
     def __post_init__(self) -> None:
         check_fields(
             lambda: _statuses(self.status),
-            lambda: _pattern("body", self.body),
-            lambda: _pattern("body_absent", self.body_absent),
+            lambda: pattern("body", self.body),
+            lambda: pattern("body_absent", self.body_absent),
             lambda: _comparisons(self.json),
-            *(partial(_pattern, f"headers.{name}", text, as_text=True) for name, text in self.headers.items()),
+            *(partial(pattern, f"headers.{name}", text, as_text=True) for name, text in self.headers.items()),
         )
 
 
@@ -149,10 +149,10 @@ def _compiled(
 ) -> Expectation:
     return Expectation(
         _statuses(status),
-        _pattern("body", body),
-        _pattern("body_absent", body_absent),
+        pattern("body", body),
+        pattern("body_absent", body_absent),
         _comparisons(comparisons),
-        tuple((name, _pattern(f"headers.{name}", text, as_text=True)) for name, text in headers),
+        tuple((name, pattern(f"headers.{name}", text, as_text=True)) for name, text in headers),
     )
 
 
@@ -184,7 +184,8 @@ def _statuses(written: tuple[str, ...]) -> frozenset[int]:
 
 
 @lru_cache(maxsize=4096)
-def _pattern(field_name: str, text: str | None, *, as_text: bool = False) -> Any:
+def pattern(field_name: str, text: str | None, *, as_text: bool = False) -> Any:
+    """The compiled RE2 pattern, over bytes unless `as_text`; None for None. Raises `BadField` for `field_name`."""
     if text is None:
         return None
     try:

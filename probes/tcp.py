@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Annotated, ClassVar
 
+from probes._endpoint import host_and_port
 from probes._look import Look, failed
 from probes._net import dial
-from probes.contract import BadField, Context, LookFailed, Measurement, Observation, Probe, Reason, Unit
-
-_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@]+)):(\d{1,5})")
+from probes.contract import Context, LookFailed, Measurement, Observation, Probe, Reason, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +47,9 @@ class Tcp(Probe):
     _port: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        match = _ADDRESS.fullmatch(self.address)
-        if match is not None and not 0 < int(match[3]) < 65_536:
-            raise BadField("address", f"the port of {self.address!r} is out of range: write one from 1 to 65535")
-        if match is None:
-            raise BadField("address", f"{self.address!r} is not host:port, such as mail.example.com:25 or [::1]:25")
-        object.__setattr__(self, "_host", (match[1] or match[2]).lower())
-        object.__setattr__(self, "_port", int(match[3]))
+        host, port = host_and_port(self.address)
+        object.__setattr__(self, "_host", host)
+        object.__setattr__(self, "_port", port)
 
     @property
     def target(self) -> str:
