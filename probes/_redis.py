@@ -76,6 +76,7 @@ class Session:
         Raises `LookFailed` when there is no answer: query_timeout, reset, empty_reply, protocol, too_large, and for
         what the server says of the connection as a whole (denied, not_ready, too_many_connections).
         """
+        self._link.stream.reader.turn()
         async with self._look.phase("query", Reason.QUERY_TIMEOUT):
             return await _exchange(self._look, self._link, commands)
 
