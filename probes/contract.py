@@ -9,17 +9,21 @@ This module is all that a probe needs to import; nothing here imports `monitor`.
 
 from __future__ import annotations
 
+import hashlib
+import re
 import ssl
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, NewType, Protocol
+from typing import Annotated, ClassVar, NewType, Protocol
 
 from probes.reasons import Blame, Reason
 
 __all__ = [
     "Address",
+    "Arrival",
     "BadField",
     "Blame",
     "ByteSize",
@@ -27,8 +31,11 @@ __all__ = [
     "LookFailed",
     "Measurement",
     "Observation",
+    "Passive",
+    "Presence",
     "Probe",
     "Reason",
+    "Refused",
     "Resolver",
     "Secret",
     "TlsContexts",
@@ -184,6 +191,8 @@ class Context:
     scheduled: bool = True
     """False: an extra look, which no window counts. Increments of counters that it sees belong to the next scheduled
     one as well, or a burst of errors would vanish while it is being confirmed."""
+    presence: Presence | None = None
+    """For passive probes: since when the agent has been there to hear what arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,3 +239,100 @@ class Probe(ABC):
 
     async def close(self) -> None:  # noqa: B027  (most probes keep nothing open)
         """Let go of what the probe kept between looks."""
+
+
+# --- passive probes: they are handed what arrives -----------------------------------------------------------------
+
+_HOW_TO_MAKE_ONE = "take the output of `openssl rand -hex 16`, best from a ${VARIABLE}"
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
+_SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 128
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """One reading of the clocks, and since when the agent has been listening without a gap.
+
+    `now` and `since` are Unix times by the clock as it is set now; `uptime` is seconds of a clock that nobody sets
+    and that goes on while the machine sleeps. What came before `since` may have found nobody there.
+    """
+
+    now: float
+    uptime: float
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What was sent to a passive probe. All of it is written by whoever knows the token, and bounded.
+
+    `path` is what follows the token, without slashes around it; `cut` says that the body went on beyond its bound, or
+    did not end in time. `redact` is that of `Context`.
+    """
+
+    presence: Presence
+    method: str = "GET"
+    path: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    cut: bool = False
+    redact: Callable[[str], str] = str
+
+
+class Refused(Exception):
+    """What arrived cannot be used: the HTTP status to answer, and what to send instead; it repeats nothing."""
+
+    def __init__(self, status: int, advice: str) -> None:
+        super().__init__(advice)
+        self.status = status
+        self.advice = advice
+
+
+@dataclass(frozen=True, slots=True)
+class Passive(Probe):
+    """Base of probes that look at nothing: the agent hands them what arrives under their token, by HTTP.
+
+    All three methods are pure and instant: what they know is in `memory`, what time it is in `Presence`. What
+    `receive` leaves in the memory is in the journal before the sender is answered, and a look follows at once.
+    """
+
+    door: ClassVar[str]
+    """The first part of the path that it is reached under: ``/door/token``."""
+
+    token: Annotated[Secret, "What a sender proves itself with: 16 to 128 letters, digits, `-`, `_`, `.`, `~`."]
+
+    @abstractmethod
+    def receive(self, arrival: Arrival, memory: MutableMapping[str, float | str]) -> None:
+        """Fold what arrived into `memory`. Raises `Refused`, and then `memory` stays as it was."""
+
+    @abstractmethod
+    def report(self, presence: Presence, memory: MutableMapping[str, float | str]) -> Observation:
+        """What is known now."""
+
+    def due(self, presence: Presence, memory: Mapping[str, float | str]) -> float | None:  # noqa: ARG002
+        """In how many seconds time alone changes what is reported; None: not within sight."""
+        return None
+
+    @property
+    def claim(self) -> bytes:
+        """What it is found by: a digest, so that finding it tells nothing about its token by the time it takes."""
+        return claim(self.token.reveal())
+
+    async def look(self, context: Context) -> Observation:
+        alone = Presence(time.time(), time.monotonic())
+        return self.report(context.presence or alone, context.memory)
+
+    def check_token(self) -> None:
+        """For ``__post_init__``. Raises `BadField` without showing the token."""
+        token = self.token.reveal()
+        if not _SHORTEST_TOKEN <= len(token) <= _LONGEST_TOKEN:
+            wrong = f"is {len(token)} characters long, and must be {_SHORTEST_TOKEN} to {_LONGEST_TOKEN}"
+            raise BadField("token", f"{wrong}: {_HOW_TO_MAKE_ONE}")
+        if not _TOKEN.fullmatch(token):
+            raise BadField(
+                "token", f"may hold letters, digits, -, _, . and ~, as it stands in URLs: {_HOW_TO_MAKE_ONE}"
+            )
+
+
+def claim(token: str) -> bytes:
+    """The digest that a passive probe is found by."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
