@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,6 +12,9 @@ from probes.contract import Context
 
 if TYPE_CHECKING:
     from probes.error_rate.probe import ErrorRate
+
+PERCENTILES: Mapping[str, float] = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+"""The percentiles of response times that a source may tell: of the measurement `latency_<name>`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,15 @@ class Tally:
 class Source(ABC):
     """One way to count. Its docstring is its chapter of the manual. A module of this package holds one.
 
-    The key of the probe that selects it has its `name`: ``prometheus:``, ``log:``, ...
+    The key of the probe that selects it has its `name`: ``prometheus:``, ``log:``, ... What it keeps in
+    `Context.memory` goes by names that begin with its own and a dot.
+
+    A look may be an extra one, which no window counts: that is the probe's business, a source counts on all the same.
     """
 
     name: ClassVar[str]
+    title: ClassVar[str]
+    """The heading of its chapter."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """Other keys of the probe that must be written."""
     takes: ClassVar[frozenset[str]] = frozenset()
@@ -54,6 +62,11 @@ class Source(ABC):
     def host(self) -> str | None:
         """Who bears the load of a look; None: nobody outside the agent."""
         return None
+
+    @property
+    def secrets(self) -> Iterable[str]:
+        """What must not come back in evidence, should what is read there show it."""
+        return ()
 
     @abstractmethod
     async def read(self, look: Look, context: Context) -> Tally | None:
