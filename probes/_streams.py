@@ -89,25 +89,30 @@ async def open_tcp(look: Look, context: Context, host: str, port: int) -> Stream
 
 async def open_unix(look: Look, path: str) -> Stream:
     """A connection to a socket file. Raises `LookFailed`; spends the phase connect."""
-    look.evidence["address"] = look.show(path, 120)
+    sock = dial_unix(look, path)
+    try:
+        return await _stream(look, sock, "localhost")
+    except BaseException:
+        sock.close()
+        raise
+
+
+def dial_unix(look: Look, path: str) -> socket.socket:
+    """The bare socket, connected. Raises `LookFailed`; spends the phase connect."""
+    look.evidence["address"] = shown = look.show(path, 120)
     since = perf_counter()
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)  # noqa: FBT003  (the socket module's own signature)
         sock.connect(path)  # local: it is taken at once, or refused (EAGAIN when nobody has accepted for long)
-        look.spend("connect", perf_counter() - since)
-        return await _stream(look, sock, "localhost")
     except BlockingIOError:
         sock.close()
-        raise LookFailed(
-            Reason.CONNECT_TIMEOUT, f"{look.show(path, 120)}: its queue of connections is full"
-        ) from None
+        raise LookFailed(Reason.CONNECT_TIMEOUT, f"{shown}: its queue of connections is full") from None
     except OSError as error:
         sock.close()
-        raise _unix_failure(look.show(path, 120), error) from error
-    except BaseException:
-        sock.close()
-        raise
+        raise _unix_failure(shown, error) from error
+    look.spend("connect", perf_counter() - since)
+    return sock
 
 
 async def secure(look: Look, stream: Stream, tls: ssl.SSLContext) -> None:
