@@ -64,6 +64,21 @@ class Keys:
             self.look.evidence["left_out"] = f"{self._key((command, key))}: {len(found) - most} of {len(found)}"
         return found[:most]
 
+    async def timed(self, key: str, scale: float = 1.0) -> Timed:
+        """A sorted set of jobs by when they are to run; a score divided by `scale` is seconds of the clock."""
+        due = self.now * scale
+        overdue, later = await self.counts(("ZCOUNT", key, "-inf", due), ("ZCOUNT", key, f"({due}", "+inf"))
+        first = await self.one("ZRANGE", key, 0, 0, "WITHSCORES") if overdue else None
+        if not isinstance(first, list) or len(first) != 2:
+            return Timed(0, later, 0.0, b"")  # run meanwhile
+        try:
+            score = float(first[1])  # type: ignore[arg-type]  # whatever else it is, is refused here
+        except (ValueError, TypeError):
+            raise self._strange(("ZRANGE", key)) from None
+        return Timed(
+            overdue, later, max(0.0, self.now - score / scale), first[0] if isinstance(first[0], bytes) else b""
+        )
+
     def whole(self, command: Command, reply: Reply) -> int:
         """An answer that must be a whole number; a counter kept as a text is one, and a key that is missing is 0."""
         if reply is None:
@@ -82,6 +97,19 @@ class Keys:
     def _key(self, command: Command) -> str:
         key = command[1] if len(command) > 1 else command[0]
         return self.look.show(key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key), 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Jobs that wait for their time. Those whose time has come wait for whoever puts them into their queue: when
+    nobody does, they are as late as any other job."""
+
+    overdue: int
+    later: int
+    lag: float
+    """Seconds since the time of the first one."""
+    first: bytes
+    """The member that is overdue for longest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from probes.contract import BadField
 from probes.queue.backend import Backlog
-from probes.queue.keys import MOST_QUEUES, MOST_WORKERS, Keys, Line, OnRedis, told, worst_lag
+from probes.queue.keys import MOST_QUEUES, MOST_WORKERS, Keys, Line, OnRedis, Timed, told, worst_lag
 from probes.queue.payload import age, peek
 
 if TYPE_CHECKING:
@@ -31,8 +31,10 @@ class Sidekiq(OnRedis):
     | `paused`, `held` | the set `paused` (Sidekiq Pro) |
     | `drain_rate` | `stat:processed`; only when all queues are looked at, as the counter is for all of them |
 
-    A retry begins to wait anew when its time comes, so `lag` is right for it too. A process's heartbeat is kept for a
-    minute: workers that were killed are counted for so long.
+    A retry begins to wait anew when its time comes, so `lag` is right for it too. Jobs in `schedule` and `retry` whose
+    time has come wait for a process to put them into their queues: they count in `lag` and `depth`, or nobody would
+    notice that all processes are gone. With `queues` written only the first of each does, if it is for one of them. A
+    process's heartbeat is kept for a minute: workers that were killed are counted for so long.
 
     Limits: jobs that Sidekiq Pro's super_fetch has taken and lost count as `in_flight` nowhere. A job of more than
     4 MiB at the end of a list makes the look end as `unsupported`. 100 queues and 500 processes are read; the
@@ -58,20 +60,24 @@ class Sidekiq(OnRedis):
             for name, depth in zip(names, depths, strict=True)
             if name not in stopped
         ]
-        scheduled, retry, dead, processed = await keys.counts(
-            *(("ZCARD", f"{before}{key}") for key in ("schedule", "retry", "dead")),
-            ("GET", f"{before}stat:processed"),
-        )
-        workers, busy = await self._workers(keys, frozenset(names) - stopped)
+        served = frozenset(names) - stopped
+        every = self._all(existing)
+        later = []
+        for key in ("schedule", "retry"):
+            timed = await keys.timed(f"{before}{key}")
+            later.append(timed.later)
+            lines += _overdue(key, timed, served, every=every)
+        dead, processed = await keys.counts(("ZCARD", f"{before}dead"), ("GET", f"{before}stat:processed"))
+        workers, busy = await self._workers(keys, served)
         return Backlog(
             depth=sum(line.depth for line in lines),
             lag=worst_lag(lines),
-            scheduled=scheduled,
-            retry=retry,
+            scheduled=later[0],
+            retry=later[1],
             failed=dead,
             in_flight=busy,
             workers=workers,
-            completed=float(processed) if self._all(existing) else None,
+            completed=float(processed) if every else None,
             paused=tuple(name for name in names if name in stopped),
             held=sum(depth for name, depth in zip(names, depths, strict=True) if name in stopped),
             evidence=told(keys.look, lines),
@@ -103,6 +109,15 @@ class Sidekiq(OnRedis):
             busy += keys.whole(("HMGET", process), at_work)
             workers += quiet != b"true"
         return workers, busy
+
+
+def _overdue(key: str, timed: Timed, served: frozenset[str], *, every: bool) -> list[Line]:
+    """Jobs whose time has come and that no process has put into their queue, as far as they are for these queues."""
+    job = peek(timed.first, "queue", "class", "wrapped")
+    if not timed.overdue or not (every or job.get("queue") in served):
+        return []
+    # Only the first one is looked at: of the others nobody knows for which queue they are.
+    return [Line(key, timed.overdue if every else 1, timed.lag, _class_of(job))]
 
 
 def prefix_of(queue: Queue) -> str:
