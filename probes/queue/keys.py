@@ -177,15 +177,17 @@ def worst_lag(lines: Iterable[Line]) -> float | None:
     return max(known) if known else (None if waiting else 0.0)
 
 
-def told(look: Look, lines: Sequence[Line]) -> dict[str, str]:
-    """The queue that is worst, for people."""
+def told(look: Look, lines: Sequence[Line], *, unused: frozenset[str] = frozenset()) -> dict[str, str]:
+    """The queue that is worst, for people; and `unused` queues, which nobody has ever put a job into: a slip of the
+    pen looks like a queue that is always empty."""
+    evidence = {"never_used": look.show(", ".join(sorted(unused)))} if unused else {}
     waiting = [line for line in lines if line.depth]
     if not waiting:
-        return {}
+        return evidence
     worst = max(waiting, key=lambda line: (line.lag or 0.0, line.depth))
     lag = "of unknown age" if worst.lag is None else f"{worst.lag:.1f} s old"
     oldest = f", the oldest {lag}" + (f", {worst.oldest}" if worst.oldest else "")
-    evidence = {"worst_queue": look.show(f"{worst.name}: {worst.depth} waiting{oldest}")}
+    evidence["worst_queue"] = look.show(f"{worst.name}: {worst.depth} waiting{oldest}")
     mute = [line.name for line in waiting if line.lag is None]
     if mute and len(mute) < len(waiting):
         evidence["no_age"] = look.show(", ".join(mute))

@@ -51,7 +51,8 @@ class Rq(OnRedis):
             raise BadField("prefix", "write it as RQ_KEY_PREFIX is: without the colon behind it")
 
     async def survey(self, keys: Keys) -> Backlog:
-        names = self.written or await self._existing(keys)
+        existing = await self._existing(keys)
+        names = self.written or existing
         suspended = bool((await keys.counts(("EXISTS", f"{self._prefix}:suspended")))[0])
         depths = await keys.counts(*(("LLEN", self._key("queue", name)) for name in names)) if names else []
         waiting = [(name, depth) for name, depth in zip(names, depths, strict=True) if not suspended]
@@ -72,7 +73,7 @@ class Rq(OnRedis):
             workers=await self._workers(keys, names),
             paused=tuple(names) if suspended else (),
             held=sum(depths) if suspended else 0,
-            evidence=told(keys.look, lines),
+            evidence=told(keys.look, lines, unused=frozenset(names) - frozenset(existing)),
         )
 
     async def _existing(self, keys: Keys) -> tuple[str, ...]:

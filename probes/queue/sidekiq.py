@@ -31,10 +31,10 @@ class Sidekiq(OnRedis):
     | `paused`, `held` | the set `paused` (Sidekiq Pro) |
     | `drain_rate` | `stat:processed`; only when all queues are looked at, as the counter is for all of them |
 
-    A retry begins to wait anew when its time comes, so `lag` is right for it too. Jobs in `schedule` and `retry` whose
-    time has come wait for a process to put them into their queues: they count in `lag` and `depth`, or nobody would
-    notice that all processes are gone. With `queues` written only the first of each does, if it is for one of them. A
-    process's heartbeat is kept for a minute: workers that were killed are counted for so long.
+    A retry begins to wait anew when its time comes, so `lag` is right for it too. Jobs in `schedule` and `retry`
+    whose time has come wait for a process to put them into their queues: they count in `lag` and `depth`, or nobody
+    would notice that all processes are gone. With `queues` written only the first of each does, if it is for one of
+    them. A process's heartbeat is kept for a minute: workers that were killed are counted for so long.
 
     Limits: jobs that Sidekiq Pro's super_fetch has taken and lost count as `in_flight` nowhere. A job of more than
     4 MiB at the end of a list makes the look end as `unsupported`. 100 queues and 500 processes are read; the
@@ -80,7 +80,7 @@ class Sidekiq(OnRedis):
             completed=float(processed) if every else None,
             paused=tuple(name for name in names if name in stopped),
             held=sum(depth for name, depth in zip(names, depths, strict=True) if name in stopped),
-            evidence=told(keys.look, lines),
+            evidence=told(keys.look, lines, unused=frozenset(names) - frozenset(existing)),
         )
 
     def _all(self, existing: list[str]) -> bool:
