@@ -28,6 +28,12 @@ class Cleaner:
         self._secrets = tuple(secret for secret in secrets if len(secret) > 2)
         self._forms: tuple[str, ...] | None = None
 
+    def add(self, secret: str) -> None:
+        """One more secret, learnt on the way."""
+        if len(secret) > 2:
+            self._secrets = (*self._secrets, secret)
+            self._forms = None
+
     def __bool__(self) -> bool:
         return bool(self._secrets)
 

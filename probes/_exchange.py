@@ -8,14 +8,15 @@ from time import perf_counter
 from typing import Protocol
 
 from probes import _url
-from probes._http1 import ResponseReader, request
+from probes._http1 import ResponseReader, check_header, request
 from probes._look import Look, visible
 from probes._net import Connection
 from probes._reach import Endpoint, reach
 from probes._url import Url
-from probes.contract import TEXT_LIMIT, Context, LookFailed, Reason
+from probes.contract import TEXT_LIMIT, BadField, Context, LookFailed, Reason
 
 _EXCERPT = 200
+_OURS = frozenset({"content-length", "transfer-encoding", "connection"})
 _FOLLOWED = (301, 302, 303, 307, 308)
 
 Headers = list[tuple[str, str]]
@@ -156,6 +157,16 @@ async def _receive(look: Look, connection: Connection, ask: Ask, reader: Respons
         raise
     finally:
         look.spend("transfer", max(0.0, connection.arrived - first))
+
+
+def check_written(name: str, value: str) -> None:
+    """A header that a user has written. Raises `BadField` for `headers.NAME`; the text never shows the value."""
+    if name.lower() in _OURS:
+        raise BadField(f"headers.{name}", "this header is written by the probe itself")
+    try:
+        check_header(name, value)
+    except ValueError as error:
+        raise BadField(f"headers.{name}", str(error)) from None
 
 
 def _location(reader: ResponseReader, final: frozenset[int]) -> str | None:

@@ -23,7 +23,8 @@ _ORDER: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_MISSING = object()
+MISSING = object()
+"""What `find` gives where nothing is."""
 _Literal = str | float | bool | None
 
 
@@ -38,8 +39,8 @@ class JsonExpectation:
 
     def complaint(self, document: object, show: Callable[[str, int], str] = visible) -> str | None:
         """Why `document` does not satisfy this; None when it does. `show` makes text fit to be seen, and cuts it."""
-        found = _find(document, self.path)
-        if found is _MISSING:
+        found = find(document, self.path)
+        if found is MISSING:
             return f"{self.text}: nothing is there"
         if self._holds(found):
             return None
@@ -52,6 +53,14 @@ class JsonExpectation:
             number = _number(found)
             return number is not None and _ORDER[self.operator](number, float(self.wanted or 0))
         return _same(found, self.wanted) == (self.operator != "!=")
+
+
+def parse_path(text: str) -> tuple[str | int, ...]:
+    """A path alone. Raises ValueError with what to write instead."""
+    parsed = parse(text)
+    if parsed.operator is not None:
+        raise ValueError(f"{text!r} compares: write the path alone, as in $.a.b[0]")
+    return parsed.path
 
 
 def parse(text: str) -> JsonExpectation:
@@ -80,14 +89,15 @@ def parse(text: str) -> JsonExpectation:
     return JsonExpectation(written, tuple(path), sign, wanted)
 
 
-def _find(document: object, path: tuple[str | int, ...]) -> object:
+def find(document: object, path: tuple[str | int, ...]) -> object:
+    """What stands at `path`, or `MISSING`."""
     for step in path:
         if isinstance(step, str) and isinstance(document, dict):
-            document = document.get(step, _MISSING)
+            document = document.get(step, MISSING)
         elif isinstance(step, int) and isinstance(document, list) and -len(document) <= step < len(document):
             document = document[step]
         else:
-            return _MISSING
+            return MISSING
     return document
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from probes import _url
-from probes._exchange import Ask, fetch
-from probes._http1 import check_header
+from probes._exchange import Ask, check_written, fetch
 from probes._look import Look
 from probes.contract import BadField, Blame, Context, LookFailed, Reason, Secret
 
@@ -34,10 +33,7 @@ def page(
         raise BadField(field, str(error)) from None
     written = []
     for name, value in (headers or {}).items():
-        try:
-            check_header(name, value.reveal())
-        except ValueError as error:
-            raise BadField(f"headers.{name}", str(error)) from None
+        check_written(name, value.reveal())
         written.append((name, value.reveal()))
     return Ask(
         url=parsed,
@@ -52,6 +48,16 @@ def page(
         verify=verify,
         ca_file=ca_file,
     )
+
+
+def secrets(ask: Ask) -> list[str]:
+    """Whatever of a request must not come back in evidence, should the other side echo it."""
+    known = [value for _, value in ask.written]
+    known += [word for value in known for word in value.split()[1:]]  # "Bearer abc": the token alone as well
+    if ask.url.authorization is not None and ask.url.password is not None:
+        basic = ask.url.authorization.reveal()
+        known += [basic, basic.removeprefix("Basic "), ask.url.password.reveal()]
+    return known
 
 
 async def read(look: Look, context: Context, ask: Ask, *, expect: frozenset[int] = frozenset({200})) -> bytes:

@@ -154,7 +154,7 @@ class Domain(Probe):
         age = max(0.0, now - _number(memory.get("asked_at")))
         if "reason" in memory:
             if age > KEPT:
-                raise LookFailed(Reason(memory["reason"]), str(memory["why"]))
+                raise LookFailed(Reason(str(memory["reason"])), str(memory["why"]))
             look.evidence["registry"] = visible(f"{memory['reason']}: {memory['why']}", 200)
         held = str(memory["held"])
         figures = {"held": float(len(held.split(", "))) if held else 0.0, "answer_age": age}

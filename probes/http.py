@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar
 
 from probes import _url
 from probes._clean import Cleaner
-from probes._exchange import Ask, fetch, note_excerpt
+from probes._exchange import Ask, check_written, fetch, note_excerpt
 from probes._expect import Expect, Expectation, compiled, kept_of
-from probes._http1 import ResponseReader, check_header, check_method
+from probes._http1 import ResponseReader, check_method
 from probes._look import Look, failed
 from probes.contract import (
     BadField,
@@ -28,7 +28,6 @@ from probes.contract import (
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 _MAX_BYTES = ByteSize(2_000_000)
-_OURS = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -107,7 +106,7 @@ class Http(Probe):
     def __post_init__(self) -> None:
         check_fields(
             self._check_url,
-            *(partial(_check_header, name, value) for name, value in self.headers.items()),
+            *(partial(check_written, name, value.reveal()) for name, value in self.headers.items()),
             self._check_method,
             self._check_limits,
         )
@@ -216,12 +215,3 @@ class Http(Probe):
             basic = self._url.authorization.reveal()
             known += [basic, basic.removeprefix("Basic "), self._url.password.reveal()]
         return known
-
-
-def _check_header(name: str, value: Secret) -> None:
-    if name.lower() in _OURS:
-        raise BadField(f"headers.{name}", "this header is written by the probe itself")
-    try:
-        check_header(name, value.reveal())
-    except ValueError as error:
-        raise BadField(f"headers.{name}", str(error)) from None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from probes import _url
 from probes._clean import Cleaner
+from probes._exchange import check_written
 from probes._expect import pattern
-from probes._http1 import check_header
 from probes._look import Look, failed
 from probes._net import Connection
 from probes._reach import Endpoint, reach
@@ -114,10 +114,7 @@ class Websocket(Probe):
         for name, value in self.headers.items():
             if name.lower() in _OURS:
                 raise BadField(f"headers.{name}", "this header is written by the probe itself")
-            try:
-                check_header(name, value.reveal())
-            except ValueError as error:
-                raise BadField(f"headers.{name}", str(error)) from None
+            check_written(name, value.reveal())
 
     def _check_expect(self) -> None:
         object.__setattr__(self, "_expected", pattern("expect", self.expect))

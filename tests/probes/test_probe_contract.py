@@ -9,13 +9,19 @@ import pytest
 import yaml
 
 from probes.contract import Context, Observation, Probe, Secret
+from probes.journey import Step
 from probes.registry import builtin
 from tests.probes.promises import check_class, check_instance
 
 # Fields that make one instance of each kind, which fails at once: nobody listens there.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "http": {"url": "http://127.0.0.1:1/", "headers": {"X": Secret("tell-no-one")}},
+    "queue": {"backend": "sidekiq", "url": Secret("redis://:tell-no-one@127.0.0.1:1/0")},
     "tcp": {"address": "127.0.0.1:1"},
+    "websocket": {"url": "ws://127.0.0.1:1/", "headers": {"X": Secret("tell-no-one")}},
+    "grpc": {"address": "127.0.0.1:1", "metadata": {"x": Secret("tell-no-one")}},
+    "domain": {"domain": "example.com", "rdap": "http://127.0.0.1:1/"},
+    "journey": {"steps": (Step("home", "http://127.0.0.1:1/", headers={"X": Secret("tell-no-one")}),)},
 }
 
 
@@ -45,7 +51,7 @@ async def test_a_look_ends_with_known_figures(kind: str, context: Context) -> No
     check_instance(probe)
     seen = await probe.look(context)
     assert isinstance(seen, Observation)
-    assert seen.measurements.keys() <= {measurement.name for measurement in probe.measurements}
+    assert seen.measurements.keys() <= {measurement.name for measurement in probe.measured}
     assert all(isinstance(value, float) for value in seen.measurements.values())
     assert all(len(text) <= 300 for text in (seen.detail, *seen.evidence.values()))
     assert "tell-no-one" not in repr(seen) + repr(probe) + probe.target
