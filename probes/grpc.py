@@ -65,7 +65,7 @@ class Grpc(Probe):
         probe: grpc
         address: orders.example.com:443
         tls: true
-        service: shop.v1.Orders
+        service_name: shop.v1.Orders
         metadata: {authorization: "Bearer ${ORDERS_TOKEN}"}
         degraded: p95(response_time, 5m) > 300ms, clear < 200ms
     ```
@@ -93,7 +93,7 @@ class Grpc(Probe):
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {"degraded": ("certificate_expires_in < 14d",)}
 
     address: Annotated[str, "Where to connect: `host:port`, or `[IPv6 address]:port`."]
-    service: Annotated[str, "The service to ask about; empty: the server as a whole."] = ""
+    service_name: Annotated[str, "The service to ask about; empty: the server as a whole."] = ""
     tls: Annotated[bool, "Whether to speak TLS."] = False
     metadata: Annotated[Mapping[str, Secret], "Metadata to send along; never shown."] = field(default_factory=dict)
     authority: Annotated[str | None, "The name to ask for, when it is not the address's host."] = None
@@ -124,15 +124,15 @@ class Grpc(Probe):
                 raise BadField(f"metadata.{name}", "the value must be printable ASCII")
 
     def _check_service(self) -> None:
-        if len(self.service.encode()) > 1000:
-            raise BadField("service", "the name is longer than 1000 bytes")
+        if len(self.service_name.encode()) > 1000:
+            raise BadField("service_name", "the name is longer than 1000 bytes")
 
     def __repr__(self) -> str:
         return f"Grpc({self.target})"
 
     @property
     def target(self) -> str:
-        return f"{self.service} at {self.address}" if self.service else self.address
+        return f"{self.service_name} at {self.address}" if self.service_name else self.address
 
     @property
     def host(self) -> str | None:
@@ -163,7 +163,7 @@ class Grpc(Probe):
         began = perf_counter()
         call = _Call()
         try:
-            await connection.send(call.ask(self._request_headers(), health_request(self.service)))
+            await connection.send(call.ask(self._request_headers(), health_request(self.service_name)))
             while not call.ended:
                 look.begin(Reason.FIRST_BYTE_TIMEOUT)
                 data = await connection.receive()

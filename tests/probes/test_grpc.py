@@ -72,7 +72,7 @@ def running() -> Iterator[Server]:
 
 
 async def test_a_server_that_serves(running: Server, context: Context) -> None:
-    seen = await Grpc(running.address, service="shop.v1.Orders").look(context)
+    seen = await Grpc(running.address, service_name="shop.v1.Orders").look(context)
     assert seen.ok, seen
     assert seen.evidence["health"] == "SERVING"
     figures = seen.measurements
@@ -101,7 +101,7 @@ async def test_the_code_of_a_refusal_is_a_reason(
 
 async def test_metadata_is_sent(running: Server, context: Context) -> None:
     token = {"authorization": Secret("Bearer tell-no-one")}
-    assert (await Grpc(running.address, service="guarded", metadata=token).look(context)).ok
+    assert (await Grpc(running.address, service_name="guarded", metadata=token).look(context)).ok
 
 
 async def test_a_server_without_a_health_service_cannot_tell(context: Context) -> None:
@@ -112,7 +112,7 @@ async def test_a_server_without_a_health_service_cannot_tell(context: Context) -
 
 
 async def test_a_slow_server_ends_with_the_look(running: Server, make_context: Callable[[float], Context]) -> None:
-    seen = await Grpc(running.address, service="slow").look(make_context(0.3))
+    seen = await Grpc(running.address, service_name="slow").look(make_context(0.3))
     assert seen.reason is Reason.FIRST_BYTE_TIMEOUT
     assert seen.measurements["response_time"] >= 0.3
 
@@ -185,7 +185,7 @@ def test_garbage_is_refused_or_read_but_never_a_bug(body: bytes) -> None:
         ({"address": "nowhere"}, "address"),
         ({"address": "a:1", "metadata": {"Bad Name": Secret("x")}}, "metadata.Bad Name"),
         ({"address": "a:1", "metadata": {"x": Secret("a\nb")}}, "metadata.x"),
-        ({"address": "a:1", "service": "x" * 1001}, "service"),
+        ({"address": "a:1", "service_name": "x" * 1001}, "service_name"),
     ],
 )
 def test_bad_fields(fields: dict[str, str], field: str) -> None:
