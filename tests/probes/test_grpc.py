@@ -95,7 +95,7 @@ async def test_turned_off_and_on_again(running: Server, context: Context) -> Non
 async def test_the_code_of_a_refusal_is_a_reason(
     running: Server, context: Context, service: str, reason: Reason
 ) -> None:
-    seen = await Grpc(running.address, service=service).look(context)
+    seen = await Grpc(running.address, service_name=service).look(context)
     assert seen.reason is reason, seen
 
 
