@@ -1,0 +1,161 @@
+"""Counters of series, from look to look: what has come since, whichever process answers, and whoever restarted.
+
+A counter says nothing by itself, only against what it was before *in the same process*. Which process answered is
+told by ``process_start_time_seconds``, which nearly all client libraries export. Where it is not told, the counters
+themselves must do: in one process none falls, so an answer goes with the baseline that it exceeds by least.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from probes._promtext import SLICE
+
+MOST_PROCESSES = 16
+"""Baselines kept of one URL: those that were seen last."""
+MOST_SERIES = 100_000
+"""Series of one answer that are followed; about 100 bytes each and baseline."""
+_MOST_KEPT = 2 * MOST_SERIES
+_CLOCK_SLACK = 1.0
+"""Seconds by which the clocks of agent and target may differ, unnoticed."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """The counters of one answer."""
+
+    start: float | None
+    """When its process started, in Unix time, as it says."""
+    asked: float
+    """When it was asked for, by the monotonic clock; `wall` is the same in Unix time."""
+    wall: float
+    values: dict[int, float] = field(default_factory=dict)
+    """By series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Increase:
+    """What has been counted, by series, and over how many seconds; None for `series`: nothing can be told yet."""
+
+    series: Mapping[int, float]
+    seconds: float
+    note: str = ""
+
+
+class Baselines:
+    """What one URL's processes had counted when they answered last. Bounded in processes and in series."""
+
+    __slots__ = ("_asked", "_known", "_turn", "wall")
+
+    def __init__(self) -> None:
+        self._known: list[Reading] = []
+        """The one seen last at the end."""
+        self._asked: float | None = None
+        self._turn = asyncio.Lock()
+        self.wall: float | None = None
+        """When the URL was last asked with success (Unix time), even by another agent process."""
+
+    @property
+    def empty(self) -> bool:
+        return not self._known
+
+    @property
+    def processes(self) -> int:
+        return len(self._known)
+
+    async def advance(self, reading: Reading) -> Increase | None:
+        """Take an answer; None when it only lays the ground, or when it was overtaken by a later one."""
+        async with self._turn:  # looks may overlap, and this one gives way to them
+            return await self._advance(reading)
+
+    async def _advance(self, reading: Reading) -> Increase | None:
+        if any(known.asked >= reading.asked for known in self._known):
+            return None  # what it could tell has been told
+        own = [known for known in self._known if known.start == reading.start]
+        before, note = await self._before(reading, own)
+        increase = None if before is None else await _increase(before.values, reading.values)
+        if self._asked is not None:
+            seconds = reading.asked - self._asked
+        else:
+            seconds = 0.0 if self.wall is None else max(0.0, reading.wall - self.wall)
+        if before is not None and before in self._known:
+            self._known.remove(before)
+        self._keep(reading)
+        return None if increase is None else Increase(increase, seconds, note)
+
+    async def _before(self, reading: Reading, own: list[Reading]) -> tuple[Reading | None, str]:
+        """What to compare with; an empty reading where everything came since; None where nobody knows."""
+        nothing = Reading(reading.start, reading.asked, reading.wall)
+        if not own:
+            return (nothing, "the process has started since") if self._is_new(reading) else (None, "")
+        fits = [(known, await _compare(known, reading)) for known in reversed(own)]
+        whole = [(score.excess, index) for index, (_, score) in enumerate(fits) if score.fits(reading.start)]
+        if whole:
+            return fits[min(whole)[1]][0], ""
+        nearest, score = min(fits, key=lambda pair: (pair[1].fallen, pair[1].missing))
+        if 2 * score.fallen <= score.common and score.common:
+            return nearest, "some counters began again"
+        # All fell. A process that is the same cannot have begun again: another one started in the same moment.
+        return (nothing, "the counters began again") if reading.start is None else (None, "")
+
+    def _is_new(self, reading: Reading) -> bool:
+        """Whether the process started since the URL was last asked, so that all its counts are news."""
+        if reading.start is None or self.wall is None:
+            return False
+        return self.wall - _CLOCK_SLACK <= reading.start <= reading.wall + _CLOCK_SLACK
+
+    def _keep(self, reading: Reading) -> None:
+        self._asked, self.wall = reading.asked, reading.wall
+        self._known.append(reading)
+        while len(self._known) > MOST_PROCESSES or (
+            len(self._known) > 1 and sum(len(known.values) for known in self._known) > _MOST_KEPT
+        ):
+            del self._known[0]
+
+
+@dataclass(slots=True)
+class _Score:
+    """How an answer stands to a baseline: series that fell, that are gone, that both have, and what came in all."""
+
+    fallen: int = 0
+    missing: int = 0
+    common: int = 0
+    excess: float = 0.0
+
+    def fits(self, start: float | None) -> bool:
+        """Series go when a process forgets them; where the process is not named, most must still be there."""
+        return not self.fallen and (start is not None or self.missing <= self.common)
+
+
+async def _compare(known: Reading, reading: Reading) -> _Score:
+    score = _Score(excess=sum(reading.values.values()) - sum(known.values.values()))
+    values = reading.values
+    breath = perf_counter()
+    for count, (series, before) in enumerate(known.values.items()):
+        now = values.get(series)
+        if now is None:
+            score.missing += 1
+        else:
+            score.common += 1
+            score.fallen += now < before
+        if not count % 256 and perf_counter() - breath > SLICE:
+            await asyncio.sleep(0)
+            breath = perf_counter()
+    return score
+
+
+async def _increase(before: Mapping[int, float], after: Mapping[int, float]) -> dict[int, float]:
+    """By series: one that fell began again at 0, and so did one that is new. Those that stand still are left out."""
+    found: dict[int, float] = {}
+    breath = perf_counter()
+    for count, (series, value) in enumerate(after.items()):
+        step = value - before.get(series, 0.0)
+        if step:
+            found[series] = step if step > 0 else value
+        if not count % 256 and perf_counter() - breath > SLICE:
+            await asyncio.sleep(0)
+            breath = perf_counter()
+    return found
