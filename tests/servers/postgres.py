@@ -68,13 +68,14 @@ def postgres(
     version: str = "16",
     settings: Mapping[str, str] | None = None,
     data: Path | None = None,
+    port: int | None = None,
 ) -> Iterator[Postgres]:
-    """A new cluster in `folder`, or the one that is in `data` (a copy made by pg_basebackup)."""
+    """A new cluster in `folder`, or the one that is in `data`: one that has crashed, or a copy by pg_basebackup."""
     where = binaries(version)
     if data is None:
         data = folder / "data"
         _run([str(where / "initdb"), "-D", str(data), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync"])
-    port = free_port()
+    port = port or free_port()
     given = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
