@@ -2,9 +2,10 @@
 
 asyncpg speaks the protocol; connecting, TLS, deadlines, reasons and what is kept between looks are ours.
 
-Everything is asked as ``COPY (SELECT row_to_json(...)) TO STDOUT``: one message, one statement in autocommit, bounded
-in rows and bytes. It can change nothing, as a sub-select may not, and it needs no prepared statement, which would be
-lost between the connections of a pooler.
+Everything is asked as ``SELECT row_to_json(q) FROM (...) AS q``: one statement in autocommit, bounded in rows, which
+can change nothing, as a sub-select may not. It goes as COPY ... TO STDOUT: one message, bounded in bytes, without a
+prepared statement, which would be lost between the connections of a pooler. Only what is asked at every look is
+prepared, where there is no pooler, as planning costs the server ten times what answering does.
 
 PgBouncer refuses or ignores the settings of a session (statement_timeout and so on). Where that is seen, each
 question is a short read-only transaction of its own instead, with the same limits set for it alone.
@@ -15,9 +16,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -39,6 +40,9 @@ _PATIENCE = 0.9
 """The part of a look's time limit after which the server itself is to give up a statement: so it is not left with
 work that nobody waits for, and says what happened."""
 
+_NOT_PREPARED = ("26000", "42P05")
+"""SQLSTATEs: there is no such prepared statement, or there is already one of that name."""
+
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 
@@ -53,6 +57,8 @@ class _Link:
     limit: int
     """The session's statement_timeout, in milliseconds."""
     address: str
+    statements: dict[str, Any] = field(default_factory=dict)
+    """What is prepared, by its text."""
 
     @property
     def alive(self) -> bool:
@@ -94,15 +100,24 @@ class Session:
         self._look.check_late(perf_counter())
         return max(0.0, arrived - began)
 
-    async def rows(self, sql: str, *, limit: int = 1000, most_bytes: int = _MOST_BYTES) -> list[dict[str, Any]]:
+    async def rows(
+        self, sql: str, *, limit: int = 1000, most_bytes: int = _MOST_BYTES, keep: bool = False
+    ) -> list[dict[str, Any]]:
         """What a SELECT gives, each row by column as JSON has it: numbers as int or float, all else text, true, null.
 
         At most `limit` rows. Raises `LookFailed`: query_timeout, reset, query (as it is written), denied, too_large
         beyond `most_bytes`, and for what the server says of itself. After query and denied the session goes on.
+        `keep` what is asked at every look: it stays prepared, where that can be.
         """
         text = sql.strip().rstrip(";")
         query = f"SELECT row_to_json(q) FROM (\n{text}\n) AS q LIMIT {int(limit)}"  # noqa: S608  (SQL is what is asked)
         await self._bound()
+        if keep and not self._link.pooled:
+            try:
+                return _parsed(await self._prepared(query))
+            except _Pooler:
+                self._link.pooled = True
+                await self._bound()
         try:
             answer = await self._copied(query, most_bytes)
             if self._link.pooled:
@@ -113,7 +128,7 @@ class Session:
                 with suppress(LookFailed):
                     await self._execute("ROLLBACK")
             raise
-        return _parsed(answer)
+        return _parsed(_unescaped(line) for line in answer.split(b"\n") if line)
 
     async def _bound(self) -> None:
         """See that the server ends by itself what this look will not wait for."""
@@ -125,6 +140,18 @@ class Session:
             # An extra look has less time than a scheduled one, and may be on the same connection.
             await self._execute("; ".join(f"SET {name} = {value}" for name, value in _limits(limit).items()))
             self._link.limit = limit
+
+    async def _prepared(self, query: str) -> list[str]:
+        """Raises `_Pooler` when what was prepared is not there: it was at another connection."""
+        connection, statements = self._link.connection, self._link.statements
+        try:
+            if query not in statements:
+                statements[query] = await self._ask(connection.prepare(query, name=f"brownout_{len(statements)}"))
+            return [str(row[0]) for row in await self._ask(statements[query].fetch())]
+        except LookFailed as failure:
+            if getattr(failure.__cause__, "sqlstate", None) in _NOT_PREPARED:
+                raise _Pooler from failure
+            raise
 
     async def _copied(self, query: str, most_bytes: int) -> bytes:
         answer = bytearray()
@@ -140,11 +167,11 @@ class Session:
     async def _execute(self, sql: str) -> None:
         await self._ask(self._link.connection.execute(sql))
 
-    async def _ask(self, answer: Awaitable[object]) -> None:
+    async def _ask(self, answer: Awaitable[Any]) -> Any:
         self._link.guard.turn()
         async with self._look.phase("query", Reason.QUERY_TIMEOUT):
             try:
-                await answer
+                return await answer
             except (LookFailed, asyncio.CancelledError):
                 raise
             except Exception as error:  # a lying server makes the driver raise whatever it likes
@@ -261,7 +288,7 @@ class PgServer:
 
 
 class _Pooler(Exception):
-    """What is there takes no settings of a session."""
+    """What is there takes no settings of a session, or keeps none."""
 
 
 def literal(text: str) -> str:
@@ -287,9 +314,9 @@ def _limits(milliseconds: int) -> dict[str, int | str]:
     }
 
 
-def _parsed(answer: bytes) -> list[dict[str, Any]]:
+def _parsed(answer: Iterable[str]) -> list[dict[str, Any]]:
     try:
-        return [json.loads(_unescaped(line)) for line in answer.split(b"\n") if line]
+        return [json.loads(row) for row in answer]
     except ValueError as error:
         raise LookFailed(Reason.QUERY, f"the answer cannot be read: {error}") from error
 
