@@ -50,8 +50,8 @@ class JsonExpectation:
         if self.operator is None:
             return found is not None and found is not False
         if self.operator in _ORDER:
-            number = _number(found)
-            return number is not None and _ORDER[self.operator](number, float(self.wanted or 0))
+            figure = number(found)
+            return figure is not None and _ORDER[self.operator](figure, float(self.wanted or 0))
         return _same(found, self.wanted) == (self.operator != "!=")
 
 
@@ -107,10 +107,11 @@ def _same(found: object, wanted: _Literal) -> bool:
     if isinstance(wanted, str):
         return found == wanted
     # A figure that is written as a text is what many health endpoints answer: "3" is 3.
-    return _number(found) == wanted
+    return number(found) == wanted
 
 
-def _number(found: object) -> float | None:
+def number(found: object) -> float | None:
+    """The number that was found, as JSON has it or written as a text; None for anything else."""
     if isinstance(found, bool) or not isinstance(found, int | float | str):
         return None
     try:

@@ -1,6 +1,6 @@
 """Stand-in probes and sinks for the tests of the config layer.
 
-error_rate, postgres, queue, slack and pagerduty come with later issues, and the real http probe changes for reasons
+postgres, queue, slack and pagerduty come with later issues, and the real http probe changes for reasons
 of its own: what is pinned here is how typed fields are read, whatever kind they belong to.
 """
 
@@ -16,6 +16,7 @@ from monitor.config.load import Kinds
 from monitor.sinks.contract import Nature, Sink, SinkContext
 from monitor.store.contract import Delivery
 from probes.contract import BadField, ByteSize, Context, Measurement, Observation, Probe, Secret, Unit
+from probes.error_rate import ErrorRate
 
 _LIMIT = ByteSize(2_000_000)
 
@@ -75,18 +76,6 @@ class Http(StandIn):
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             raise BadField("url", f'"{self.url}" must begin with http:// or https://')
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorRate(StandIn):
-    kind: ClassVar[str] = "error_rate"
-    measurements: ClassVar[tuple[Measurement, ...]] = (
-        Measurement("error_rate", Unit.RATIO, "Bad of all.", ratio_of=("bad", "total")),
-        Measurement("errors", Unit.COUNT, "Bad ones, counted up."),
-    )
-    prometheus: str
-    bad: str
-    total: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def test_design_example(tmp_path: Path) -> None:
     assert home.probe.expect.status == (200,)
     assert home.labels == {"tier": "web"}
     assert (home.impact, errors.impact) == (Impact.OUTAGE, Impact.DEGRADATION)
-    assert errors.conditions[0].ratio_of == ("bad", "total")
+    assert errors.conditions[0].ratio_of == ("bad_requests", "requests")
     assert jobs.depends_on == ("database",)
     assert config.services["shop"].outage.checks == ("home", "checkout")
     assert config.services["shop"].outage.text == "any of home, checkout"

@@ -18,6 +18,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "http": {"url": "http://127.0.0.1:1/", "headers": {"X": Secret("tell-no-one")}},
     "queue": {"backend": "sidekiq", "url": Secret("redis://:tell-no-one@127.0.0.1:1/0")},
     "tcp": {"address": "127.0.0.1:1"},
+    "error_rate": {
+        "prometheus": ("http://user:tell-no-one@127.0.0.1:1/metrics",),
+        "total": "http_requests_total",
+        "bad": 'http_requests_total{status=~"5.."}',
+    },
+    "prometheus": {"url": "http://user:tell-no-one@127.0.0.1:1", "query": "up"},
     "websocket": {"url": "ws://127.0.0.1:1/", "headers": {"X": Secret("tell-no-one")}},
     "grpc": {"address": "127.0.0.1:1", "metadata": {"x": Secret("tell-no-one")}},
     "domain": {"domain": "example.com", "rdap": "http://127.0.0.1:1/"},

@@ -1,0 +1,114 @@
+"""Counts from a JSON answer of the application's own."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from probes import _web
+from probes._expect import JSON_BYTES
+from probes._jsonpath import find, number, parse_path
+from probes._look import Look
+from probes.contract import BadField, Context, LookFailed, Reason
+from probes.error_rate._meter import Meter
+from probes.error_rate.source import Source, Tally
+
+if TYPE_CHECKING:
+    from probes.error_rate.probe import ErrorRate
+
+
+class JsonEndpoint(Source):
+    """Reads figures from an answer in JSON, such as a status page that the application has anyway.
+
+    ```yaml
+    checks:
+      - name: errors
+        probe: error_rate
+        json: http://127.0.0.1:8000/stats
+        total: $.requests.total
+        bad: $.requests["5xx"]
+        percentiles: {p95: $.latency.p95}
+    ```
+
+    Paths are those of `expect.json` of the `http` probe. Say what the figures count: `counts: total`, the default, is
+    all since the application started (a figure that falls began again at 0), `counts: interval` what came in the last
+    `interval: 60s`, as of a gauge that is set every minute, and `counts: rate` requests a second. Of an interval that
+    is not `every`, its part is taken. `percentiles` are paths to seconds.
+
+    An endpoint that refuses, hangs or answers something else than JSON is the application's trouble, as with `http`.
+    A path that leads nowhere, or to something that is no number, cannot tell (reason `query`); `null` for a
+    percentile is none.
+
+    Limits: 256 KiB. Several workers behind one URL, each with counters of its own, cannot be told apart here: let
+    them share their counts.
+    """
+
+    name: ClassVar[str] = "json"
+    title: ClassVar[str] = "Counting at figures in JSON: json"
+    needs: ClassVar[frozenset[str]] = frozenset({"total", "bad"})
+    takes: ClassVar[frozenset[str]] = frozenset(
+        {"percentiles", "counts", "interval", "headers", "max_bytes", "verify", "ca_file"}
+    )
+
+    def __init__(self, check: ErrorRate) -> None:
+        self._ask = _web.page(
+            check.json or "",
+            field="json",
+            headers=check.headers,
+            max_bytes=min(check.max_bytes, JSON_BYTES),
+            verify=check.verify,
+            ca_file=check.ca_file,
+        )
+        self._total = _Path("total", check.total or "")
+        self._bad = _Path("bad", check.bad or "")
+        self._latency = {name: _Path(f"percentiles.{name}", text) for name, text in check.percentiles.items()}
+        self._meter = Meter(check, self.name, "total")
+
+    @property
+    def target(self) -> str:
+        return self._ask.url.shown
+
+    @property
+    def host(self) -> str | None:
+        return self._ask.url.host
+
+    @property
+    def secrets(self) -> Iterable[str]:
+        return _web.secrets(self._ask)
+
+    async def read(self, look: Look, context: Context) -> Tally | None:
+        asked = self._meter.now()
+        body = await _web.read(look, context, self._ask)
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise LookFailed(Reason.BODY, f"the body is not JSON: {look.show(str(error), 100)}") from None
+        total, bad = self._total.figure(document), self._bad.figure(document)
+        latency = {
+            f"latency_{name}": path.figure(document)
+            for name, path in self._latency.items()
+            if find(document, path.steps) is not None
+        }
+        return self._meter.take(context.memory, asked, total, bad, latency, {})
+
+
+class _Path:
+    """A path to a figure, and the key it stands in."""
+
+    def __init__(self, key: str, text: str) -> None:
+        """Raises `BadField`."""
+        self._key = key
+        self._text = text
+        try:
+            self.steps = parse_path(text)
+        except ValueError as error:
+            raise BadField(key, str(error)) from None
+
+    def figure(self, document: object) -> float:
+        """Raises `LookFailed`."""
+        figure = number(find(document, self.steps))
+        if figure is None or not 0 <= figure < math.inf:
+            raise LookFailed(Reason.QUERY, f"{self._key}: {self._text} leads to no number")
+        return figure
