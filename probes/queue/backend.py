@@ -32,6 +32,8 @@ class Backlog:
     """Jobs that are to run later."""
     in_flight: int | None = None
     """Jobs that a worker has taken and not finished."""
+    taken_for: float | None = None
+    """Seconds since the first of those was taken."""
     failed: int | None = None
     """Jobs that have failed and will not run again by themselves, as long as the back end keeps them."""
     retry: int | None = None

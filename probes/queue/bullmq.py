@@ -7,7 +7,7 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from probes.contract import BadField, LookFailed
+from probes.contract import BadField
 from probes.queue.backend import Backlog
 from probes.queue.keys import Keys, Line, OnRedis, told, worst_lag
 from probes.queue.payload import age, instant
@@ -19,8 +19,6 @@ _PRIORITY = 2**32
 """A job's score among the prioritized is its priority times this, and a counter."""
 _DELAY = 1000.0 * 4096
 """A job's score among the delayed is the millisecond it is to run at times 4096, and a counter."""
-_MOST_CLIENTS = 5000
-"""Clients of the server beyond which its list of them is not asked for: it would be megabytes at every look."""
 
 
 class BullMq(OnRedis):
@@ -158,13 +156,10 @@ class BullMq(OnRedis):
 
     async def _workers(self, keys: Keys) -> int | None:
         """Connections that are called as BullMQ calls those of its workers; None when they cannot be listed."""
-        info = (await keys.session.pipeline([("INFO", "clients")]))[0]
-        if not isinstance(info, bytes) or _clients(info) > _MOST_CLIENTS:
+        listed = await keys.clients()
+        if listed is None:
             return None
-        listed = (await keys.session.pipeline([("CLIENT", "LIST")]))[0]
-        if isinstance(listed, LookFailed) or not isinstance(listed, bytes):
-            return None
-        called = [_name_of(line) for line in listed.splitlines()]
+        called = [_name_of(line) for line in listed]
         ours = {form for name in self.written for form in _forms(self._prefix, name)}
         return sum(name.partition(b":w:")[0] in ours for name in called if name)
 
@@ -189,11 +184,6 @@ def _ready_since(stamp: object, opts: object) -> float | None:
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         return added
     return added + delay if 0 <= delay < 1e10 else added
-
-
-def _clients(info: bytes) -> int:
-    value = info.partition(b"connected_clients:")[2].split(b"\r", 1)[0]
-    return int(value) if value.isdigit() else 0
 
 
 def _name_of(line: bytes) -> bytes:

@@ -20,6 +20,9 @@ MOST_QUEUES = 100
 MOST_WORKERS = 500
 """Workers that one check looks at, of those that the queue lists."""
 
+MOST_CLIENTS = 5000
+"""Clients of the server beyond which they are not listed: that would be megabytes at every look."""
+
 
 class Keys:
     """The keys of one look. Whatever is wrong with one raises `LookFailed` that names the key."""
@@ -78,6 +81,14 @@ class Keys:
         return Timed(
             overdue, later, max(0.0, self.now - score / scale), first[0] if isinstance(first[0], bytes) else b""
         )
+
+    async def clients(self) -> list[bytes] | None:
+        """The lines of CLIENT LIST; None where that is not allowed, or too many to be asked for at every look."""
+        count = (await self.session.pipeline([("INFO", "clients")]))[0]
+        if not isinstance(count, bytes) or _connected(count) > MOST_CLIENTS:
+            return None
+        listed = (await self.session.pipeline([("CLIENT", "LIST")]))[0]
+        return listed.splitlines() if isinstance(listed, bytes) else None
 
     def whole(self, command: Command, reply: Reply) -> int:
         """An answer that must be a whole number; a counter kept as a text is one, and a key that is missing is 0."""
@@ -168,6 +179,11 @@ async def _server_time(session: Session) -> float:
     except ValueError:
         raise LookFailed(Reason.PROTOCOL, "the answer to TIME is no time") from None
     return seconds + micros / 1e6
+
+
+def _connected(info: bytes) -> int:
+    value = info.partition(b"connected_clients:")[2].split(b"\r", 1)[0]
+    return int(value) if value.isdigit() else 0
 
 
 def worst_lag(lines: Iterable[Line]) -> float | None:

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 WHOLE = 65_536
@@ -51,6 +52,19 @@ def age(value: object, now: float) -> float | None:
     if stamp is None or stamp > now + _LEAD:
         return None
     return max(0.0, now - stamp)
+
+
+def moment(text: object) -> float | None:
+    """Seconds of the wall clock that a text such as ``2026-01-31T12:00:00.25Z`` stands for; UTC if it says nothing."""
+    if isinstance(text, bytes):
+        text = text[:40].decode("utf-8", "replace")
+    if not isinstance(text, str):
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def instant(value: object) -> float | None:

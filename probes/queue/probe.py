@@ -28,7 +28,7 @@ from probes.contract import (
 from probes.queue.backend import Backend, Backlog, backends
 from probes.queue.pace import judge_pace
 
-_ALL_FIGURES = ("depth", "lag", "scheduled", "in_flight", "failed", "retry", "workers", "held")
+_ALL_FIGURES = ("depth", "lag", "scheduled", "in_flight", "taken_for", "failed", "retry", "workers", "held")
 
 
 def _chapters() -> Mapping[str, str]:
@@ -108,6 +108,7 @@ class Queue(Probe):
         Measurement("depth", Unit.COUNT, "Jobs that could run now."),
         Measurement("scheduled", Unit.COUNT, "Jobs that are to run later."),
         Measurement("in_flight", Unit.COUNT, "Jobs that a worker has taken and not finished."),
+        Measurement("taken_for", Unit.SECONDS, "Since the first of those was taken; mostly not known."),
         Measurement("retry", Unit.COUNT, "Jobs that have failed and wait for another attempt."),
         Measurement("failed", Unit.COUNT, "Jobs that have failed for good and are still kept."),
         Measurement("workers", Unit.COUNT, "Workers that are alive and serve at least one of the queues."),

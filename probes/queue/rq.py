@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from probes.contract import BadField
 from probes.queue.backend import Backlog
 from probes.queue.keys import MOST_QUEUES, MOST_WORKERS, Keys, Line, OnRedis, told, worst_lag
-from probes.queue.payload import age
+from probes.queue.payload import age, moment
 
 if TYPE_CHECKING:
     from probes.queue.probe import Queue
@@ -91,7 +90,7 @@ class Rq(OnRedis):
         )
         for job in jobs:
             stamp, description = job if isinstance(job, list) and len(job) == 2 else (None, None)
-            lag = age(_instant(stamp), keys.now)
+            lag = age(moment(stamp), keys.now)
             if lag is not None:
                 return Line(name, depth, lag, _function(description))
         return Line(name, depth, None)
@@ -115,17 +114,6 @@ class Rq(OnRedis):
 
     def _key(self, kind: str, name: str) -> str:
         return f"{self._prefix}:{kind}:{name}"
-
-
-def _instant(stamp: object) -> float | None:
-    """Seconds of ``2026-01-31T12:00:00.000000Z``."""
-    if not isinstance(stamp, bytes):
-        return None
-    try:
-        moment = datetime.fromisoformat(stamp.decode("ascii"))
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _function(description: object) -> str:
