@@ -256,6 +256,7 @@ def status_part() -> str:
 
 async def _scrape(telemetry: Telemetry) -> str:
     telemetry.delivery("hook", "accepted", 0.01)
+    telemetry.arrival("ping", "accepted")
     watching = asyncio.create_task(telemetry.watch_outbox(_Store()))
     await asyncio.sleep(0)
     watching.cancel()

@@ -15,7 +15,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -34,6 +34,7 @@ from monitor.core.world import Plan, World
 from monitor.logs import configure_logs
 from monitor.outbox import Outbox
 from monitor.pipeline import Pipeline
+from monitor.presence import Attendance
 from monitor.runner import Runner
 from monitor.scheduler import Scheduler
 from monitor.sinks._http import new_client
@@ -42,10 +43,13 @@ from monitor.store.contract import Fenced, Store, StoreError
 from monitor.store.sqlite import SqliteStore
 from monitor.systemd import Notifier, Watchdog
 from monitor.telemetry import Telemetry
-from monitor.web import Health, Site, View, application, bind
+from monitor.web import Health, Post, Site, View, application, bind
 from probes._resolve import SystemResolver
 from probes._tls import SharedTls
+from probes.contract import Presence
 
+KEEP_PATIENCE = 2.0
+"""Seconds that whoever sent something waits for the journal; after that it is taken all the same."""
 DRAIN = 2.0
 """Seconds that sends under way get to finish when the agent stops."""
 
@@ -92,11 +96,11 @@ async def run_until_signal(agent: Agent) -> int:
 
 
 @contextmanager
-def new_runner(clock: Clock, config: Config) -> Iterator[Runner]:
+def new_runner(clock: Clock, config: Config, presence: Callable[[], Presence] | None = None) -> Iterator[Runner]:
     """A runner with the real resolver and the real CA store."""
     resolver = SystemResolver()
     try:
-        yield Runner(clock, resolver, SharedTls(), config.redactor.text)
+        yield Runner(clock, resolver, SharedTls(), config.redactor.text, presence)
     finally:
         resolver.close()
 
@@ -110,6 +114,7 @@ class _Parts:
     outbox: Outbox
     telemetry: Telemetry
     site: Site
+    attendance: Attendance
 
 
 class Agent:
@@ -147,10 +152,11 @@ class Agent:
                 stack.callback(sock.close)
             journal = await self._open_store(stack)
             client = await stack.enter_async_context(new_client())
-            runner = stack.enter_context(new_runner(self._clock, self._config))
+            attendance = Attendance(self._clock)
+            runner = stack.enter_context(new_runner(self._clock, self._config, attendance.read))
             stack.push_async_callback(self._close_probes)
             gc.disable()
-            parts = self._assemble(journal, client, runner, sockets)
+            parts = self._assemble(journal, client, runner, sockets, attendance)
             await parts.site.start()
             stack.push_async_callback(parts.site.stop)
             # What is there now stays: looking through it for garbage would pause the loop, 100 ms with 1,000 checks.
@@ -171,7 +177,12 @@ class Agent:
             raise StartError(str(error)) from None
 
     def _assemble(
-        self, journal: Journal, client: httpx.AsyncClient, runner: Runner, sockets: list[socket.socket]
+        self,
+        journal: Journal,
+        client: httpx.AsyncClient,
+        runner: Runner,
+        sockets: list[socket.socket],
+        attendance: Attendance,
     ) -> _Parts:
         config, clock = self._config, self._clock
         world = self.world = World(_plan(config), journal, clock.now())
@@ -199,6 +210,7 @@ class Agent:
             level_sinks=frozenset(name for name, sink in self._sinks.items() if sink.nature is Nature.LEVEL),
             wake=outbox.wake,
             observer=telemetry,
+            presence=attendance.read,
         )
         scheduler = Scheduler(
             config.checks.values(),
@@ -211,12 +223,14 @@ class Agent:
             observer=telemetry,
             progress=self._progressed,
         )
-        site = Site(application(self._view(world, telemetry, pipeline)), sockets)
+        post = Post(attendance.read, lambda check: pipeline.keep(check, KEEP_PATIENCE), scheduler.ask)
+        view = self._view(world, telemetry, pipeline, post)
+        site = Site(application(view), sockets, turned_away=attendance.turned_away)
         if (change := world.start(clock.now())) is not None:
             pipeline.enter(change)
-        return _Parts(scheduler, pipeline, outbox, telemetry, site)
+        return _Parts(scheduler, pipeline, outbox, telemetry, site, attendance)
 
-    def _view(self, world: World, telemetry: Telemetry, pipeline: Pipeline) -> View:
+    def _view(self, world: World, telemetry: Telemetry, pipeline: Pipeline, post: Post) -> View:
         agent = self._config.agent
         return View(
             world=lambda: world,
@@ -230,6 +244,7 @@ class Agent:
             listen_host=agent.listen.host,
             public_url=agent.public_url,
             redact=self._config.redactor.value,
+            post=post,
         )
 
     def _health(self, telemetry: Telemetry, pipeline: Pipeline) -> Health:
@@ -260,6 +275,7 @@ class Agent:
                 group.create_task(_for_ever("outbox", parts.outbox.run())),
                 group.create_task(_for_ever("loop watch", parts.telemetry.watch_loop())),
                 group.create_task(_for_ever("outbox watch", parts.telemetry.watch_outbox(self._store))),
+                group.create_task(_for_ever("presence", parts.attendance.watch())),
             ]
             self._announce(parts.site.port)
             await stop.wait()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -18,7 +19,7 @@ from monitor.core.model import Change, CheckRecord, Look
 from monitor.core.world import World
 from monitor.runner import Order, Runner
 from monitor.store.contract import Fenced, Store, StoreError, Unstorable
-from probes.contract import Observation, Reason
+from probes.contract import Observation, Passive, Presence, Reason
 
 COMMIT_BATCH = 500
 """Changes in one transaction at most."""
@@ -26,6 +27,8 @@ RETRY_COMMIT = 1.0
 """Seconds until a failed commit is tried again."""
 FLUSH_EVERY = 15.0
 """Seconds between flushes of what the checks remember: no window is forgotten for longer."""
+KEEP_EVERY = 0.1
+"""Seconds between flushes of what must not wait for the next one: a thousand pings a second are ten writes."""
 _FLUSH_BATCH = 100
 """Checks whose memory is put into plain values before the loop gets a turn (a few ms)."""
 
@@ -57,8 +60,9 @@ class Pipeline:
         level_sinks: frozenset[str],
         wake: Callable[[frozenset[str]], None],
         observer: Observer,
+        presence: Callable[[], Presence] | None = None,
     ) -> None:
-        """`wake` is told the sinks for which something was committed."""
+        """`wake` is told the sinks for which something was committed; `presence` is for passive probes."""
         self._world = world
         self._runner = runner
         self._store = store
@@ -73,6 +77,13 @@ class Pipeline:
         self._unsaved: set[str] = set()
         """Ids of the checks that were looked at since their memory was flushed."""
         self._flush_at = clock.now().tick + FLUSH_EVERY
+        self._presence = presence
+        self._urgent: set[str] = set()
+        """Ids of the checks whose memory is waited for."""
+        self._keep_at = 0.0
+        """The earliest tick at which that is flushed."""
+        self._promise: asyncio.Future[bool] | None = None
+        """Of the flush that they are waited for with."""
         self.journal_ok = True
         """Whether the last write succeeded."""
 
@@ -84,7 +95,13 @@ class Pipeline:
         """One look, judged; what changed is on its way into the journal."""
         judge = self._world.judges[order.check.id]
         look = await self._runner.look(order, judge.memory)
-        return self._judge(look, judge)
+        judgement, probe = self._judge(look, judge), order.check.probe
+        if self._presence is not None and isinstance(probe, Passive) and look.observation.ok:
+            due = probe.due(self._presence(), judge.memory)
+            # What lies behind the next beat is seen by a later look.
+            if due is not None and due < order.check.every.total_seconds():
+                return replace(judgement, again=due)
+        return judgement
 
     def pass_over(self, order: Order) -> Judgement:
         """A look that found no room: nothing was seen, and a check that nobody looks at is not known to be up."""
@@ -109,12 +126,28 @@ class Pipeline:
         self._pending.append(change)
         self._news.set()
 
+    async def keep(self, check: str, patience: float) -> bool:
+        """Have a check's memory in the journal now. False: it was not possible, or not within `patience` seconds; it
+        is tried again with every flush."""
+        self._unsaved.add(check)
+        self._urgent.add(check)
+        if self._promise is None:
+            self._promise = asyncio.get_running_loop().create_future()
+        self._news.set()
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._promise), patience)
+        except TimeoutError:
+            return False
+
     async def run(self) -> None:
         while True:
             await self._await_work()
+            now = self._clock.now().tick
             if self._pending:
                 await self._commit()
-            elif self._clock.now().tick >= self._flush_at:
+            elif self._urgent and now >= self._keep_at:
+                await self._keep_urgent()
+            elif now >= self._flush_at:
                 await self._flush()
 
     async def settle(self) -> None:
@@ -122,10 +155,13 @@ class Pipeline:
         while self._pending:
             if not await self._commit():
                 return
+        if self._urgent:
+            await self._keep_urgent()
         await self._flush()
 
     async def _await_work(self) -> None:
-        wait = self._flush_at - self._clock.now().tick
+        due = min(self._flush_at, self._keep_at) if self._urgent else self._flush_at
+        wait = due - self._clock.now().tick
         if not self._pending and wait > 0:
             timer = asyncio.get_running_loop().call_later(wait, self._news.set)
             await self._news.wait()
@@ -168,10 +204,27 @@ class Pipeline:
         """Save what the checks remember, batch by batch, only while nothing waits to be committed: a saved state must
         never be ahead of the events that tell of it."""
         self._flush_at = self._clock.now().tick + FLUSH_EVERY
-        names = list(self._unsaved)
+        await self._flush_checks(list(self._unsaved))
+
+    async def _keep_urgent(self) -> None:
+        """Flush what is waited for, and say so to whoever waits."""
+        self._keep_at = self._clock.now().tick + KEEP_EVERY
+        names, promise = list(self._urgent), self._promise
+        self._urgent, self._promise = set(), None
+        kept = False
+        try:
+            kept = await self._flush_checks(names)
+            while not kept and self._pending and await self._commit():
+                kept = await self._flush_checks([name for name in names if name in self._unsaved])
+        finally:
+            if promise is not None and not promise.done():
+                promise.set_result(kept)
+
+    async def _flush_checks(self, names: Sequence[str]) -> bool:
+        """Whether all of them are in the journal."""
         for start in range(0, len(names), _FLUSH_BATCH):
             if self._pending:
-                return
+                return False
             batch = names[start : start + _FLUSH_BATCH]
             now = self._clock.now()
             self._unsaved.difference_update(batch)
@@ -182,8 +235,9 @@ class Pipeline:
             except StoreError as error:
                 self._unsaved.update(batch)
                 await self._keep(error)
-                return
+                return False
             self.journal_ok = True
+        return True
 
     async def _save(self, records: Sequence[CheckRecord]) -> None:
         """What cannot be stored of a check is left as it was kept before; the others are saved."""

@@ -12,7 +12,16 @@ import structlog
 
 from monitor.clock import Clock
 from monitor.core.model import Check, Look, Moment
-from probes.contract import DETAIL_LIMIT, Context, Observation, Reason, Resolver, TlsContexts
+from probes.contract import (
+    DETAIL_LIMIT,
+    Context,
+    Observation,
+    Passive,
+    Presence,
+    Reason,
+    Resolver,
+    TlsContexts,
+)
 
 GRACE = 0.5
 """Seconds beyond its limit after which a probe that did not end by itself is stopped."""
@@ -47,12 +56,15 @@ class Runner:
         resolver: Resolver,
         tls: TlsContexts,
         redact: Callable[[str], str] = lambda text: text,
+        presence: Callable[[], Presence] | None = None,
     ) -> None:
-        """`redact` takes secrets out of a text: a target may send back what it was sent."""
+        """`redact` takes secrets out of a text: a target may send back what it was sent. `presence` is for passive
+        probes; None: nothing arrives here."""
         self._clock = clock
         self._resolver = resolver
         self._tls = tls
         self._redact = redact
+        self._presence = presence
         self._bugs: dict[str, str] = {}
         """By check: the kind of error that was reported last."""
 
@@ -71,7 +83,8 @@ class Runner:
         )
 
     async def _take(self, order: Order, memory: MutableMapping[str, float | str]) -> Observation:
-        context = Context(order.timeout, self._resolver, self._tls, memory, self._redact, order.scheduled)
+        heard = self._presence() if self._presence and isinstance(order.check.probe, Passive) else None
+        context = Context(order.timeout, self._resolver, self._tls, memory, self._redact, order.scheduled, heard)
         limit = asyncio.timeout(order.timeout + GRACE)
         try:
             async with limit:

@@ -31,6 +31,8 @@ _EXTRA_IN_FLIGHT = 10
 """Extra looks of one check at a time, at most."""
 _STALE_EXTRA = 1.0
 """Seconds: an extra look so late is left out. After a pause they would all come at once, and prove nothing."""
+_ASKED_EVERY = 0.5
+"""Seconds between looks at one check that are asked for, at least: a thousand pings a second are two looks."""
 _STARTS_A_PASS = 100
 """Looks started before the loop gets a turn: a burst of due beats must not hold everything else."""
 
@@ -54,7 +56,10 @@ Taker = Callable[[Order], Awaitable[Judgement]]
 class _Slot:
     """A check on the grid."""
 
-    __slots__ = ("beat", "check", "every", "extra", "generation", "pace", "planned", "queued", "running", "suspect")
+    __slots__ = (
+        "asked", "beat", "check", "every", "extra", "foreseen", "generation", "pace", "planned", "queued", "running",
+        "suspect",
+    )  # fmt: skip
 
     def __init__(self, check: Check, beat: float) -> None:
         self.check = check
@@ -75,6 +80,10 @@ class _Slot:
         """Seconds between extra looks; None: nothing is suspected, the grid is enough."""
         self.suspect = 0.0
         """Since when (a tick) extra looks are asked for: the oldest suspicion is settled first."""
+        self.asked = -_ASKED_EVERY
+        """For when (a tick) the last look was planned that somebody asked for."""
+        self.foreseen = False
+        """Whether a look is planned for when there is something new to be seen, known beforehand."""
 
 
 class _Turn(NamedTuple):
@@ -114,6 +123,7 @@ class Scheduler:
         self._observer = observer
         self._progress = progress
         self._checks = tuple(checks)
+        self._slots: dict[str, _Slot] = {}
         self._due: list[tuple[float, int, _Turn]] = []
         self._order = itertools.count()
         self._scheduled: Room[_Turn] = Room(limit, limit_per_host)
@@ -126,6 +136,15 @@ class Scheduler:
     def in_flight(self) -> int:
         return self._scheduled.taken + self._extras.taken
 
+    def ask(self, check: str) -> None:
+        """Look at a check right now, as there is news of it; soon, if it has just been looked at because of that."""
+        slot, now = self._slots.get(check), self._clock.now().tick
+        if slot is None or slot.asked > now:
+            return  # not begun yet: its first look will see it; or a look is on its way
+        slot.asked = max(now, slot.asked + _ASKED_EVERY)
+        slot.suspect = slot.suspect if slot.pace is not None else now
+        self._plan_extra(slot, slot.asked)
+
     async def run(self) -> None:
         """Look for ever. An error that is not a probe's own ends everything, loudly."""
         self._place()
@@ -137,6 +156,7 @@ class Scheduler:
     def _place(self) -> None:
         now = self._clock.now()
         slots = [_Slot(check, now.tick + _until_beat(check, now.at.timestamp())) for check in self._checks]
+        self._slots = {slot.check.id: slot for slot in slots}
         slots.sort(key=lambda slot: slot.beat)
         for position, slot in enumerate(slots):
             first = min(slot.beat, now.tick + position / FIRST_LOOKS_A_SECOND)
@@ -246,9 +266,15 @@ class Scheduler:
     def _follow(self, slot: _Slot, judgement: Judgement) -> None:
         """Plan the extra looks the judge asked for, or call them off."""
         now = self._clock.now().tick
-        if judgement.pace is None:
+        if judgement.pace is None or slot.foreseen:
             slot.generation += 1
             slot.planned = 0
+            slot.asked = min(slot.asked, now)  # what was asked for has been seen by this look
+            slot.foreseen = False
+        if judgement.pace is None:
+            if judgement.again is not None:
+                slot.foreseen = True
+                self._plan_extra(slot, now + judgement.again)
         elif not slot.planned:
             slot.suspect = now if slot.pace is None else slot.suspect
             for delay in judgement.burst or (judgement.pace,):

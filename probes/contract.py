@@ -270,7 +270,6 @@ class Arrival:
     """
 
     presence: Presence
-    method: str = "GET"
     path: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
@@ -296,7 +295,8 @@ class Passive(Probe):
     """
 
     door: ClassVar[str]
-    """The first part of the path that it is reached under: ``/door/token``."""
+    """Where it is reached: ``ping`` (GET, HEAD, POST to ``/ping/token...``, bodies up to 100 kB) or ``push`` (POST to
+    ``/push/token``, or to ``/push`` with the token as bearer; bodies up to 16 kB)."""
 
     token: Annotated[Secret, "What a sender proves itself with: 16 to 128 letters, digits, `-`, `_`, `.`, `~`."]
 

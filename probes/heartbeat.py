@@ -103,9 +103,9 @@ class Heartbeat(Passive):
 
     Limits: a ping says what it says; that the job did something useful is for the job to know. A check that was
     never pinged is waited for from when the agent first knew it. Where the agent is off at each time when a ping is
-    due, a dead job is not found. At most 20 runs are under way at once, each for a day if there is no `max_runtime`; of 100 kB
-    of a body the last 300 characters are kept. A ping whose answer was lost is repeated by the client and counts
-    twice. Slugs do not make checks: each has to be in checks.yaml.
+    due, a dead job is not found. At most 20 runs are under way at once, each for a day if there is no `max_runtime`;
+    of 100 kB of a body the last 300 characters are kept. A ping whose answer was lost is repeated by the client and
+    counts twice. Slugs do not make checks: each has to be in checks.yaml.
     """
 
     kind: ClassVar[str] = "heartbeat"

@@ -125,8 +125,6 @@ class Push(Passive):
     def receive(self, arrival: Arrival, memory: MutableMapping[str, float | str]) -> None:
         if arrival.path:
             raise Refused(404, "After the token comes nothing: POST to /push/TOKEN.")
-        if arrival.method != "POST":
-            raise Refused(405, 'Figures are sent with POST: {"name": 1.5}.')
         if arrival.cut:
             raise Refused(413, "A push is a JSON object of at most 16 kB, sent within 10 seconds.")
         figures, message = self._read(arrival.body)

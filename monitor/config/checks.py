@@ -21,7 +21,7 @@ from monitor.config.suggest import Vocabulary
 from monitor.config.units import format_duration
 from monitor.core.condition import Condition, Level
 from monitor.core.model import Check, Confirm, Recover, Service
-from probes.contract import BadField, Probe
+from probes.contract import BadField, Passive, Probe
 
 _SPANS = ("every", "timeout", "degraded", "down")
 
@@ -80,6 +80,17 @@ def claim_ids(drafts: Iterable[Draft], faults: Faults) -> None:
             else:
                 message = f'duplicate {key} "{claim}": the check at {other.place} has it already'
             faults.add(draft.place, message, key)
+
+
+def claim_tokens(drafts: Iterable[Draft], faults: Faults) -> None:
+    """What is sent to a token reaches one check: no two have the same one."""
+    claimed: dict[tuple[str, bytes], Draft] = {}
+    for draft in drafts:
+        if isinstance(draft.probe, Passive):
+            other = claimed.setdefault((draft.probe.door, draft.probe.claim), draft)
+            if other is not draft:
+                message = f'"{draft.name}" has the token of "{other.name}" ({other.place}): give each its own'
+                faults.add(draft.place, message, "token")
 
 
 def finish_check(

@@ -12,7 +12,15 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from monitor.config.agent import finish_agent
-from monitor.config.checks import Shared, build_or_fault, check_spans, claim_ids, finish_check, read_drafts
+from monitor.config.checks import (
+    Shared,
+    build_or_fault,
+    check_spans,
+    claim_ids,
+    claim_tokens,
+    finish_check,
+    read_drafts,
+)
 from monitor.config.document import Document, Plain, Unreadable, read_document
 from monitor.config.drafts import References, resolve_dependencies
 from monitor.config.faults import Entry, Faults, Place
@@ -60,6 +68,7 @@ def _load(path: Path, file: str, kinds: Kinds, env: Mapping[str, str]) -> Config
 
     drafts = read_drafts(expand(sections.checks, faults), kinds, secrets, faults)
     claim_ids(drafts, faults)
+    claim_tokens(drafts, faults)
     references = References.of(drafts)
     services = read_services(sections.services, drafts, references, defaults.impact, secrets, faults)
     resolve_dependencies(drafts, references, faults)

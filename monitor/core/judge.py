@@ -35,11 +35,13 @@ _SEVERITY = {State.UP: 0, State.DEGRADED: 1, State.DOWN: 2}
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What a look came to. `burst` are extra looks to take so many seconds from now; `pace` is the interval of
-    further ones (s), None when the grid is enough."""
+    further ones (s), None when the grid is enough. `again`: in so many seconds there is something new to be seen,
+    known beforehand."""
 
     transition: Transition | None = None
     burst: tuple[float, ...] = ()
     pace: float | None = None
+    again: float | None = None
 
 
 _CALM = Judgement()

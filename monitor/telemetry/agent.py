@@ -59,6 +59,7 @@ class AgentFigures:
     changes: int = 0
     commit_failures: int = 0
     unstorable: int = 0
+    arrivals: dict[tuple[str, str], int] = field(default_factory=dict)
     deliveries: dict[tuple[str, str], int] = field(default_factory=dict)
     sending: dict[str, Tally] = field(default_factory=dict)
     backlog: Mapping[str, Backlog] = field(default_factory=dict)
@@ -83,6 +84,7 @@ class AgentCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         yield InfoMetricFamily("brownout_agent", "The agent itself.", value=dict(self._identity))
         yield from self._looking()
+        yield from self._arriving()
         yield from self._committing()
         yield from self._delivering()
         yield from self._waiting()
@@ -105,6 +107,14 @@ class AgentCollector(Collector):
             "Extra looks left out: too late to prove anything, or too many of one check under way.",
             figures.extra_dropped,
         )
+
+    def _arriving(self) -> Iterable[Metric]:
+        arrivals = CounterMetricFamily(
+            "brownout_arrivals", "Pings and pushes that arrived, by what became of them.", labels=["door", "result"]
+        )
+        for (door, result), count in self._figures.arrivals.items():
+            arrivals.add_metric([door, result], count)
+        yield arrivals
 
     def _committing(self) -> Iterable[Metric]:
         figures = self._figures

@@ -122,6 +122,11 @@ class Telemetry:
         """One change or one check's memory cannot be stored, and was given up."""
         self._figures.unstorable += 1
 
+    def arrival(self, door: str, result: str) -> None:
+        """Something was sent to the agent. Both words come from closed sets: they become labels."""
+        arrivals = self._figures.arrivals
+        arrivals[door, result] = arrivals.get((door, result), 0) + 1
+
     def delivery(self, sink: str, outcome: str, seconds: float) -> None:
         """One attempt to deliver ended. `outcome` comes from a closed set: it becomes a label."""
         figures = self._figures

@@ -2,6 +2,6 @@
 
 from monitor.web.health import Health
 from monitor.web.server import Site, application, bind
-from monitor.web.view import View
+from monitor.web.view import Post, View
 
-__all__ = ["Health", "Site", "View", "application", "bind"]
+__all__ = ["Health", "Post", "Site", "View", "application", "bind"]

@@ -29,6 +29,9 @@ SECURITY_HEADERS = {
     "Server": "brownout",
 }
 
+OWN_AUTHORITY = ("/ping/", "/push")
+"""The beginnings of paths of requests that carry a token: their Host does not matter, and they read nothing."""
+
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _log = structlog.get_logger("brownout.web")
@@ -49,13 +52,15 @@ async def problems(request: web.Request, handler: _Handler) -> web.StreamRespons
     except web.HTTPMethodNotAllowed as error:
         return problem(405, "This surface is read with GET or HEAD.", {"Allow": error.headers["Allow"]})
     except web.HTTPNotFound:
-        return problem(404, "There is: /, /metrics, /healthz, /readyz, /api/v1/status, /incidents and /events.")
+        told = "There is: /, /metrics, /healthz, /readyz, /api/v1/status, /incidents and /events; /ping and /push."
+        return problem(404, told)
     except web.HTTPException as error:
         return problem(error.status)
     except TimeoutError:
         return problem(503, "The answer took too long. Ask for less, or try again.", {"Retry-After": "5"})
     except Exception:  # noqa: BLE001  (the border: a visitor is never shown a traceback)
-        _log.exception("request_failed", path=request.path)
+        resource = request.match_info.route.resource  # the path itself may hold a token
+        _log.exception("request_failed", path=resource.canonical if resource else "")
         return problem(500, "This is a fault of the agent; its log has the traceback.")
 
 
@@ -71,7 +76,7 @@ def host_guard(is_loopback: Callable[[], bool], *names: str | None) -> Middlewar
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         # No Host at all is HTTP/1.0: a load balancer's health check, never a browser.
         given = request.headers.get("Host")
-        if given is not None and is_loopback():
+        if given is not None and is_loopback() and not request.path.startswith(OWN_AUTHORITY):
             name = hostname(f"//{given}")
             if name is None or not (name in known or is_loopback_name(name)):
                 return problem(421, "The agent does not answer to this name. Set agent.public_url to the page's URL.")

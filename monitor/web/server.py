@@ -8,7 +8,7 @@ import errno
 import ipaddress
 import json
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +16,7 @@ from aiohttp import web
 from monitor.core.model import Incident
 from monitor.store.contract import StoreError
 from monitor.telemetry import OPENMETRICS, TEXT, wants_openmetrics
+from monitor.web.arrivals import add_arrivals
 from monitor.web.assets import PAGE, add_assets
 from monitor.web.guard import add_headers, host_guard, hostname, problems
 from monitor.web.health import health_document, readiness_document
@@ -29,7 +30,7 @@ JSON = "application/json"
 STATUS_LIMIT, STATUS_MOST = 500, 10_000
 LIST_LIMIT, LIST_MOST = 50, 500
 BODY_LIMIT = 16 * 1024
-"""Bytes of a request's body; nothing here reads one."""
+"""Bytes of a request's body; only what arrives for a check is read, within bounds of its own."""
 BACKLOG = 128
 CONNECTIONS_LIMIT = 256
 """Open connections; more are closed at once, so that requests that never end leave descriptors to the probes."""
@@ -83,8 +84,15 @@ class Site:
     """The application on its sockets: `start`, and `stop`, which closes them."""
 
     def __init__(
-        self, app: web.Application, sockets: Iterable[socket.socket], *, connections: int = CONNECTIONS_LIMIT
+        self,
+        app: web.Application,
+        sockets: Iterable[socket.socket],
+        *,
+        connections: int = CONNECTIONS_LIMIT,
+        turned_away: Callable[[], None] = lambda: None,
     ) -> None:
+        """`turned_away` is told of each connection beyond the limit."""
+        self._turned_away = turned_away
         self.sockets = tuple(sockets)
         self._limit = connections
         self._servers: list[asyncio.Server] = []
@@ -115,6 +123,7 @@ class Site:
     def _protocol(self) -> asyncio.Protocol:
         server = self._runner.server
         if server is None or len(server.connections) >= self._limit:
+            self._turned_away()
             return _Refusal()
         return server()
 
@@ -157,6 +166,7 @@ def application(view: View) -> web.Application:
     app.router.add_get("/metrics", pages.metrics)
     app.router.add_get("/healthz", pages.healthz)
     app.router.add_get("/readyz", pages.readyz)
+    add_arrivals(app, view)
     add_assets(app)
     return app
 

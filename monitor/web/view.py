@@ -1,8 +1,8 @@
-"""What the web shows, as ports: it reads and never changes anything."""
+"""What the web shows, as ports: it reads and never changes anything; and where it hands what arrives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from monitor.core.model import Incident
 from monitor.core.world import World
 from monitor.telemetry import Telemetry
 from monitor.web.health import Health
+from probes.contract import Presence
 
 
 class Records(Protocol):
@@ -20,6 +21,16 @@ class Records(Protocol):
     async def incidents(self, limit: int) -> list[Incident]: ...
 
     async def events(self, limit: int) -> list[Mapping[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What becomes of what arrives for a passive probe: `keep` has the memory of a check (by its id) in the journal,
+    or says False when that is not possible soon; `ask` has it looked at."""
+
+    presence: Callable[[], Presence]
+    keep: Callable[[str], Awaitable[bool]]
+    ask: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +49,5 @@ class View:
     public_url: str | None = None
     redact: Callable[[Any], Any] = lambda value: value
     """Takes secrets out of a tree of JSON values; every text that is not a word of ours passes through it."""
+    post: Post | None = None
+    """None: nothing is taken in."""

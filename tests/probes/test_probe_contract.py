@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import yaml
 
-from probes.contract import Context, Observation, Probe, Secret
+from probes.contract import Context, Observation, Probe, Secret, Unit
 from probes.journey import Step
 from probes.registry import builtin
 from tests.probes.promises import check_class, check_instance
@@ -17,6 +18,8 @@ from tests.probes.promises import check_class, check_instance
 EXAMPLES: dict[str, dict[str, Any]] = {
     "http": {"url": "http://127.0.0.1:1/", "headers": {"X": Secret("tell-no-one")}},
     "queue": {"backend": "sidekiq", "url": Secret("redis://:tell-no-one@127.0.0.1:1/0")},
+    "heartbeat": {"token": Secret("tell-no-one-at-all"), "period": timedelta(hours=1)},
+    "push": {"token": Secret("tell-no-one-at-all"), "figures": {"orders": Unit.COUNT}},
     "tcp": {"address": "127.0.0.1:1"},
     "error_rate": {
         "prometheus": ("http://user:tell-no-one@127.0.0.1:1/metrics",),

@@ -1,0 +1,49 @@
+"""Since when the agent has been there without a gap: it was not off, not stopped, and the machine did not sleep."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from monitor.clock import Clock
+from probes.contract import Presence
+
+BEAT = 1.0
+"""Seconds between two signs of life."""
+GAP = 5.0
+"""Seconds between two signs that are a gap. Connections of a shorter one still wait with the kernel."""
+
+
+class Attendance:
+    """Kept by `watch`, for as long as the agent listens."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since = self._last = uptime()
+
+    def read(self) -> Presence:
+        """The clocks now, and since when we have been here."""
+        self._beat()
+        now = self._clock.now().at.timestamp()
+        return Presence(now, self._last, now - (self._last - self._since))
+
+    def turned_away(self) -> None:
+        """Somebody was not let in: whatever they brought is lost, as if nobody had been here."""
+        self._since = self._last = uptime()
+
+    async def watch(self) -> None:
+        """Notice gaps, for ever."""
+        while True:
+            self._beat()
+            await asyncio.sleep(BEAT)
+
+    def _beat(self) -> None:
+        now = uptime()
+        if now - self._last > GAP:
+            self._since = now
+        self._last = now
+
+
+def uptime() -> float:
+    """Seconds on a clock that nobody sets, and that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
