@@ -107,7 +107,7 @@ class ErrorRate(Probe):
     ] = ()
     promql: Annotated[str | None, "The URL of a Prometheus server, which is asked queries."] = None
     json: Annotated[str | None, "The URL of an answer in JSON that holds the counts."] = None
-    log: Annotated[tuple[str, ...], "Access logs to follow: files of this machine."] = ()
+    log: Annotated[tuple[str, ...], "Log files of this machine to follow; a name may be a pattern."] = ()
     journald: Annotated[tuple[str, ...], "Units whose journal to follow."] = ()
     sql: Annotated[str | None, "A query that returns the counts; `dsn` says where."] = None
 
@@ -132,8 +132,20 @@ class ErrorRate(Probe):
     verify: Annotated[bool, "Whether the certificate must be trusted and for this name."] = True
     ca_file: Annotated[str | None, "A file of PEM certificates to trust instead of the system's."] = None
 
-    format: Annotated[str | None, "How a line of the log is written."] = None
-    pattern: Annotated[str | None, "A regular expression (RE2) with named groups that reads a line."] = None
+    format: Annotated[
+        Literal["combined", "json", "custom", "lines"], "How a line of the log is written; see the chapter."
+    ] = "combined"
+    pattern: Annotated[
+        str | None, "A regular expression (RE2) with groups named `status`, `path`, `time` that reads a line."
+    ] = None
+    fields: Annotated[Mapping[str, str], "Where in a line of JSON its `status` and `path` are."] = field(
+        default_factory=dict
+    )
+    latency_unit: Annotated[
+        Literal["s", "ms", "us", "ns"] | None, "In what the log writes response times; seconds by default."
+    ] = None
+    only_paths: Annotated[tuple[str, ...], "Paths that count: `/cart`, or `/api/*` for all that begin so."] = ()
+    ignore_paths: Annotated[tuple[str, ...], "Paths that do not count, such as `/healthz`."] = ()
     priority: Annotated[str | None, "The least urgent priority of the journal that is bad."] = None
     dsn: Annotated[Secret | None, "The database to ask."] = None
 

@@ -1,0 +1,210 @@
+"""Following a path: the file that is there, those that were until a moment ago, and what a rotation made of them.
+
+Lines are handed on once each, in no order between files. What cannot be known is told: bytes passed over, and why a
+path cannot be read at present.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from probes._follow import File, Position, Take, why
+from probes._rotated import Candidate, beside, is_rotated
+from probes.contract import LookFailed
+
+LINGER = 60.0
+"""Seconds without a new byte after which a file that was rotated away is taken for finished. nginx writes to it until
+it is told to reopen, Apache until its last old worker has ended."""
+_OLD_MOST = 4
+"""Rotated files of one path that are read beside the present one."""
+
+
+class Tail:
+    """Follows one path: the file that is there, and those that were until a moment ago."""
+
+    __slots__ = (
+        "_device",
+        "_missing_since",
+        "_now",
+        "_old",
+        "_present",
+        "_take",
+        "passed",
+        "path",
+        "taken",
+        "trouble",
+    )
+
+    def __init__(self, path: str, take: Take) -> None:
+        self.path = path
+        self._take = take
+        self._present: File | None = None
+        self._old: list[File] = []
+        self._now = 0.0
+        self._missing_since: float | None = None
+        self._device: int | None = None
+        """Where a file must lie that appears at the path to be a new one, not one that was mounted or allowed."""
+        self.taken = 0
+        """Bytes handed on since somebody has set it to 0."""
+        self.passed = 0
+        """Bytes passed over, likewise."""
+        self.trouble: LookFailed | None = None
+        """Why it cannot be read at present."""
+
+    def start(self, positions: Sequence[Position], now: float, *, at_end: bool) -> None:
+        """Go on at `positions`, whose files may have other names by now; without any at the beginning or `at_end`."""
+        self._now = now
+        present = self._open_present(at_end=at_end and not positions)
+        resumed = not positions
+        for position in positions:
+            if present is not None and present.is_at(position):
+                present.to(position)
+                resumed = True
+            else:
+                self._recover(position)
+        if not resumed:
+            self._recover_between()
+
+    def turn(self, most: int, now: float) -> bool:
+        """Read at most `most` bytes of each file; False when all of them are at their end."""
+        self._now = now
+        more = False
+        for file in tuple(self._old):
+            file.measure()
+            more |= self._read(file, most)
+            if now - file.quiet_since > LINGER:
+                self._let_go(file)
+        if self._present is not None:
+            if not self._present.is_as_it_was():
+                self._truncated(self._present)
+                more = True
+            more |= self._read(self._present, most)
+        return self._follow_path() or more
+
+    @property
+    def unread(self) -> int:
+        return sum(file.unread for file in self._files())
+
+    @property
+    def positions(self) -> list[Position]:
+        return [file.position for file in self._files()]
+
+    def close(self) -> None:
+        for file in self._files():
+            file.close()
+        self._old, self._present = [], None
+
+    def _files(self) -> list[File]:
+        return [*self._old, self._present] if self._present is not None else [*self._old]
+
+    def _read(self, file: File, most: int) -> bool:
+        self.passed += file.pass_over()
+        before = file.at
+        more = file.read(most, self._take, self._now)
+        self.taken += file.at - before
+        return more
+
+    def _follow_path(self) -> bool:
+        """See what is at the path now; True when that is another file than before."""
+        try:
+            found = Path(self.path).stat()
+        except OSError as error:
+            self._gone(error)
+            return False
+        present = self._present
+        if present is not None and present.identity == (found.st_dev, found.st_ino):
+            self._missing_since = self.trouble = None
+            return False
+        if present is not None:
+            self._put_away(present)
+        if self._open_present(at_end=found.st_dev != self._device) is None:
+            return False
+        if present is not None:
+            self._recover_between()
+        return True
+
+    def _gone(self, error: OSError) -> None:
+        """Between a rename and the new file there is none; one that was deleted may still be written to."""
+        if self._missing_since is None:
+            self._missing_since = self._now
+        if not self._files():
+            self._unreadable(error)
+        elif self._now - max(self._missing_since, *(file.quiet_since for file in self._files())) > LINGER:
+            self.trouble = why(error, self.path)
+
+    def _unreadable(self, error: OSError) -> None:
+        self.trouble = why(error, self.path)
+        self._device = None
+        if isinstance(error, FileNotFoundError):
+            with suppress(OSError):
+                self._device = Path(self.path).parent.stat().st_dev
+
+    def _open_present(self, *, at_end: bool) -> File | None:
+        try:
+            file = File(self.path, self._now)
+        except OSError as error:
+            self._unreadable(error)
+            return None
+        except LookFailed as refused:
+            self.trouble, self._device = refused, None
+            return None
+        self._missing_since = self.trouble = None
+        self._device = file.device
+        known = next((old for old in self._old if old.identity == file.identity), None)
+        if known is not None:  # renamed, and renamed back
+            file.close()
+            self._old.remove(known)
+            file = known
+        elif at_end:
+            file.to_end()
+        self._present = file
+        return file
+
+    def _put_away(self, file: File) -> None:
+        self._present = None
+        self._old.append(file)
+        while len(self._old) > _OLD_MOST:
+            self.passed += self._old[0].unread
+            self._let_go(self._old[0])
+
+    def _let_go(self, file: File) -> None:
+        self._old.remove(file)
+        file.finish(self._take)
+        file.close()
+
+    def _truncated(self, file: File) -> None:
+        """With copytruncate, what was not read yet is in the copy."""
+        position = file.position
+        file.restart()
+        self._recover(position)
+        self._recover_between()
+
+    def _recover(self, position: Position) -> None:
+        """Find the file of a position under the name that a rotation has given it, and read the rest of it."""
+        known = {file.identity for file in self._files()}
+        for candidate in beside(self.path):
+            if candidate.identity not in known and (file := self._opened(candidate)) is not None:
+                if file.is_at(position):
+                    file.to(position)
+                    self._old.append(file)
+                    return
+                file.close()
+
+    def _recover_between(self) -> None:
+        """Files that came and went since the path was last seen: written to after the last one before them was."""
+        known = {file.identity for file in self._files()}
+        if not self._old:
+            return
+        before = max(os.fstat(file.fd).st_mtime_ns for file in self._old)
+        for candidate in beside(self.path):
+            rotated = candidate.identity not in known and is_rotated(candidate.path, self.path)
+            if rotated and candidate.written > before and (file := self._opened(candidate)) is not None:
+                self._old.append(file)
+
+    def _opened(self, candidate: Candidate) -> File | None:
+        with suppress(OSError, LookFailed):
+            return File(candidate.path, self._now)
+        return None
