@@ -6,13 +6,14 @@ import getpass
 import re
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from probes.contract import Secret
 
 Tls = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 
-_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#\[\]@]+))(?::(\d*))?")
 _SCHEME = re.compile(r"postgres(?:ql)?(?:\+[a-z0-9_]+)?")
 """SQLAlchemy writes its driver into the scheme: postgresql+asyncpg."""
 _PORT = 5432
@@ -60,26 +61,22 @@ class Dsn:
 def parse(text: str) -> Dsn:
     """Raises ValueError saying what is wrong, without showing the DSN: it may hold a password.
 
-    Parameters behind the ``?`` that are not known are left alone: they are the application's own.
+    Parameters behind the ``?`` that are not known are left alone: they are the application's own. A password may hold
+    what a URL does not allow (``/ # @``), as it often comes out of a variable of its own.
     """
     if _CONTROL.search(text):
-        raise ValueError("it has a space or control character: write it as a URL, with %20 and the like")
-    scheme, colon, _ = text.partition("://")
+        raise ValueError("it has a control character, such as the end of a line")
+    scheme, colon, rest = text.partition("://")
     if not colon or not _SCHEME.fullmatch(scheme):
         raise ValueError("it does not begin with postgresql://, as in postgresql://user:password@host:5432/database")
-    if "," in text.partition("://")[2].rpartition("@")[2].partition("/")[0]:
-        raise ValueError(
-            "it names several hosts: write a check for each, or for_each, so that each is told by itself"
-        )
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise ValueError("it cannot be read: a port from 1 to 65535, and %2F %3A %40 %23 in a password") from None
-    given = dict(parse_qsl(parts.query))
-    host, port = _place(unquote(parts.hostname or ""), port, given)
-    user = unquote(parts.username or "") or given.get("user") or getpass.getuser()
-    password = unquote(parts.password or "") or given.get("password")
+    front, _, behind = rest.partition("?")
+    login, _, place = front.rpartition("@")
+    where, _, database = place.partition("/")
+    name, _, word = login.partition(":")
+    given = dict(parse_qsl(behind))
+    host, port = _place(where, given)
+    user = unquote(name) or given.get("user") or getpass.getuser()
+    password = unquote(word) or given.get("password")
     ca_file = given.get("sslrootcert")
     ca_file = None if ca_file == "system" else ca_file
     certificate = given.get("sslcert")
@@ -87,7 +84,7 @@ def parse(text: str) -> Dsn:
         host=None if host.startswith("/") else host,
         port=port,
         folder=host if host.startswith("/") else None,
-        database=unquote(parts.path.strip("/")) or given.get("dbname") or user,
+        database=unquote(database.strip("/")) or given.get("dbname") or user,
         user=user,
         password=Secret(password) if password else None,
         tls=_mode(given.get("sslmode", "prefer"), ca_file),
@@ -97,17 +94,23 @@ def parse(text: str) -> Dsn:
     )
 
 
-def _place(host: str, port: int | None, given: dict[str, str]) -> tuple[str, int]:
-    host = host or given.get("host", "")
-    if not host:
-        raise ValueError("it has no host: postgresql://user:password@host:5432/database, or ?host=/run/postgresql")
-    written = given.get("port", "")
-    if port is None and written.isdigit():
-        port = int(written)
-    port = _PORT if port is None else port
-    if not 0 < port < 65_536:
+def _place(where: str, given: dict[str, str]) -> tuple[str, int]:
+    where = where or given.get("host", "")
+    if "," in where:
+        raise ValueError("it names several hosts: write a check for each (for_each), so that each is told by itself")
+    if where.startswith("/"):
+        host, port = where.rstrip("/"), ""
+    else:
+        found = _HOST.fullmatch(where)
+        if found is None:
+            raise ValueError(
+                "its host cannot be read: postgresql://user:password@host:5432/database, or ?host=/run/postgresql"
+            )
+        host, port = unquote(found[1] or found[2]), found[3] or ""
+    port = port or given.get("port", "") or str(_PORT)
+    if not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65_536:
         raise ValueError("the port is not a number from 1 to 65535")
-    return host.rstrip("/") if host.startswith("/") else host, port
+    return host if host.startswith("/") else host.lower(), int(port)
 
 
 def _mode(written: str, ca_file: str | None) -> Tls:
