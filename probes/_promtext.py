@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import re2
 
-SLICE = 0.002
+SLICE = 0.001
 """Seconds of work after which the loop gets its turn."""
 LINE_LIMIT = 64 * 1024
 """Bytes of one line; a longer one is no line of a metric."""

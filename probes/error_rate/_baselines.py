@@ -19,6 +19,8 @@ MOST_PROCESSES = 16
 MOST_SERIES = 100_000
 """Series of one answer that are followed; about 100 bytes each and baseline."""
 _MOST_KEPT = 2 * MOST_SERIES
+_FEW = 0.1
+"""The part of the series that may fall without more behind it than that they were reset, each by itself."""
 _CLOCK_SLACK = 1.0
 """Seconds by which the clocks of agent and target may differ, unnoticed."""
 
@@ -75,31 +77,36 @@ class Baselines:
         if any(known.asked >= reading.asked for known in self._known):
             return None  # what it could tell has been told
         own = [known for known in self._known if known.start == reading.start]
-        before, note = await self._before(reading, own)
+        before, note, same = await self._before(reading, own)
         increase = None if before is None else await _increase(before.values, reading.values)
         if self._asked is not None:
             seconds = reading.asked - self._asked
         else:
             seconds = 0.0 if self.wall is None else max(0.0, reading.wall - self.wall)
-        if before is not None and before in self._known:
+        if before is not None and same:
             self._known.remove(before)
         self._keep(reading)
         return None if increase is None else Increase(increase, seconds, note)
 
-    async def _before(self, reading: Reading, own: list[Reading]) -> tuple[Reading | None, str]:
-        """What to compare with; an empty reading where everything came since; None where nobody knows."""
+    async def _before(self, reading: Reading, own: list[Reading]) -> tuple[Reading | None, str, bool]:
+        """What to compare with: an empty reading where everything came since, None where nobody knows; what to note;
+        and whether that baseline is the same process's, so that the answer takes its place."""
         nothing = Reading(reading.start, reading.asked, reading.wall)
         if not own:
-            return (nothing, "the process has started since") if self._is_new(reading) else (None, "")
+            return (nothing, "the process has started since", False) if self._is_new(reading) else (None, "", False)
         fits = [(known, await _compare(known, reading)) for known in reversed(own)]
         whole = [(score.excess, index) for index, (_, score) in enumerate(fits) if score.fits(reading.start)]
         if whole:
-            return fits[min(whole)[1]][0], ""
+            return fits[min(whole)[1]][0], "", True
         nearest, score = min(fits, key=lambda pair: (pair[1].fallen, pair[1].missing))
-        if 2 * score.fallen <= score.common and score.common:
-            return nearest, "some counters began again"
-        # All fell. A process that is the same cannot have begun again: another one started in the same moment.
-        return (nothing, "the counters began again") if reading.start is None else (None, "")
+        if score.fallen <= score.common * _FEW:
+            return nearest, "some counters began again", True
+        # A process that is the same cannot have begun again: another one has started in the same moment.
+        if reading.start is not None:
+            return None, "", False
+        if 2 * score.fallen < score.common:
+            return nearest, "many counters began again", False
+        return nothing, "the counters began again", False
 
     def _is_new(self, reading: Reading) -> bool:
         """Whether the process started since the URL was last asked, so that all its counts are news."""

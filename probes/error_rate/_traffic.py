@@ -100,12 +100,11 @@ class _Week:
         """Requests a second in that hour of a week before, or else of the days like it; 0 when unknown."""
         rates = self._rates()
         at = (hour + _EPOCH) % _HOURS
-        own = rates[at]
-        if own is not None:
-            return own
+        if rates[at]:
+            return float(rates[at])
         weekend = at // 24 >= 5
         like = [rates[day * 24 + at % 24] for day in range(7) if (day >= 5) is weekend]
-        return min((rate for rate in like if rate is not None), default=0.0)
+        return min((float(rate) for rate in like if rate), default=0.0)
 
     def add(self, now: float, requests: float, seconds: float, *, fold: bool) -> None:
         """Count on; a slice that is full becomes its hour's if `fold`, and else waits for what the silence was."""
@@ -122,18 +121,17 @@ class _Week:
     def _learn(self, hour: int, rate: float) -> None:
         rates = self._rates()
         at = (hour + _EPOCH) % _HOURS
-        before = rates[at]
-        again = self._memory.get("traffic.hour") == hour and before is not None
-        rates[at] = min(rate, before) if again and before is not None else rate
+        if rates[at] and self._memory.get("traffic.hour") == hour:
+            rate = min(rate, float(rates[at]))
+        rates[at] = f"{rate:.3g}"
         self._memory["traffic.hour"] = hour
-        self._memory["traffic.week"] = ",".join("" if known is None else f"{known:.3g}" for known in rates)
+        self._memory["traffic.week"] = ",".join(rates)
 
-    def _rates(self) -> list[float | None]:
+    def _rates(self) -> list[str]:
+        """As they are written, "" where unknown: 168 numbers are not parsed for three."""
         text = self._memory.get("traffic.week")
-        parts = text.split(",") if isinstance(text, str) else []
-        if len(parts) != _HOURS:
-            return [None] * _HOURS
-        return [float(part) if part else None for part in parts]
+        rates = text.split(",") if isinstance(text, str) else []
+        return rates if len(rates) == _HOURS else [""] * _HOURS
 
     def _number(self, name: str) -> float:
         value = self._memory.get(f"traffic.{name}")

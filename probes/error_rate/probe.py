@@ -61,10 +61,10 @@ class ErrorRate(Probe):
     absence is nothing special. The agent learns what is usual for each hour of the week (the quietest ten minutes of
     that hour and of the hours beside it, from the same day a week ago, or else from other working days or other
     weekend days), and tells of a silence in which more than 20 requests were due: by chance, with independent
-    requests, that happens once in 500 million times. So nothing is said in the first day, nor at hours that had a
-    silent stretch, nor for a service of fewer than some two requests a minute. A silence of a whole day becomes the
-    new habit. With `traffic: steady` the rate of the last hour counts instead, at any time of the day, from ten
-    minutes after the first look; with `traffic: sporadic` nothing is said at all.
+    requests, that happens once in 500 million times. So nothing is said in the first day, nor at hours that had ten
+    silent minutes, nor for a service so quiet that this is usual. A silence of a whole day becomes the new habit.
+    With `traffic: steady` the rate of the last hour counts instead, at any time of the day, from ten minutes after
+    the first look; with `traffic: sporadic` nothing is said at all.
 
     Default thresholds:
 
