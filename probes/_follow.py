@@ -40,6 +40,12 @@ class Position(NamedTuple):
     """Of the bytes before `at`: their number, a colon, their hash."""
     inside: bool
     """Whether `at` is within a line that is too long."""
+    written: int = 0
+    """When that path had last been written to: nanoseconds of the disk's own clock."""
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        return self.device, self.inode
 
 
 class File:
@@ -89,10 +95,10 @@ class File:
         else:
             self._go(self.size, inside=True)
 
-    def is_at(self, position: Position) -> bool:
-        """Whether that is a position in this file, or in the one that it is a copy of."""
+    def has(self, position: Position) -> bool:
+        """Whether that is a position in this file, or could be one in what this is a copy of."""
         if position.at == 0:
-            return self.identity == (position.device, position.inode)
+            return self.identity == position.identity
         length = int(position.print.partition(":")[0])
         if self.size < position.at:
             return False

@@ -194,7 +194,7 @@ def _understood(resume: str, wall: float) -> tuple[dict[str, list[Position]], fl
     try:
         written: dict[str, Any] = json.loads(resume)
         known = {
-            path: [Position(int(a), int(b), int(c), str(d), bool(e)) for a, b, c, d, e in positions]
+            path: [Position(int(a), int(b), int(c), str(d), bool(e), int(f)) for a, b, c, d, e, f in positions]
             for path, positions in written["files"].items()
         }
         ago = wall - float(written["wall"])

@@ -7,7 +7,7 @@ path cannot be read at present.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Tail:
         "_old",
         "_present",
         "_take",
+        "_written",
         "passed",
         "path",
         "taken",
@@ -47,6 +48,8 @@ class Tail:
         self._missing_since: float | None = None
         self._device: int | None = None
         """Where a file must lie that appears at the path to be a new one, not one that was mounted or allowed."""
+        self._written = 0
+        """When any file of this path had last been written to, as the path was last seen: nanoseconds of the disk."""
         self.taken = 0
         """Bytes handed on since somebody has set it to 0."""
         self.passed = 0
@@ -57,14 +60,13 @@ class Tail:
     def start(self, positions: Sequence[Position], now: float, *, at_end: bool) -> None:
         """Go on at `positions`, whose files may have other names by now; without any at the beginning or `at_end`."""
         self._now = now
+        self._written = max((position.written for position in positions), default=0)
         present = self._open_present(at_end=at_end and not positions)
-        resumed = not positions
+        if present is not None and not positions:
+            self._written = os.fstat(present.fd).st_mtime_ns
+        resumed = present is None or not positions
         for position in positions:
-            if present is not None and present.is_at(position):
-                present.to(position)
-                resumed = True
-            else:
-                self._recover(position)
+            resumed |= self._recover(position) is present
         if not resumed:
             self._recover_between()
 
@@ -90,7 +92,7 @@ class Tail:
 
     @property
     def positions(self) -> list[Position]:
-        return [file.position for file in self._files()]
+        return [file.position._replace(written=self._written) for file in self._files()]
 
     def close(self) -> None:
         for file in self._files():
@@ -117,6 +119,7 @@ class Tail:
         present = self._present
         if present is not None and present.identity == (found.st_dev, found.st_ino):
             self._missing_since = self.trouble = None
+            self._written = max(self._written, found.st_mtime_ns)
             return False
         if present is not None:
             self._put_away(present)
@@ -172,6 +175,7 @@ class Tail:
 
     def _let_go(self, file: File) -> None:
         self._old.remove(file)
+        self._written = max(self._written, os.fstat(file.fd).st_mtime_ns)
         file.finish(self._take)
         file.close()
 
@@ -182,26 +186,40 @@ class Tail:
         self._recover(position)
         self._recover_between()
 
-    def _recover(self, position: Position) -> None:
-        """Find the file of a position under the name that a rotation has given it, and read the rest of it."""
-        known = {file.identity for file in self._files()}
-        for candidate in beside(self.path):
-            if candidate.identity not in known and (file := self._opened(candidate)) is not None:
-                if file.is_at(position):
-                    file.to(position)
+    def _recover(self, position: Position) -> File | None:
+        """Find the file of a position, under whatever name a rotation has given it, and go on there."""
+        for file in self._holders(position):
+            mine = file is self._present
+            if file.has(position):
+                file.to(position)
+                if not mine:
                     self._old.append(file)
-                    return
+                return file
+            if not mine:
                 file.close()
+        return None
+
+    def _holders(self, position: Position) -> Iterator[File]:
+        """Files that a position may be in, the likeliest first: the same file is believed before what only holds the
+        same (a copy, or the file itself where devices have other numbers by now)."""
+        known = {file.identity for file in self._files()}
+        others = [candidate for candidate in beside(self.path) if candidate.identity not in known]
+        for same in (True, False):
+            present = self._present
+            if present is not None and (present.identity == position.identity) is same and (same or not present.at):
+                yield present
+            for candidate in others:
+                if (candidate.identity == position.identity) is same and (
+                    file := self._opened(candidate)
+                ) is not None:
+                    yield file
 
     def _recover_between(self) -> None:
-        """Files that came and went since the path was last seen: written to after the last one before them was."""
+        """Files that came and went since the path was last seen: written to after all that was known then."""
         known = {file.identity for file in self._files()}
-        if not self._old:
-            return
-        before = max(os.fstat(file.fd).st_mtime_ns for file in self._old)
-        for candidate in beside(self.path):
-            rotated = candidate.identity not in known and is_rotated(candidate.path, self.path)
-            if rotated and candidate.written > before and (file := self._opened(candidate)) is not None:
+        for candidate in beside(self.path) if self._written else ():
+            new = candidate.written > self._written and candidate.identity not in known
+            if new and is_rotated(candidate.path, self.path) and (file := self._opened(candidate)) is not None:
                 self._old.append(file)
 
     def _opened(self, candidate: Candidate) -> File | None:
