@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.servers import Absent, daemon, free_port, listens
 
@@ -25,8 +27,8 @@ class Redis:
         return f"redis://127.0.0.1:{self.port}/{db}"
 
     def client(self, db: int = 0) -> redis.Redis:
-        """A client of the test's own."""
-        return redis.Redis(host="127.0.0.1", port=self.port, db=db)
+        """A client of the test's own, which tries nothing twice."""
+        return redis.Redis(host="127.0.0.1", port=self.port, db=db, retry=Retry(NoBackoff(), 0))
 
 
 def binary() -> str:
@@ -42,6 +44,8 @@ def redis_server(folder: Path, settings: Mapping[str, str] | None = None) -> Ite
     """An empty server that keeps its files in `folder`; `settings` as in redis.conf."""
     port = free_port()
     given = {"port": str(port), "bind": "127.0.0.1", "save": "", "dir": str(folder), **(settings or {})}
-    command = [binary(), *(part for name, value in given.items() for part in (f"--{name}", value))]
+    command = [binary()]
+    for name, value in given.items():
+        command += [f"--{name}", *(value.split() or [""])]
     with daemon(command, folder, lambda: listens(port)) as process:
         yield Redis(port, process)

@@ -1,0 +1,54 @@
+"""A probe's real looks, judged by its own thresholds at seconds that the test names: from a look to a state."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from monitor.config.conditions import parse_condition
+from monitor.core.condition import Level
+from monitor.core.judge import Judge
+from monitor.core.model import Confirm, Look, Recover
+from probes._pulse import BEAT
+from probes.contract import Context, Observation, Probe
+from tests.core.builders import check, moment
+
+
+async def look(probe: Probe, context: Context) -> Observation:
+    """A look, and then a rest until the loop's pulse has stopped: a test may block the loop between two looks."""
+    seen = await probe.look(context)
+    await asyncio.sleep(BEAT * 1.5)
+    return seen
+
+
+class Judged:
+    """A check of `probe` with its default thresholds, and those given by level."""
+
+    def __init__(self, probe: Probe, *, degraded: tuple[str, ...] = (), down: tuple[str, ...] = ()) -> None:
+        texts = [(Level.DEGRADED, text) for text in (*probe.thresholds.get("degraded", ()), *degraded)]
+        texts += [(Level.DOWN, text) for text in (*probe.thresholds.get("down", ()), *down)]
+        conditions = tuple(parse_condition(text, level, probe.measured) for level, text in texts)
+        made = check(
+            "home",
+            *conditions,
+            probe=probe,
+            confirm=Confirm(looks=3, span=timedelta(seconds=2)),
+            recover=Recover(looks=3, every=timedelta(seconds=1)),
+        )
+        self.judge = Judge(made, None, moment(0))
+
+    async def see(self, context: Context, at: float) -> Observation:
+        """A look, taken now and judged as if at that second."""
+        seen = await look(self.judge.check.probe, context)
+        self.judge.observe(Look("home", seen, moment(at), moment(at + 0.1), limit=context.timeout))
+        return seen
+
+    @property
+    def state(self) -> str:
+        return self.judge.state.value
+
+    @property
+    def because(self) -> str:
+        """The condition or the reason of the present verdict."""
+        verdict = self.judge.verdict
+        return verdict.condition or (verdict.reason.value if verdict.reason else "")
