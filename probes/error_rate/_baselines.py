@@ -21,8 +21,9 @@ MOST_SERIES = 100_000
 _MOST_KEPT = 2 * MOST_SERIES
 _FEW = 0.1
 """The part of the series that may fall without more behind it than that they were reset, each by itself."""
-_CLOCK_SLACK = 1.0
-"""Seconds by which the clocks of agent and target may differ, unnoticed."""
+_CLOCK_SLACK = 2.0
+"""Seconds by which the clocks of agent and target may differ, unnoticed; Linux tells when it booted, from which the
+start of a process is counted, in whole seconds."""
 
 
 @dataclass(slots=True)
