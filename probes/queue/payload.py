@@ -55,7 +55,7 @@ def age(value: object, now: float) -> float | None:
 
 
 def moment(text: object) -> float | None:
-    """Seconds of the wall clock that a text such as ``2026-01-31T12:00:00.25Z`` stands for; UTC if it says nothing."""
+    """Seconds of the wall clock that ``2026-01-31T12:00:00.25Z`` stands for; UTC if it says nothing."""
     if isinstance(text, bytes):
         text = text[:40].decode("utf-8", "replace")
     if not isinstance(text, str):

@@ -66,7 +66,7 @@ class Sidekiq(OnRedis):
         for key in ("schedule", "retry"):
             timed = await keys.timed(f"{before}{key}")
             later.append(timed.later)
-            lines += _overdue(key, timed, served, every=every)
+            lines += _overdue(key, timed, served, every=not self.written)
         dead, processed = await keys.counts(("ZCARD", f"{before}dead"), ("GET", f"{before}stat:processed"))
         workers, busy = await self._workers(keys, served)
         return Backlog(
