@@ -26,8 +26,8 @@ _PRINT = 64
 """Bytes before a position that vouch for it."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
-Take = Callable[[list[bytes], int], None]
-"""Is handed whole lines, without their ends, and how many there were besides of which nothing is read."""
+Take = Callable[[bytes, int], None]
+"""Is handed whole lines, each with its end, and how many there were besides of which nothing is read."""
 
 
 class Position(NamedTuple):
@@ -158,19 +158,17 @@ class File:
         rest, self._rest = self._rest, b""
         if rest.strip(b"\0"):
             self._advance(rest)
-            take([rest.replace(b"\0", b"")], 0)
+            take(rest.replace(b"\0", b"") + b"\n", 0)
 
     def _hand_on(self, whole: bytes, take: Take) -> None:
         self._advance(whole)
         if b"\0" in whole:
             whole = whole.replace(b"\0", b"")
-        lines = whole.split(b"\n")
-        lines.pop()
-        long = 0
-        if len(lines[0]) > LINE_MOST:  # of a slice no longer than a line only the first can be
-            del lines[0]
-            long = 1
-        take(lines, long)
+        first = whole.find(b"\n")
+        if first > LINE_MOST:  # of a slice no longer than a line only the first can be
+            take(whole[first + 1 :], 1)
+        else:
+            take(whole, 0)
 
     def _give_up_on_rest(self, take: Take) -> None:
         rest = self._rest
@@ -179,7 +177,7 @@ class File:
             self._advance(rest)
             if rest.strip(b"\0"):
                 self._inside = True
-                take([], 1)
+                take(b"", 1)
 
     def _advance(self, data: bytes) -> None:
         self.at += len(data)

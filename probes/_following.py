@@ -31,8 +31,8 @@ _RESCAN = 5.0
 class Counts(Protocol):
     """What is made of lines. It is filled in the thread, and given away whole."""
 
-    def take(self, lines: list[bytes], too_long: int) -> None:
-        """Whole lines without their ends, and how many there were besides of which nothing is read."""
+    def take(self, lines: bytes, too_long: int) -> None:
+        """Whole lines, each with its end, and how many there were besides of which nothing is read."""
 
     def add(self, other: Self) -> None:
         """Count in what another one has seen."""
@@ -153,7 +153,7 @@ class Following(Generic[C]):
         self._since += span * (taken + passed) / whole
         return span * taken / whole
 
-    def _take(self, lines: list[bytes], too_long: int) -> None:
+    def _take(self, lines: bytes, too_long: int) -> None:
         self._counts.take(lines, too_long)
 
     def _scan(self, now: float, known: dict[str, list[Position]] | None) -> None:

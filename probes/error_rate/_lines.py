@@ -39,9 +39,9 @@ class Format(ABC):
     def row(self, line: bytes) -> Row | None:
         """None of a line that tells of no request."""
 
-    def read(self, lines: list[bytes], seen: Seen) -> None:
+    def read(self, lines: bytes, seen: Seen) -> None:
         """One line after another; a format that knows better overrides it."""
-        for line in lines:
+        for line in lines.split(b"\n"):
             if line and not line.isspace():
                 self.count(line, seen)
 

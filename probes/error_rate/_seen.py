@@ -44,7 +44,7 @@ class Seen:
 
     __slots__ = ("_read", "bad", "example", "last_bad", "latency", "left_out", "paths", "statuses", "total", "unread")
 
-    def __init__(self, read: Callable[[list[bytes], Seen], None]) -> None:
+    def __init__(self, read: Callable[[bytes, Seen], None]) -> None:
         self._read = read
         self.total = 0
         self.bad = 0
@@ -59,9 +59,10 @@ class Seen:
         self.statuses = Top()
         self.paths = Top()
 
-    def take(self, lines: list[bytes], too_long: int) -> None:
+    def take(self, lines: bytes, too_long: int) -> None:
         self.unread += too_long
-        self._read(lines, self)
+        if lines:
+            self._read(lines, self)
 
     def add(self, other: Seen) -> None:
         self.total += other.total

@@ -91,8 +91,8 @@ class Log(Source):
 
     def __init__(self, check: ErrorRate) -> None:
         self._paths = check.log
-        self._format = _format(check)
-        self._reader: Reader[Seen] = Reader(check.log, lambda: Seen(self._format.read), self._format.slice)
+        self.format = _format(check)
+        self._reader: Reader[Seen] = Reader(check.log, lambda: Seen(self.format.read), self.format.slice)
 
     @property
     def target(self) -> str:

@@ -27,8 +27,9 @@ class Reading:
         self.tail = Tail(str(path), self._take)
         self.tail.start([], self.now, at_end=at_end)
 
-    def _take(self, lines: list[bytes], too_long: int) -> None:
-        self.lines += lines
+    def _take(self, lines: bytes, too_long: int) -> None:
+        assert not lines or lines.endswith(b"\n")
+        self.lines += lines.split(b"\n")[:-1]
         self.too_long += too_long
 
     def read(self, *, after: float = 0.1, most: int = 4096) -> list[bytes]:
