@@ -42,6 +42,10 @@ class Schedule(Protocol):
     def answered(self, at: float) -> float:
         """What is due next once a ping came `at`."""
 
+    def unheard(self, low: float, begun: float, ended: float) -> tuple[float, float]:
+        """Of the ping after one that came while nobody was there, from `begun` to `ended`, though not long before
+        `low`: about when it comes at the earliest, and when it is due."""
+
 
 @dataclass(frozen=True, slots=True)
 class Every:
@@ -60,6 +64,9 @@ class Every:
 
     def answered(self, at: float) -> float:
         return at + self.period
+
+    def unheard(self, low: float, begun: float, ended: float) -> tuple[float, float]:
+        return max(begun, low - self.early) + self.period, ended + self.period
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,10 @@ class Cron:
         due = self.after(at)
         early = min(_EARLY_AT_MOST, (self.after(due) - due) * _EARLY_SHARE)
         return due if due - at > early else self.after(due)
+
+    def unheard(self, low: float, begun: float, ended: float) -> tuple[float, float]:  # noqa: ARG002
+        following = self.after(ended)
+        return following, following
 
 
 def cron(expression: str, zone: str, near: float) -> Cron:

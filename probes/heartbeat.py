@@ -6,10 +6,11 @@ import re
 import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, ClassVar
 
-from probes._attendance import Absence, Memory, Turn, attend, number
+from probes._attendance import Memory, attend, number
+from probes._awaited import Awaited, awaited, clock
 from probes._clean import Cleaner
 from probes._look import visible
 from probes._runs import Runs
@@ -165,8 +166,8 @@ class Heartbeat(Passive):
     def _set_plan(self) -> None:
         plan: Every | Cron
         if (self.period is None) == (self.schedule is None):
-            wrong = "is missing, and so is schedule" if self.period is None else "and schedule cannot both be written"
-            raise BadField("period", f'{wrong}: write period: 1h, or schedule: "0 3 * * *"')
+            wrong = "neither period nor schedule is" if self.period is None else "both period and schedule are"
+            raise BadField("period", f'{wrong} written: write either period: 1h, or schedule: "0 3 * * *"')
         if self.schedule is not None:
             plan = cron(self.schedule, self.timezone, time.time())
         else:
@@ -188,12 +189,12 @@ class Heartbeat(Passive):
     def receive(self, arrival: Arrival, memory: MutableMapping[str, float | str]) -> None:
         action = _action(arrival.path)
         if action is None:
-            raise Refused(404, "After the token comes nothing, start, fail, log, or an exit code from 0 to 255.")
+            raise Refused(400, "After the token comes nothing, start, fail, log, or an exit code from 0 to 255.")
         rid = arrival.query.get("rid", "").lower()
         if rid and not _RID.fullmatch(rid):
             raise Refused(400, "rid must be a UUID.")
         now = arrival.presence.now
-        runs = self._attend(arrival.presence, memory)
+        runs, ping = self._attend(arrival.presence, memory)
         memory["pinged"], memory["last"] = now, action
         said = self._excerpt(arrival)
         if action == "start":
@@ -201,6 +202,7 @@ class Heartbeat(Passive):
         elif action != "log":
             memory.pop("said", None)
             self._end(runs, rid, action, now, memory)
+            ping.answered(now)
         if said:
             memory["said"] = said
         runs.keep()
@@ -216,7 +218,6 @@ class Heartbeat(Passive):
             else:
                 memory[name] = figure
         memory["failures"] = 0.0 if code == 0 else (number(memory, "failures") or 0.0) + 1
-        memory["expected"], memory["doubt"] = self._plan.answered(now), 0.0
 
     def _excerpt(self, arrival: Arrival) -> str:
         """The end of what the job said: there the error stands."""
@@ -226,14 +227,15 @@ class Heartbeat(Passive):
         if not text:
             return ""
         text = arrival.redact(Cleaner((self.token.reveal(),))(text[-TEXT_LIMIT:]))
-        return visible(text if len(text) <= DETAIL_LIMIT else "…" + text[1 - DETAIL_LIMIT :])
+        shown = visible(text[-DETAIL_LIMIT:], TEXT_LIMIT)  # longer: what is not visible is written out
+        return shown if max(len(shown), len(text)) <= DETAIL_LIMIT else "…" + shown[1 - DETAIL_LIMIT :]
 
     # --- what is known ---
 
     def report(self, presence: Presence, memory: MutableMapping[str, float | str]) -> Observation:
-        runs = self._attend(presence, memory)
+        runs, ping = self._attend(presence, memory)
         runs.keep()
-        now, due = presence.now, self._due(runs, memory)
+        now, due = presence.now, max(ping.due, self._busy_until(runs))
         figures = {"failures": number(memory, "failures") or 0.0, "running_for": max(runs.ages(now), default=0.0)}
         if self.max_runtime is not None:
             longest = max(runs.ages(now, sure=True), default=0.0)
@@ -243,78 +245,49 @@ class Heartbeat(Passive):
                 figures[name] = figure
         if (pinged := number(memory, "pinged")) is not None:
             figures["last_ping_age"] = max(0.0, now - pinged)
-        if not memory.get("doubt") or now >= due:
-            memory["doubt"] = 0.0
+        if now >= due + self._late_after:
+            ping.settle()
+        if not ping.doubt:
             figures["overdue"] = max(0.0, now - due)
             figures["late_for"] = max(0.0, now - due - self._late_after)
             figures["missing_for"] = max(0.0, now - due - self._grace)
-        return Observation(figures, evidence=self._evidence(due, memory))
+        return Observation(figures, evidence=self._evidence(due, ping.doubt, memory))
 
     def due(self, presence: Presence, memory: Mapping[str, float | str]) -> float | None:
         runs = Runs(dict(memory))
-        due = self._due(runs, memory)
+        due = max(awaited(memory), self._busy_until(runs))
         moments = [due, due + self._late_after, due + self._grace]
         if self.max_runtime is not None:
             limit = self.max_runtime.total_seconds()
             moments += [run.begun + limit for run in runs.open.values() if run.sure]
-        return min((at - presence.now + _JUST_AFTER for at in moments if at > presence.now), default=None)
+        left = (at + _JUST_AFTER - presence.now for at in moments)
+        return min((seconds for seconds in left if seconds > 0), default=None)
 
-    def _attend(self, presence: Presence, memory: Memory) -> Runs:
+    def _attend(self, presence: Presence, memory: Memory) -> tuple[Runs, Awaited]:
         """Bring the memory up to date with the clocks, the agent's absence, and a changed plan."""
-        now, plan = presence.now, self._plan
         turn = attend(memory, presence, _STAMPS)
-        runs = Runs(memory)
-        memory.setdefault("first", now)
-        runs.move(turn.step, now)
-        expected = number(memory, "expected")
-        if expected is None or memory.get("plan") != plan.text:
-            memory["plan"], memory["expected"], memory["doubt"] = plan.text, plan.after(now), 0.0
-        else:
-            memory["expected"] = self._after_step(expected, turn, now)
-            if turn.absence is not None or turn.step > 0:
-                self._after_absence(runs, turn, now, memory)
+        memory.setdefault("first", presence.now)
+        runs, ping = Runs(memory), Awaited(self._plan, self._grace, memory)
+        runs.move(turn.step, presence.now)
+        ping.follow(turn, presence.now, self._busy_until(runs))
         if turn.absence is not None:
             runs.doubt()
-        return runs
+        return runs, ping
 
-    def _after_step(self, expected: float, turn: Turn, now: float) -> float:
-        """When the next ping is due by the clock as it is set now."""
-        if not turn.step:
-            return expected
-        if not self._plan.fixed:
-            return expected + turn.step
-        # By a clock that went back, times come again: what is far ahead was worked out by a wrong clock.
-        return min(expected, self._plan.after(self._plan.after(now))) if turn.step < 0 else expected
-
-    def _after_absence(self, runs: Runs, turn: Turn, now: float, memory: Memory) -> None:
-        """A ping that was due while nobody was there may have come: wait for the next one."""
-        due, gap = self._due(runs, memory), turn.absence
-        if gap is not None:
-            heard_of = gap.begun >= due + self._grace or gap.ended <= due - self._plan.early
-        else:  # times that the clock has skipped: cron may have run what was due then, or not
-            gap = Absence(now - turn.step, now)
-            heard_of = not self._plan.fixed or not gap.begun < due <= gap.ended
-        following = self._plan.after(gap.ended)
-        if not heard_of and following > due:
-            memory["expected"], memory["doubt"] = following, 1.0
-            memory["absence"] = f"{_clock(gap.begun)} to {_clock(gap.ended)}"
-
-    def _due(self, runs: Runs, memory: Mapping[str, float | str]) -> float:
-        """When the next ping is due; a run that may still be at work has its time."""
-        expected = memory["expected"]
-        assert isinstance(expected, float)  # noqa: S101  (`_attend` has set it)
+    def _busy_until(self, runs: Runs) -> float:
+        """Until when nothing is due, as a run may still be at work."""
         if self.max_runtime is None or not runs.open:
-            return expected
-        return max(expected, max(run.begun for run in runs.open.values()) + self.max_runtime.total_seconds())
+            return 0.0
+        return max(run.begun for run in runs.open.values()) + self.max_runtime.total_seconds()
 
-    def _evidence(self, due: float, memory: Mapping[str, float | str]) -> dict[str, str]:
+    def _evidence(self, due: float, doubt: str, memory: Mapping[str, float | str]) -> dict[str, str]:
         pinged = number(memory, "pinged")
         word = str(memory.get("last"))
         last = f"exit code {word}" if word.isdecimal() else word
-        heard = f"{last} at {_clock(pinged)}" if pinged is not None else "none yet"
-        evidence = {"last_ping": heard, "expected": f"{_clock(due)} ({self._plan.text})"}
-        if memory.get("doubt"):
-            evidence["not_listening"] = f"{memory.get('absence')}: a ping may have come that nobody heard"
+        heard = f"{last} at {clock(pinged)}" if pinged is not None else "none yet"
+        evidence = {"last_ping": heard, "expected": f"{clock(due)} ({self._plan.text})"}
+        if doubt:
+            evidence["not_listening"] = f"{doubt}: a ping may have come that nobody heard"
         said = memory.get("said")
         if isinstance(said, str):
             evidence["said"] = said
@@ -327,10 +300,3 @@ def _action(path: str) -> str | None:
         return _WORDS[path]
     code = path.isascii() and path.isdecimal() and len(path) <= 3 and int(path) <= 255
     return str(int(path)) if code else None
-
-
-def _clock(at: float) -> str:
-    try:
-        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return "an unknown time"

@@ -95,9 +95,8 @@ class Push(Passive):
     def _check_figures(self) -> None:
         reserved = {_MESSAGE, *(item.name for item in self.measurements)}
         if not 0 < len(self.figures) <= _MOST:
-            raise BadField(
-                "figures", f"must name 1 to {_MOST} figures, such as {{queue_age: seconds, orders: count}}"
-            )
+            advice = "name them with their units, such as figures: {queue_age: seconds, orders: count}"
+            raise BadField("figures", f"{len(self.figures)} figures, where 1 to {_MOST} can be sent: {advice}")
         for name in self.figures:
             if not _NAME.fullmatch(name):
                 raise BadField(
@@ -187,8 +186,8 @@ class Push(Passive):
         return Observation(figures, evidence=evidence)
 
     def due(self, presence: Presence, memory: Mapping[str, float | str]) -> float | None:
-        left = self._heard(memory) + self.expire_after.total_seconds() - presence.now
-        return left + _JUST_AFTER if left > 0 else None
+        left = self._heard(memory) + self.expire_after.total_seconds() + _JUST_AFTER - presence.now
+        return left if left > 0 else None
 
     def _heard(self, memory: Mapping[str, float | str]) -> float:
         """When silence began at the earliest: the last push, or when somebody began to listen."""

@@ -1,4 +1,7 @@
-"""`brownout look [FILE] NAME`: one look now: its phases, its measurements, and what each threshold says."""
+"""`brownout look [FILE] NAME`: one look now: its phases, its measurements, and what each threshold says.
+
+A passive probe looks at nothing, and what arrived is known to the running agent alone: that one is asked.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,17 @@ from rich.table import Table
 from monitor.app import new_runner
 from monitor.clock import SystemClock
 from monitor.commands._common import FINDING, FINE, WRONG, fail, load_or_explain, print_json
+from monitor.commands.status import NoAnswer, fetch
 from monitor.config.model import Config
 from monitor.core.condition import Condition
 from monitor.core.model import Check, Look
 from monitor.core.threshold import figure
 from monitor.core.wording import duration, quantity, seconds
 from monitor.logs import configure_logs
+from monitor.pills import pill
 from monitor.runner import Order
+from monitor.sinks.console import harmless
+from probes.contract import Passive, Unit
 
 
 def execute(options: Namespace) -> int:
@@ -34,6 +41,8 @@ def execute(options: Namespace) -> int:
         close = difflib.get_close_matches(options.name, list(config.checks), n=1)
         hint = f' (did you mean "{close[0]}"?)' if close else f"; it has: {', '.join(list(config.checks)[:20])}"
         return fail(f'{config.path} has no enabled check "{options.name}"{hint}')
+    if isinstance(check.probe, Passive):
+        return _ask(config, check, as_json=options.json)
     look = uvloop.run(_look(config, check))
     breaches = _breaches(check, look)
     if options.json:
@@ -41,6 +50,41 @@ def execute(options: Namespace) -> int:
     else:
         _show(config, check, look, breaches)
     return FINE if look.observation.ok and not any(breaches.values()) else FINDING
+
+
+def _ask(config: Config, check: Check, *, as_json: bool) -> int:
+    """What the running agent knows of a check that is handed what arrives."""
+    listen = config.agent.listen
+    host = "127.0.0.1" if listen.host in ("", "0.0.0.0", "::") else listen.host  # noqa: S104  (asked, not bound)
+    url = f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
+    try:
+        found = next((item for item in fetch(url)["checks"] if item.get("id") == check.id), None)
+    except NoAnswer:
+        known = f"{check.name} is handed what arrives, so only a running agent knows of it"
+        return fail(f"{known}, and none answers at {url}: start one with brownout run, then look again")
+    if found is None:
+        return fail(f"the agent at {url} does not know {check.name}: start it with this file, then look again")
+    if as_json:
+        print_json(config.redactor.value(found))
+    else:
+        _show_told(config, check, found, url)
+    return FINE if found["state"] == "up" else FINDING
+
+
+def _show_told(config: Config, check: Check, found: Mapping[str, Any], url: str) -> None:
+    console, hide, probe = Console(highlight=False), config.redactor.text, check.probe
+    console.print(f"[bold]{escape(check.name)}[/]  {probe.kind}  {escape(hide(probe.target))}")
+    console.print(f"[dim]nothing to look at: it is handed what arrives. The agent at {url} knows:[/]", soft_wrap=True)
+    why = f": {harmless(hide(found['why']))}" if found["why"] else ""
+    console.print(pill(found["state"], f"{found['state']} since {found['since']}{why}"), soft_wrap=True)
+    measured = (found["last"] or {}).get("measurements", {})
+    rows = [(name, quantity(item["value"], Unit(item["unit"]))) for name, item in measured.items()]
+    _show_rows(console, "measurements", rows)
+    for item in found["thresholds"]:
+        said = "[red]breached[/]" if item["active"] else "[green]fine[/]"
+        console.print(f"  {item['level']:9} {escape(item['condition'])}: {said}", soft_wrap=True)
+    if isinstance(probe, Passive):
+        console.print(f"[dim]send to it:[/] {url}/{probe.door}/TOKEN", soft_wrap=True)
 
 
 def _find(config: Config, name: str) -> Check | None:

@@ -31,7 +31,7 @@ class NoAnswer(Exception):
 
 def execute(options: Namespace) -> int:
     try:
-        document = _fetch(options.url)
+        document = fetch(options.url)
     except NoAnswer as error:
         return fail(str(error))
     if options.json:
@@ -42,7 +42,7 @@ def execute(options: Namespace) -> int:
     return FINDING if bad or document.get("incidents") else FINE
 
 
-def _fetch(url: str) -> Mapping[str, Any]:
+def fetch(url: str) -> Mapping[str, Any]:
     """The agent's own document. Raises `NoAnswer`."""
     try:
         # A proxy of the environment knows nothing of our loopback.

@@ -65,7 +65,7 @@ def seconds(value: float) -> str:
     if value < 0:
         return f"-{seconds(-value)}"
     if value < 0.001:
-        return f"{value * 1e6:.0f} µs"
+        return f"{value * 1e6:.0f} µs" if value else "0 s"
     if value < 1:
         return f"{value * 1000:.3g} ms"
     if value < 60:
