@@ -1,0 +1,114 @@
+"""Where a MySQL or MariaDB is, as applications write it (`DATABASE_URL`); what is shown of it holds no secret."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qsl, unquote
+
+from probes.contract import Secret
+
+Tls = Literal["disabled", "preferred", "required", "verify_identity"]
+
+_SCHEME = re.compile(r"(?:mysql|mariadb)(?:\+[a-z0-9_]+)?|mysql2")
+"""SQLAlchemy writes its driver into the scheme: mysql+pymysql; Rails has mysql2."""
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#\[\]@,]+))(?::(\d*))?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_PORT = 3306
+_MODES: dict[str, Tls] = {
+    "disabled": "disabled",
+    "disable": "disabled",
+    "preferred": "preferred",
+    "prefer": "preferred",
+    "required": "required",
+    "require": "required",
+    "verify_identity": "verify_identity",
+    "verify_full": "verify_identity",
+}
+_MODE_KEYS = ("ssl-mode", "sslmode", "ssl_mode")
+_CA_KEYS = ("ssl-ca", "ssl_ca", "sslrootcert")
+_SOCKET_KEYS = ("socket", "unix_socket")
+
+
+@dataclass(frozen=True, slots=True)
+class Dsn:
+    """Where to connect, as whom, to which database. Either `host` or `path` (of a socket file) is None."""
+
+    host: str | None
+    port: int
+    path: str | None
+    database: str | None
+    user: str
+    password: Secret | None
+    tls: Tls
+    ca_file: str | None
+
+    @property
+    def shown(self) -> str:
+        """For people: without user and password."""
+        if self.path is not None:
+            return f"{self.path} {self.database or ''}".rstrip()
+        host = f"[{self.host}]" if ":" in (self.host or "") else self.host
+        return f"{host}:{self.port}" + (f"/{self.database}" if self.database else "")
+
+
+def parse(text: str) -> Dsn:
+    """Raises ValueError saying what is wrong, without showing the DSN: it may hold a password.
+
+    Parameters behind the ``?`` that are not known are left alone: they are the application's own. A password may hold
+    what a URL does not allow (``/ # @``), as it often comes out of a variable of its own.
+    """
+    if _CONTROL.search(text):
+        raise ValueError("it has a control character, such as the end of a line")
+    scheme, colon, rest = text.partition("://")
+    if not colon or not _SCHEME.fullmatch(scheme):
+        raise ValueError("it does not begin with mysql://, as in mysql://user:password@host:3306/database")
+    front, _, behind = rest.partition("?")
+    login, _, place = front.rpartition("@")
+    where, _, database = place.partition("/")
+    name, _, word = login.partition(":")
+    given = dict(parse_qsl(behind))
+    path = _first(given, _SOCKET_KEYS)
+    host, port = (None, 0) if path is not None else _place(where)
+    if path is not None and not path.startswith("/"):
+        raise ValueError("its socket is no absolute path: ?socket=/run/mysqld/mysqld.sock")
+    user = unquote(name) or given.get("user", "")
+    if not user:
+        raise ValueError("it names no user, as in mysql://user:password@host:3306/database")
+    password = unquote(word) or given.get("password")
+    ca_file = _first(given, _CA_KEYS)
+    return Dsn(
+        host=host,
+        port=port,
+        path=path,
+        database=unquote(database.strip("/")) or None,
+        user=user,
+        password=Secret(password) if password else None,
+        tls=_mode(_first(given, _MODE_KEYS), ca_file),
+        ca_file=ca_file,
+    )
+
+
+def _place(where: str) -> tuple[str, int]:
+    found = _HOST.fullmatch(where)
+    if found is None:
+        raise ValueError("its host cannot be read: mysql://user:password@host:3306/database, or ?socket=/run/...")
+    port = found[3] or str(_PORT)
+    if not 0 < int(port[:6]) < 65_536:
+        raise ValueError("the port is not a number from 1 to 65535")
+    return unquote(found[1] or found[2]).lower(), int(port)
+
+
+def _mode(written: str | None, ca_file: str | None) -> Tls:
+    if written is None:
+        # Whoever names an authority wants it asked.
+        return "verify_identity" if ca_file is not None else "preferred"
+    mode = _MODES.get(written.lower().replace("-", "_"))
+    if mode is None:
+        raise ValueError("ssl-mode is one of DISABLED, PREFERRED, REQUIRED, VERIFY_IDENTITY")
+    return mode
+
+
+def _first(given: dict[str, str], keys: tuple[str, ...]) -> str | None:
+    return next((given[key] for key in keys if given.get(key)), None)
