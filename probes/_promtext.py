@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import re2
 
-SLICE = 0.001
-"""Seconds of work after which the loop gets its turn."""
+from probes._slices import SLICE
+
 LINE_LIMIT = 64 * 1024
 """Bytes of one line; a longer one is no line of a metric."""
 

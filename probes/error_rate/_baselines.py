@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from time import perf_counter
 
-from probes._promtext import SLICE
+from probes._slices import slices
 
 MOST_PROCESSES = 16
 """Baselines kept of one URL: those that were seen last."""
@@ -95,7 +94,10 @@ class Baselines:
         nothing = Reading(reading.start, reading.asked, reading.wall)
         if not own:
             return (nothing, "the process has started since", False) if self._is_new(reading) else (None, "", False)
-        fits = [(known, await _compare(known, reading)) for known in reversed(own)]
+        sum_ = 0.0
+        async for part in slices(reading.values.values()):
+            sum_ += sum(part)
+        fits = [(known, await _compare(known, reading, sum_)) for known in reversed(own)]
         whole = [(score.excess, index) for index, (_, score) in enumerate(fits) if score.fits(reading.start)]
         if whole:
             return fits[min(whole)[1]][0], "", True
@@ -138,32 +140,28 @@ class _Score:
         return not self.fallen and (start is not None or self.missing <= self.common)
 
 
-async def _compare(known: Reading, reading: Reading) -> _Score:
-    score = _Score(excess=sum(reading.values.values()) - sum(known.values.values()))
+async def _compare(known: Reading, reading: Reading, sum_: float) -> _Score:
+    """`sum_` is that of the reading's counters."""
+    score = _Score(excess=sum_)
     values = reading.values
-    breath = perf_counter()
-    for count, (series, before) in enumerate(known.values.items()):
-        now = values.get(series)
-        if now is None:
-            score.missing += 1
-        else:
-            score.common += 1
-            score.fallen += now < before
-        if not count % 256 and perf_counter() - breath > SLICE:
-            await asyncio.sleep(0)
-            breath = perf_counter()
+    async for part in slices(known.values.items()):
+        for series, before in part:
+            now = values.get(series)
+            if now is None:
+                score.missing += 1
+            else:
+                score.common += 1
+                score.fallen += now < before
+                score.excess -= before
     return score
 
 
 async def _increase(before: Mapping[int, float], after: Mapping[int, float]) -> dict[int, float]:
     """By series: one that fell began again at 0, and so did one that is new. Those that stand still are left out."""
     found: dict[int, float] = {}
-    breath = perf_counter()
-    for count, (series, value) in enumerate(after.items()):
-        step = value - before.get(series, 0.0)
-        if step:
-            found[series] = step if step > 0 else value
-        if not count % 256 and perf_counter() - breath > SLICE:
-            await asyncio.sleep(0)
-            breath = perf_counter()
+    async for part in slices(after.items()):
+        for series, value in part:
+            step = value - before.get(series, 0.0)
+            if step:
+                found[series] = step if step > 0 else value
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from probes import _promtext
 from probes._look import Look
 from probes._promtext import Malformed, Sample, Selector
+from probes._slices import slices
 from probes.contract import BadField, LookFailed, Reason
 from probes.error_rate._baselines import MOST_SERIES
 
@@ -75,7 +76,8 @@ class Selection:
             async for part in _promtext.samples(text, [*names, START]):
                 if look.left() <= 0:
                     raise LookFailed(Reason.LATE, "the agent could not read so large an answer in time")
-                self._take(part, page)
+                async for few in slices(part, 64):
+                    self._take(few, page)
         except Malformed as error:
             shown = look.show(error.line.decode("utf-8", "replace"), 120)
             raise LookFailed(Reason.BODY, f"a line of the metrics is not understood: {shown}") from None

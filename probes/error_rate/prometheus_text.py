@@ -10,6 +10,7 @@ from zlib import crc32
 
 from probes import _promtext, _web
 from probes._look import Look
+from probes._slices import slices
 from probes.contract import BadField, Context, LookFailed
 from probes.error_rate._baselines import Baselines, Increase, Reading
 from probes.error_rate._quantiles import quantile
@@ -144,30 +145,31 @@ class PrometheusText(Source):
         if first:
             known.wall = self._notes.wall(memory, index)
         increase = await known.advance(reading)
-        sums = [_sum_of(page.values, bit) for bit in (TOTAL, BAD)]
+        sums = await _sums(page.values)
         resumed = self._notes.resume(memory, index, reading, sums) if first and increase is None else None
         self._notes.keep(memory, index, reading, sums)
         if known.processes > 1:
             look.evidence["processes"] = f"{known.processes} processes have answered"
         if resumed is not None:
             return resumed
-        return None if increase is None else self._part(increase, text, page, look)
+        return None if increase is None else await self._part(increase, text, page, look)
 
-    def _part(self, increase: Increase, text: bytes, page: Page, look: Look) -> _Part:
+    async def _part(self, increase: Increase, text: bytes, page: Page, look: Look) -> _Part:
         if increase.note:
             look.evidence["counters"] = increase.note
         part = _Part(increase.seconds)
         worst, most = 0, 0.0
-        for key, step in increase.series.items():
-            if key & TOTAL:
-                part.total += step
-            if key & BAD:
-                part.bad += step
-                if step > most:
-                    worst, most = key, step
-            if key & BUCKET:
-                bound = self._selection.bound(key)
-                part.buckets[bound] = part.buckets.get(bound, 0.0) + step
+        async for steps in slices(increase.series.items()):
+            for key, step in steps:
+                if key & TOTAL:
+                    part.total += step
+                if key & BAD:
+                    part.bad += step
+                    if step > most:
+                        worst, most = key, step
+                if key & BUCKET:
+                    bound = self._selection.bound(key)
+                    part.buckets[bound] = part.buckets.get(bound, 0.0) + step
         if worst:
             series = _promtext.series_at(text, page.bad_at[worst])
             part.worst = (most, f"{look.show(series, 240)}: +{most:g}")
@@ -241,5 +243,10 @@ class _Notes:
         return (wall, start, total, bad) if of == self._of else None
 
 
-def _sum_of(values: dict[int, float], bit: int) -> float:
-    return sum(value for key, value in values.items() if key & bit)
+async def _sums(values: dict[int, float]) -> list[float]:
+    """All requests and bad ones that are counted there."""
+    total = bad = 0.0
+    async for part in slices(values.items()):
+        total += sum(value for key, value in part if key & TOTAL)
+        bad += sum(value for key, value in part if key & BAD)
+    return [total, bad]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -25,20 +26,20 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
         yield running
 
 
-def probe(url: str, *more: str, path: str = "/", **fields: object) -> ErrorRate:
+def probe(url: str, *more: str, path: str = "/", **fields: Any) -> ErrorRate:
     """A check of the requests of one path, so that tests of one application do not meet."""
-    given: dict[str, object] = {
+    given: dict[str, Any] = {
         "total": f'http_requests_total{{path="{path}"}}',
         "bad": f'http_requests_total{{path="{path}", status=~"5.."}}',
     }
-    return ErrorRate(prometheus=(url, *more), **(given | fields))  # type: ignore[arg-type]  # as the YAML has them
+    return ErrorRate(prometheus=(url, *more), **(given | fields))
 
 
-async def work(app: Application, *what: object, path: str = "/") -> None:
-    await asyncio.to_thread(app.work, *what, path=path)  # type: ignore[arg-type]  # handed through
+async def work(app: Application, count: int, status: int = 200, seconds: float = 0.05, path: str = "/") -> None:
+    await asyncio.to_thread(app.work, count, status, seconds, path)
 
 
-async def start(stack: ExitStack, folder: Path, **how: int) -> Application:
+async def start(stack: ExitStack, folder: Path, **how: Any) -> Application:
     return await asyncio.to_thread(stack.enter_context, application(folder, **how))
 
 
@@ -208,9 +209,10 @@ def _answer(text: bytes, status: bytes = b"200 OK") -> list[bytes]:
     return [b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n" % (status, len(text)), text]
 
 
-async def _look(serve: Serve, context: Context, text: bytes, **fields: object) -> Observation:
+async def _look(serve: Serve, context: Context, text: bytes, **fields: Any) -> Observation:
     server = await serve(_answer(text))
-    return await probe(server.url("/metrics"), **({"total": "hits_total", "bad": "bad_total"} | fields)).look(context)
+    given = {"total": "hits_total", "bad": "bad_total"} | fields
+    return await probe(server.url("/metrics"), **given).look(context)
 
 
 @pytest.mark.parametrize(
@@ -307,8 +309,8 @@ async def test_secrets_never_come_back(serve: Serve, context: Context) -> None:
         ({"headers": {"X": Secret("a\nb")}}, "headers.X", "line break"),
     ],
 )
-def test_keys_that_cannot_be_used_say_what_to_write(fields: dict[str, object], field: str, told: str) -> None:
-    given: dict[str, object] = {"prometheus": ("http://a/",), "total": "hits_total", "bad": "bad_total"}
+def test_keys_that_cannot_be_used_say_what_to_write(fields: dict[str, Any], field: str, told: str) -> None:
+    given: dict[str, Any] = {"prometheus": ("http://a/",), "total": "hits_total", "bad": "bad_total"}
     with pytest.raises(BadField) as error:
-        ErrorRate(**(given | fields))  # type: ignore[arg-type]  # as the YAML has them
+        ErrorRate(**(given | fields))
     assert any(bad.field == field and told in str(bad) for bad in error.value.all), error.value.all

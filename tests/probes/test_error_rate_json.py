@@ -1,0 +1,123 @@
+"""error_rate at figures in JSON: counters, intervals, rates, and answers that tell nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from probes.contract import BadField, Context, Reason, Secret
+from probes.error_rate import ErrorRate
+from tests.probes.conftest import Serve, Server
+
+MakeContext = Callable[..., Context]
+
+
+def _answer(document: object) -> list[bytes]:
+    text = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text), text]
+
+
+def stats(total: object, bad: object, **more: object) -> list[bytes]:
+    return _answer({"requests": {"total": total, "5xx": bad}, **more})
+
+
+def probe(server: Server, **fields: Any) -> ErrorRate:
+    given: dict[str, Any] = {"total": "$.requests.total", "bad": '$.requests["5xx"]'}
+    return ErrorRate(json=server.url("/stats"), **(given | fields))
+
+
+async def test_counters_are_compared_with_the_look_before(serve: Serve, context: Context) -> None:
+    server = await serve(
+        stats(1000, 100),
+        stats("1040", 110, latency={"p95": 0.25, "p50": None}),
+        stats(30, 3, latency={"p95": 0.1, "p50": 0.01}),
+    )
+    check = probe(server, percentiles={"p95": "$.latency.p95", "p50": "$.latency.p50"})
+    first = await probe(server).look(context)
+    assert first.measurements.keys() == {"read_time"}
+    second = (await check.look(context)).measurements
+    assert (second["requests"], second["bad_requests"], second["error_rate"]) == (40, 10, 0.25)
+    assert second["latency_p95"] == 0.25
+    assert "latency_p50" not in second
+    third = (await check.look(context)).measurements  # it has begun again
+    assert (third["requests"], third["bad_requests"], third["latency_p50"]) == (30, 3, 0.01)
+
+
+async def test_figures_of_an_interval_are_taken_for_the_time_since_the_last_look(
+    serve: Serve, context: Context
+) -> None:
+    server = await serve(stats(6000, 600))
+    check = probe(server, counts="interval", interval=timedelta(minutes=1))
+    assert "requests" not in (await check.look(context)).measurements
+    seen = (await check.look(context)).measurements
+    assert seen["request_rate"] == pytest.approx(100)
+    assert seen["error_rate"] == pytest.approx(0.1)
+    assert 0 < seen["requests"] < 1000
+
+
+async def test_rates_are_rates(serve: Serve, context: Context) -> None:
+    server = await serve(stats(50, 5))
+    check = probe(server, counts="rate")
+    await check.look(context)
+    seen = (await check.look(context)).measurements
+    assert seen["request_rate"] == pytest.approx(50)
+    assert seen["bad_requests"] == pytest.approx(seen["requests"] / 10)
+
+
+async def test_other_paths_are_not_compared_with(serve: Serve, context: Context) -> None:
+    server = await serve(_answer({"requests": {"total": 10, "5xx": 1}, "other": 90_000}))
+    await probe(server).look(context)
+    assert "requests" not in (await probe(server, total="$.other").look(context)).measurements
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "told"),
+    [
+        (_answer(b"<html>"), Reason.BODY, "is not JSON"),
+        (_answer(b"[" * 100_000), Reason.BODY, "is not JSON"),
+        (_answer({"requests": {"total": 3}}), Reason.QUERY, 'bad: $.requests["5xx"] leads to no number'),
+        (stats("many", 0), Reason.QUERY, "total: $.requests.total leads to no number"),
+        (stats(float("nan"), 0), Reason.QUERY, "total"),
+        (stats(-1, 0), Reason.QUERY, "total"),
+        (stats(10**400, 0), Reason.QUERY, "total"),
+        (stats(True, 0), Reason.QUERY, "total"),
+        (_answer(b'"' + b"x" * 300_000 + b'"'), Reason.TOO_LARGE, "262144"),
+        ([b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"], Reason.STATUS, "503"),
+    ],
+)
+async def test_an_answer_that_tells_nothing_says_why(
+    serve: Serve, context: Context, answer: list[bytes], reason: Reason, told: str
+) -> None:
+    seen = await probe(await serve(answer)).look(context)
+    assert seen.reason is reason
+    assert told in seen.detail
+
+
+async def test_the_applications_own_endpoint_speaks_for_the_application(
+    serve: Serve, make_context: MakeContext, closed_port: int
+) -> None:
+    assert (await probe(Server(closed_port)).look(make_context())).reason is Reason.REFUSED
+    silent = await serve([], end="hang")
+    assert (await probe(silent).look(make_context(0.3))).reason is Reason.FIRST_BYTE_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "told"),
+    [
+        ({"total": "requests.total"}, "total", "begin with $"),
+        ({"bad": "$.a > 3"}, "bad", "path alone"),
+        ({"counts": "interval"}, "interval", "is missing"),
+        ({"interval": timedelta(minutes=1)}, "interval", "counts: interval"),
+        ({"percentiles": {"p90": "$.a"}}, "percentiles", "p50, p95, p99"),
+        ({"latency": "x"}, "latency", "means nothing with json"),
+        ({"dsn": Secret("x")}, "dsn", "means nothing with json"),
+    ],
+)
+def test_keys_that_cannot_be_used_say_what_to_write(fields: dict[str, Any], field: str, told: str) -> None:
+    with pytest.raises(BadField) as error:
+        probe(Server(1), **fields)
+    assert any(bad.field == field and told in str(bad) for bad in error.value.all), error.value.all
