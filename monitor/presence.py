@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from monitor.clock import Clock
 from probes.contract import Presence
@@ -14,11 +15,17 @@ GAP = 5.0
 """Seconds between two signs that are a gap. Connections of a shorter one still wait with the kernel."""
 
 
+def uptime() -> float:
+    """Seconds on a clock that nobody sets, and that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 class Attendance:
     """Kept by `watch`, for as long as the agent listens."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, uptime: Callable[[], float] = uptime) -> None:
         self._clock = clock
+        self._uptime = uptime
         self._since = self._last = uptime()
 
     def read(self) -> Presence:
@@ -29,7 +36,7 @@ class Attendance:
 
     def turned_away(self) -> None:
         """Somebody was not let in: whatever they brought is lost, as if nobody had been here."""
-        self._since = self._last = uptime()
+        self._since = self._last = self._uptime()
 
     async def watch(self) -> None:
         """Notice gaps, for ever."""
@@ -38,12 +45,7 @@ class Attendance:
             await asyncio.sleep(BEAT)
 
     def _beat(self) -> None:
-        now = uptime()
+        now = self._uptime()
         if now - self._last > GAP:
             self._since = now
         self._last = now
-
-
-def uptime() -> float:
-    """Seconds on a clock that nobody sets, and that goes on while the machine sleeps, where there is one."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
