@@ -94,16 +94,16 @@ class Seen:
         if (status := self.statuses.first()) is not None:
             told["bad_status"] = show(f"{_text(status[0])} ({status[1]:,} of {self.bad:,} bad)")
         if self.last_bad is not None:
-            told["bad_line"] = show(_without_queries(self.last_bad))
+            told["bad_line"] = show(without_queries(_text(self.last_bad)))
         if self.unread:
             told["unreadable"] = f"{self.unread:,} of {self.unread + self.total + self.left_out:,} lines"
         if self.example is not None:
-            told["unreadable_line"] = show(_without_queries(self.example))
+            told["unreadable_line"] = show(without_queries(_text(self.example)))
         return told
 
 
-def _without_queries(line: bytes) -> str:
-    return _QUERY.sub("?…", _text(line))
+def without_queries(line: str) -> str:
+    return _QUERY.sub("?…", line)
 
 
 def _text(data: bytes) -> str:

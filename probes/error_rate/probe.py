@@ -146,7 +146,11 @@ class ErrorRate(Probe):
     ] = None
     only_paths: Annotated[tuple[str, ...], "Paths that count: `/cart`, or `/api/*` for all that begin so."] = ()
     ignore_paths: Annotated[tuple[str, ...], "Paths that do not count, such as `/healthz`."] = ()
-    priority: Annotated[str | None, "The least urgent priority of the journal that is bad."] = None
+    priority: Annotated[
+        Literal["emerg", "alert", "crit", "err", "warning", "notice", "info"] | None,
+        "The least urgent priority of the journal that is bad; `err` by default.",
+    ] = None
+    directory: Annotated[str | None, "A folder of journal files to read instead of this machine's."] = None
     dsn: Annotated[Secret | None, "The database to ask."] = None
 
     traffic: Annotated[
