@@ -2,9 +2,10 @@
 
 Two elements of each list are remembered: the one at its head, and one further back, the tracer. The head has waited
 since it was first seen; the tracer since it was chosen, and all that is before it for longer. When the tracer has
-gone by, the time that it took is what jobs waited of late. All of it is a lower bound, short by at most one interval
-between looks, and by the time before the agent began to look. It is kept in the agent alone, never written down:
-elements are jobs. A restart begins anew.
+gone by, the time that it took is what jobs have waited of late, until the next one has gone by. Mostly it is less
+than the truth: by up to one interval between looks, and by the time before the agent began to look; after a jam that
+was cleared between two looks it is more, for one look. It is kept in the agent alone, never written down: elements
+are jobs. A restart begins anew.
 """
 
 from __future__ import annotations
