@@ -129,6 +129,6 @@ async def _read(request: web.Request, limit: int) -> tuple[bytes, bool]:
                 body += chunk
                 if len(body) > limit:
                     break
-    except (TimeoutError, OSError, aiohttp.ClientError, aiohttp.http.HttpProcessingError):
+    except (TimeoutError, OSError, web.RequestPayloadError, aiohttp.http.HttpProcessingError):
         return bytes(body[:limit]), True
     return bytes(body[:limit]), len(body) > limit

@@ -107,6 +107,7 @@ class Site:
             max_field_size=8190,
             max_headers=64,
             lingering_time=2.0,
+            auto_decompress=False,  # nobody sends us that much; and nobody sends us bombs
         )
 
     @property
