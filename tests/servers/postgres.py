@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from tests.servers import Absent, daemon, free_port, not_as_root
+from tests.servers import Absent, daemon, free_port, not_as_root, wait_until
 
 SUPERUSER = "postgres"
 
@@ -42,6 +42,29 @@ class Postgres:
         with self.connect(database) as connection:
             cursor = connection.execute(sql)  # type: ignore[call-overload]  # SQL of the test's, not a literal
             return cursor.fetchall() if cursor.description else []
+
+    def role(self, name: str, *, password: str | None = None, granted: str | None = None) -> str:
+        """A new role that may log in, and what it is granted; with a password, it has to give it. Its name."""
+        word = f" PASSWORD '{password}'" if password else ""
+        self.execute(f"CREATE ROLE {name} LOGIN{word}")
+        if granted:
+            self.execute(f"GRANT {granted} TO {name}")
+        if password:
+            self.let_in(f"host all {name} 127.0.0.1/32 scram-sha-256")
+        return name
+
+    def let_in(self, rule: str) -> None:
+        """A line of pg_hba.conf before all others, in force when this returns."""
+        file = self.data / "pg_hba.conf"
+        file.write_text(f"{rule}\n{file.read_text()}")
+        loaded = self.execute("SELECT pg_conf_load_time()")
+        self.execute("SELECT pg_reload_conf()")
+        wait_until(lambda: self.execute("SELECT pg_conf_load_time()") != loaded, "the rules were not read")
+
+    def backends(self, kind: str = "client backend") -> list[int]:
+        """The processes of the sessions of a kind, but for the one that asks."""
+        where = f"backend_type = '{kind}' AND pid <> pg_backend_pid()"
+        return [row[0] for row in self.execute(f"SELECT pid FROM pg_stat_activity WHERE {where}")]
 
     def tool(self, name: str) -> str:
         """A program of this version, such as pg_basebackup."""
@@ -93,6 +116,21 @@ def postgres(
 
     with daemon(command, folder, ready, stop=signal.SIGQUIT) as process:
         yield Postgres(port, data, where, process)
+
+
+@contextmanager
+def replica(
+    primary: Postgres, folder: Path, *, version: str = "16", slot: str | None = None, **settings: str
+) -> Iterator[Postgres]:
+    """A standby that streams from `primary`, once it has replayed all there is; with a slot of this name."""
+    data = folder / "replica"
+    kept = ["-C", "-S", slot] if slot else []
+    copy = ["-D", str(data), "-d", primary.dsn(), "-R", "-X", "stream", "-c", "fast", "--no-sync", *kept]
+    _run([primary.tool("pg_basebackup"), *copy])
+    with postgres(folder, version=version, data=data, settings=settings) as standby:
+        streaming = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
+        wait_until(lambda: standby.execute(streaming) == [(1,)], "the replica does not stream")
+        yield standby
 
 
 def _run(command: list[str]) -> None:
