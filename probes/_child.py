@@ -65,6 +65,11 @@ class Child:
         """The exit code, or minus the signal's number; None until it was reaped."""
         return self._popen.returncode
 
+    @property
+    def stuck(self) -> bool:
+        """Whether it could not be ended: it sleeps in the kernel, and is reaped when it wakes up."""
+        return self._popen.stdout is not None and self._popen.stdout.closed and not self._dead.is_set()
+
     def pause(self) -> None:
         """Read nothing for now: the pipe fills up, and the program waits."""
         for pipe in self._readers:
@@ -79,6 +84,11 @@ class Child:
         if self.code is None:
             with suppress(ProcessLookupError, PermissionError):  # a plug-in that is setuid root, say
                 os.killpg(self.pid, number)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended and all that it wrote was read."""
+        return self._dead.is_set() and self._closed.is_set()
 
     async def finished(self) -> bool:
         """Wait until it has ended and all it wrote was read; False when others of it still hold its pipes."""
@@ -96,7 +106,7 @@ class Child:
         if self._given_up:
             return
         self._given_up = True
-        clean = self._dead.is_set() and self._closed.is_set()
+        clean = self.over
         for number, patience in ((signal.SIGTERM, _MERCY), (signal.SIGKILL, _BURIAL)):
             if not self._dead.is_set():
                 self.signal(number)
@@ -113,9 +123,10 @@ class Child:
             self._reap()
 
     def _died(self) -> None:
+        stuck = self.stuck
         self._loop.remove_reader(self._pidfd)
         self._dead.set()
-        if self._given_up and self._popen.stdout is not None and self._popen.stdout.closed:
+        if stuck:
             self._reap()  # long after `end`
 
     def _reap(self) -> None:

@@ -31,6 +31,8 @@ MOST_RUNNING = 32
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _INHERITED = ("HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "XDG_RUNTIME_DIR")
+_FAIR = 0.1
+"""The part of its time that a program may wait for others before its being late is no longer its own fault."""
 _NO_ROOM = (EAGAIN, EMFILE, ENFILE, ENOMEM)
 
 
@@ -239,13 +241,15 @@ async def run(
 ) -> Ended:
     """Run a program to its end, keeping the first `most` bytes of each of its outputs and dropping the rest.
 
-    Raises `TimeoutError` after `timeout` seconds, `Endless` after `endless` bytes, else as `start`. In every case the
+    Raises `TimeoutError` after `timeout` seconds, `Endless` after `endless` bytes, else as `start`; `LookFailed` when
+    it had not its whole time, as others were running. In every case the
     program and its session are gone half a second later, save what sleeps in the kernel: `started` is handed the
     child, whose `code` tells.
     """
     until = monotonic() + timeout
     output, errors = _Bounded(most, endless), _Bounded(most, endless)
     async with room(timeout):
+        waited = timeout - (until - monotonic())
         child = await start(
             command, output.take, errors.take, timeout=max(0.0, until - monotonic()),
             environment=environment, folder=folder, nice=nice,
@@ -256,6 +260,12 @@ async def run(
         try:
             async with asyncio.timeout(max(0.0, until - monotonic())):
                 alone = await child.finished()
+        except TimeoutError:
+            if waited > timeout * _FAIR:
+                raise LookFailed(Reason.LATE, f"it waited {waited:.1f} s for {MOST_RUNNING} other programs") from None
+            if not child.over:
+                raise
+            alone = True  # the agent was late to see it
         finally:
             await asyncio.shield(child.end())
     if output.endless or errors.endless:
