@@ -27,7 +27,8 @@ class Rq(OnRedis):
     | `lag` | `enqueued_at` of the first job of each list `rq:queue:NAME` |
     | `depth` | the lengths of those lists |
     | `scheduled` | `rq:scheduled:NAME` and `rq:deferred:NAME` (jobs that wait for others) |
-    | `in_flight`, `failed` | `rq:wip:NAME`, `rq:failed:NAME` |
+    | `in_flight` | `rq:wip:NAME` and the list `rq:queue:NAME:intermediate` |
+    | `failed` | `rq:failed:NAME` |
     | `workers` | members of `rq:workers:NAME` whose key is there |
     | `paused`, `held` | `rq:suspended`, which `rq suspend` sets: it stops the workers of all queues |
 
@@ -99,10 +100,12 @@ class Rq(OnRedis):
         """(deferred, at work, failed)"""
         if not names:
             return 0, 0, 0
-        kinds = ("deferred", "wip", "failed")
-        counts = await keys.counts(*(("ZCARD", self._key(kind, name)) for kind in kinds for name in names))
+        commands = [("ZCARD", self._key(kind, name)) for kind in ("deferred", "failed", "wip") for name in names]
+        # What a worker has taken and not begun: it stays there when the worker dies just then.
+        commands += [("LLEN", f"{self._key('queue', name)}:intermediate") for name in names]
+        counts = await keys.counts(*commands)
         size = len(names)
-        return sum(counts[:size]), sum(counts[size : 2 * size]), sum(counts[2 * size :])
+        return sum(counts[:size]), sum(counts[2 * size :]), sum(counts[size : 2 * size])
 
     async def _workers(self, keys: Keys, names: tuple[str, ...]) -> int:
         found: set[str] = set()
