@@ -78,7 +78,9 @@ class Query:
             return self._series(answer["data"]["resultType"], answer["data"]["result"])
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             start = look.show(body[:200].decode("utf-8", "replace"), 100, cut=len(body) > 200)
-            raise LookFailed(Reason.SOURCE, f"this is no answer of a Prometheus server: {start}") from None
+            raise LookFailed(
+                Reason.SOURCE, f"this is no answer of a Prometheus server: {start or 'it is empty'}"
+            ) from None
 
     def _refused(self, answer: Mapping[str, Any], look: Look) -> LookFailed:
         """``bad_data`` and ``execution`` are the query's fault, ``timeout``, ``unavailable``, ... the server's."""

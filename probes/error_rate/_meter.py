@@ -45,7 +45,6 @@ class Meter:
         total: float,
         bad: float,
         latency: Mapping[str, float],
-        evidence: Mapping[str, str],
     ) -> Tally | None:
         """What came since the last look; None when nothing can be told yet, or a later look has told it."""
         wall, tick = asked
@@ -64,7 +63,7 @@ class Meter:
         else:
             share = seconds / (self._interval or 1.0)
             total, bad = total * share, bad * share
-        return Tally(total, bad, seconds, latency, evidence)
+        return Tally(total, bad, seconds, latency)
 
     def _known(self, memory: MutableMapping[str, float | str]) -> tuple[float, float, float] | None:
         try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from probes import _promtext
 from probes._look import Look
 from probes._promtext import Malformed, Sample, Selector
 from probes._slices import slices
-from probes.contract import BadField, LookFailed, Reason
+from probes.contract import BadField, LookFailed, Reason, check_fields
 from probes.error_rate._baselines import MOST_SERIES
 
 if TYPE_CHECKING:
@@ -53,16 +54,21 @@ class Selection:
 
     def __init__(self, check: ErrorRate) -> None:
         """Raises `BadField`."""
-        self._selectors: dict[int, Selector] = {
-            TOTAL: _selector("total", check.total or ""),
-            BAD: _selector("bad", check.bad or ""),
-        }
-        if check.latency is not None:
-            written = _selector("latency", check.latency)
-            name = written.name.removesuffix("_bucket") + "_bucket"
-            self._selectors[BUCKET] = Selector(name, written.matchers)
+        self._selectors: dict[int, Selector] = {}
+        written = ((TOTAL, "total", check.total), (BAD, "bad", check.bad), (BUCKET, "latency", check.latency))
+        check_fields(*(partial(self._select, bit, key, text) for bit, key, text in written if text is not None))
         self._decided: dict[int, int] = {}
         self._bounds: list[float] = []
+        self._bad_labels_exist = False
+
+    def _select(self, bit: int, key: str, text: str) -> None:
+        try:
+            found = _promtext.selector(text)
+        except ValueError as error:
+            raise BadField(key, str(error)) from None
+        if bit == BUCKET:
+            found = Selector(found.name.removesuffix("_bucket") + "_bucket", found.matchers)
+        self._selectors[bit] = found
 
     def bound(self, key: int) -> float:
         """The upper bound of a bucket."""
@@ -153,6 +159,8 @@ class Selection:
 
     async def complain_of_bad(self, text: bytes) -> None:
         """No series is bad yet, or ever: raises `LookFailed` (query) where a label is meant that no series has."""
+        if self._bad_labels_exist:
+            return
         selector = self._selectors[BAD]
         known: set[str] = set()
         async for part in _promtext.samples(text, [selector.name]):
@@ -164,13 +172,7 @@ class Selection:
                 Reason.QUERY,
                 f"bad: no series of {selector.name} has a label {odd[0]}; there are {', '.join(sorted(known)[:8])}",
             )
-
-
-def _selector(name: str, text: str) -> Selector:
-    try:
-        return _promtext.selector(text)
-    except ValueError as error:
-        raise BadField(name, str(error)) from None
+        self._bad_labels_exist = bool(known)
 
 
 def _absent(name: str, text: bytes) -> str:

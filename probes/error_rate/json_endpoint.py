@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from probes import _web
 from probes._expect import JSON_BYTES
 from probes._jsonpath import find, number, parse_path
 from probes._look import Look
-from probes.contract import BadField, Context, LookFailed, Reason
+from probes.contract import BadField, Context, LookFailed, Reason, check_fields
 from probes.error_rate._meter import Meter
 from probes.error_rate.source import Source, Tally
 
@@ -53,6 +54,19 @@ class JsonEndpoint(Source):
     )
 
     def __init__(self, check: ErrorRate) -> None:
+        written = {"total": check.total or "", "bad": check.bad or ""}
+        written |= {f"percentiles.{name}": text for name, text in check.percentiles.items()}
+        paths: dict[str, _Path] = {}
+
+        def add(key: str, text: str) -> None:
+            paths[key] = _Path(key, text)
+
+        check_fields(lambda: self._address(check), *(partial(add, key, text) for key, text in written.items()))
+        self._total, self._bad = paths.pop("total"), paths.pop("bad")
+        self._latency = {key.replace("percentiles.", "latency_"): path for key, path in paths.items()}
+        self._meter = Meter(check, self.name, "total")
+
+    def _address(self, check: ErrorRate) -> None:
         self._ask = _web.page(
             check.json or "",
             field="json",
@@ -61,10 +75,6 @@ class JsonEndpoint(Source):
             verify=check.verify,
             ca_file=check.ca_file,
         )
-        self._total = _Path("total", check.total or "")
-        self._bad = _Path("bad", check.bad or "")
-        self._latency = {name: _Path(f"percentiles.{name}", text) for name, text in check.percentiles.items()}
-        self._meter = Meter(check, self.name, "total")
 
     @property
     def target(self) -> str:
@@ -87,11 +97,12 @@ class JsonEndpoint(Source):
             raise LookFailed(Reason.BODY, f"the body is not JSON: {look.show(str(error), 100)}") from None
         total, bad = self._total.figure(document), self._bad.figure(document)
         latency = {
-            f"latency_{name}": path.figure(document)
+            name: path.figure(document)
             for name, path in self._latency.items()
             if find(document, path.steps) is not None
         }
-        return self._meter.take(context.memory, asked, total, bad, latency, {})
+        look.evidence["counted"] = f"total {total:g}, bad {bad:g}"
+        return self._meter.take(context.memory, asked, total, bad, latency)
 
 
 class _Path:

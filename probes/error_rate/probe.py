@@ -173,7 +173,7 @@ class ErrorRate(Probe):
         known = sources()
         written = [name for name in known if getattr(self, name, None)]
         if not written:
-            raise BadField("probe", f"says not where to count: write one of {', '.join(known)}")
+            raise BadField("probe", f"does not say where to count: write one of {', '.join(known)}")
         if len(written) > 1:
             raise BadField(written[1], f"is one place too many to count: {written[0]} is written already")
         return known[written[0]]

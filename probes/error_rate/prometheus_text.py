@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 from zlib import crc32
 
 from probes import _promtext, _web
+from probes._exchange import Ask
 from probes._look import Look
 from probes._slices import slices
-from probes.contract import BadField, Context, LookFailed
+from probes.contract import BadField, Context, LookFailed, check_fields
 from probes.error_rate._baselines import Baselines, Increase, Reading
 from probes.error_rate._quantiles import quantile
 from probes.error_rate._selection import BAD, BUCKET, TOTAL, Page, Selection
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from probes.error_rate.probe import ErrorRate
 
 _MOST_URLS = 32
+_COUNTED = 5000
+"""Series up to which a first look tells what it found."""
 _YOUNG = 900.0
 """Seconds for which a new process may not have counted anything yet."""
 
@@ -69,10 +72,18 @@ class PrometheusText(Source):
     takes: ClassVar[frozenset[str]] = frozenset({"latency", "headers", "max_bytes", "verify", "ca_file"})
 
     def __init__(self, check: ErrorRate) -> None:
+        self._asks: list[Ask] = []
+        check_fields(lambda: self._address(check), lambda: self._select(check))
+        urls = check.prometheus
+        self._baselines = [Baselines() for _ in urls]
+        written = (*urls, check.total or "", check.bad or "", check.latency or "")
+        self._notes = _Notes(crc32("\n".join(written).encode()))
+
+    def _address(self, check: ErrorRate) -> None:
         urls = check.prometheus
         if len(urls) > _MOST_URLS or len(set(urls)) < len(urls):
             raise BadField("prometheus", f"write at most {_MOST_URLS} URLs, each once")
-        self._asks = [
+        self._asks += [
             _web.page(
                 url,
                 field="prometheus",
@@ -83,11 +94,9 @@ class PrometheusText(Source):
             )
             for url in urls
         ]
+
+    def _select(self, check: ErrorRate) -> None:
         self._selection = Selection(check)
-        self._baselines = [Baselines() for _ in urls]
-        written = (*urls, check.total or "", check.bad or "", check.latency or "")
-        self._notes = _Notes(crc32("\n".join(written).encode()))
-        self._latency = check.latency is not None
 
     @property
     def target(self) -> str:
@@ -111,6 +120,7 @@ class PrometheusText(Source):
             if tally is not None:
                 tallies.append(tally)
         if not tallies:
+            look.evidence["counted"] = _so_far([page for _, page, _ in found])
             return None
         return self._sum(tallies)
 
@@ -241,6 +251,17 @@ class _Notes:
         except (KeyError, ValueError):
             return None
         return (wall, start, total, bad) if of == self._of else None
+
+
+def _so_far(pages: list[Page]) -> str:
+    """What is there to be counted: whoever has written the selectors sees whether they find what was meant."""
+    told = []
+    if sum(len(page.values) for page in pages) > _COUNTED:
+        return "very many series"
+    for bit, name in ((TOTAL, "total"), (BAD, "bad"), (BUCKET, "latency")):
+        found = [value for page in pages for key, value in page.values.items() if key & bit]
+        told.append(f"{name}: {len(found):,} series" + (f", {sum(found):,.0f} so far" if bit != BUCKET else ""))
+    return "; ".join(told)
 
 
 async def _sums(values: dict[int, float]) -> list[float]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from probes import _promql
 from probes._look import Look
 from probes._promql import Query
-from probes.contract import BadField, Context, LookFailed, Reason
+from probes.contract import BadField, Context, LookFailed, Reason, check_fields
 from probes.error_rate._meter import Meter
 from probes.error_rate.source import Source, Tally
 
@@ -52,8 +52,6 @@ class PromQL(Source):
     takes: ClassVar[frozenset[str]] = frozenset({"percentiles", "counts", "interval", "headers", "verify", "ca_file"})
 
     def __init__(self, check: ErrorRate) -> None:
-        if check.counts == "total":
-            raise BadField("counts", "counters reset: write rate(...) or increase(...) into the query")
         self._url = check.promql or ""
         make = partial(
             _promql.query,
@@ -63,11 +61,16 @@ class PromQL(Source):
             verify=check.verify,
             ca_file=check.ca_file,
         )
-        self._total = make(check.total or "", key="total")
-        self._bad = make(check.bad or "", key="bad")
-        self._latency = {
-            f"latency_{name}": make(text, key=f"percentiles.{name}") for name, text in check.percentiles.items()
-        }
+        written = {"total": check.total or "", "bad": check.bad or ""}
+        written |= {f"percentiles.{name}": text for name, text in check.percentiles.items()}
+        queries: dict[str, Query] = {}
+
+        def add(key: str, text: str) -> None:
+            queries[key] = make(text, key=key)
+
+        check_fields(partial(_refuse_counters, check), *(partial(add, key, text) for key, text in written.items()))
+        self._total, self._bad = queries.pop("total"), queries.pop("bad")
+        self._latency = {key.replace("percentiles.", "latency_"): query for key, query in queries.items()}
         self._meter = Meter(check, self.name, "rate")
 
     @property
@@ -88,7 +91,8 @@ class PromQL(Source):
         if total is None:
             raise LookFailed(Reason.QUERY, "total: the query returns no series")
         bad = await _sum(self._bad, look, context)
-        evidence = {"bad": "no such series yet"} if bad is None else {}
+        if bad is None:
+            look.evidence["bad"] = "no such series yet"
         latency = {}
         for name, query in self._latency.items():
             found = _promql.finite(await query.run(look, context))
@@ -96,7 +100,13 @@ class PromQL(Source):
                 raise LookFailed(Reason.QUERY, f"{query.key}: {len(found)} series, which cannot be added up")
             if found:  # there is none, or NaN, where no request came
                 latency[name] = found[0].value
-        return self._meter.take(context.memory, asked, total, bad or 0.0, latency, evidence)
+        look.evidence["counted"] = f"total {total:g}, bad {bad or 0.0:g}"
+        return self._meter.take(context.memory, asked, total, bad or 0.0, latency)
+
+
+def _refuse_counters(check: ErrorRate) -> None:
+    if check.counts == "total":
+        raise BadField("counts", "counters reset: write rate(...) or increase(...) into the query")
 
 
 async def _sum(query: Query, look: Look, context: Context) -> float | None:

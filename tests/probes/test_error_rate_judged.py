@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from time import perf_counter
 
@@ -114,6 +115,24 @@ async def test_errors_that_only_extra_looks_see_still_count(app: Application, co
         app.work(40, 200, 0.0, path)
         await story.look()
     assert story.state == "down"
+
+
+async def test_traffic_that_stops_is_degraded_until_it_comes_again(app: Application, context: Context) -> None:
+    path = unique("stops")
+    app.work(1, 200, 0.0, path)
+    # As if 10 requests a second had come for an hour, and then none for two minutes.
+    context.memory.update({"traffic.rate": 10.0, "traffic.known": 3600.0})
+    story = Story(replace(probe(app, path), traffic="steady"), context)
+    await story.look()
+    assert (await story.look()).measurements["stopped_for"] == 0
+    context.memory.update({"traffic.silence": 121.0, "traffic.due": 1210.0})
+    assert (await story.look()).measurements["stopped_for"] > 121
+    await story.look()
+    assert story.state == "degraded"
+    for _ in range(2):
+        app.work(1, 200, 0.0, path)
+        assert (await story.look()).measurements["stopped_for"] == 0
+    assert story.state == "up"
 
 
 # --- a huge endpoint ---------------------------------------------------------------------------------------------
