@@ -23,6 +23,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "postgres": {"dsn": Secret("postgresql://user:tell-no-one@127.0.0.1:1/shop")},
     "redis": {"url": Secret("redis://:tell-no-one@127.0.0.1:1/0")},
     "tcp": {"address": "127.0.0.1:1"},
+    "exec": {"command": ("/no/such/plugin", "--password", "tell-no-one"), "env": {"X": Secret("tell-no-one")}},
+    "process": {"program": "no-such-program"},
     "error_rate": {
         "prometheus": ("http://user:tell-no-one@127.0.0.1:1/metrics",),
         "total": "http_requests_total",
