@@ -31,7 +31,7 @@ class Celery(OnRedis):
     | `depth` | the lists `QUEUE` and, for each priority, `QUEUE\\x06\\x16N` |
     | `lag` | see below |
     | `in_flight`, `taken_for` | `unacked`, `unacked_index`: of all queues of this database |
-    | `workers` | connections on this database that hold pattern subscriptions |
+    | `workers` | `_kombu.binding.celery.pidbox`, and connections with pattern subscriptions on this database |
 
     Lag: Celery's messages do not say when they were sent. A message with a header `timestamp`, `enqueued_at`,
     `published_at` or `sentry-task-enqueued-time` is believed; a handler of the signal `before_task_publish` that sets
@@ -45,9 +45,9 @@ class Celery(OnRedis):
     tasks with a countdown or ETA, which workers hold until the time comes. So there is no `scheduled`. A task of a
     worker that was killed stays there until the visibility timeout is over, an hour by default.
 
-    `workers` is an upper bound: Flower and `celery events` hold such a subscription too, workers that were started
-    with `--without-remote-control` and without gossip hold none. It needs the right to CLIENT LIST, and is left out
-    without it or with more than 5,000 clients.
+    `workers` is an upper bound: a worker that was killed stays registered while any other listens, and Flower or
+    `celery events` listen too. With workers that do not listen (`--without-remote-control --without-gossip`) it is
+    left out, as it is without the right to CLIENT LIST or with more than 5,000 clients.
 
     Limits: Celery keeps neither failed tasks nor a count of those that ended where a broker could tell. Nobody can
     pause a queue here. Priorities are those of kombu's steps from 0 to 9. A task published again by `acks_late` is
@@ -105,7 +105,13 @@ class Celery(OnRedis):
         if clients is None:
             return None
         database = b"db=%d" % self.server.url.db
-        return sum(database in words and b"psub=0" not in words for words in map(bytes.split, clients))
+        ours = [words for words in map(bytes.split, clients) if database in words]
+        listening = sum(b"psub=0" not in words for words in ours)
+        if not listening:
+            return None if any(b"cmd=brpop" in words for words in ours) else 0
+        # A worker listens on one or two connections, and the name of one that was killed stays: neither figure alone.
+        (named,) = await keys.counts(("SCARD", f"{self._before}_kombu.binding.celery.pidbox"))
+        return min(named, listening) or listening
 
 
 def _headers(message: bytes) -> Mapping[str, Any]:
