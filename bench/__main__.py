@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("cli", "start", "memory", "judging", "look_cost", "looks", "delivery")
+NAMES = ("cli", "start", "memory", "judging", "look_cost", "looks", "follow", "delivery")
 
 
 def main() -> int:

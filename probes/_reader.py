@@ -25,6 +25,9 @@ _FAREWELL = 1.0
 _PAUSES = (0.05, 0.25, 1.0)
 """Seconds between turns: when much was read, when something was, when nothing was."""
 _MUCH = 65_536
+_BREATH = 0.0003
+"""Seconds of sleep after each slice. Giving the interpreter up for a read is too short: the loop's thread, woken on
+the same core, finds it taken again, up to the 5 ms after which Python makes a thread let go."""
 
 C = TypeVar("C", bound=Counts)
 
@@ -108,6 +111,7 @@ class Reader(Generic[C]):
                 more = following.turn(_now())
                 self._answer(following, asked, caught_up=not more)
                 if more or self._requests:
+                    time.sleep(_BREATH)
                     continue
                 self._busy_since = None
                 wake.wait(_pause(following.taken - taken))
