@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 from probes._slices import slices
 
-MOST_PROCESSES = 16
+MOST_PROCESSES = 64
 """Baselines kept of one URL: those that were seen last."""
+_MOST_ALIKE = 16
+"""Those of them that only their counters tell apart, as each must be compared."""
 MOST_SERIES = 100_000
 """Series of one answer that are followed; about 100 bytes each and baseline."""
 _MOST_KEPT = 2 * MOST_SERIES
@@ -25,7 +27,7 @@ _CLOCK_SLACK = 2.0
 start of a process is counted, in whole seconds."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Reading:
     """The counters of one answer."""
 
@@ -83,6 +85,8 @@ class Baselines:
             seconds = reading.asked - self._asked
         else:
             seconds = 0.0 if self.wall is None else max(0.0, reading.wall - self.wall)
+        if before is not None and not own and reading.start is not None:
+            seconds = min(seconds, max(1.0, reading.wall - reading.start))  # a new process has not counted for longer
         if before is not None and same:
             self._known.remove(before)
         self._keep(reading)
@@ -119,6 +123,9 @@ class Baselines:
 
     def _keep(self, reading: Reading) -> None:
         self._asked, self.wall = reading.asked, reading.wall
+        alike = [known for known in self._known if known.start == reading.start]
+        if len(alike) >= _MOST_ALIKE:
+            self._known.remove(alike[0])
         self._known.append(reading)
         while len(self._known) > MOST_PROCESSES or (
             len(self._known) > 1 and sum(len(known.values) for known in self._known) > _MOST_KEPT

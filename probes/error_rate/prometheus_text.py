@@ -12,7 +12,7 @@ from probes import _promtext, _web
 from probes._exchange import Ask
 from probes._look import Look
 from probes._slices import slices
-from probes.contract import BadField, Context, LookFailed, check_fields
+from probes.contract import BadField, Context, LookFailed, Reason, check_fields
 from probes.error_rate._baselines import Baselines, Increase, Reading
 from probes.error_rate._quantiles import quantile
 from probes.error_rate._selection import BAD, BUCKET, TOTAL, Page, Selection
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from probes.error_rate.probe import ErrorRate
 
 _MOST_URLS = 32
+_STRANGERS = 30
+"""Looks in a row after which an endpoint is called one that never answers from the same process twice."""
 _COUNTED = 5000
 """Series up to which a first look tells what it found."""
 _YOUNG = 900.0
@@ -49,7 +51,7 @@ class PrometheusText(Source):
 
     Both text formats are read, 0.0.4 and OpenMetrics. A series that appears between two looks has counted from 0; one
     that fell began again at 0. Where `process_start_time_seconds` is exported, as by most client libraries, each
-    process that answers at a URL is followed by itself (the last 16 of them): several workers behind one port, or a
+    process that answers at a URL is followed by itself (the last 64 of them): several workers behind one port, or a
     load balancer, make no jumps, and what a new process has counted is counted from its start. Then counts also go
     on over a restart of the agent. Several URLs are added up; they are read one after another, and one that cannot be
     read makes the look fail with its reason: it is an instance of yours that does not answer. Nothing is lost by
@@ -62,8 +64,9 @@ class PrometheusText(Source):
     Limits: 16 MiB (`max_bytes`) and 100,000 selected series an answer; a line of 64 KiB. Several workers behind one
     port that tell no start time are told apart by their counters alone, which only works once each has answered: the
     first answers may be misread as traffic. Let them share their counts (multiprocess mode), or give each a URL. A
-    worker that is never asked again before it ends takes its last counts with it. Native histograms and names in
-    quotes (UTF-8) are not read.
+    worker that is never asked again before it ends takes its last counts with it. Behind a load balancer with
+    hundreds of processes hardly one answers twice: the check then becomes unknown, and `promql` is the way. Native
+    histograms and names in quotes (UTF-8) are not read.
     """
 
     name: ClassVar[str] = "prometheus"
@@ -73,6 +76,8 @@ class PrometheusText(Source):
 
     def __init__(self, check: ErrorRate) -> None:
         self._asks: list[Ask] = []
+        self._strangers = 0
+        """Looks in a row that had nothing to compare with."""
         check_fields(lambda: self._address(check), lambda: self._select(check))
         urls = check.prometheus
         self._baselines = [Baselines() for _ in urls]
@@ -119,6 +124,11 @@ class PrometheusText(Source):
             tally = await self._count(index, text, page, reading, look, context.memory)
             if tally is not None:
                 tallies.append(tally)
+        self._strangers = 0 if tallies else self._strangers + 1
+        if self._strangers > _STRANGERS:
+            raise LookFailed(
+                Reason.QUERY, f"each of {self._strangers} looks was answered by another process: name each one's URL"
+            )
         if not tallies:
             look.evidence["counted"] = _so_far([page for _, page, _ in found])
             return None

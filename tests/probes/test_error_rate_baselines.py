@@ -142,7 +142,19 @@ async def test_the_seconds_are_those_since_the_url_was_asked() -> None:
     assert increase == Increase({1: 8}, 5.0)
 
 
+async def test_a_new_process_has_not_counted_for_longer_than_it_runs() -> None:
+    baselines = Baselines()
+    await baselines.advance(Reading(1.0, 10.0, 1e9, {1: 1}))
+    increase = await baselines.advance(Reading(1e9 + 950, 1010.0, 1e9 + 1000, {1: 50}))
+    assert increase is not None
+    assert increase.seconds == 50
+
+
 async def test_processes_and_series_that_are_kept_are_bounded() -> None:
+    unnamed = Url()
+    for worker in range(50):
+        await unnamed.answers(**{chr(256 + worker): 1.0})
+    assert unnamed.baselines.processes <= 16
     url = Url()
     for worker in range(100):
         await url.answers(start=float(worker), a=1)

@@ -135,6 +135,32 @@ async def test_traffic_that_stops_is_degraded_until_it_comes_again(app: Applicat
     assert story.state == "up"
 
 
+async def test_looks_that_overlap_count_everything_once(app: Application, context: Context) -> None:
+    path = unique("overlap")
+    check = probe(app, path)
+    app.work(1, 200, 0.0, path)
+    await check.look(context)
+    extra = replace(context, scheduled=False)
+    for _ in range(10):
+        app.work(10, 500, 0.0, path)
+        await asyncio.gather(*(check.look(extra) for _ in range(5)))
+    seen = (await check.look(context)).measurements
+    assert (seen["requests"], seen["bad_requests"]) == (100, 100)
+
+
+async def test_an_endpoint_that_never_answers_from_one_process_twice_cannot_tell(
+    serve: Serve, context: Context
+) -> None:
+    line = b"process_start_time_seconds %d\nhits_total 5000\nbad_total 70\n"
+    pages = [line % start for start in range(1, 50)]
+    server = await serve(*([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(p), p)] for p in pages))
+    check = ErrorRate(prometheus=(server.url(),), total="hits_total", bad="bad_total")
+    seen = [await check.look(context) for _ in range(40)]
+    assert all(each.measurements.get("requests") is None for each in seen)
+    assert (seen[0].reason, seen[-1].reason) == (None, Reason.QUERY)
+    assert "name each one's URL" in seen[-1].detail
+
+
 # --- a huge endpoint ---------------------------------------------------------------------------------------------
 
 
