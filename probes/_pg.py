@@ -19,6 +19,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -273,6 +274,7 @@ class PgServer:
                         target_session_attrs="any",
                         server_settings={"application_name": self._name, **settings},
                         loop=door,
+                        connection_class=_connection_class(),
                     )
                 except asyncio.CancelledError:
                     raise
@@ -285,6 +287,23 @@ class PgServer:
             raise
         look.check_late(perf_counter())
         return _Link(connection, door.guard, self._pooled, limit, look.evidence.get("address", ""))
+
+
+@cache
+def _connection_class() -> Any:
+    """asyncpg's: made when first used, as the library is optional."""
+    base: Any = optional("asyncpg", "postgres").Connection
+
+    class Connection(base):  # type: ignore[misc]  # the library has no types
+        """One that was only half made, since a server left out its version, goes quietly."""
+
+        __slots__ = ()
+
+        def __del__(self) -> None:
+            with suppress(AttributeError):
+                super().__del__()
+
+    return Connection
 
 
 class _Pooler(Exception):

@@ -12,7 +12,7 @@ from probes._net import Connection
 from probes._pg_dsn import Dsn
 from probes._reach import Endpoint, reach
 from probes._streams import dial_unix
-from probes.contract import Context, LookFailed, Reason
+from probes.contract import TEXT_LIMIT, Context, LookFailed, Reason
 
 _SSL_REQUEST = struct.pack("!ll", 8, 80877103)
 
@@ -56,7 +56,9 @@ class Dialler:
                 Reason.NOT_SERVING, f"{connection.where}: an error when asked for TLS; see the server's log"
             )
         if answer != b"N":
-            look.evidence["answer"] = look.show(answer[:200].decode("latin-1"), 200, cut=len(answer) > 200)
+            look.evidence["answer"] = look.show(
+                answer[:TEXT_LIMIT].decode("latin-1"), 200, cut=len(answer) > TEXT_LIMIT
+            )
             raise LookFailed(Reason.PROTOCOL, f"{connection.where}: what answers is not PostgreSQL")
         if wanted != "prefer":
             raise LookFailed(

@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any, cast
 
 from probes._look import Look
-from probes.contract import LookFailed, Reason
+from probes.contract import TEXT_LIMIT, LookFailed, Reason
 
 MOST = 4 * 2**20
 """Bytes that a server may send for one question: the driver holds a message until it is whole, and a server may lie
@@ -45,7 +45,8 @@ class Guard(asyncio.Protocol):
         """What was seen that the driver cannot know."""
         where = look.evidence.get("address", "the server")
         if self._garbage is not None:
-            look.evidence["answer"] = look.show(self._garbage.decode("latin-1"), 200, cut=True)
+            text = self._garbage[:TEXT_LIMIT].decode("latin-1")
+            look.evidence["answer"] = look.show(text, 200, cut=len(self._garbage) > TEXT_LIMIT)
             return LookFailed(Reason.PROTOCOL, f"{where}: what answers is not PostgreSQL")
         if self._taken > MOST:
             return LookFailed(Reason.TOO_LARGE, f"{where}: the answer is larger than {MOST >> 20} MiB")
@@ -62,7 +63,7 @@ class Guard(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.arrived = perf_counter()
         if not self._begun and data[0] not in _FIRST:
-            self._garbage = bytes(data[:4096])
+            self._garbage = bytes(data)
         self._begun = True
         self._taken += len(data)
         if self._garbage is not None or self._taken > MOST:
