@@ -21,6 +21,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "heartbeat": {"token": Secret("tell-no-one-at-all"), "period": timedelta(hours=1)},
     "push": {"token": Secret("tell-no-one-at-all"), "figures": {"orders": Unit.COUNT}},
     "postgres": {"dsn": Secret("postgresql://user:tell-no-one@127.0.0.1:1/shop")},
+    "mysql": {"dsn": Secret("mysql://user:tell-no-one@127.0.0.1:1/shop")},
     "redis": {"url": Secret("redis://:tell-no-one@127.0.0.1:1/0")},
     "tcp": {"address": "127.0.0.1:1"},
     "exec": {"command": ("/no/such/plugin", "--password", "tell-no-one"), "env": {"X": Secret("tell-no-one")}},
