@@ -131,7 +131,7 @@ async def test_workers_that_stop_and_come_back(redis: Redis, send: Send, context
 
 
 async def test_workers_that_nobody_can_call_are_not_said_to_be_gone(redis: Redis, context: Context) -> None:
-    """What CLIENT LIST shows of workers without remote control and gossip: they wait in BRPOP, and listen to nothing."""
+    """Workers without remote control and gossip, as CLIENT LIST shows them: they wait in BRPOP, and that is all."""
     probe = queue_of(redis, "celery")
     with redis.client() as client, redis.client() as waiting:
         client.lpush("other", "x")
