@@ -102,6 +102,11 @@ class ResponseReader:
         """The first `keep` bytes of the body."""
         return bytes(self._body)
 
+    def take_body(self) -> bytearray:
+        """What `body` has, without a copy, which for many MB would hold the loop. The reader has none afterwards."""
+        body, self._body = self._body, bytearray()
+        return body
+
     def header(self, name: str) -> str | None:
         """The values of a header (its name in lower case), joined as RFC 9110 says; None when it was not sent."""
         values = [value for known, value in self.headers if known == name]

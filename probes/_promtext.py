@@ -50,12 +50,15 @@ _OPTIONS.log_errors = False
 _OPTIONS.max_mem = 1 << 20
 
 
+Text = bytes | bytearray
+
+
 class Malformed(Exception):
     """A line that was asked for cannot be read; `line` is its beginning."""
 
-    def __init__(self, line: bytes) -> None:
+    def __init__(self, line: Text) -> None:
         super().__init__("a line is not understood")
-        self.line = line[:500]
+        self.line = bytes(line[:500])
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ def _pattern(text: str) -> Any:
         raise ValueError(f"the pattern {text!r} is not understood by RE2: {said}") from None
 
 
-async def samples(text: bytes, names: Iterable[str]) -> AsyncIterator[list[Sample]]:
+async def samples(text: Text, names: Iterable[str]) -> AsyncIterator[list[Sample]]:
     """The lines of these metrics, a slice at a time, in no order between metrics.
 
     Values are as written, NaN and infinite ones too; time stamps and exemplars are passed over. Raises `Malformed`.
@@ -156,7 +159,7 @@ async def samples(text: bytes, names: Iterable[str]) -> AsyncIterator[list[Sampl
                 at = await _find(text, needle, at)
 
 
-async def _find(text: bytes, needle: bytes, at: int) -> int:
+async def _find(text: Text, needle: bytes, at: int) -> int:
     """Where the next line that begins so begins, from the line break at or before `at` on; -1 when there is none."""
     while at < len(text):
         end = at + _WINDOW
@@ -168,7 +171,7 @@ async def _find(text: bytes, needle: bytes, at: int) -> int:
     return -1
 
 
-def _slice(text: bytes, needle: bytes, at: int) -> tuple[list[Sample], int]:
+def _slice(text: Text, needle: bytes, at: int) -> tuple[list[Sample], int]:
     """Lines from the offset `at` on, as long as a slice lasts and they follow one another; and where to search on:
     at a line break, or -1."""
     found: list[Sample] = []
@@ -210,24 +213,24 @@ def labels(series: bytes) -> dict[str, str]:
     return found
 
 
-def series_at(text: bytes, at: int) -> str:
+def series_at(text: Text, at: int) -> str:
     """The series of the line at the offset `at`, as it is written; empty when there is none."""
     line = _SAMPLE.match(text, at)
     return line["series"].decode("utf-8", "replace") if line is not None else ""
 
 
-def metric_names(text: bytes) -> list[str]:
+def metric_names(text: Text) -> list[str]:
     """The metrics that the beginning of an answer declares: to tell a user what there is."""
     return [name.decode("utf-8", "replace") for name in _TYPE.findall(text[: 4 * _HEAD])]
 
 
-def declares(text: bytes, name: str) -> bool:
+def declares(text: Text, name: str) -> bool:
     """Whether a metric is declared, by the name of its samples: many libraries do so before the first count."""
     families = {name, name.removesuffix("_total"), name.removesuffix("_bucket")}
     return any(f"# TYPE {family} ".encode() in text for family in families)
 
 
-def looks_like_metrics(text: bytes) -> bool:
+def looks_like_metrics(text: Text) -> bool:
     """Whether the beginning of an answer is such a text at all, and not a page of HTML. An empty one is."""
     head = text[:_HEAD]
     if not head.strip() or _COMMENT.search(head):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from probes import _url
 from probes._exchange import Ask, check_written, fetch
+from probes._http1 import ResponseReader
 from probes._look import Look
 from probes.contract import BadField, Blame, Context, LookFailed, Reason, Secret
 
@@ -62,13 +63,24 @@ def secrets(ask: Ask) -> list[str]:
 
 async def read(look: Look, context: Context, ask: Ask, *, expect: frozenset[int] = frozenset({200})) -> bytes:
     """The body of the final answer. Raises `LookFailed`: `denied` for 401 and 403, `blocked` for 429, or `status`."""
+    return (await _answer(look, context, ask, expect)).body
+
+
+async def read_large(
+    look: Look, context: Context, ask: Ask, *, expect: frozenset[int] = frozenset({200})
+) -> bytearray:
+    """As `read`, for a body of many MB: it is not copied."""
+    return (await _answer(look, context, ask, expect)).take_body()
+
+
+async def _answer(look: Look, context: Context, ask: Ask, expect: frozenset[int]) -> ResponseReader:
     answer = await fetch(look, context, ask, {})
     if answer.status not in expect:
         refused = {401: Reason.DENIED, 403: Reason.DENIED, 429: Reason.BLOCKED}
         start = look.show(answer.body[:500].decode("utf-8", "replace"), 120, cut=answer.body_size > 500)
         said = f": {start}" if start else ""
         raise LookFailed(refused.get(answer.status, Reason.STATUS), f"status {answer.status}{said}")
-    return answer.body
+    return answer
 
 
 def source(failure: LookFailed, name: str) -> LookFailed:

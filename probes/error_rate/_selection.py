@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from probes import _promtext
 from probes._look import Look
-from probes._promtext import Malformed, Sample, Selector
+from probes._promtext import Malformed, Sample, Selector, Text
 from probes._slices import slices
 from probes.contract import BadField, LookFailed, Reason, check_fields
 from probes.error_rate._baselines import MOST_SERIES
@@ -74,7 +74,7 @@ class Selection:
         """The upper bound of a bucket."""
         return self._bounds[(key & ((1 << _BITS) - 1)) >> _LE_SHIFT]
 
-    async def read(self, text: bytes, look: Look) -> Page:
+    async def read(self, text: Text, look: Look) -> Page:
         """Raises `LookFailed`: `body` for what is no metrics' text, `query` where too much is selected."""
         page = Page()
         names = [each.name for each in self._selectors.values()]
@@ -142,7 +142,7 @@ class Selection:
             self._bounds.append(bound)
         return self._bounds.index(bound)
 
-    def complain(self, text: bytes, page: Page, *, first: bool, young: bool) -> None:
+    def complain(self, text: Text, page: Page, *, first: bool, young: bool) -> None:
         """Raises `LookFailed` (query) where a selector finds nothing and this can be no accident.
 
         `first`: nothing was ever found. `young`: the process has started lately and may not have counted anything.
@@ -157,7 +157,7 @@ class Selection:
             elif not _promtext.declares(text, selector.name) and (first or not young):
                 raise LookFailed(Reason.QUERY, f"{key}: {_absent(selector.name, text)}")
 
-    async def complain_of_bad(self, text: bytes) -> None:
+    async def complain_of_bad(self, text: Text) -> None:
         """No series is bad yet, or ever: raises `LookFailed` (query) where a label is meant that no series has."""
         if self._bad_labels_exist:
             return
@@ -175,6 +175,6 @@ class Selection:
         self._bad_labels_exist = bool(known)
 
 
-def _absent(name: str, text: bytes) -> str:
+def _absent(name: str, text: Text) -> str:
     near = difflib.get_close_matches(name, _promtext.metric_names(text)[:2000], 1)
     return f"the answer has no series {name}" + (f"; did you mean {near[0]}?" if near else "")

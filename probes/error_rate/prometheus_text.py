@@ -11,6 +11,7 @@ from zlib import crc32
 from probes import _promtext, _web
 from probes._exchange import Ask
 from probes._look import Look
+from probes._promtext import Text
 from probes._slices import slices
 from probes.contract import BadField, Context, LookFailed, Reason, check_fields
 from probes.error_rate._baselines import Baselines, Increase, Reading
@@ -134,11 +135,11 @@ class PrometheusText(Source):
             return None
         return self._sum(tallies)
 
-    async def _fetch(self, look: Look, context: Context, index: int) -> tuple[bytes, Page, Reading]:
+    async def _fetch(self, look: Look, context: Context, index: int) -> tuple[Text, Page, Reading]:
         ask, known = self._asks[index], self._baselines[index]
         asked, wall = perf_counter(), time.time()
         try:
-            text = await _web.read(look, context, ask)
+            text = await _web.read_large(look, context, ask)
         except LookFailed as failure:
             if len(self._asks) == 1:
                 raise
@@ -154,7 +155,7 @@ class PrometheusText(Source):
     async def _count(
         self,
         index: int,
-        text: bytes,
+        text: Text,
         page: Page,
         reading: Reading,
         look: Look,
@@ -174,7 +175,7 @@ class PrometheusText(Source):
             return resumed
         return None if increase is None else await self._part(increase, text, page, look)
 
-    async def _part(self, increase: Increase, text: bytes, page: Page, look: Look) -> _Part:
+    async def _part(self, increase: Increase, text: Text, page: Page, look: Look) -> _Part:
         if increase.note:
             look.evidence["counters"] = increase.note
         part = _Part(increase.seconds)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
-from time import perf_counter
+from time import thread_time
 
 import pytest
 
@@ -179,16 +179,17 @@ async def test_an_endpoint_of_100_000_series_holds_nobody_up(
 
     async def beat() -> None:
         while True:
-            since = perf_counter()
+            since = thread_time()
             await asyncio.sleep(0)
-            stalls.append(perf_counter() - since)
+            stalls.append(thread_time() - since)
 
     beating = asyncio.create_task(beat())
     first, second = await check.look(context), await check.look(context)
     beating.cancel()
     assert first.ok, first
     assert (second.measurements["requests"], second.measurements["bad_requests"]) == (100_000, 25_000)
-    # What is promised are slices of 5 ms; on a busy machine the odd one is longer, and not the agent's doing.
+    # By CPU time, so that it is not the busy machine that is measured. Slices are of a millisecond; a dictionary that
+    # grows to 100,000 entries moves house in one go.
     stalls.sort()
-    assert stalls[-1] < 0.25
-    assert sum(each for each in stalls if each > 0.02) < 0.2 * sum(stalls)
+    assert sum(1 for each in stalls if each > 0.005) < 0.02 * len(stalls)
+    assert stalls[-1] < 0.05

@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import Iterable
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import given, settings
@@ -157,25 +157,22 @@ def test_lines_across_the_borders_of_windows_are_found() -> None:
 async def test_a_huge_answer_is_read_in_slices() -> None:
     line = b'http_requests_total{method="GET",path="/api/v1/thing/%d",status="%d"} %d\n'
     text = b"# TYPE http_requests counter\n" + b"".join(line % (n, 200 + n % 300, n) for n in range(100_000))
-    longest, last = 0.0, perf_counter()
-    done = asyncio.Event()
+    stalls: list[float] = []
 
     async def beat() -> None:
-        nonlocal longest, last
-        while not done.is_set():
-            last = perf_counter()
+        while True:
+            since = thread_time()  # not the wall clock: a busy machine may take the CPU away
             await asyncio.sleep(0)
-            longest = max(longest, perf_counter() - last)
+            stalls.append(thread_time() - since)
 
     beating = asyncio.create_task(beat())
     count = 0
-    async for part in _promtext.samples(text, ["http_requests_total", "something_else"]):
+    async for part in _promtext.samples(bytearray(text), ["http_requests_total", "something_else"]):
         count += len(part)
-    done.set()
-    await beating
+    beating.cancel()
     assert count == 100_000
-    # 5 ms are what is promised; a busy machine may take the CPU away for longer than that.
-    assert longest < 0.05
+    assert max(stalls) < 0.02
+    assert sum(1 for each in stalls if each > 0.005) <= 2
 
 
 # --- selectors ----------------------------------------------------------------------------------------------------
