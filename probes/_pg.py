@@ -176,7 +176,8 @@ class Session:
             except (LookFailed, asyncio.CancelledError):
                 raise
             except Exception as error:  # a lying server makes the driver raise whatever it likes
-                raise self._link.guard.failure(self._look) or failure(self._look, error) from error
+                guard = self._link.guard
+                raise guard.failure(self._look) or failure(self._look, error, said=guard.said) from error
 
 
 class PgServer:
@@ -281,7 +282,8 @@ class PgServer:
                 except Exception as error:  # as in Session._ask
                     if settings and refuses_parameters(error):
                         raise _Pooler from error
-                    raise door.guard.failure(look) or failure(look, error, login=True) from error
+                    guard = door.guard
+                    raise guard.failure(look) or failure(look, error, said=guard.said, login=True) from error
         except BaseException:
             door.close()
             raise

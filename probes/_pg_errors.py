@@ -43,6 +43,7 @@ _BY_TEXT = (
     ("too many connections", Reason.TOO_MANY_CONNECTIONS),
     ("remaining connection slots", Reason.TOO_MANY_CONNECTIONS),
     ("no such database", Reason.MISSING),
+    ("does not exist", Reason.MISSING),
     ("no such user", Reason.DENIED),
     ("authentication failed", Reason.DENIED),
     ("auth failed", Reason.DENIED),
@@ -67,14 +68,19 @@ def refuses_parameters(error: BaseException) -> bool:
     return getattr(error, "sqlstate", None) == "08P01" and "startup parameter" in str(error)
 
 
-def failure(look: Look, error: Exception, *, login: bool = False) -> LookFailed:
-    """The `LookFailed` for what the driver raised; `login` while there is no session yet."""
+def failure(look: Look, error: Exception, *, said: tuple[str, str] | None = None, login: bool = False) -> LookFailed:
+    """The `LookFailed` for what the driver raised; `login` while there is no session yet.
+
+    `said` are SQLSTATE and text of the server's last words, before it hung up.
+    """
     where = look.evidence.get("address", "the server")
     if isinstance(error, ssl.SSLError):
         return handshake_failure(error)
     state = getattr(error, "sqlstate", None)
     if isinstance(state, str) and state[:3] != "080":
         return _answered(look, state, str(error), login=login)
+    if said is not None and state == "08003":
+        return _answered(look, *said, login=login)
     cause = error if isinstance(error, OSError) else error.__cause__
     if isinstance(cause, OSError) and cause.errno is not None:
         return translated(cause.errno, where, Reason.RESET)

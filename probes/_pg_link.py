@@ -36,10 +36,21 @@ class Guard(asyncio.Protocol):
         self._taken = 0
         self._begun = False
         self._garbage: bytes | None = None
+        self._last = b""
+
+    @property
+    def said(self) -> tuple[str, str] | None:
+        """SQLSTATE and text of the error that came last, if nothing followed: the driver forgets it when the server
+        hangs up right after."""
+        if self._last[:1] != b"E":
+            return None
+        fields = {part[:1]: part[1:].decode("utf-8", "replace") for part in self._last[5:].split(b"\0") if part}
+        return fields.get(b"C", ""), fields.get(b"M", "")
 
     def turn(self) -> None:
         """A new question is asked."""
         self._taken = 0
+        self._last = b""
 
     def failure(self, look: Look) -> LookFailed | None:
         """What was seen that the driver cannot know."""
@@ -65,6 +76,7 @@ class Guard(asyncio.Protocol):
         if not self._begun and data[0] not in _FIRST:
             self._garbage = bytes(data)
         self._begun = True
+        self._last = bytes(data[:TEXT_LIMIT])
         self._taken += len(data)
         if self._garbage is not None or self._taken > MOST:
             self.abort()

@@ -19,9 +19,9 @@ _WIDE = 20
 _LOOKS_BAD = {
     "connections_used": 0.7,
     "waiting_locks": 0.5,
-    "longest_transaction": 10.0,
-    "longest_query": 10.0,
-    "longest_idle_in_transaction": 10.0,
+    "longest_transaction": 2.0,
+    "longest_query": 2.0,
+    "longest_idle_in_transaction": 2.0,
     "query_time": 0.25,
 }
 """Above what a figure is worth a question: below what any threshold of good sense says."""

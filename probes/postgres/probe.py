@@ -213,7 +213,7 @@ class Postgres(Probe):
 
     async def _tell(self, look: Look, session: Session, seen: dict[str, float]) -> None:
         try:
-            rows = await session.rows(evidence.query(session.version))
+            rows = await session.rows(evidence.query(session.version), keep=True)
         except LookFailed as failure:
             if failure.reason.blame is Blame.TARGET:
                 raise
