@@ -38,6 +38,7 @@ _LABEL = re.compile(
 _ESCAPE = re.compile(r'\\([\\"n])')
 _ESCAPED = {"\\": "\\", '"': '"', "n": "\n"}
 _TYPE = re.compile(rb"^# TYPE (\S{1,200})", re.MULTILINE)
+_SUFFIXES = ("_total", "_count", "_bucket")
 _COMMENT = re.compile(rb"^#[ \t]*(?:TYPE|HELP|UNIT|EOF)\b", re.MULTILINE)
 _HEAD = 64 * 1024
 
@@ -226,8 +227,13 @@ def metric_names(text: Text) -> list[str]:
 
 def declares(text: Text, name: str) -> bool:
     """Whether a metric is declared, by the name of its samples: many libraries do so before the first count."""
-    families = {name, name.removesuffix("_total"), name.removesuffix("_bucket")}
+    families = {name, *(name.removesuffix(suffix) for suffix in _SUFFIXES)}
     return any(f"# TYPE {family} ".encode() in text for family in families)
+
+
+def longer_name(text: Text, name: str) -> str | None:
+    """The name of samples that there are, where `name` is only that of their family."""
+    return next((name + suffix for suffix in _SUFFIXES if f"\n{name}{suffix}".encode() in text), None)
 
 
 def looks_like_metrics(text: Text) -> bool:

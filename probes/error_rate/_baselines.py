@@ -22,6 +22,8 @@ MOST_SERIES = 100_000
 _MOST_KEPT = 2 * MOST_SERIES
 _FEW = 0.1
 """The part of the series that may fall without more behind it than that they were reset, each by itself."""
+_YOUNG = 300.0
+"""Seconds for which what a process has counted since its start may still be told as of now."""
 _CLOCK_SLACK = 2.0
 """Seconds by which the clocks of agent and target may differ, unnoticed; Linux tells when it booted, from which the
 start of a process is counted, in whole seconds."""
@@ -52,12 +54,14 @@ class Increase:
 class Baselines:
     """What one URL's processes had counted when they answered last. Bounded in processes and in series."""
 
-    __slots__ = ("_asked", "_known", "_turn", "wall")
+    __slots__ = ("_asked", "_known", "_since", "_turn", "wall")
 
     def __init__(self) -> None:
         self._known: list[Reading] = []
         """The one seen last at the end."""
         self._asked: float | None = None
+        self._since: float | None = None
+        """When it was first asked with success (Unix time)."""
         self._turn = asyncio.Lock()
         self.wall: float | None = None
         """When the URL was last asked with success (Unix time), even by another agent process."""
@@ -116,13 +120,17 @@ class Baselines:
         return nothing, "the counters began again", False
 
     def _is_new(self, reading: Reading) -> bool:
-        """Whether the process started since the URL was last asked, so that all its counts are news."""
+        """Whether the process started while the URL was watched, so that all its counts are news."""
         if reading.start is None or self.wall is None:
             return False
-        return self.wall - _CLOCK_SLACK <= reading.start <= reading.wall + _CLOCK_SLACK
+        # One of several that is young and was not met before is news as a whole too, if we were there when it began.
+        young = reading.wall - reading.start < _YOUNG and self._since is not None
+        since = self._since if young and self._since is not None else self.wall
+        return since - _CLOCK_SLACK <= reading.start <= reading.wall + _CLOCK_SLACK
 
     def _keep(self, reading: Reading) -> None:
         self._asked, self.wall = reading.asked, reading.wall
+        self._since = reading.wall if self._since is None else self._since
         alike = [known for known in self._known if known.start == reading.start]
         if len(alike) >= _MOST_ALIKE:
             self._known.remove(alike[0])

@@ -154,8 +154,10 @@ class Selection:
             if selector.name in page.names:
                 if first:
                     raise LookFailed(Reason.QUERY, f"{key}: no series of {selector.name} fits the matchers")
-            elif not _promtext.declares(text, selector.name) and (first or not young):
-                raise LookFailed(Reason.QUERY, f"{key}: {_absent(selector.name, text)}")
+                continue
+            longer = _promtext.longer_name(text, selector.name)
+            if longer or (not _promtext.declares(text, selector.name) and (first or not young)):
+                raise LookFailed(Reason.QUERY, f"{key}: {_absent(selector.name, longer, text)}")
 
     async def complain_of_bad(self, text: Text) -> None:
         """No series is bad yet, or ever: raises `LookFailed` (query) where a label is meant that no series has."""
@@ -175,6 +177,6 @@ class Selection:
         self._bad_labels_exist = bool(known)
 
 
-def _absent(name: str, text: Text) -> str:
-    near = difflib.get_close_matches(name, _promtext.metric_names(text)[:2000], 1)
+def _absent(name: str, longer: str | None, text: Text) -> str:
+    near = [longer] if longer else difflib.get_close_matches(name, _promtext.metric_names(text)[:2000], 1)
     return f"the answer has no series {name}" + (f"; did you mean {near[0]}?" if near else "")

@@ -45,29 +45,30 @@ class PrometheusText(Source):
     ```
 
     `total` and `bad` are names of counters with matchers as in PromQL (`=`, `!=`, `=~`, `!~`; patterns are RE2 and
-    match the whole label). All series that fit are added up. `latency` names a classic histogram in seconds; the
-    percentiles are those of the requests since the last look, interpolated within a bucket as PromQL's
-    `histogram_quantile` does, so they are as exact as the buckets are narrow. Summaries cannot be used: quantiles of
-    several series, or of a span other than the application's own, cannot be made of quantiles.
+    match the whole label). All series that fit are added up; the `_count` of a histogram or summary is a counter
+    too. `latency` names a classic histogram in seconds; the percentiles are those of the requests since the last
+    look, interpolated within a bucket as PromQL's `histogram_quantile` does, so they are as exact as the buckets
+    are narrow. Summaries cannot be used: quantiles of several series, or of a span other than the application's
+    own, cannot be made of quantiles.
 
-    Both text formats are read, 0.0.4 and OpenMetrics. A series that appears between two looks has counted from 0; one
-    that fell began again at 0. Where `process_start_time_seconds` is exported, as by most client libraries, each
-    process that answers at a URL is followed by itself (the last 64 of them): several workers behind one port, or a
-    load balancer, make no jumps, and what a new process has counted is counted from its start. Then counts also go
-    on over a restart of the agent. Several URLs are added up; they are read one after another, and one that cannot be
-    read makes the look fail with its reason: it is an instance of yours that does not answer. Nothing is lost by
-    that, the next look that succeeds counts it all.
+    Both text formats are read, 0.0.4 and OpenMetrics. A series that appears between two looks has counted from 0;
+    one that fell began again at 0. Where `process_start_time_seconds` is exported, as by most client libraries,
+    each process that answers at a URL is followed by itself (the last 64 of them): several workers behind one port,
+    or a load balancer, make no jumps, and what a new process has counted is counted from its start. Then counts
+    also go on over a restart of the agent. Several URLs are added up; they are read one after another, and one that
+    cannot be read makes the look fail with its reason: it is an instance of yours that does not answer. Nothing is
+    lost by that, the next look that succeeds counts it all.
 
     A selector of `total` or `latency` that can find nothing makes the check `unknown` (reason `query`), and it is
     told what there is instead. A metric that is declared and has no series yet is fine, and so is a lack of bad
     series as long as their labels exist: counters appear with their first count.
 
     Limits: 16 MiB (`max_bytes`) and 100,000 selected series an answer; a line of 64 KiB. Several workers behind one
-    port that tell no start time are told apart by their counters alone, which only works once each has answered: the
-    first answers may be misread as traffic. Let them share their counts (multiprocess mode), or give each a URL. A
-    worker that is never asked again before it ends takes its last counts with it. Behind a load balancer with
-    hundreds of processes hardly one answers twice: the check then becomes unknown, and `promql` is the way. Native
-    histograms and names in quotes (UTF-8) are not read.
+    port that tell no start time, or the same, are told apart by their counters alone, which only works once each
+    has answered: the first answers may be misread as traffic. Let them share their counts (multiprocess mode), or
+    give each a URL. A worker that is never asked again before it ends takes its last counts with it. Behind a load
+    balancer with hundreds of processes hardly one answers twice: the check then becomes unknown, and `promql` is
+    the way. Native histograms and names in quotes (UTF-8) are not read.
     """
 
     name: ClassVar[str] = "prometheus"

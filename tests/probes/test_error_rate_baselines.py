@@ -69,6 +69,17 @@ async def test_a_named_process_that_has_started_since_tells_all_it_has() -> None
     assert await url.answers(start=1e9 + 15, a=125) == {"a": 5}
 
 
+async def test_a_new_worker_that_is_met_late_tells_all_it_has_while_it_is_young() -> None:
+    url = Url()
+    await url.answers(start=5.0, a=100)
+    for step in range(1, 4):
+        await url.answers(start=5.0, a=100 + step)
+    assert await url.answers(start=1e9 + 12, a=70) == {"a": 70}  # it began after the first look, 40 s ago
+    for step in range(4, 50):
+        await url.answers(start=5.0, a=100 + step)
+    assert await url.answers(start=1e9 + 13, a=70) is None  # too long ago to be told as of now
+
+
 async def test_a_named_process_that_was_there_before_tells_nothing_at_first() -> None:
     url = Url()
     await url.answers(start=5.0, a=100)

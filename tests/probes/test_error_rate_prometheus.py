@@ -221,6 +221,7 @@ async def _look(serve: Serve, context: Context, text: bytes, **fields: Any) -> O
         (b"<html>Sign in</html>", Reason.BODY, "no text of Prometheus metrics: <html>Sign in"),
         (b"hits_total{a=\"1} 3\n", Reason.BODY, "is not understood: hits_total"),
         (b"# TYPE hit counter\nhit_total 3\n# TYPE hitz_total counter\n", Reason.QUERY, "did you mean hitz_total?"),
+        (b"# TYPE hits counter\nhits_total_count 3\n", Reason.QUERY, "did you mean hits_total_count?"),
         (b"other 3\n", Reason.QUERY, "total: the answer has no series hits_total"),
         (b"", Reason.QUERY, "the answer has no series hits_total"),
         (b'hits_total{code="200"} 3\n', Reason.QUERY, "no series of hits_total has a label status; there are code"),
