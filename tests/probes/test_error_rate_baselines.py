@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from probes.error_rate._baselines import MOST_PROCESSES, Baselines, Increase, Reading
 from probes.error_rate._quantiles import quantile
+
+
+INF = float("inf")
 
 
 class Url:
@@ -176,9 +181,50 @@ async def test_processes_and_series_that_are_kept_are_bounded() -> None:
     assert many.processes == 2
 
 
-# --- percentiles ----------------------------------------------------------------------------------------------------
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("request"), st.integers(0, 2), st.sampled_from("abc")),
+            st.tuples(st.just("look"), st.integers(0, 2), st.just("")),
+            st.tuples(st.just("restart"), st.integers(0, 2), st.just("")),
+        ),
+        max_size=80,
+    )
+)
+def test_whatever_named_workers_do_each_request_that_was_seen_is_counted_once(
+    happens: list[tuple[str, int, str]],
+) -> None:
+    """Three workers behind one URL. What is told in all is what each life of each had counted when it was asked last,
+    less what it had counted before the URL was watched."""
 
-INF = float("inf")
+    async def go() -> tuple[float, float]:
+        baselines, told, clock, first = Baselines(), 0.0, 10.0, INF
+        starts = [-300.0, -200.0, -100.0]
+        counts: list[dict[str, float]] = [{"a": 50.0}, {"a": 70.0, "b": 3.0}, {}]
+        seen: dict[float, tuple[float, float]] = {}
+        for what, worker, name in happens:
+            clock += 1.0
+            if what == "request":
+                counts[worker][name] = counts[worker].get(name, 0.0) + 1
+            elif what == "restart":
+                starts[worker], counts[worker] = clock + worker / 10, {}
+            else:
+                # A worker that began before the first look had counts that nobody watched.
+                total = sum(counts[worker].values())
+                watched = starts[worker] >= first - 2.0
+                first = min(first, clock)
+                base = seen.get(starts[worker], (0.0 if watched else total, 0.0))[0]
+                seen[starts[worker]] = (base, total)
+                increase = await baselines.advance(Reading(starts[worker], clock, clock, _keyed(counts[worker])))
+                told += sum(increase.series.values()) if increase is not None else 0.0
+        return told, sum(total - base for base, total in seen.values())
+
+    told, counted = asyncio.run(go())
+    assert told == counted
+
+
+# --- percentiles ----------------------------------------------------------------------------------------------------
 
 
 def test_quantiles_are_those_of_promql() -> None:
