@@ -29,6 +29,7 @@ from monitor.config.schema import SECTIONS
 from monitor.core.model import EventType, ServiceState, State
 from monitor.kinds import installed_kinds
 from monitor.sinks.registry import sinks
+from monitor.web.arrivals import BODY_LIMITS
 from probes.reasons import Reason
 from probes.registry import builtin
 
@@ -192,6 +193,7 @@ def test_every_command_is_explained_and_there(name: str) -> None:
 def test_every_address_of_the_agent_is_explained() -> None:
     routes = re.findall(r'add_get\("([^"]+)"', (ROOT / "monitor/web/server.py").read_text(encoding="utf-8"))
     assert len(routes) > 5
+    routes += [f"/{door}/TOKEN" for door in BODY_LIMITS]
     for route in routes:
         assert f"| `{route}` |" in text_of("http.md"), route
 
@@ -328,6 +330,8 @@ def _value_of(variable: str) -> str:
     schemes = {"DATABASE_URL": "postgresql", "REDIS_URL": "redis", "MYSQL_URL": "mysql", "NATS_URL": "nats"}
     if variable.endswith("_URL"):
         return f"{schemes.get(variable, 'https')}://server.example.com/1"
+    if variable.endswith("_TOKEN"):
+        return f"{variable}-0123456789abcdef"
     return "a secret of the environment"
 
 
