@@ -22,8 +22,8 @@ LINE_MOST = 64 * 1024
 """Bytes of a line; of a longer one nothing is read."""
 BACKLOG = 256 * 1024 * 1024
 """Bytes unread beyond which the oldest are passed over: a few seconds of work at most."""
-_PRINT = 64
-"""Bytes before a position that vouch for it."""
+_PRINT = 512
+"""Bytes before a position that vouch for it: with the time of the last line, wherever in a line that is."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 Take = Callable[[bytes, int], None]

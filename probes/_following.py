@@ -165,7 +165,8 @@ class Following(Generic[C]):
             if path not in self._tails and len(self._tails) < FILES_MOST:
                 tail = self._tails[path] = Tail(path, self._take)
                 tail.start((known or {}).get(path, ()), now, at_end=known is not None)
-        for path in [path for path, tail in self._tails.items() if path not in paths and not tail.positions]:
+        gone = [path for path, tail in self._tails.items() if path not in paths and tail.trouble is not None]
+        for path in gone:  # of a pattern; nobody writes to it under another name either
             self._tails.pop(path).close()
 
 

@@ -56,19 +56,25 @@ class Reader(Generic[C]):
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._busy_since: float | None = None
+        self._ending = threading.Lock()
+        self._fault: Exception | None = None
+        """What ended the thread, until somebody is told."""
 
     async def hand_over(self, resume: str, timeout: float) -> Handed[C]:
         """What was read since the last time, all that is there by now included if `timeout` seconds suffice for it.
 
         Raises `Hung` when the disk does not answer; at once when it has not answered for so long.
         """
-        if self._thread is None or not self._thread.is_alive():
+        self._raise_fault()
+        if self._thread is None:
             self._start(resume)
         busy_since = self._busy_since
         if busy_since is not None and time.monotonic() - busy_since > timeout:
             raise Hung(self._patterns[0])
         request: _Request[C] = _Request(timeout)
-        self._requests.append(request)
+        with self._ending:
+            self._requests.append(request)
+        self._raise_fault()
         self._wake.set()
         try:
             handed = await asyncio.wait_for(request.answer, timeout)
@@ -85,6 +91,14 @@ class Reader(Generic[C]):
         self._wake.set()
         if thread is not None:
             await asyncio.to_thread(thread.join, _FAREWELL)
+
+    def _raise_fault(self) -> None:
+        with self._ending:
+            fault, self._fault = self._fault, None
+            if fault is not None:
+                self._thread = None
+                self._requests.clear()
+                raise fault
 
     def _start(self, resume: str) -> None:
         self._stop, self._wake, self._busy_since = threading.Event(), threading.Event(), None
@@ -117,9 +131,16 @@ class Reader(Generic[C]):
                 wake.wait(_pause(following.taken - taken))
                 wake.clear()
                 taken = following.taken
-        except Exception as error:  # noqa: BLE001  (whoever waits is told)
-            while self._requests:
-                _settle(self._requests.popleft(), error)
+        except Exception as error:  # noqa: BLE001  (whoever waits is told, or whoever asks next)
+            with self._ending:
+                waiting = [request for request in self._requests if not request.answer.done()]
+                self._requests.clear()
+                if waiting:
+                    self._thread = None
+                else:
+                    self._fault = error
+            for request in waiting:
+                _settle(request, error)
         finally:
             following.close()
 

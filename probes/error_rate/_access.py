@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from probes.error_rate._latency import bucket
-from probes.error_rate._lines import Format, Row
+from probes.error_rate._lines import Requests, Row
 from probes.error_rate._paths import Chosen
 from probes.error_rate._seen import Seen
 
@@ -31,7 +31,7 @@ _TEXT_MOST = 100
 """Bytes of a text that is remembered."""
 
 
-class AccessLog(Format):
+class AccessLog(Requests):
     """``host - user [time] "request" status bytes "referer" "agent"`` and more, or less the last two."""
 
     slice: ClassVar[int] = 64 * 1024

@@ -31,6 +31,20 @@ class Format(ABC):
     slice: ClassVar[int]
     """Bytes to read at a time: about a millisecond's work, in which nobody else has the interpreter."""
 
+    def read(self, lines: bytes, seen: Seen) -> None:
+        """One line after another; a format that knows better overrides it."""
+        for line in lines.split(b"\n"):
+            if line and not line.isspace():
+                self.count(line, seen)
+
+    @abstractmethod
+    def count(self, line: bytes, seen: Seen) -> None:
+        """Count in one line."""
+
+
+class Requests(Format):
+    """A request a line, with a status."""
+
     def __init__(self, bad: frozenset[bytes], chosen: Chosen) -> None:
         self._bad = bad
         self._chosen = chosen
@@ -38,12 +52,6 @@ class Format(ABC):
     @abstractmethod
     def row(self, line: bytes) -> Row | None:
         """None of a line that tells of no request."""
-
-    def read(self, lines: bytes, seen: Seen) -> None:
-        """One line after another; a format that knows better overrides it."""
-        for line in lines.split(b"\n"):
-            if line and not line.isspace():
-                self.count(line, seen)
 
     def count(self, line: bytes, seen: Seen) -> None:
         row = self.row(line)
@@ -60,7 +68,7 @@ class Format(ABC):
             seen.fail(row.status, row.request)
 
 
-class JsonLines(Format):
+class JsonLines(Requests):
     """An object a line. Fields are found by their name, or else by a dotted path into objects within."""
 
     slice: ClassVar[int] = 16 * 1024
@@ -93,7 +101,7 @@ class JsonLines(Format):
         )
 
 
-class Custom(Format):
+class Custom(Requests):
     """A regular expression (RE2) with groups named status, path and time."""
 
     slice: ClassVar[int] = 16 * 1024
@@ -124,12 +132,8 @@ class AnyLines(Format):
     slice: ClassVar[int] = 16 * 1024
 
     def __init__(self, bad: Any, total: Any) -> None:
-        super().__init__(frozenset(), Chosen((), ()))
         self._is_bad = bad
         self._counts = total
-
-    def row(self, line: bytes) -> Row | None:
-        raise NotImplementedError  # a line has no status here
 
     def count(self, line: bytes, seen: Seen) -> None:
         bad = self._is_bad.search(line) is not None
@@ -138,8 +142,7 @@ class AnyLines(Format):
             return
         seen.total += 1
         if bad:
-            seen.bad += 1
-            seen.last_bad = line[:1000]
+            seen.fail_line(line)
 
 
 def _found(entry: Any, names: tuple[tuple[str, list[str]], ...]) -> Any:

@@ -82,6 +82,11 @@ class Seen:
         if request:
             self.paths.add(shape(request), times)
 
+    def fail_line(self, line: bytes) -> None:
+        """A bad line that is no request, and is in `total` already."""
+        self.bad += 1
+        self.last_bad = line[:_EXAMPLE]
+
     def odd(self, line: bytes) -> None:
         self.unread += 1
         self.example = line[:_EXAMPLE]

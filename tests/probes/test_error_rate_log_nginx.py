@@ -166,9 +166,9 @@ async def test_copied_and_truncated(nginx: Nginx, context: Context) -> None:
         await nginx.ask("/", 50)
         await counted(probe, context, (50, 0))
         for number in range(3, 6):
-            await nginx.ask("/bad", 100)
+            await nginx.ask(f"/bad/{number}", 100)
             # Between requests: what is written during the copy, copytruncate itself loses.
             shutil.copyfile(nginx.log, nginx.folder / f"access.log.{number}")
             os.truncate(nginx.log, 0)
-            await nginx.ask("/", 20)
+            await nginx.ask(f"/{number}", 20)
             await counted(probe, context, (120, 100))

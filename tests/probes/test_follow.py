@@ -130,6 +130,15 @@ def test_a_truncated_file_is_read_from_its_beginning(reading: Reading, log: Path
     assert reading.read() == [line.encode() for line in lines]
 
 
+def test_the_same_requests_as_before_the_file_was_truncated(reading: Reading, log: Path) -> None:
+    line = '10.0.0.1 - - [22/Nov/2026:02:36:%02d +0000] "GET /healthz HTTP/1.1" 200 2 "-" "' + "x" * 200 + '"'
+    os.truncate(log, 0)
+    for second in range(3):
+        write(log, line % second)
+        assert reading.read() == [(line % second).encode()]
+        os.truncate(log, 0)
+
+
 def test_copytruncate_loses_nothing_that_was_copied(reading: Reading, log: Path) -> None:
     write(log, "a")
     assert reading.read() == [b"a"]
