@@ -164,20 +164,20 @@ class Queue(Probe):
             near = difflib.get_close_matches(self.backend, backends(), 1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(backends())}"
             raise BadField("backend", f'unknown back end "{visible(self.backend, 40)}" ({hint})')
-        check_fields(*(partial(_refuse, kind, *fault) for fault in self._misplaced(kind)))
+        check_fields(*(partial(_refuse, kind, key, missing=missing) for key, missing in self._misplaced(kind)))
         object.__setattr__(self, "_own", Cleaner(self._secrets()) or None)
         object.__setattr__(self, "_backend", kind(self))
 
-    def _misplaced(self, kind: type[Backend]) -> Iterator[tuple[str, str]]:
-        """(key, what is wrong) for each that this back end needs and lacks, or has no use for."""
+    def _misplaced(self, kind: type[Backend]) -> Iterator[tuple[str, bool]]:
+        """(key, whether it is missing) for each that this back end needs and lacks, or has no use for."""
         for each in fields(self):
             if each.name.startswith("_") or each.name == "backend":
                 continue
             written = getattr(self, each.name) != each.default
             if written and each.name not in kind.needs | kind.takes:
-                yield each.name, "has no such key"
+                yield each.name, False
             elif not written and each.name in kind.needs:
-                yield each.name, "needs this key"
+                yield each.name, True
 
     def _secrets(self) -> list[str]:
         """Whatever must not come back in evidence: each URL as it is written, and the password in it by itself."""
@@ -226,10 +226,11 @@ class Queue(Probe):
         self._backend.close()
 
 
-def _refuse(kind: type[Backend], key: str, what: str) -> None:
-    takes = _listed(kind.takes).replace("`", "")
-    needs = _listed(kind.needs).replace("`", "")
-    raise BadField(key, f'"{key}": the back end {kind.name} {what}; it needs {needs}, and takes {takes}')
+def _refuse(kind: type[Backend], key: str, *, missing: bool) -> None:
+    if missing:
+        raise BadField(key, f'"{key}" is missing: the back end {kind.name} needs it')
+    needs, takes = (", ".join(sorted(keys)) for keys in (kind.needs, kind.takes))
+    raise BadField(key, f'the back end {kind.name} has no key "{key}"; it needs {needs}, and takes {takes}')
 
 
 def _passwords(url: str) -> list[str]:

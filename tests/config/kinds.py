@@ -17,6 +17,7 @@ from monitor.sinks.contract import Nature, Sink, SinkContext
 from monitor.store.contract import Delivery
 from probes.contract import BadField, ByteSize, Context, Measurement, Observation, Probe, Secret, Unit
 from probes.error_rate import ErrorRate
+from probes.queue import Queue
 
 _LIMIT = ByteSize(2_000_000)
 
@@ -78,6 +79,11 @@ class Http(StandIn):
             raise BadField("url", f'"{self.url}" must begin with http:// or https://')
 
 
+class Pool(StrEnum):
+    SESSION = "session"
+    STATEMENT = "statement"
+
+
 @dataclass(frozen=True, slots=True)
 class Postgres(StandIn):
     kind: ClassVar[str] = "postgres"
@@ -88,25 +94,8 @@ class Postgres(StandIn):
     )
     dsn: Secret
     patience: timedelta = timedelta(seconds=3)
-
-
-class Backend(StrEnum):
-    SIDEKIQ = "sidekiq"
-    CELERY = "celery"
-
-
-@dataclass(frozen=True, slots=True)
-class Queue(StandIn):
-    kind: ClassVar[str] = "queue"
-    measurements: ClassVar[tuple[Measurement, ...]] = (
-        Measurement("lag", Unit.SECONDS, "Age of the oldest job."),
-        Measurement("depth", Unit.COUNT, "Jobs that wait."),
-        Measurement("inflow", Unit.PER_SECOND, "Jobs that arrive."),
-        Measurement("traffic", Unit.BYTES_PER_SECOND, "Bytes that arrive."),
-    )
-    backend: Backend
-    url: str
-    queues: tuple[str, ...] = ()
+    pool: Pool = Pool.SESSION
+    standbys: tuple[str, ...] = ()
     weight: float = 1.0
 
 

@@ -66,6 +66,9 @@ def test_design_example(tmp_path: Path) -> None:
     assert (home.impact, errors.impact) == (Impact.OUTAGE, Impact.DEGRADATION)
     assert errors.conditions[0].ratio_of == ("bad_requests", "requests")
     assert jobs.depends_on == ("database",)
+    assert isinstance(jobs.probe, Queue)
+    assert jobs.probe.target == "sidekiq: redis://127.0.0.1:6379 default, mailers"
+    assert [condition.text for condition in jobs.conditions[:2]] == ["lag > 60s", "lag > 15m"]
     assert config.services["shop"].outage.checks == ("home", "checkout")
     assert config.services["shop"].outage.text == "any of home, checkout"
     assert [route.to for route in config.routes] == [("pager", "chat"), ("chat",), ("hook",)]
@@ -164,15 +167,17 @@ def test_enum_tuple_float_and_timedelta_fields(read: Load) -> None:
     config = read(
         """
         checks:
-          - {name: q, probe: queue, backend: celery, url: redis://r/, queues: default, weight: 0.5}
-          - {name: p, probe: postgres, dsn: postgres://d/, patience: 1m30s}
+          - {name: p, probe: postgres, dsn: postgres://d/, patience: 1m30s, pool: statement, standbys: b, weight: 0.5}
         """
     )
-    queue, postgres = config.checks["q"].probe, config.checks["p"].probe
-    assert isinstance(queue, Queue)
-    assert (queue.backend, queue.queues, queue.weight) == ("celery", ("default",), 0.5)
+    postgres = config.checks["p"].probe
     assert isinstance(postgres, Postgres)
-    assert postgres.patience == timedelta(seconds=90)
+    assert (postgres.patience, postgres.pool, postgres.standbys, postgres.weight) == (
+        timedelta(seconds=90),
+        "statement",
+        ("b",),
+        0.5,
+    )
 
 
 def test_disabled_checks_are_checked_but_left_out_with_every_reference_to_them(read: Load) -> None:

@@ -35,14 +35,14 @@ def test_what_a_back_end_needs_is_asked_for(name: str) -> None:
     kind = backends()[name]
     found = faults(backend=name)
     assert found.keys() == kind.needs
-    assert all("needs this key" in text for text in found.values())
+    assert all(text == f'"{key}" is missing: the back end {name} needs it' for key, text in found.items())
 
 
 def test_keys_that_have_no_use_are_refused_all_at_once() -> None:
     found = faults(backend="sidekiq", dsn=Secret("postgres://a:hunter22@b/c"), group="g", topics=("t",))
     assert found.keys() == {"url", "dsn", "group", "topics"}
     assert found["group"] == (
-        '"group": the back end sidekiq has no such key; it needs url, and takes ca_file, namespace, queues, verify'
+        'the back end sidekiq has no key "group"; it needs url, and takes ca_file, namespace, queues, verify'
     )
 
 
