@@ -1,6 +1,6 @@
 """Stand-in probes and sinks for the tests of the config layer.
 
-postgres, queue, slack and pagerduty come with later issues, and the real http probe changes for reasons
+postgres, slack and pagerduty come with later issues, and the real http probe changes for reasons
 of its own: what is pinned here is how typed fields are read, whatever kind they belong to.
 """
 
