@@ -128,7 +128,7 @@ async def test_one_connection_is_kept_and_no_transaction_is_left_open(one: Postg
                     " WHERE application_name = 'brownout'"
                 ).fetchall())  # fmt: skip
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
         for _ in range(20):
@@ -179,7 +179,7 @@ async def test_sessions_are_told_apart(server: Postgres, context: Context) -> No
     with server.connect() as idle, server.connect() as busy:
         idle.execute("BEGIN")
         idle.execute("SELECT 1")
-        sleeper = threading.Thread(target=lambda: busy.execute("SELECT pg_sleep(0.5)"))
+        sleeper = threading.Thread(target=lambda: busy.execute("SELECT pg_sleep(0.5)"), daemon=True)
         sleeper.start()
         wait_until(
             lambda: server.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), "no sleeper"
@@ -240,21 +240,21 @@ async def test_a_deadlock_is_counted(one: Postgres, context: Context) -> None:
     probe = Probe(dsn=Secret(one.dsn(user="monitor")))
     one.execute("DROP TABLE IF EXISTS d; CREATE TABLE d AS SELECT 1 AS a UNION SELECT 2")
     await look(probe, context)
-    with one.connect() as one, one.connect() as two:
-        for session, mine in ((one, 1), (two, 2)):
+    with one.connect() as left, one.connect() as right:
+        for session, mine in ((left, 1), (right, 2)):
             session.execute("SET deadlock_timeout = '50ms'; BEGIN")
             session.execute(f"UPDATE d SET a = a WHERE a = {mine}")
 
         def other() -> None:
             with suppress(psycopg.errors.DeadlockDetected):
-                one.execute("UPDATE d SET a = a WHERE a = 2")
-            one.execute("ROLLBACK")
+                left.execute("UPDATE d SET a = a WHERE a = 2")
+            left.execute("ROLLBACK")
 
-        waiting = threading.Thread(target=other)
+        waiting = threading.Thread(target=other, daemon=True)
         waiting.start()
         with suppress(psycopg.errors.DeadlockDetected):
-            two.execute("UPDATE d SET a = a WHERE a = 1")
-        two.execute("ROLLBACK")
+            right.execute("UPDATE d SET a = a WHERE a = 1")
+        right.execute("ROLLBACK")
         waiting.join()
     await rested()
     wait_until(lambda: one.execute("SELECT sum(deadlocks) FROM pg_stat_database")[0][0] > 0, "none counted")
