@@ -17,7 +17,7 @@ from urllib.parse import quote
 from probes import _url, _web
 from probes._exchange import Ask
 from probes._look import Look
-from probes.contract import BadField, Context, LookFailed, Reason, Secret
+from probes.contract import TEXT_LIMIT, BadField, Context, LookFailed, Reason, Secret
 
 ANSWER_BYTES = 128 * 1024
 """Parsing JSON holds the loop: so much of it for some 5 ms."""
@@ -75,9 +75,9 @@ class Query:
                 # Such as Thanos' partial answers: what is left out may be what matters.
                 said = look.show(str(answer["warnings"][0]), 200)
                 raise LookFailed(Reason.SOURCE, f"{self.key}: the server warns: {said}")
-            return self._series(answer["data"]["resultType"], answer["data"]["result"])
+            return self._series(str(answer["data"]["resultType"]), answer["data"]["result"], look)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-            start = look.show(body[:200].decode("utf-8", "replace"), 100, cut=len(body) > 200)
+            start = look.show(body[:TEXT_LIMIT].decode("utf-8", "replace"), 100, cut=len(body) > TEXT_LIMIT)
             raise LookFailed(
                 Reason.SOURCE, f"this is no answer of a Prometheus server: {start or 'it is empty'}"
             ) from None
@@ -88,11 +88,13 @@ class Query:
         reason = Reason.QUERY if kind in ("bad_data", "execution") else Reason.SOURCE
         return LookFailed(reason, f"{self.key}: {look.show(kind, 30)}: {look.show(str(answer.get('error')), 220)}")
 
-    def _series(self, kind: str, result: Any) -> list[Series]:
+    def _series(self, kind: str, result: Any, look: Look) -> list[Series]:
         if kind == "scalar":
             result = [{"metric": {}, "value": result}]
         elif kind != "vector":
-            raise LookFailed(Reason.QUERY, f"{self.key}: the result is a {kind[:20]}, not one value for each series")
+            raise LookFailed(
+                Reason.QUERY, f"{self.key}: the result is a {look.show(kind, 20)}, not one value for each series"
+            )
         found = []
         for item in result:
             if "value" not in item:

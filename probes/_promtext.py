@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import re2
 
 from probes._slices import SLICE
+from probes.contract import TEXT_LIMIT
 
 LINE_LIMIT = 64 * 1024
 """Bytes of one line; a longer one is no line of a metric."""
@@ -59,7 +60,7 @@ class Malformed(Exception):
 
     def __init__(self, line: Text) -> None:
         super().__init__("a line is not understood")
-        self.line = bytes(line[:500])
+        self.line = bytes(line[:TEXT_LIMIT])
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ def _slice(text: Text, needle: bytes, at: int) -> tuple[list[Sample], int]:
         end = text.find(b"\n", at, at + LINE_LIMIT)
         if end < 0:
             if len(text) - at >= LINE_LIMIT:
-                raise Malformed(text[at : at + 500])
+                raise Malformed(text[at : at + TEXT_LIMIT])
             end = len(text)
         if text[at + size : at + size + 1] in (b"{", b" ", b"\t"):
             line = _SAMPLE.fullmatch(text, at, end)

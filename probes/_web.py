@@ -11,7 +11,7 @@ from probes import _url
 from probes._exchange import Ask, check_written, fetch
 from probes._http1 import ResponseReader
 from probes._look import Look
-from probes.contract import BadField, Blame, Context, LookFailed, Reason, Secret
+from probes.contract import TEXT_LIMIT, BadField, Blame, Context, LookFailed, Reason, Secret
 
 _FOLLOWED = 5
 
@@ -77,7 +77,8 @@ async def _answer(look: Look, context: Context, ask: Ask, expect: frozenset[int]
     answer = await fetch(look, context, ask, {})
     if answer.status not in expect:
         refused = {401: Reason.DENIED, 403: Reason.DENIED, 429: Reason.BLOCKED}
-        start = look.show(answer.body[:500].decode("utf-8", "replace"), 120, cut=answer.body_size > 500)
+        text = answer.body[:TEXT_LIMIT].decode("utf-8", "replace")
+        start = look.show(text, 120, cut=answer.body_size > TEXT_LIMIT)
         said = f": {start}" if start else ""
         raise LookFailed(refused.get(answer.status, Reason.STATUS), f"status {answer.status}{said}")
     return answer

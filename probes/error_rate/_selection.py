@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from probes import _promtext
-from probes._look import Look
+from probes._look import Look, visible
 from probes._promtext import Malformed, Sample, Selector, Text
 from probes._slices import slices
-from probes.contract import BadField, LookFailed, Reason, check_fields
+from probes.contract import TEXT_LIMIT, BadField, LookFailed, Reason, check_fields
 from probes.error_rate._baselines import MOST_SERIES
 
 if TYPE_CHECKING:
@@ -85,10 +85,10 @@ class Selection:
                 async for few in slices(part, 64):
                     self._take(few, page)
         except Malformed as error:
-            shown = look.show(error.line.decode("utf-8", "replace"), 120)
+            shown = look.show(error.line.decode("utf-8", "replace"), 120, cut=len(error.line) >= TEXT_LIMIT)
             raise LookFailed(Reason.BODY, f"a line of the metrics is not understood: {shown}") from None
         if not page.found & TOTAL and not _promtext.looks_like_metrics(text):
-            start = look.show(text[:200].decode("utf-8", "replace"), 80, cut=len(text) > 200)
+            start = look.show(text[:TEXT_LIMIT].decode("utf-8", "replace"), 80, cut=len(text) > TEXT_LIMIT)
             raise LookFailed(Reason.BODY, f"this is no text of Prometheus metrics: {start}")
         return page
 
@@ -179,4 +179,4 @@ class Selection:
 
 def _absent(name: str, longer: str | None, text: Text) -> str:
     near = [longer] if longer else difflib.get_close_matches(name, _promtext.metric_names(text)[:2000], 1)
-    return f"the answer has no series {name}" + (f"; did you mean {near[0]}?" if near else "")
+    return f"the answer has no series {name}" + (f"; did you mean {visible(near[0], 80)}?" if near else "")

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from probes.error_rate._baselines import MOST_PROCESSES, Baselines, Increase, Reading
 from probes.error_rate._quantiles import quantile
 
-
 INF = float("inf")
 
 
