@@ -86,7 +86,7 @@ class Log(Source):
     """
 
     name: ClassVar[str] = "log"
-    title: ClassVar[str] = "Log files"
+    title: ClassVar[str] = "Counting in log files: `log`"
     takes: ClassVar[frozenset[str]] = frozenset({"bad", "format", *_MEANT_FOR})
 
     def __init__(self, check: ErrorRate) -> None:
