@@ -14,6 +14,9 @@ from probes.error_rate.source import Tally
 if TYPE_CHECKING:
     from probes.error_rate.probe import ErrorRate
 
+_RATE_SPEAKS_FOR = 300.0
+"""Seconds at most: of what range a rate is the mean is not told, but hardly of a longer one."""
+
 
 class Meter:
     """`counts` as the probe's key of that name has it: counters, figures of an interval, or rates.
@@ -61,6 +64,8 @@ class Meter:
         if self._counts == "total":
             total, bad = _risen(before[1], total), _risen(before[2], bad)
         else:
+            # What was not looked at for longer than a figure speaks for is not known, and not made up.
+            seconds = min(seconds, self._interval or _RATE_SPEAKS_FOR)
             share = seconds / (self._interval or 1.0)
             total, bad = total * share, bad * share
         return Tally(total, bad, seconds, latency)

@@ -36,7 +36,8 @@ class JsonEndpoint(Source):
     Paths are those of `expect.json` of the `http` probe. Say what the figures count: `counts: total`, the default, is
     all since the application started (a figure that falls began again at 0), `counts: interval` what came in the last
     `interval: 60s`, as of a gauge that is set every minute, and `counts: rate` requests a second. Of an interval that
-    is not `every`, its part is taken. `percentiles` are paths to seconds.
+    is longer than `every`, its part is taken; what came before an interval is not made up. `percentiles` are paths to
+    seconds.
 
     An endpoint that refuses, hangs or answers something else than JSON is the application's trouble, as with `http`.
     A path that leads nowhere, or to something that is no number, cannot tell (reason `query`); `null` for a

@@ -11,6 +11,8 @@ import pytest
 
 from probes.contract import BadField, Context, Reason, Secret
 from probes.error_rate import ErrorRate
+from probes.error_rate._meter import Meter
+from probes.error_rate.source import Tally
 from tests.probes.conftest import Serve, Server
 
 MakeContext = Callable[..., Context]
@@ -57,6 +59,26 @@ async def test_figures_of_an_interval_are_taken_for_the_time_since_the_last_look
     assert seen["request_rate"] == pytest.approx(100)
     assert seen["error_rate"] == pytest.approx(0.1)
     assert 0 < seen["requests"] < 1000
+
+
+def test_what_nobody_looked_at_is_not_made_up() -> None:
+    memory: dict[str, float | str] = {}
+    by_minute = Meter(probe(Server(1), counts="interval", interval=timedelta(minutes=1)), "json", "total")
+    assert by_minute.take(memory, (1e9, 0.0), 600, 60, {}) is None
+    assert by_minute.take(memory, (1e9 + 15, 15.0), 600, 60, {}) == Tally(150, 15, 15)
+    assert by_minute.take(memory, (1e9 + 815, 815.0), 600, 60, {}) == Tally(600, 60, 60)
+    rate = Meter(probe(Server(1), counts="rate"), "json", "total")
+    rate.take(memory, (1e9, 0.0), 10, 1, {})
+    assert rate.take(memory, (1e9 + 850, 850.0), 10, 1, {}) == Tally(3000, 300, 300)
+
+
+def test_an_answer_that_was_overtaken_tells_nothing() -> None:
+    memory: dict[str, float | str] = {}
+    meter = Meter(probe(Server(1)), "json", "total")
+    meter.take(memory, (1e9, 0.0), 100, 10, {})
+    assert meter.take(memory, (1e9 + 2, 2.0), 120, 12, {}) == Tally(20, 2, 2)
+    assert meter.take(memory, (1e9 + 1, 1.0), 110, 11, {}) is None
+    assert meter.take(memory, (1e9 + 4, 4.0), 121, 12, {}) == Tally(1, 0, 2)
 
 
 async def test_rates_are_rates(serve: Serve, context: Context) -> None:
