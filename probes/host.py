@@ -1,11 +1,12 @@
-"""Looks at the machine the agent runs on: CPU, load, memory, disks, pressure."""
+"""Looks at the machine the agent runs on: CPU, memory, disks, pressure, the kernel's limits, the clock."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +14,8 @@ from typing import Annotated, ClassVar
 
 import psutil
 
+from probes._host_forecast import forecast
+from probes._host_kernel import read_clock, read_disks, read_kills, read_limits
 from probes._look import visible
 from probes._mounts import Hung, RealFileSystems, Space, Watchers, local_mounts
 from probes.contract import BadField, Context, LookFailed, Measurement, Observation, Probe, Reason, Unit
@@ -42,6 +45,13 @@ class Host(Probe):
     last minute: the part of the time in which at least one task waited for CPU, memory or the disk; it is left out
     where the kernel does not have it. Of several disks the worst is reported, and named in the evidence.
 
+    `disk_full_in` is learnt from how the disks have filled in the last 20 minutes and the last 6 hours, at the
+    earliest after 7 minutes; 30 days stand for "not in sight". It looks ahead four times as far as back, and
+    keeps quiet below where the disk has been within a week and came back from, as logs do between two rotations.
+
+    `clock_error` is the kernel's own bound, which grows by 0.5 ms a second until the time is set again; who keeps the
+    clock (chrony, ntpd, timesyncd) makes no difference.
+
     Default thresholds make a check degraded, none makes it down: a machine that runs full still serves, and whether
     customers notice is for the checks that look at the service to say.
 
@@ -51,10 +61,23 @@ class Host(Probe):
     - `pressure_memory > 20% for 5m`: tasks wait for memory a fifth of the time, which is what swapping feels like.
       There is no threshold on `swap_used`: swap that is full of idle pages is as it should be.
     - `cpu > 95% for 15m`: a backup or a build is none of anybody's business, a quarter of an hour is a new load.
+    - `disk_full_in < 4h, clear > 6h`: time to find out what fills it and to act. `disk_used` tells of the slow ones
+      days ahead; this tells of the log that has gone wild on a disk that was half empty, while it still is.
+    - `oom_kills >= 1 for 1 of 10`: a process was killed for want of memory, its own group's limit included. Whatever
+      it did is undone, and what made it grow is mostly still there. It shows for ten looks, or it would be missed.
+    - `open_files > 80%`, `conntrack_used > 80%`, `tasks_used > 80%`: beyond their limits the kernel refuses whomever
+      comes, and for connections it says so to nobody but its own log.
+    - `clock_unsynced >= 1 for 1h`: nobody keeps the clock. It drifts by seconds a week, until tokens are refused,
+      certificates are not valid yet and logs cannot be laid side by side.
+    - None on `io_busy` and `io_latency`: a disk that serves many at once is busy all the time and well, and what is
+      slow depends on what it is. `pressure_io` tells what tasks feel of it.
 
-    Limits: Linux (elsewhere only cpu, load and memory). In a container the figures are the host's. A mount that does
-    not answer in time makes the look fail (`hung`) and is named; its thread is left behind, and nothing else waits.
-    By default all real local file systems are looked at; name network mounts in `disks` if they matter.
+    Limits: Linux (elsewhere only cpu, load and memory). What a sandbox hides is left out and named in the evidence
+    (`hidden`): ProcSubset=pid hides most, and ProtectClock= the clock. In place of the latter a service without the
+    capability SYS_TIME can have `SystemCallFilter=adjtimex`, which then only reads. In a container the figures are
+    the host's. A mount that does not answer in time makes the look fail (`hung`) and is named; its thread is left behind,
+    and nothing else waits. By default all real local file systems are looked at; name network mounts in `disks` if
+    they matter. Six disks are watched for their pace, the fullest.
     """
 
     kind: ClassVar[str] = "host"
@@ -69,6 +92,20 @@ class Host(Probe):
         Measurement("pressure_cpu", Unit.RATIO, "Part of the last minute in which some task waited for CPU."),
         Measurement("pressure_memory", Unit.RATIO, "Part of the last minute in which some task waited for memory."),
         Measurement("pressure_io", Unit.RATIO, "Part of the last minute in which some task waited for the disk."),
+        Measurement(
+            "disk_full_in", Unit.SECONDS, "Until the first disk is full at its present pace; 30 days at most."
+        ),
+        Measurement("io_busy", Unit.RATIO, "Part of the time since the last look in which the busiest disk worked."),
+        Measurement(
+            "io_latency", Unit.SECONDS, "Mean time of an operation since the last look, of the slowest disk."
+        ),
+        Measurement("open_files", Unit.RATIO, "Open files of all processes against the kernel's limit."),
+        Measurement("conntrack_used", Unit.RATIO, "Tracked connections against the limit, where they are tracked."),
+        Measurement("tasks_used", Unit.RATIO, "Processes and threads against the kernel's limit."),
+        Measurement("oom_kills", Unit.COUNT, "Processes killed for want of memory since the last look."),
+        Measurement("clock_unsynced", Unit.COUNT, "1 while nobody keeps the clock, else 0."),
+        Measurement("clock_error", Unit.SECONDS, "How far the clock may be off, as the kernel estimates."),
+        Measurement("clock_offset", Unit.SECONDS, "How far the clock is being adjusted at present."),
         Measurement("uptime", Unit.SECONDS, "Since the machine booted."),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -78,12 +115,20 @@ class Host(Probe):
             "memory_used > 95% for 5m",
             "pressure_memory > 20% for 5m",
             "cpu > 95% for 15m",
+            "disk_full_in < 4h, clear > 6h",
+            "oom_kills >= 1 for 1 of 10",
+            "open_files > 80%",
+            "conntrack_used > 80%",
+            "tasks_used > 80%",
+            "clock_unsynced >= 1 for 1h",
         )
     }
 
     disks: Annotated[tuple[str, ...], "Paths on the file systems to look at; none: all real local ones."] = ()
     _watchers: Watchers = field(default=_WATCHERS, repr=False, compare=False)
     """Not of the YAML: whom to ask about file systems, so that a test can hand in one that hangs."""
+    _clock: Callable[[], float] = field(default=time.time, repr=False, compare=False)
+    """Not of the YAML: the wall clock, so that a test can let hours pass."""
 
     def __post_init__(self) -> None:
         for path in self.disks:
@@ -98,24 +143,35 @@ class Host(Probe):
         started = perf_counter()
         figures: dict[str, float] = {}
         evidence: dict[str, str] = {}
-        # These are reads of /proc that never touch a disk: some 0.3 ms in all, so they stay on the loop.
+        hidden: list[str] = []
+        # These are reads of /proc that never touch a disk: some 0.4 ms in all, so they stay on the loop.
         try:
             _memory(figures)
             _cpu(figures, context.memory)
             figures["uptime"] = max(0.0, time.time() - psutil.boot_time())
         except OSError as error:
             # systemd's ProcSubset=pid hides /proc/stat and /proc/meminfo.
-            evidence["hidden"] = visible(f"{error.filename}: {error.strerror}")
+            hidden.append(f"{error.filename}: {error.strerror}")
         _pressure(figures)
+        if sys.platform == "linux":
+            read_limits(figures, hidden)
+            read_kills(figures, context.memory, hidden, keep=context.scheduled)
+            read_disks(figures, evidence, context.memory, hidden)
+            read_clock(figures, hidden)
+        if hidden:
+            evidence["hidden"] = visible("; ".join(hidden))
         local = perf_counter()
-        failure = await self._disks(figures, evidence, context.timeout * _SLACK)
+        failure = await self._disks(figures, evidence, context)
         phases = {"local": local - started, "disks": perf_counter() - local}
         if failure is not None:
             return Observation(figures, failure.reason, failure.detail, phases, evidence)
         return Observation(figures, None, "", phases, evidence)
 
-    async def _disks(self, figures: dict[str, float], evidence: dict[str, str], timeout: float) -> LookFailed | None:
+    async def _disks(
+        self, figures: dict[str, float], evidence: dict[str, str], context: Context
+    ) -> LookFailed | None:
         """Fill in the figures of the disks that answer; the trouble of the others."""
+        timeout = context.timeout * _SLACK
         try:
             paths = self.disks or local_mounts()
         except FileNotFoundError:
@@ -133,6 +189,11 @@ class Host(Probe):
             else:
                 raise answer
         _worst(spaces, figures, evidence)
+        full = forecast({path: space for path, space in spaces.items() if space.total}, context.memory, self._clock())
+        if full is not None:
+            figures["disk_full_in"] = full[0]
+            if full[1]:
+                evidence["disk_full_in"] = visible(f"{full[1]} ({full[0] / 3600:.1f} h)")
         # A hung mount is worse news than one that is missing.
         return min(troubles, key=lambda trouble: trouble.reason is not Reason.HUNG, default=None)
 
