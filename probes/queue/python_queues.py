@@ -42,11 +42,11 @@ class Procrastinate(OnPostgres):
             )) AS since FROM (
                 SELECT queue_name AS queue, count(*) AS jobs, min(scheduled_at) AS since,
                     min(id) FILTER (WHERE scheduled_at IS NULL) AS first
-                FROM {t[procrastinate_jobs]} AS job
+                FROM {t[procrastinate_jobs]} AS job LEFT JOIN (
+                    SELECT lock AS held, min(id) AS next FROM {t[procrastinate_jobs]}
+                    WHERE status IN ('todo', 'doing') AND lock IS NOT NULL GROUP BY lock) AS chain ON held = lock
                 WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now()) AND {only[queue_name]}
-                  AND (lock IS NULL OR NOT EXISTS (
-                    SELECT 1 FROM {t[procrastinate_jobs]} AS earlier
-                    WHERE earlier.lock = job.lock AND earlier.status IN ('todo', 'doing') AND earlier.id < job.id))
+                  AND (lock IS NULL OR id = next)
                 GROUP BY queue_name) AS grouped""",
         counts={
             "scheduled": """SELECT count(*) FROM {t[procrastinate_jobs]}
@@ -63,10 +63,8 @@ class Procrastinate(OnPostgres):
                 WHERE last_heartbeat > now() - interval '30 seconds'""",
         },
         notes={
-            "behind_a_lock": """SELECT count(*) FROM {t[procrastinate_jobs]} AS job
-                WHERE status = 'todo' AND lock IS NOT NULL AND {only[queue_name]} AND EXISTS (
-                    SELECT 1 FROM {t[procrastinate_jobs]} AS earlier
-                    WHERE earlier.lock = job.lock AND earlier.status IN ('todo', 'doing') AND earlier.id < job.id)""",
+            "behind_a_lock": """SELECT count(*) - count(DISTINCT lock) FROM {t[procrastinate_jobs]}
+                WHERE status IN ('todo', 'doing') AND lock IS NOT NULL AND {only[queue_name]}""",
             "abandoned": """SELECT count(*) FROM {t[procrastinate_jobs]} AS job
                 JOIN {t[procrastinate_workers]} AS worker ON worker.id = job.worker_id
                 WHERE job.status = 'doing' AND worker.last_heartbeat <= now() - interval '30 seconds'
