@@ -31,9 +31,9 @@ _GONE = ("Dead", "Empty")
 
 class Kafka(Backend):
     """Kafka, and what speaks its protocol: the backlog of the consumer group `group`. `brokers` are some addresses
-    to begin with, `host:port`, or `tls://host:port`. `topics` are those that count; without them, all that
-    """Kafka, and what speaks its protocol: the backlog of the consumer group `group`. `brokers` are some addresses
-    Describe and Read on the topics.
+    to begin with, `host:port`, or `tls://host:port`. `topics` are those that count; without them, all that the group
+    has ever committed for. `user` and `password` log in by SASL PLAIN; the user needs Describe on the group, Describe
+    and Read on the topics.
 
     | Figure | From |
     | --- | --- |
