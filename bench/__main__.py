@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("cli", "start", "memory", "judging", "look_cost", "looks", "follow", "delivery")
+NAMES = ("cli", "start", "memory", "judging", "look_cost", "looks", "spawn", "follow", "postgres_look", "delivery")
 
 
 def main() -> int:

@@ -75,9 +75,9 @@ class Host(Probe):
     Limits: Linux (elsewhere only cpu, load and memory). What a sandbox hides is left out and named in the evidence
     (`hidden`): ProcSubset=pid hides most, and ProtectClock= the clock. In place of the latter a service without the
     capability SYS_TIME can have `SystemCallFilter=adjtimex`, which then only reads. In a container the figures are
-    the host's. A mount that does not answer in time makes the look fail (`hung`) and is named; its thread is left behind,
-    and nothing else waits. By default all real local file systems are looked at; name network mounts in `disks` if
-    they matter. Six disks are watched for their pace, the fullest.
+    the host's. A mount that does not answer in time makes the look fail (`hung`) and is named; its thread is left
+    behind, and nothing else waits. By default all real local file systems are looked at; name network mounts in
+    `disks` if they matter. Six disks are watched for their pace, the fullest.
     """
 
     kind: ClassVar[str] = "host"
@@ -144,7 +144,7 @@ class Host(Probe):
         figures: dict[str, float] = {}
         evidence: dict[str, str] = {}
         hidden: list[str] = []
-        # These are reads of /proc that never touch a disk: some 0.4 ms in all, so they stay on the loop.
+        # These are reads of /proc that never touch a disk: some 0.8 ms in all, so they stay on the loop.
         try:
             _memory(figures)
             _cpu(figures, context.memory)
