@@ -25,6 +25,8 @@ COUNTERS = (
     "checkpoints_requested",
 )
 
+# Read from the functions below the views (pg_stat_activity and so on): the joins of the views with names of databases
+# and roles would more than double what it costs the server to plan this, which through a pooler is done at each look.
 _SESSIONS = """\
 sessions AS (
   SELECT count(*) AS connections,
@@ -37,15 +39,18 @@ sessions AS (
       AND NOT ignored) AS longest_query,
     max(extract(epoch FROM clock_timestamp() - state_change)) FILTER (WHERE idle_in_transaction AND NOT ignored)
       AS longest_idle_in_transaction
-  FROM (SELECT *, pid = pg_backend_pid() AS mine, state LIKE 'idle in transaction%' AS idle_in_transaction,
-    {ignored} AS ignored FROM pg_stat_activity WHERE backend_type = 'client backend') AS a)"""
+  FROM (SELECT state, xact_start, query_start, state_change, wait_event_type, wait_event,
+    pid = pg_backend_pid() AS mine, state LIKE 'idle in transaction%' AS idle_in_transaction, {ignored} AS ignored
+    FROM pg_stat_get_activity(NULL) WHERE backend_type = 'client backend') AS a)"""
 
 _COUNTS = """\
 counts AS (
-  SELECT sum(numbackends) AS backends, sum(xact_commit + xact_rollback) AS transactions,
-    sum(blks_hit) AS blocks_hit, sum(blks_hit + blks_read) AS blocks_accessed, sum(deadlocks) AS deadlocks,
-    sum(temp_bytes) AS temp_bytes
-  FROM pg_stat_database)"""
+  SELECT sum(pg_stat_get_db_numbackends(oid)) AS backends,
+    sum(pg_stat_get_db_xact_commit(oid) + pg_stat_get_db_xact_rollback(oid)) AS transactions,
+    sum(pg_stat_get_db_blocks_hit(oid)) AS blocks_hit, sum(pg_stat_get_db_blocks_fetched(oid)) AS blocks_accessed,
+    sum(pg_stat_get_db_deadlocks(oid)) AS deadlocks, sum(pg_stat_get_db_temp_bytes(oid)) AS temp_bytes,
+    max(greatest(age(datfrozenxid), mxid_age(datminmxid))) AS xid_age
+  FROM pg_database)"""
 
 _HERE = """\
 here AS (
@@ -62,7 +67,7 @@ replicas AS (
       CASE WHEN clock_timestamp() - reply_time > interval '15 s'
       THEN extract(epoch FROM clock_timestamp() - reply_time) END, 0) END) AS lag,
     max(greatest(pg_wal_lsn_diff(lsn, replay_lsn), 0)) AS lag_bytes
-  FROM pg_stat_replication, here WHERE state <> 'backup')"""
+  FROM pg_stat_get_wal_senders(), here WHERE state <> 'backup')"""
 
 # A standby that has replayed all it received is not behind, as long as it hears from its primary (every 30 s at
 # least, at half of wal_sender_timeout); without a receiver, what it replayed last is how old it is.
@@ -70,13 +75,13 @@ _RECEIVER = """\
 receiver AS (
   SELECT count(*) FILTER (WHERE status = 'streaming') AS streaming,
     max(extract(epoch FROM clock_timestamp() - last_msg_receipt_time)) AS silent
-  FROM pg_stat_wal_receiver)"""
+  FROM pg_stat_get_wal_receiver() WHERE pid IS NOT NULL)"""
 
 _SLOTS = """\
 slots AS (
   SELECT count(*) FILTER (WHERE NOT active) AS inactive_slots,
     coalesce(max(greatest(pg_wal_lsn_diff(lsn, restart_lsn), 0)), 0) AS slot_retained
-  FROM pg_replication_slots, here WHERE NOT temporary{not_synced})"""
+  FROM pg_get_replication_slots(), here WHERE NOT temporary{not_synced})"""
 
 _REST = """\
 SELECT sees, sessions.*, counts.*, slots.*, replicas, standby,
@@ -90,7 +95,6 @@ SELECT sees, sessions.*, counts.*, slots.*, replicas, standby,
     AS replication_lag_bytes,
   CASE WHEN standby AND follows THEN streaming END AS streaming,
   pg_wal_lsn_diff(lsn, '0/0') AS wal_bytes, {checkpoints},
-  (SELECT max(greatest(age(datfrozenxid), mxid_age(datminmxid))) FROM pg_database) AS xid_age,
   extract(epoch FROM pg_postmaster_start_time()) AS started, extract(epoch FROM clock_timestamp()) AS clock
 FROM sessions, counts, here, replicas, receiver, slots,
   (SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS sees,
@@ -114,11 +118,10 @@ def query(version: int, ignore: Sequence[str]) -> str:
         _RECEIVER,
         _SLOTS.format(not_synced=" AND NOT synced" if version >= 170_000 else ""),
     )
-    old = "checkpoints_timed + checkpoints_req AS checkpoints, checkpoints_req AS checkpoints_requested"
-    new = "num_timed + num_requested AS checkpoints, num_requested AS checkpoints_requested"
-    rest = _REST.format(checkpoints=new if version >= 170_000 else old)
-    view = "pg_stat_checkpointer" if version >= 170_000 else "pg_stat_bgwriter"
-    return "WITH " + ",\n".join(parts) + "\n" + rest + f", {view}"
+    kind = "checkpointer_num_{}" if version >= 170_000 else "bgwriter_{}_checkpoints"
+    timed, requested = (f"pg_stat_get_{kind.format(which)}()" for which in ("timed", "requested"))
+    checkpoints = f"{timed} + {requested} AS checkpoints, {requested} AS checkpoints_requested"
+    return "WITH " + ",\n".join(parts) + "\n" + _REST.format(checkpoints=checkpoints)
 
 
 def present(row: Mapping[str, Any], figures: dict[str, float]) -> None:

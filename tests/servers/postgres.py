@@ -40,7 +40,7 @@ class Postgres:
     def execute(self, sql: str, database: str = "postgres") -> list[Any]:
         """Run SQL as the superuser; the rows if there are any."""
         with self.connect(database) as connection:
-            cursor = connection.execute(sql)  # type: ignore[call-overload]  # SQL of the test's, not a literal
+            cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
 
     def role(self, name: str, *, password: str | None = None, granted: str | None = None) -> str:
