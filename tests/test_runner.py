@@ -84,6 +84,18 @@ def test_a_look_before_its_time_is_not_late() -> None:
     assert look(returns(FINE), due=100.5).lateness == 0.0
 
 
+def test_the_probe_is_told_whether_windows_count_its_look() -> None:
+    told: list[bool] = []
+
+    async def behave(context: Context) -> Observation:
+        told.append(context.scheduled)
+        return FINE
+
+    look(behave)
+    look(behave, scheduled=False)
+    assert told == [True, False]
+
+
 def test_the_probe_is_handed_its_limit_and_the_memory_of_its_check() -> None:
     async def behave(context: Context) -> Observation:
         context.memory["seen"] = context.timeout
