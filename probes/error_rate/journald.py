@@ -60,7 +60,7 @@ class Journald(Source):
     """
 
     name: ClassVar[str] = "journald"
-    title: ClassVar[str] = "Counting in the journal of systemd: `journald`"
+    title: ClassVar[str] = "Counting in the journal of systemd: journald"
     takes: ClassVar[frozenset[str]] = frozenset({"priority", "directory"})
 
     def __init__(self, check: ErrorRate) -> None:

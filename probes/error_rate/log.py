@@ -56,13 +56,13 @@ class Log(Source):
     `format` says how lines are written:
 
     - `combined`, the default: the access logs of nginx and Apache, combined or common, with anything in front (a
-      virtual host) or behind. `$request_time` of nginx is found behind the usual fields, in quotes' order the first
-      number with three decimals, bare or as in `rt=0.004`. For Apache's `%D` write `latency_unit: us`, for `%T`
-      `latency_unit: s`: then the first number behind the usual fields counts.
+      virtual host) or behind. If nginx writes `$request_time` behind the usual fields, it is found: the first number
+      with three decimals outside quotes, bare or as in `rt=0.004`. For Apache's `%D` write `latency_unit: us`, for
+      `%T` `latency_unit: s`: then the first number behind the usual fields counts.
     - `json`: an object a line. `fields` names where its `status` and `path` are, `latency` where the response time
-      is, with dots for objects within: `fields: {status: http.status}`. Without them `status`, nginx's usual names,
-      `path`, `uri`, and `request_time` are tried. A `status` may be a level too: `fields: {status: level}`,
-      `bad: error, fatal`.
+      is, with dots for objects within: `fields: {status: http.status}`. Without them `status` is tried, then
+      `request_uri`, `uri`, `path`, `request.uri` and `request`, and `request_time`. A `status` may be a level too:
+      `fields: {status: level}`, `bad: error, fatal`.
     - `custom`: `pattern` is a regular expression (RE2) with a group named `status`, and perhaps `path` and `time`:
       `pattern: 'code=(?P<status>\\d+) took=(?P<time>[\\d.]+)'`.
     - `lines`, for logs that are not of requests: `bad` is a regular expression (RE2) that finds bad lines, `total`
@@ -86,7 +86,7 @@ class Log(Source):
     """
 
     name: ClassVar[str] = "log"
-    title: ClassVar[str] = "Counting in log files: `log`"
+    title: ClassVar[str] = "Counting in log files: log"
     takes: ClassVar[frozenset[str]] = frozenset({"bad", "format", *_MEANT_FOR})
 
     def __init__(self, check: ErrorRate) -> None:

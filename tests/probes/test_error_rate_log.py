@@ -13,6 +13,7 @@ import pytest
 
 from probes.contract import Context, Observation, Reason
 from probes.error_rate import ErrorRate
+from tests.probes.judged import Judged
 
 LINE = '10.0.0.1 - - [22/Nov/2026:02:36:30 +0000] "GET {path} HTTP/1.1" {status} 512 "-" "curl/8"{rest}'
 
@@ -201,3 +202,32 @@ async def test_close_ends_the_thread(watch: Watch) -> None:
     await log.probe.close()
     names = {thread.name for thread in threading.enumerate()}
     assert f"follow {log.path}" not in names
+
+
+async def test_from_good_to_degraded_to_down_and_back(watch: Watch, tmp_path: Path) -> None:
+    log = await watch()
+    judged = Judged(log.probe)
+    states: list[str] = []
+
+    async def minutes(count: int, bad: int) -> None:
+        """So many minutes of 100 requests a quarter of a minute, the log rotated once in each."""
+        for _ in range(count):
+            log.path.rename(tmp_path / "access.log.1")
+            for _ in range(4):
+                log.requests(500, times=bad)
+                log.requests(200, times=100 - bad)
+                await judged.see(log.context, at=15.0 * len(states))
+                states.append(judged.state)
+
+    await minutes(5, bad=0)
+    assert states[-1] == "up"
+    await minutes(5, bad=5)
+    assert states[-1] == "degraded"
+    await minutes(3, bad=60)
+    assert states[-1] == "down"
+    await minutes(9, bad=0)
+    assert states[-1] == "up"
+    assert [state for at, state in enumerate(states) if at == 0 or states[at - 1] != state] in (
+        ["unknown", "up", "degraded", "down", "degraded", "up"],
+        ["up", "degraded", "down", "degraded", "up"],
+    )
