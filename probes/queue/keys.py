@@ -186,6 +186,11 @@ def _connected(info: bytes) -> int:
     return int(value) if value.isdigit() else 0
 
 
+def never_used(names: Iterable[str], existing: Sequence[str]) -> frozenset[str]:
+    """Those of `names` that are not among the queues that were ever used, when all of these are known."""
+    return frozenset() if len(existing) >= MOST_QUEUES else frozenset(names) - frozenset(existing)
+
+
 def worst_lag(lines: Iterable[Line]) -> float | None:
     """The lag of the worst queue; 0 when nothing waits, None when jobs wait and none says since when."""
     waiting = [line for line in lines if line.depth]

@@ -20,6 +20,8 @@ LONGEST = 7 * 86400.0
 TURNOVER = 60.0
 """Seconds: jobs that wait less than this are turnover, not a backlog."""
 
+_CLEAR = 10.0
+"""Jobs by which a queue must have grown or shrunk before that says something by itself."""
 _SHORTEST = 1.0
 """Seconds between two looks below which a difference tells little: it then counts at a later one."""
 _GAP = 3600.0
@@ -122,20 +124,22 @@ def _rates(backlog: Backlog, memory: Memory) -> dict[str, float]:
     if not backlog.depth:
         figures["drain_time"] = 0.0
     elif seconds >= FEWEST_SECONDS:
-        figures["drain_time"] = _forecast(backlog, figures["growth_rate"], figures.get("drain_rate"))
+        forecast = _forecast(backlog, figures["growth_rate"], figures.get("drain_rate"))
+        if forecast is not None:
+            figures["drain_time"] = forecast
     return figures
 
 
-def _forecast(backlog: Backlog, growth: float, drain: float | None) -> float:
-    """Seconds until nothing waits, at the pace of the last minutes.
+def _forecast(backlog: Backlog, growth: float, drain: float | None) -> float | None:
+    """Seconds until nothing waits, at the pace of the last minutes; None when that cannot be told.
 
     A busy queue is never empty, and no backlog either: where a job that comes now is taken within `TURNOVER`, the
-    forecast is that time. By throughput where it is known, else by the lag, which is the same in a steady queue.
+    forecast is that time. By throughput where there is any, else by the lag, which is the same in a steady queue.
     """
     shrinking = min(LONGEST, backlog.depth / -growth) if growth < 0 else LONGEST
-    turnover = backlog.lag
-    if drain is not None:
-        turnover = backlog.depth / drain if drain > 0 else None
+    turnover = backlog.depth / drain if drain else backlog.lag
+    if turnover is None and drain is None and abs(growth) * FADE < _CLEAR:
+        return None  # a few more or less: a backlog, or a busy queue; only lag or throughput could tell
     return min(shrinking, turnover) if turnover is not None and turnover < TURNOVER else shrinking
 
 

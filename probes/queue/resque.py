@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from probes.contract import BadField
 from probes.queue.backend import Backlog
-from probes.queue.keys import MOST_QUEUES, MOST_WORKERS, Keys, Line, OnRedis, told, worst_lag
+from probes.queue.keys import MOST_QUEUES, MOST_WORKERS, Keys, Line, OnRedis, never_used, told, worst_lag
 from probes.queue.payload import age, moment, peek
 from probes.queue.tracer import Tracer
 
@@ -84,7 +84,7 @@ class Resque(OnRedis):
             completed=float(processed) if every else None,
             paused=tuple(names) if stopped else (),
             held=sum(depths) if stopped else 0,
-            evidence=told(keys.look, lines, unused=frozenset(names) - frozenset(existing)),
+            evidence=told(keys.look, lines, unused=never_used(names, existing)),
         )
 
     async def _line(self, keys: Keys, name: str, depth: int) -> Line:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from probes.contract import BadField
 from probes.queue.backend import Backlog
-from probes.queue.keys import MOST_QUEUES, MOST_WORKERS, Keys, Line, OnRedis, told, worst_lag
+from probes.queue.keys import MOST_QUEUES, MOST_WORKERS, Keys, Line, OnRedis, never_used, told, worst_lag
 from probes.queue.payload import age, moment
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Rq(OnRedis):
             workers=await self._workers(keys, names),
             paused=tuple(names) if suspended else (),
             held=sum(depths) if suspended else 0,
-            evidence=told(keys.look, lines, unused=frozenset(names) - frozenset(existing)),
+            evidence=told(keys.look, lines, unused=never_used(names, existing)),
         )
 
     async def _existing(self, keys: Keys) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from probes.contract import BadField
 from probes.queue.backend import Backlog
-from probes.queue.keys import MOST_QUEUES, MOST_WORKERS, Keys, Line, OnRedis, Timed, told, worst_lag
+from probes.queue.keys import MOST_QUEUES, MOST_WORKERS, Keys, Line, OnRedis, Timed, never_used, told, worst_lag
 from probes.queue.payload import age, peek
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Sidekiq(OnRedis):
             completed=float(processed) if every else None,
             paused=tuple(name for name in names if name in stopped),
             held=sum(depth for name, depth in zip(names, depths, strict=True) if name in stopped),
-            evidence=told(keys.look, lines, unused=frozenset(names) - frozenset(existing)),
+            evidence=told(keys.look, lines, unused=never_used(names, existing)),
         )
 
     def _all(self, existing: list[str]) -> bool:

@@ -100,6 +100,24 @@ def test_a_busy_queue_that_keeps_up_is_no_backlog(counted: bool) -> None:
     assert figures["drain_time"] == pytest.approx(2.0, rel=0.1)
 
 
+def test_one_job_now_and_then_is_no_backlog_for_ever() -> None:
+    seen = Seen()
+    for _ in range(60):
+        seen.see(0, 0.0, completed=7.0)
+    assert seen.see(1, 0.5, completed=7.0)["drain_time"] == 0.5
+    assert seen.see(1, 60.5, completed=7.0, after=60.0)["drain_time"] == LONGEST, "unless it stays"
+
+
+def test_where_neither_age_nor_throughput_is_known_only_a_clear_change_makes_a_forecast() -> None:
+    seen = Seen()
+    for turn in range(30):
+        figures = seen.see(40 + turn % 3)
+    assert "drain_time" not in figures
+    for turn in range(30):
+        figures = seen.see(40 + 10 * turn)
+    assert figures["drain_time"] == LONGEST
+
+
 def test_a_burst_is_a_backlog_at_once_where_completed_jobs_are_counted() -> None:
     seen = Seen()
     for turn in range(30):
