@@ -47,7 +47,7 @@ class Oban(OnPostgres):
 
 
 class River(OnPostgres):
-    """River 0.5 and later (Go), by schema: its migrations 4 to 6; jobs put by its Python client.
+    """River 0.5 and later (Go), by schema: its migrations 2 to 6.
 
     | Figure | From |
     | --- | --- |
