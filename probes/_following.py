@@ -57,6 +57,8 @@ class Handed(Generic[C]):
     files: int
     matching: int
     """Files that are followed, and that there are."""
+    lost: int
+    """Rotated files that had gone, or were packed, before they were read to their end."""
     trouble: LookFailed | None
     """Why one of them cannot be read."""
     resume: str
@@ -69,6 +71,7 @@ class Handed(Generic[C]):
             self,
             seconds=self.seconds + other.seconds,
             passed=self.passed + other.passed,
+            lost=self.lost + other.lost,
             away=max(self.away, other.away),
             first=self.first or other.first,
         )
@@ -101,8 +104,8 @@ class Following(Generic[C]):
             self._first = False
         self._scan(now, known)
 
-    def turn(self, now: float) -> bool:
-        """Read a slice of each file; False when there is no more for now."""
+    def turn(self, now: float, breathe: Callable[[], None] | None = None) -> bool:
+        """Read a slice of each file, and `breathe` after each; False when there is no more for now."""
         if now - self._turned > AWAY:  # the machine was paused, or the disk hung
             self._away = now - self._turned
             self.close()
@@ -114,7 +117,10 @@ class Following(Generic[C]):
             self._scan(now, None)
         more = False
         for tail in tuple(self._tails.values()):
+            before = tail.taken
             more |= tail.turn(self._most, now)
+            if breathe is not None and tail.taken != before:
+                breathe()
         return more
 
     @property
@@ -125,16 +131,17 @@ class Following(Generic[C]):
         tails = self._tails.values()
         taken, passed, unread = self.taken, sum(tail.passed for tail in tails), sum(tail.unread for tail in tails)
         seconds = self._spent(now, taken, passed, unread)
+        lost = sum(tail.lost for tail in tails)
         counts, self._counts = self._counts, self._new_counts()
         for tail in tails:
-            tail.taken = tail.passed = 0
+            tail.taken = tail.passed = tail.lost = 0
         away, self._away = self._away, 0.0
         first, self._first = self._first, False
         trouble = next((tail.trouble for tail in tails if tail.trouble is not None), None)
         if not tails:
             trouble = LookFailed(Reason.SOURCE, f"no file fits {', '.join(self._patterns)}")
         resume = _resume(self._tails, wall - (now - self._since))
-        return Handed(counts, seconds, passed, away, first, len(tails), self._matching, trouble, resume)
+        return Handed(counts, seconds, passed, away, first, len(tails), self._matching, lost, trouble, resume)
 
     def close(self) -> None:
         for tail in self._tails.values():

@@ -122,10 +122,9 @@ class Reader(Generic[C]):
             while not stop.is_set():
                 asked = len(self._requests)  # whoever asks during a turn may mean what it has not seen
                 self._busy_since = time.monotonic()
-                more = following.turn(_now())
+                more = following.turn(_now(), self._breathe)
                 self._answer(following, asked, caught_up=not more)
                 if more or self._requests:
-                    time.sleep(_BREATH)
                     continue
                 self._busy_since = None
                 wake.wait(_pause(following.taken - taken))
@@ -143,6 +142,10 @@ class Reader(Generic[C]):
                 _settle(request, error)
         finally:
             following.close()
+
+    def _breathe(self) -> None:
+        time.sleep(_BREATH)
+        self._busy_since = time.monotonic()  # the disk answers
 
     def _answer(self, following: Following[C], asked: int, *, caught_up: bool) -> None:
         for _ in range(asked):

@@ -33,6 +33,7 @@ class Tail:
         "_present",
         "_take",
         "_written",
+        "lost",
         "passed",
         "path",
         "taken",
@@ -54,6 +55,8 @@ class Tail:
         """Bytes handed on since somebody has set it to 0."""
         self.passed = 0
         """Bytes passed over, likewise."""
+        self.lost = 0
+        """Files that were not found again, likewise: rotated and packed while nobody read."""
         self.trouble: LookFailed | None = None
         """Why it cannot be read at present."""
 
@@ -66,7 +69,10 @@ class Tail:
             self._written = os.fstat(present.fd).st_mtime_ns
         resumed = present is None or not positions
         for position in positions:
-            resumed |= self._recover(position) is present
+            found = self._recover(position)
+            resumed |= found is present
+            if found is None and position is positions[-1]:
+                self.lost += 1
         if not resumed:
             self._recover_between()
 

@@ -80,9 +80,11 @@ class Log(Source):
     and with `*` for numbers and long random parts, since that is where tokens stand.
 
     A log that is not there, or may not be read, makes the check unknown, not down: it says nothing of the service.
-    Give the agent's user the right to read it (on Debian: the group `adm`). A file that is packed (`.gz`) is not
-    read, a line of more than 64 KiB (of JSON: 32 KiB) is counted as unreadable, and if no line at all can be read,
-    the look says so. With `copytruncate`, lines that are written while logrotate copies are lost to everybody.
+    Give the agent the right to read it: with the shipped unit, `SupplementaryGroups=adm` in a drop-in, as on Debian
+    the group `adm` reads logs. A file that is packed (`.gz`) is not read, a line of more than 64 KiB (of JSON:
+    32 KiB) is counted as unreadable, and if no line at all can be read, the look says so. A log that is edited in
+    place is read again from its beginning. With `copytruncate`, lines that are written while logrotate copies are
+    lost to everybody.
     """
 
     name: ClassVar[str] = "log"
@@ -136,6 +138,8 @@ def _tell_of_reading(handed: Handed[Seen], look: Look) -> None:
         )
     elif handed.passed:
         look.evidence["passed_over"] = f"{handed.passed / 2**20:,.1f} MiB: more was written than could be read"
+    if handed.lost:
+        look.evidence["lost"] = "a file was rotated and packed before it was read to its end"
     if handed.matching > FILES_MOST:
         look.evidence["files"] = f"{handed.files} of {handed.matching} are followed, the first by name"
 

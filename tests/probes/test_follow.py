@@ -296,6 +296,17 @@ def test_rotated_while_the_agent_was_off(reading: Reading, log: Path) -> None:
     assert positions
 
 
+def test_rotated_and_packed_while_the_agent_was_off(reading: Reading, log: Path) -> None:
+    write(log, "a")
+    reading.read()
+    log.unlink()
+    write(log.with_name("access.log.1.gz"), "packed")
+    write(log, "b")
+    reading.restart()
+    assert reading.read() == [b"b"]
+    assert reading.tail.lost == 1
+
+
 def test_an_inode_that_was_given_to_a_new_file(reading: Reading, log: Path) -> None:
     write(log, "a")
     reading.read()
