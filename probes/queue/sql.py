@@ -26,11 +26,11 @@ class Sql(Backend):
       - name: exports
         probe: queue
         backend: sql
-        dsn: "${DATABASE_URL}"
+        dsn: postgresql://brownout@db.example.com/shop
         query: |
           SELECT count(*) AS depth, extract(epoch FROM now() - min(run_at)) AS lag
           FROM exports WHERE state = 'new' AND run_at <= now()
-        degraded: lag > 5m
+        down: lag > 5m
     ```
 
     The query gives the columns `depth` and `lag`, by the database's own clock, and any of `scheduled`, `in_flight`,
