@@ -178,21 +178,22 @@ def _slice(text: Text, needle: bytes, at: int) -> tuple[list[Sample], int]:
     at a line break, or -1."""
     found: list[Sample] = []
     began = perf_counter()
-    plain, size = needle[1:].decode(), len(needle) - 1
+    plain, size, fullmatch = needle[1:].decode(), len(needle) - 1, _SAMPLE.fullmatch
     while True:
         end = text.find(b"\n", at, at + LINE_LIMIT)
         if end < 0:
             if len(text) - at >= LINE_LIMIT:
                 raise Malformed(text[at : at + TEXT_LIMIT])
             end = len(text)
-        if text[at + size : at + size + 1] in (b"{", b" ", b"\t"):
-            line = _SAMPLE.fullmatch(text, at, end)
+        if at + size < end and text[at + size] in b"{ \t":
+            line = fullmatch(text, at, end)
             if line is None:
                 raise Malformed(text[at:end])
-            found.append(Sample(plain, line["series"], float(line["value"]), at))
+            series, value = line.group(1, 2)
+            found.append(Sample(plain, series, float(value), at))
         if end >= len(text):
             return found, -1
-        if not text.startswith(needle, end) or perf_counter() - began > SLICE:
+        if not text.startswith(needle, end) or (not len(found) % 16 and perf_counter() - began > SLICE):
             return found, end
         at = end + 1
 
