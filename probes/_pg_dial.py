@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import struct
+from time import perf_counter
 
 from probes._look import Look
 from probes._net import Connection
@@ -33,7 +34,7 @@ class Dialler:
         connection = await reach(look, context, Endpoint(self.dsn.host or "", self.dsn.port), {})
         try:
             tls = await self._agree(look, context, connection)
-            return connection.detach(), tls
+            return _watched(connection.detach()), tls
         except BaseException:
             connection.close()
             raise
@@ -45,7 +46,11 @@ class Dialler:
             return None
         await connection.send(_SSL_REQUEST)
         look.begin(Reason.FIRST_BYTE_TIMEOUT)
-        answer = await connection.receive()
+        since = perf_counter()
+        try:
+            answer = await connection.receive()
+        finally:
+            look.spend("login", perf_counter() - since)
         if answer == b"S":
             return await self._tls(look, context)
         if not answer:
@@ -74,6 +79,16 @@ class Dialler:
             async with look.phase("tls", Reason.TLS_TIMEOUT):
                 self._own = await asyncio.to_thread(_own_context, dsn)
         return self._own
+
+
+def _watched(sock: socket.socket) -> socket.socket:
+    """Between looks the kernel asks whether the other side is there: a peer that died is known at the next look, and
+    a firewall does not forget a connection that is used every ten minutes."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return sock
 
 
 def _own_context(dsn: Dsn) -> ssl.SSLContext:

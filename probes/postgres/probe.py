@@ -203,8 +203,9 @@ class Postgres(Probe):
         figures.present(row, seen)
         figures.since(row, seen, context.memory, scheduled=context.scheduled)
         if not row["sees"]:
-            look.evidence["missing"] = (
-                "the role lacks pg_monitor: sessions of others, lock waits and replication are hidden from it"
+            look.evidence["missing"] = look.show(
+                "sessions of others, lock waits and replication are hidden from this role: "
+                f"GRANT pg_monitor TO {self._server.dsn.user}"
             )
         elif evidence.wanted(seen):
             await self._tell(look, session, seen)

@@ -1,7 +1,8 @@
 """Stand-in probes and sinks for the tests of the config layer.
 
-postgres, slack and pagerduty come with later issues, and the real http probe changes for reasons
-of its own: what is pinned here is how typed fields are read, whatever kind they belong to.
+slack and pagerduty come with later issues, and the real http probe changes for reasons of its own: what is pinned
+here is how typed fields are read, whatever kind they belong to. `database` has fields of all the types that no other
+kind here has.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from monitor.sinks.contract import Nature, Sink, SinkContext
 from monitor.store.contract import Delivery
 from probes.contract import BadField, ByteSize, Context, Measurement, Observation, Probe, Secret, Unit
 from probes.error_rate import ErrorRate
+from probes.postgres import Postgres
 from probes.queue import Queue
 
 _LIMIT = ByteSize(2_000_000)
@@ -85,8 +87,8 @@ class Pool(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Postgres(StandIn):
-    kind: ClassVar[str] = "postgres"
+class Database(StandIn):
+    kind: ClassVar[str] = "database"
     measurements: ClassVar[tuple[Measurement, ...]] = (
         Measurement("connections_used", Unit.RATIO, "Of max_connections."),
         Measurement("longest_transaction", Unit.SECONDS, "The oldest one open."),
@@ -128,6 +130,6 @@ class PagerDuty(SinkStandIn):
 
 
 KINDS = Kinds(
-    probes={probe.kind: probe for probe in (Http, ErrorRate, Postgres, Queue)},
+    probes={probe.kind: probe for probe in (Http, ErrorRate, Database, Postgres, Queue)},
     sinks={sink.kind: sink for sink in (Webhook, Slack, PagerDuty)},
 )

@@ -51,7 +51,7 @@ def test_valid(text: str) -> None:
         "checks: [{name: a, probe: http, ulr: a}]",
         "checks: [{name: a, probe: http, url: a, every: 30}]",
         "checks: [{name: a, probe: http, url: a, expect: {statsu: 200}}]",
-        "checks: [{name: a, probe: postgres, dsn: a, pool: none}]",
+        "checks: [{name: a, probe: database, dsn: a, pool: none}]",
         "sinks: {a: {type: slack}}",
         "sinks: {a: {type: slack, url: a, secret: b}}",
         "agent: {listn: a}",

@@ -14,7 +14,8 @@ from monitor.core.condition import Level
 from monitor.core.model import Confirm, Impact, Recover
 from monitor.core.routing import ALWAYS, Route
 from probes.contract import Secret
-from tests.config.kinds import KINDS, Http, Postgres, Queue, Slack
+from probes.postgres import Postgres
+from tests.config.kinds import KINDS, Database, Http, Queue, Slack
 
 Load = Callable[..., Config]
 HOME = {"HOME": "/home/ops"}
@@ -69,6 +70,12 @@ def test_design_example(tmp_path: Path) -> None:
     assert isinstance(jobs.probe, Queue)
     assert jobs.probe.target == "sidekiq: redis://127.0.0.1:6379 default, mailers"
     assert [condition.text for condition in jobs.conditions[:2]] == ["lag > 60s", "lag > 15m"]
+    database = config.checks["database"]
+    assert isinstance(database.probe, Postgres)
+    assert database.probe.target == "db:5432/shop"
+    assert {"connections_used > 80%", "longest_transaction > 60s", "replication_lag > 10s"} <= {
+        condition.text for condition in database.conditions
+    }
     assert config.services["shop"].outage.checks == ("home", "checkout")
     assert config.services["shop"].outage.text == "any of home, checkout"
     assert [route.to for route in config.routes] == [("pager", "chat"), ("chat",), ("hook",)]
@@ -167,12 +174,12 @@ def test_enum_tuple_float_and_timedelta_fields(read: Load) -> None:
     config = read(
         """
         checks:
-          - {name: p, probe: postgres, dsn: postgres://d/, patience: 1m30s, pool: statement, standbys: b, weight: 0.5}
+          - {name: p, probe: database, dsn: postgres://d/, patience: 1m30s, pool: statement, standbys: b, weight: 0.5}
         """
     )
-    postgres = config.checks["p"].probe
-    assert isinstance(postgres, Postgres)
-    assert (postgres.patience, postgres.pool, postgres.standbys, postgres.weight) == (
+    database = config.checks["p"].probe
+    assert isinstance(database, Database)
+    assert (database.patience, database.pool, database.standbys, database.weight) == (
         timedelta(seconds=90),
         "statement",
         ("b",),

@@ -16,7 +16,7 @@ from monitor.config.redact import Redactor
 from monitor.config.secrets import Secrets
 from probes import registry
 from probes.contract import Secret
-from tests.config.kinds import KINDS, Http, Postgres
+from tests.config.kinds import KINDS, Database, Http
 
 SECRET = "hunter2-hunter2"
 ENV = {"HOME": "/home/ops", "TOKEN": SECRET, "PIN": "9175", "REGION": "fra1", "NAME": "production", "EMPTY": ""}
@@ -63,8 +63,8 @@ def test_a_file_gives_its_text_without_the_last_line_end(tmp_path: Path) -> None
 
 def test_a_credential_is_a_file_of_systemd(tmp_path: Path) -> None:
     (tmp_path / "dsn").write_text(SECRET)
-    config = read(tmp_path, "dsn: {credential: dsn}", ENV | {"CREDENTIALS_DIRECTORY": str(tmp_path)}, "postgres")
-    assert config.checks["a"].probe == Postgres(dsn=Secret(SECRET))
+    config = read(tmp_path, "dsn: {credential: dsn}", ENV | {"CREDENTIALS_DIRECTORY": str(tmp_path)}, "database")
+    assert config.checks["a"].probe == Database(dsn=Secret(SECRET))
     assert config.redactor.text(SECRET) == "***"
 
 
@@ -126,11 +126,11 @@ def test_the_target_is_shown_without_the_secret_in_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("probe", "keys"),
     [
-        ("postgres", f"dsn: [{SECRET}]"),
-        ("postgres", f"dsn: {{{SECRET}: x}}"),
-        ("postgres", f"dsn: {{file: {{a: {SECRET}}}}}"),
-        ("postgres", f"dsn: '{SECRET}'\n    patience: '${{TOKEN}}'"),
-        ("postgres", "dsn: '${PIN}'\n    degraded: lagg > ${PIN}"),
+        ("database", f"dsn: [{SECRET}]"),
+        ("database", f"dsn: {{{SECRET}: x}}"),
+        ("database", f"dsn: {{file: {{a: {SECRET}}}}}"),
+        ("database", f"dsn: '{SECRET}'\n    patience: '${{TOKEN}}'"),
+        ("database", "dsn: '${PIN}'\n    degraded: lagg > ${PIN}"),
         ("http", "follow: '${TOKEN}'"),
         ("http", "follow: 'x${PIN}'"),
         ("http", "method: '${TOKEN}'"),
