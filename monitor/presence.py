@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from secrets import token_hex
 
 from monitor.clock import Clock
 from probes.contract import Presence
@@ -26,17 +27,18 @@ class Attendance:
     def __init__(self, clock: Clock, uptime: Callable[[], float] = uptime) -> None:
         self._clock = clock
         self._uptime = uptime
-        self._since = self._last = uptime()
+        self._last = uptime()
+        self._arrive(self._last)
 
     def read(self) -> Presence:
         """The clocks now, and since when we have been here."""
         self._beat()
         now = self._clock.now().at.timestamp()
-        return Presence(now, self._last, now - (self._last - self._since))
+        return Presence(now, self._last, now - (self._last - self._since), self._name)
 
     def turned_away(self) -> None:
         """Somebody was not let in: whatever they brought is lost, as if nobody had been here."""
-        self._since = self._last = self._uptime()
+        self._arrive(self._uptime())
 
     async def watch(self) -> None:
         """Notice gaps, for ever."""
@@ -47,5 +49,9 @@ class Attendance:
     def _beat(self) -> None:
         now = self._uptime()
         if now - self._last > GAP:
-            self._since = now
+            self._arrive(now)
         self._last = now
+
+    def _arrive(self, now: float) -> None:
+        self._since = self._last = now
+        self._name = token_hex(8)

@@ -15,9 +15,7 @@ Memory = MutableMapping[str, float | str]
 
 _STEP = 1.0
 """Seconds by which the clock and time must disagree to be a step: less is the clock being slewed."""
-_ROUNDING = 0.001
-"""Seconds that sums of Unix times may be off."""
-_SEEN, _UPTIME = "seen", "seen_uptime"
+_SEEN, _UPTIME, _BY = "seen", "seen_uptime", "seen_by"
 
 
 class Absence(NamedTuple):
@@ -40,15 +38,15 @@ def attend(memory: Memory, presence: Presence, stamps: Iterable[str]) -> Turn:
     and never lie in the future."""
     now = presence.now
     seen, uptime = number(memory, _SEEN), number(memory, _UPTIME)
-    memory[_SEEN], memory[_UPTIME] = now, presence.uptime
+    unbroken = memory.get(_BY) == presence.name
+    memory[_SEEN], memory[_UPTIME], memory[_BY] = now, presence.uptime, presence.name
     if seen is None or uptime is None:
         return Turn(None, 0.0)
-    passed = presence.uptime - uptime
-    if not 0 <= passed <= now - presence.since + _ROUNDING:
+    if not unbroken:
         move(memory, stamps, 0.0, now)
         # A clock that went back meanwhile: nobody knows for how long.
         return Turn(Absence(seen if seen <= presence.since else 0.0, presence.since), 0.0)
-    step = (now - seen) - passed
+    step = (now - seen) - (presence.uptime - uptime)
     if abs(step) < _STEP:
         return Turn(None, 0.0)
     move(memory, stamps, step, now)

@@ -253,12 +253,14 @@ class Presence:
     """One reading of the clocks, and since when the agent has been listening without a gap.
 
     `now` and `since` are Unix times by the clock as it is set now; `uptime` is seconds of a clock that nobody sets
-    and that goes on while the machine sleeps. What came before `since` may have found nobody there.
+    and that goes on while the machine sleeps. What came before `since` may have found nobody there. `name` is that of
+    this presence: another one after each gap, start or boot.
     """
 
     now: float
     uptime: float
     since: float = 0.0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

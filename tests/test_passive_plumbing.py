@@ -201,9 +201,12 @@ def test_presence_goes_on_until_there_is_a_gap() -> None:
         tick[0] += BEAT + GAP / 2
         now = here.read()
     assert now.now - now.since == pytest.approx(10 * (BEAT + GAP / 2), abs=0.01)
+    assert here.read().name == now.name
+    before = now.name
     tick[0] += GAP + 1
     now = here.read()
     assert now.now - now.since == pytest.approx(0, abs=0.01)
+    assert now.name != before
     tick[0] += 1
     here.turned_away()
     tick[0] += 3

@@ -34,6 +34,7 @@ class Life:
         self.wall = self.began = utc(start)
         self.up = self.since = self.epoch = 1000.0
         self.every = every
+        self._presence = 0
         written = [parse_condition(text, Level(level), probe.measured) for level, text in more.items()]
         self.check = Check(
             "job", "job", "job", probe, timedelta(seconds=every), timedelta(seconds=10),
@@ -53,7 +54,7 @@ class Life:
 
     @property
     def presence(self) -> Presence:
-        return Presence(self.wall, self.up, self.wall - (self.up - self.since))
+        return Presence(self.wall, self.up, self.wall - (self.up - self.since), f"presence {self._presence}")
 
     @property
     def state(self) -> str:
@@ -134,6 +135,7 @@ class Life:
 
     def _listen_again(self) -> None:
         self.since = self.up
+        self._presence += 1
         self._beat, self._flush, self._soon = self.up + self.every, self.up + FLUSH_EVERY, None
 
     def _keep(self) -> None:

@@ -205,6 +205,19 @@ def test_a_machine_that_comes_up_with_a_wrong_clock() -> None:
     assert states(life) == ["up", "degraded", "down"]
 
 
+def test_a_machine_that_boots_again_and_again_is_not_taken_for_a_clock_that_was_set() -> None:
+    """Each boot looks like the one before: the same uptime, another time."""
+    life = hourly(every=300.0)
+    life.live(HOUR / 2)
+    life.rebooted(6)
+    life.live(200)
+    life.rebooted(3 * HOUR)
+    life.live(HOUR)
+    assert states(life) == ["up"]
+    life.live(20 * MINUTE)
+    assert states(life) == ["up", "degraded", "down"]
+
+
 def test_a_clock_that_was_far_ahead_does_not_put_off_the_alarm_for_a_year() -> None:
     life = nightly("2027-03-02T04:00")
     life.set_clock(-365 * 24 * HOUR)
