@@ -215,7 +215,7 @@ class Exec(Probe):
     def _read(self, look: Look, ended: Ended, figures: dict[str, float]) -> None:
         """What it printed and how it ended. Raises `LookFailed` where that says nothing."""
         output = read_output(ended.output.decode("utf-8", "replace"))
-        look.evidence["output"] = look.show(output.text, cut=ended.cut) or "(nothing)"
+        look.evidence["output"] = look.show(output.text) or "(nothing)"
         if ended.left_behind:
             look.evidence["left_behind"] = "processes that held its output were ended"
         if ended.code not in _NAMED_STATE:
@@ -229,8 +229,8 @@ class Exec(Probe):
         self._measure(look, output.figures, figures)
 
     def _show_trouble(self, look: Look, ended: Ended, more: str) -> None:
-        if more:
-            look.evidence["more"] = look.show(more, cut=ended.cut)
+        if shown := look.show(more, cut=ended.cut):  # what was dropped may have begun within a secret
+            look.evidence["more"] = shown
         if ended.errors.strip():
             look.evidence["errors"] = look.show(ended.errors.decode("utf-8", "replace").strip())
 

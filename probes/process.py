@@ -134,7 +134,8 @@ class Process(Probe):
             look.spend("read", perf_counter() - began)
             self._measure(look, found, figures, context)
         except Hung:
-            return failed(look, LookFailed(Reason.HUNG, "/proc does not answer: the kernel holds a process"), figures)
+            stuck = "/proc or the pidfile does not answer: the kernel holds a process, or a disk hangs"
+            return failed(look, LookFailed(Reason.HUNG, stuck), figures)
         except LookFailed as failure:
             if failure.reason is Reason.MISSING:
                 figures["count"] = 0.0

@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 from probes import _spawn
 from probes._spawn import clean_environment, run
-from probes.contract import Context, Observation, Reason, Secret
+from probes.contract import Context, Observation, Reason, Secret, Unit
 from probes.exec import Exec
 from tests.servers import wait_until
 
@@ -162,6 +164,10 @@ async def test_binary_and_huge_output(context: Context) -> None:
     seen = await _shell("head -c 3000000 /dev/urandom; exit 1").look(context)
     assert seen.measurements["plugin_state"] == 1
     assert all(min(text) >= " " and len(text) <= 300 for text in seen.evidence.values())
+    seen = await _shell("echo 'a first line | a=1'; yes | head -c 3000000; exit 1", perfdata={"a": Unit.COUNT}).look(
+        context
+    )
+    assert (seen.evidence["output"], seen.measurements["a"]) == ("a first line", 1), "it is there whatever follows"
     ended = await run(["sh", "-c", "head -c 3000000 /dev/zero"], timeout=5)
     assert (len(ended.output), ended.cut) == (65536, True)
 
@@ -261,6 +267,33 @@ async def test_a_plugin_on_a_disk_that_hangs_is_told(
     seen = await Exec(command=(str(path),)).look(make_context(0.4))
     assert (seen.reason, seen.detail) == (Reason.HUNG, "the disk that holds the plug-in does not answer")
     os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))  # let go of the thread
+
+
+AS_INIT = """
+import asyncio, os, psutil
+from probes._spawn import run
+async def main():
+    for command in ("sleep 1000 & exit 0", "setsid sleep 0.1; (sleep 1000 &) ; sleep 1000"):
+        try:
+            await run(["sh", "-c", command], timeout=0.5)
+        except TimeoutError:
+            pass
+    await run(["true"], timeout=5)
+    print(os.getpid(), [each.name() for each in psutil.Process().children()])
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a namespace in which the agent is process 1")
+def test_as_a_containers_init_it_reaps_what_its_plugins_leave() -> None:
+    done = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", AS_INIT],
+        capture_output=True, text=True, check=False, timeout=30,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    if "unshare:" in done.stderr:
+        pytest.skip(f"no namespaces here: {done.stderr[-200:]}")
+    assert done.stdout == "1 []\n", done.stderr
 
 
 def test_signals_are_as_usual_for_a_plugin() -> None:

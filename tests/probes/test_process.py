@@ -149,6 +149,15 @@ async def test_by_pidfile(start: Start, name: str, context: Context, tmp_path: P
     assert (await probe.look(context)).reason is Reason.DENIED
 
 
+async def test_a_pidfile_on_a_disk_that_hangs(make_context: Callable[[float], Context], tmp_path: Path) -> None:
+    """A FIFO: opening it waits for ever, as a dead file server does."""
+    path = tmp_path / "x.pid"
+    os.mkfifo(path)
+    probe = Process(pidfile=str(path))
+    assert [(await probe.look(make_context(0.2))).reason for _ in range(2)] == [Reason.HUNG] * 2
+    os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))  # let go of the thread
+
+
 async def test_by_cgroup(start: Start, name: str, context: Context) -> None:
     if GROUPS is None:
         pytest.skip("needs a control group to write to")
