@@ -132,6 +132,7 @@ class Kafka(Backend):
     async def _opened(self, look: Look, context: Context, broker: str) -> AsyncIterator[tuple[Any, Any]]:
         given: dict[str, Any] = {"bootstrap_servers": broker, "client_id": "brownout"}
         given["request_timeout_ms"] = max(100, int(look.timeout * 1000))
+        given["retry_backoff_ms"] = 20  # it waits so long for metadata that it has just asked for
         login = self._user is not None
         protocol = {(False, False): "PLAINTEXT", (True, False): "SSL", (False, True): "SASL_PLAINTEXT"}
         given["security_protocol"] = protocol.get((self._tls, login), "SASL_SSL")

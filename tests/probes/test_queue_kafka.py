@@ -16,6 +16,7 @@ from probes.contract import BadField, Context, Observation, Reason
 from probes.queue import Queue
 from tests.probes.conftest import Serve
 from tests.probes.judged import look
+from tests.probes.kafka_groups import describing
 from tests.servers.kafka import Kafka, kafka
 
 
@@ -89,6 +90,25 @@ async def test_records_wait_and_are_read(
     assert "without_commit" not in seen.evidence
     await put(producer, topic, 1, age=-600)
     assert (await look(probe, context)).measurements["lag"] == pytest.approx(60, abs=3)
+
+
+async def test_members_of_the_group_are_its_workers(
+    cluster: Kafka, producer: aiokafka.AIOKafkaProducer, topic: str, context: Context
+) -> None:
+    await put(producer, topic, 4)
+    async with describing(cluster.port) as relay:
+        probe = check(cluster, topic, brokers=(f"127.0.0.1:{relay.port}",))
+        relay.members = 2
+        seen = await look(probe, context)
+        assert figures(seen, "depth", "workers") == (4, 2)
+        assert seen.evidence["group"] == "Stable"
+        relay.state, relay.members = "Empty", 0
+        assert figures(await look(probe, context), "depth", "workers") == (4, 0)
+        relay.code = 30  # GROUP_AUTHORIZATION_FAILED
+        assert (await look(probe, context)).reason is Reason.DENIED
+        relay.code = 15  # COORDINATOR_NOT_AVAILABLE
+        assert (await look(probe, context)).reason is Reason.NOT_READY
+    assert "workers" not in (await look(check(cluster, topic), context)).measurements, "that broker cannot tell"
 
 
 async def test_a_producers_clock_that_is_ahead_makes_no_negative_lag(

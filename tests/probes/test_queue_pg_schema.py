@@ -10,6 +10,7 @@ import pytest
 from probes.contract import BadField, Context, Observation, Reason, Secret
 from probes.queue.probe import Queue
 from tests.probes import queue_schemas
+from tests.probes.judged import look
 from tests.servers.postgres import Postgres
 
 AGO = "timezone('UTC', now() - interval '{}')"
@@ -174,7 +175,7 @@ def check(server: Postgres, database: str, case: Case, **fields: object) -> Queu
 
 async def once(probe: Queue, context: Context) -> Observation:
     try:
-        return await probe.look(context)
+        return await look(probe, context)
     finally:
         await probe.close()
 

@@ -22,6 +22,7 @@ from probes.contract import Context, Observation, Reason, Secret
 from probes.queue._waiting import waited
 from probes.queue.probe import Queue
 from tests.probes.conftest import Serve
+from tests.probes.judged import look
 from tests.servers import Absent, end
 from tests.servers.rabbitmq import RabbitMQ, rabbitmq
 
@@ -100,7 +101,7 @@ class Hands:
         deadline = time.monotonic() + 20
         while True:
             memory = dict(before)
-            found = await probe.look(dataclasses.replace(self.context, memory=memory))
+            found = await look(probe, dataclasses.replace(self.context, memory=memory))
             if seen(found):
                 self.context.memory.clear()
                 self.context.memory.update(memory)
@@ -170,11 +171,11 @@ async def test_a_waiting_room_is_scheduled_and_no_backlog(client: Client, hands:
 
 async def test_what_is_not_there_or_not_allowed(node: RabbitMQ, client: Client, hands: Hands, vhost: str) -> None:
     client.declare()
-    assert (await hands.check(queues=("jobs", "mail")).look(hands.context)).reason is Reason.MISSING
-    seen = await hands.check(vhost="no").look(hands.context)
+    assert (await look(hands.check(queues=("jobs", "mail")), hands.context)).reason is Reason.MISSING
+    seen = await look(hands.check(vhost="no"), hands.context)
     assert (seen.reason, seen.detail.split(" is")[0]) == (Reason.MISSING, "the virtual host")
     wrong = Secret(node.url.replace(":guest@", ":wr0ng@"))
-    seen = await hands.check(url=wrong).look(hands.context)
+    seen = await look(hands.check(url=wrong), hands.context)
     assert seen.reason is Reason.DENIED
     assert "wr0ng" not in repr(seen)
     node.api("PUT", "users/low", {"password": "low", "tags": "management"})
@@ -207,7 +208,7 @@ async def test_a_hung_node_and_one_that_comes_back(
     node.signal_vm(signal.SIGSTOP)
     try:
         began = time.monotonic()
-        seen = await hands.check().look(make_context(0.5))
+        seen = await look(hands.check(), make_context(0.5))
         assert (seen.reason, seen.measurements["response_time"] >= 0.5) == (Reason.FIRST_BYTE_TIMEOUT, True)
         assert time.monotonic() - began < 1.5
     finally:
@@ -230,7 +231,7 @@ async def test_what_others_answer(serve: Serve, context: Context, body: bytes, r
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
     server = await serve([head + body])
     probe = Queue(backend="rabbitmq", url=Secret(f"http://127.0.0.1:{server.port}"), queues=("jobs",))
-    seen = await probe.look(context)
+    seen = await look(probe, context)
     assert seen.reason is reason, seen
 
 
@@ -269,7 +270,7 @@ def _broker(node: RabbitMQ, vhost: str) -> str:
 
 async def test_celery(node: RabbitMQ, vhost: str, hands: Hands, tmp_path: Path) -> None:
     fields = {"backend": "celery_rabbitmq"}
-    assert (await hands.check(**fields).look(hands.context)).reason is Reason.MISSING, "nobody has sent anything"
+    assert (await look(hands.check(**fields), hands.context)).reason is Reason.MISSING, "nobody has sent anything"
     with Celery("shop", broker=_broker(node, vhost)) as app:
         for _ in range(3):
             app.send_task("send")
