@@ -16,6 +16,7 @@ from probes.contract import Context, Observation, Reason
 from probes.error_rate import ErrorRate
 from tests.core.builders import Watch, moment
 from tests.probes.conftest import Serve
+from tests.probes.test_error_rate_prometheus import look as on_time
 from tests.servers.prometheus import Application, application
 
 EVERY = 15.0
@@ -40,9 +41,7 @@ class Story:
     async def look(self, *, scheduled: bool = True) -> Observation:
         context = self._context
         given = Context(context.timeout, context.resolver, context.tls, context.memory, scheduled=scheduled)
-        seen = await self._check.look(given)
-        while seen.reason is Reason.LATE:  # the test's own doing
-            seen = await self._check.look(given)
+        seen = await on_time(self._check, given)
         self._at += EVERY if scheduled else 1.0
         look = Look("home", seen, moment(self._at), moment(self._at), limit=10.0, scheduled=scheduled)
         if (transition := self._watch.judge.observe(look).transition) is not None:
@@ -139,12 +138,12 @@ async def test_looks_that_overlap_count_everything_once(app: Application, contex
     path = unique("overlap")
     check = probe(app, path)
     app.work(1, 200, 0.0, path)
-    await check.look(context)
+    await on_time(check, context)
     extra = replace(context, scheduled=False)
     for _ in range(10):
         app.work(10, 500, 0.0, path)
         await asyncio.gather(*(check.look(extra) for _ in range(5)))
-    seen = (await check.look(context)).measurements
+    seen = (await on_time(check, context)).measurements
     assert (seen["requests"], seen["bad_requests"]) == (100, 100)
 
 
@@ -184,7 +183,7 @@ async def test_an_endpoint_of_100_000_series_holds_nobody_up(
             stalls.append(thread_time() - since)
 
     beating = asyncio.create_task(beat())
-    first, second = await check.look(context), await check.look(context)
+    first, second = await on_time(check, context), await on_time(check, context)
     beating.cancel()
     assert first.ok, first
     assert (second.measurements["requests"], second.measurements["bad_requests"]) == (100_000, 25_000)
