@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 
 from probes._look import Look
@@ -83,6 +84,8 @@ def failure(look: Look, error: Exception, *, said: tuple[str, str] | None = None
         return _answered(look, *said, login=login)
     cause = error if isinstance(error, OSError) else error.__cause__
     if isinstance(cause, OSError) and cause.errno is not None:
+        if cause.errno == errno.ETIMEDOUT and not login:
+            return LookFailed(Reason.RESET, f"{where}: the other side no longer answers")
         return translated(cause.errno, where, Reason.RESET)
     if isinstance(error, OSError) or state == "08003":
         # 08003 is the driver's own word for the end of the connection.
