@@ -51,7 +51,7 @@ def gain(
         return None
     told = Gain(passed, _gained(memory, counters, anew=before != run)) if known else None
     if scheduled or not known:
-        memory[_AT], memory[_RUN] = now, run
+        memory[_AT], memory[_RUN] = float(now), run
         memory.update({_PREFIX + name: float(value) for name, value in counters.items()})
     return told
 

@@ -26,7 +26,8 @@ from probes.contract import LookFailed, Reason
 NAME = "brownout"
 """How the agent's sessions are called in performance_schema.session_connect_attrs."""
 
-_CLEAR_TEXT = ("mysql_clear_password", "mysql_old_password")
+_ONLY_OVER_TLS = ("mysql_clear_password", "mysql_old_password", "sha256_password")
+"""Ways to log in that hand over the password, or one step from it."""
 _KEY_PLEASE = (b"\x01", b"\x02")
 """What the driver sends to be given a public key, by nobody knows whom, to send the password with."""
 
@@ -61,7 +62,7 @@ class Link(Connection):  # type: ignore[misc]  # the library has no types
         self._next_seq_id = 0
         async with look.phase("greeting", Reason.FIRST_BYTE_TIMEOUT):
             await asked(look, self._get_server_information(), login=True)
-        if self._server_auth_plugin in _CLEAR_TEXT:
+        if self._server_auth_plugin in _ONLY_OVER_TLS:
             # It may ask again once there is TLS.
             self._server_auth_plugin: str = "mysql_native_password"
         if tls is not None:
@@ -83,7 +84,7 @@ class Link(Connection):  # type: ignore[misc]  # the library has no types
         self._secure = True
 
     async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
-        if plugin_name.decode("latin-1") in _CLEAR_TEXT and not self._secure:
+        if plugin_name.decode("latin-1") in _ONLY_OVER_TLS and not self._secure:
             raise secure_password()
         return await super()._process_auth(plugin_name, auth_packet)
 

@@ -52,6 +52,9 @@ _BY_TEXT = (
     ("wrong number of arguments for 'auth'", Reason.DENIED),  # before Redis 6: there are no users
 )
 
+_NO_RIGHT = "no permissions"
+"""In the text of NOPERM, by which it is told from other denials."""
+
 
 class Session:
     """A connection that is ready for commands, during one look. What is answered is bytes and integers."""
@@ -135,11 +138,15 @@ class RedisServer:
         try:
             if url.tls:
                 await secure(look, stream, context.tls.get(verify=self._verify, ca_file=self._ca_file))
-            link = _link_class()(stream)
+        except BaseException:
+            stream.drop()
+            raise
+        link = _link_class()(stream)
+        try:
             async with look.phase("login", Reason.FIRST_BYTE_TIMEOUT):
                 await _log_in(look, link, url)
         except BaseException:
-            stream.drop()
+            link.drop()
             raise
         return link
 
@@ -173,7 +180,8 @@ async def _log_in(look: Look, link: Any, url: RedisUrl) -> None:
     for reply in replies[:-1]:
         settled(reply)
     named = replies[-1]
-    if isinstance(named, LookFailed) and named.reason not in (Reason.QUERY, Reason.DENIED):
+    # Only that it is an unknown command, or not permitted to this user, says nothing of the rest.
+    if isinstance(named, LookFailed) and named.reason is not Reason.QUERY and _NO_RIGHT not in named.detail:
         raise named
 
 
@@ -191,7 +199,9 @@ async def _exchange(look: Look, link: AbstractConnection, commands: Sequence[Com
     except (LookFailed, asyncio.CancelledError, TimeoutError):
         raise
     except RedisError as error:
-        raise _broken(look, error) from error
+        # What it said before it hung up is why it did, as in protected mode.
+        said = next((reply for reply in replies if isinstance(reply, LookFailed)), None)
+        raise said or _broken(look, error) from error
     except Exception as error:  # the library's parsers raise whatever a garbled answer makes them raise
         raise LookFailed(Reason.PROTOCOL, f"the answer is not Redis's: {look.show(str(error), 120)}") from error
     return replies

@@ -68,8 +68,8 @@ class Mysql(Probe):
     REPLICA STATUS`, `max_execution_time`) follows its documentation. One server: of a group or a Galera cluster name
     every node; a node that is not ready (`wsrep_ready` OFF) fails the look (`not_ready`). A wrong password is
     `denied`, which never counts as an outage. `max_connections` leaves one more connection to administrators, so
-    `connections_used` can be above 100 %. `longest_query` counts whole seconds. Client certificates, sha256_password
-    and other log-in plug-ins are not supported.
+    `connections_used` can be above 100 %. `longest_query` counts whole seconds. Client certificates and log-in
+    plug-ins of other kinds (ed25519, PAM, Kerberos) are not supported.
     """
 
     kind: ClassVar[str] = "mysql"

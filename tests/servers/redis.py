@@ -26,9 +26,9 @@ class Redis:
     def url(self, db: int = 0) -> str:
         return f"redis://127.0.0.1:{self.port}/{db}"
 
-    def client(self, db: int = 0) -> redis.Redis:
+    def client(self, db: int = 0, password: str | None = None) -> redis.Redis:
         """A client of the test's own, which tries nothing twice."""
-        return redis.Redis(host="127.0.0.1", port=self.port, db=db, retry=Retry(NoBackoff(), 0))
+        return redis.Redis(host="127.0.0.1", port=self.port, db=db, password=password, retry=Retry(NoBackoff(), 0))
 
 
 def binary() -> str:
