@@ -175,7 +175,7 @@ class Exec(Probe):
         figures: dict[str, float] = {}
         try:
             ended = await self._run(look)
-            figures["run_time"] = perf_counter() - look.started
+            figures["run_time"] = perf_counter() - look.started - look.phases["start"]
             look.spend("run", figures["run_time"])
             look.check_clocks()
             self._read(look, ended, figures)
@@ -194,6 +194,11 @@ class Exec(Probe):
                 Reason.PLUGIN_TIMEOUT, "the plug-in of an earlier look sleeps in the kernel and cannot be ended"
             )
         limit = max(look.timeout - _TO_END, look.timeout / 2)
+
+        def started(child: Child) -> None:
+            self._running.append(child)
+            look.spend("start", perf_counter() - look.started)  # with what it waited for others
+
         try:
             return await run(
                 ("/bin/sh", "-c", *self.command) if self.shell else self.command,
@@ -203,10 +208,10 @@ class Exec(Probe):
                 ),
                 folder=self.folder,
                 nice=self.nice,
-                started=self._running.append,
+                started=started,
             )
         except TimeoutError:
-            raise LookFailed(Reason.PLUGIN_TIMEOUT, f"it did not end within {limit:g} s and was stopped") from None
+            raise LookFailed(Reason.PLUGIN_TIMEOUT, f"no end within {limit:g} s") from None
         except Hung:
             raise LookFailed(Reason.HUNG, "the disk that holds the plug-in does not answer") from None
         except (CannotStart, Endless) as error:

@@ -250,7 +250,7 @@ async def test_a_plugin_that_cannot_be_ended_is_not_started_again(make_context: 
         assert "sleeps in the kernel" in seen[1].detail
         (group / "freezer.state").write_text("THAWED")
         await _until(lambda: not psutil.pid_exists(pid))  # the loop reaps it as it wakes up to its death
-        assert (await probe.look(make_context(0.4))).detail.startswith("it did not end")
+        assert (await probe.look(make_context(0.4))).detail.startswith("no end within")
     finally:
         (group / "freezer.state").write_text("THAWED")
         wait_until(lambda: not (group / "tasks").read_text(), "the frozen one is gone", 10)
