@@ -223,7 +223,12 @@ class Agent:
             observer=telemetry,
             progress=self._progressed,
         )
-        post = Post(attendance.read, lambda check: pipeline.keep(check, KEEP_PATIENCE), scheduler.ask)
+        post = Post(
+            attendance.read,
+            keep=lambda check: pipeline.keep(check, KEEP_PATIENCE),
+            ask=scheduler.ask,
+            open=lambda: not self._stopping,
+        )
         view = self._view(world, telemetry, pipeline, post)
         site = Site(application(view), sockets, turned_away=attendance.turned_away)
         if (change := world.start(clock.now())) is not None:

@@ -106,7 +106,8 @@ class Heartbeat(Passive):
     never pinged is waited for from when the agent first knew it. Where the agent is off at each time when a ping is
     due, a dead job is not found. At most 20 runs are under way at once, each for a day if there is no `max_runtime`;
     of 100 kB of a body the last 300 characters are kept. A ping whose answer was lost is repeated by the client and
-    counts twice. Slugs do not make checks: each has to be in checks.yaml.
+    counts twice. Slugs do not make checks: each has to be in checks.yaml. `brownout look` asks the running agent, as
+    there is nothing to look at.
     """
 
     kind: ClassVar[str] = "heartbeat"

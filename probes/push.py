@@ -72,7 +72,7 @@ class Push(Passive):
     agent was not there to listen nothing is called silence: the time begins anew.
 
     Limits: 16 kB a push, 64 figures. The rate is not limited; what comes within a write to the journal is written
-    once. A push is answered when it is in the journal.
+    once. A push is answered when it is in the journal. `brownout look` asks the running agent.
     """
 
     kind: ClassVar[str] = "push"

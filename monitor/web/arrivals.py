@@ -64,6 +64,8 @@ class Arrivals:
             return problem(404, "No check of this agent has this token."), "unknown"
         judge, path = found
         body, cut = await _read(request, BODY_LIMITS[door])
+        if not self._post.open():
+            return problem(503, "The agent is stopping. Send it again.", {"Retry-After": "5"}), "refused"
         arrival = Arrival(self._post.presence(), path, dict(request.query), body, cut, self._redact)
         try:
             self._hand_over(judge, arrival)

@@ -26,11 +26,13 @@ class Records(Protocol):
 @dataclass(frozen=True, slots=True)
 class Post:
     """What becomes of what arrives for a passive probe: `keep` has the memory of a check (by its id) in the journal,
-    or says False when that is not possible soon; `ask` has it looked at."""
+    or says False when that is not possible soon; `ask` has it looked at. Once it is not `open` any more, nothing
+    would be kept, so nothing is taken."""
 
     presence: Callable[[], Presence]
     keep: Callable[[str], Awaitable[bool]]
     ask: Callable[[str], None]
+    open: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,28 +225,37 @@ def test_a_clock_that_was_far_ahead_does_not_put_off_the_alarm_for_a_year() -> N
     assert states(life) == ["up", "degraded", "down"]
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_whatever_happens_a_job_that_pings_is_never_missing(seed: int) -> None:
-    """Kills, pauses and reboots at random, with the job pinging on time whenever somebody is there."""
-    chance = random.Random(seed)
-    life = hourly(every=300.0)
-    slept = 0.0
-    due = HOUR
-    while slept < 60 * HOUR:
-        quiet = chance.uniform(1, 90 * MINUTE)
-        while slept + quiet >= due:
-            life.live(due - slept)
-            quiet -= due - slept
-            slept = due
-            due += HOUR
+def following(kind: str, at: float, chance: random.Random) -> float:
+    """When a job pings after `at`: by the clock, by cron, or always so long after the last time; a bit unevenly."""
+    late = chance.uniform(0, 4 * MINUTE)
+    return at + HOUR + late if kind == "drifting" else (at // HOUR + 1) * HOUR + late
+
+
+@pytest.mark.parametrize("kind", ["punctual", "drifting", "cron"])
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_happens_a_job_that_pings_is_never_late(kind: str, seed: int) -> None:
+    """Kills, pauses, reboots and clock steps at random; the job pings on time, whether anybody is there or not."""
+    chance = random.Random(f"{kind} {seed}")
+    plan = {"schedule": "0 * * * *"} if kind == "cron" else {"period": timedelta(hours=1)}
+    life = Life(Heartbeat(token=TOKEN, grace=timedelta(minutes=10), **plan), every=300.0)  # type: ignore[arg-type]
+    life.send()
+    passed, due = 0.0, following(kind, 0.0, chance)
+    while passed < 48 * HOUR:
+        ends = passed + chance.uniform(1, 90 * MINUTE)
+        while due <= ends:
+            life.live(due - passed)
             life.send()
-        life.live(quiet)
-        slept += quiet
+            passed, due = due, following(kind, due, chance)
+        life.live(ends - passed)
+        if kind != "cron" and chance.random() < 0.3:
+            life.set_clock(chance.choice([-2 * HOUR, -5, 5, 3 * HOUR]))
+            life.live(1)
+            ends += 1
         off = chance.choice([1.0, 6.0, 5 * MINUTE, 3 * HOUR])
         getattr(life, chance.choice(["killed", "paused", "rebooted"]))(off)
-        slept += off
-        while due <= slept:
-            due += HOUR  # nobody heard it
+        passed = ends + off
+        while due <= passed:
+            due = following(kind, due, chance)  # nobody heard it
     assert set(states(life)) == {"up"}
     life.live(3 * HOUR)
     assert states(life) == ["up", "degraded", "down"], "and once it is dead, that is found"

@@ -49,6 +49,7 @@ class Office:
     kept: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     works: bool = True
+    open: bool = True
 
     async def keep(self, name: str) -> bool:
         self.kept.append(name)
@@ -84,7 +85,7 @@ async def office(serve: Serve) -> Office:
     here: list[Office] = []
     post = Post(
         lambda: Presence(time.time(), time.monotonic()), lambda name: here[0].keep(name),
-        lambda name: here[0].asked.append(name),
+        lambda name: here[0].asked.append(name), lambda: here[0].open,
     )  # fmt: skip
     here.append(Office(await serve(watched, post=post)))
     return here[0]
@@ -167,6 +168,14 @@ async def test_a_journal_that_cannot_be_written_refuses_nobody(office: Office) -
     assert status == 200
     assert "journal" in text
     assert await office.count("ping", "unsaved") == 1
+
+
+async def test_an_agent_that_stops_takes_nothing_that_it_could_not_keep(office: Office) -> None:
+    office.open = False
+    status, headers, text = await office.send(f"/ping/{BACKUP}")
+    assert_problem(status, headers, text, expected=503)
+    assert headers["Retry-After"] == "5"
+    assert office.memory("backup") == {}
 
 
 async def test_a_bug_of_a_probe_changes_nothing_and_shows_nothing(office: Office) -> None:
