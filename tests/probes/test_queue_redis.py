@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis as library
 
 from probes._look import Look
 from probes.contract import Context, Reason, Secret
@@ -144,6 +145,49 @@ async def test_a_server_that_dies_and_comes_back(tmp_path: Path, context: Contex
     with redis_server(tmp_path, {"port": str(server.port)}):
         await until_state(judged, context, "up", at)
         await probe.close()
+
+
+def _fill(client: library.Redis, count: int) -> None:
+    """The same count of jobs for every back end."""
+    job = '{"class": "A", "headers": {"task": "a"}, "body": "' + "x" * 500 + '"}'
+    client.flushall()
+    for name in ("queues", "resque:queues"):
+        client.sadd(name, "mails")
+    client.sadd("rq:queues", "rq:queue:mails")
+    client.xgroup_create("orders", "billing", id="0", mkstream=True)
+    numbers = range(count)
+    for key in ("queue:mails", "resque:queue:mails", "celery"):
+        client.rpush(key, *(job for _ in numbers))
+    for key in ("rq:queue:mails", "bull:mails:wait"):
+        client.rpush(key, *numbers)
+    client.zadd("bull:mails:prioritized", {f"p{number}": number for number in numbers})
+    client.zadd("schedule", {f"{number}{job}": number for number in numbers})
+    with client.pipeline(transaction=False) as pipe:
+        for _ in numbers:
+            pipe.xadd("orders", {"job": job})
+        pipe.execute()
+
+
+async def test_a_look_is_as_cheap_when_the_queue_is_long(redis: Redis, context: Context) -> None:
+    cost: dict[str, list[tuple[int, int, int]]] = {kind: [] for kind in KINDS}
+    with redis.client() as client:
+        for count in (100, 5_000):
+            _fill(client, count)
+            for kind, costs in cost.items():
+                probe = made(kind, redis.url())
+                assert (await look(probe, context)).ok
+                client.config_resetstat()
+                seen = await look(probe, context)
+                stats, sent = client.info("commandstats"), client.info("stats")["total_net_output_bytes"]
+                assert seen.measurements["depth"] >= count * 0.95
+                calls = sum(each["calls"] for each in stats.values())
+                server = sum(each["usec"] for name, each in stats.items() if name != "cmdstat_info")
+                costs.append((calls, sent, server))
+                await probe.close()
+    for kind, ((few, less, _), (many, more, microseconds)) in cost.items():
+        assert many == few, kind
+        assert more < less + 2000, f"{kind}: bytes of answers"
+        assert microseconds < 10_000, f"{kind}: time of the server"
 
 
 # --- how long jobs wait that do not say so -----------------------------------------------------------------------

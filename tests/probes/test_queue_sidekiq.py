@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Any
 
 import pytest
 
+from monitor.core.model import Look
 from probes.contract import Context, Observation, Reason
+from tests.core.builders import moment
 from tests.probes.judged import Judged, look
 from tests.probes.queued import Clock, queue_of, until_state
 from tests.servers.redis import Redis
@@ -280,4 +283,30 @@ async def test_work_and_no_workers_by_the_default_thresholds(
     for at in range(420, 600, 20):
         await judged.see(context, at)
     assert judged.state == "up"
+    await probe.close()
+
+
+async def test_a_queue_that_was_paused_and_forgotten(redis: Redis, sidekiq: Sidekiq, context: Context) -> None:
+    probe = queue_of(redis, "sidekiq")
+    judged = Judged(probe)
+    sidekiq.push(ago=9000.0)
+    sidekiq.redis.sadd("paused", "default")
+    seen = await judged.see(context, 0)
+    told: list[str] = []
+    for at in range(30, 3700, 30):  # nothing changes there, so one look stands for all
+        judged.judge.observe(Look("home", seen, moment(at), moment(at + 0.1), limit=context.timeout))
+        told.append(f"{judged.state} {judged.because}".strip())
+    assert list(dict.fromkeys(told)) == ["up", "degraded paused > 0 for 1h"], "it was done on purpose, and forgotten"
+    assert told.index("degraded paused > 0 for 1h") == pytest.approx(120, abs=2)
+    sidekiq.redis.delete("paused", "queue:default")
+    await until_state(judged, context, "up", 3700)
+    await probe.close()
+
+
+async def test_looks_that_overlap(redis: Redis, sidekiq: Sidekiq, context: Context) -> None:
+    sidekiq.push(ago=5.0)
+    probe = queue_of(redis, "sidekiq")
+    for seen in await asyncio.gather(*(probe.look(context) for _ in range(5))):
+        assert seen.ok, seen
+        assert seen.measurements["depth"] == 1
     await probe.close()
