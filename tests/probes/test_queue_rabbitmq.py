@@ -26,6 +26,8 @@ from tests.probes.judged import look
 from tests.servers import Absent, end
 from tests.servers.rabbitmq import RabbitMQ, rabbitmq
 
+pytestmark = pytest.mark.timeout(150)  # the node takes half a minute to start while other tests run beside it
+
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
