@@ -68,10 +68,10 @@ class Heartbeat(Passive):
     | `/ping/TOKEN/log` | nothing but what the body says |
 
     With `?rid=UUID` runs that overlap are told apart. A body is taken as what the job said: its end is shown with the
-    next trouble. In crontab, with the exit code and the output of the job:
+    next trouble. In crontab, with the exit code and the output of the job; the retries bridge a restart of the agent:
 
     ```text
-    PING="curl -fsS -m 10 --retry 5 -o /dev/null"
+    PING="curl -fsS -m 10 --retry 5 --retry-connrefused -o /dev/null"
     0 3 * * * $PING $URL/start; OUT=$(backup 2>&1); $PING --data-raw "$OUT" $URL/$?
     ```
 

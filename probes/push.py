@@ -54,7 +54,7 @@ class Push(Passive):
     (seconds, bytes, a ratio from 0 to 1), and is answered `200 OK`:
 
     ```text
-    curl -fsS -m 10 --retry 5 --json '{"queue_age": 3.2, "orders": 17}' http://127.0.0.1:9788/push/TOKEN
+    curl -fsS -m 10 --retry 5 --retry-connrefused --json '{"queue_age": 3.2, "orders": 17}' http://127.0.0.1:9788/push/TOKEN
     curl -fsS -m 10 -H 'Authorization: Bearer TOKEN' --json '{"orders": 17}' http://127.0.0.1:9788/push
     ```
 
