@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable
 from heapq import nlargest
 
+from probes.contract import TEXT_LIMIT
 from probes.error_rate._latency import Latency
 from probes.error_rate._paths import shape
 
 _KEYS_MOST = 512
 """Different paths or statuses that are told apart at a time."""
-_EXAMPLE = 1000
-"""Bytes kept of a line."""
+_EXAMPLE = 2 * TEXT_LIMIT
+"""Bytes kept of a line: more than is looked at for secrets, so that none is known by its head only."""
 # Tokens live in queries.
 _QUERY = re.compile(r"\?[^\s\"']+")
 

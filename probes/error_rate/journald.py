@@ -12,7 +12,7 @@ from probes._following import AWAY
 from probes._hang import Hung
 from probes._look import Look
 from probes._spawn import CannotStart, room, start
-from probes.contract import BadField, Context, LookFailed, Reason, check_fields
+from probes.contract import TEXT_LIMIT, BadField, Context, LookFailed, Reason, check_fields
 from probes.error_rate._seen import Top, without_queries
 from probes.error_rate.source import Source, Tally
 
@@ -209,10 +209,10 @@ class _Messages:
 def _text(value: Any) -> str:
     """A field of the journal: a list of bytes when it is no text, a list of such when there are several."""
     if isinstance(value, str):
-        return value[:1000]
+        return value[: 2 * TEXT_LIMIT]
     if isinstance(value, list) and value:
-        if all(isinstance(byte, int) and 0 <= byte < 256 for byte in value[:1000]):
-            return bytes(value[:1000]).decode("utf-8", "replace")
+        if all(isinstance(byte, int) and 0 <= byte < 256 for byte in value[: 2 * TEXT_LIMIT]):
+            return bytes(value[: 2 * TEXT_LIMIT]).decode("utf-8", "replace")
         return _text(value[0])
     return ""
 

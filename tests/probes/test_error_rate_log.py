@@ -173,6 +173,17 @@ async def test_a_log_of_another_format_is_no_silence(watch: Watch) -> None:
     assert "tell-no-one" not in repr(seen)
 
 
+async def test_secrets_that_the_agent_knows_are_not_in_evidence(watch: Watch) -> None:
+    log = await watch(format="lines", bad="ERROR")
+    token = "kQ7vZ2mXw9LrT4bNc8HsJ5dFg3Py6AeU1oWi"
+    knows = replace(log.context, redact=lambda text: text.replace(token, "***"))
+    for offset in (10, 290, 990, 4080, 8180):
+        log.write("ERROR ".ljust(offset, "-") + token + " x" * 50)
+        seen = await log.probe.look(knows)
+        assert seen.evidence["bad_line"].startswith("ERROR ")
+        assert token[:6] not in repr(seen)
+
+
 async def test_response_times_of_nginx(watch: Watch) -> None:
     log = await watch()
     for milliseconds in range(1, 101):

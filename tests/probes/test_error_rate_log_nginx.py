@@ -94,7 +94,7 @@ async def following(probe: ErrorRate, context: Context) -> AsyncIterator[ErrorRa
     await probe.close()
 
 
-async def counted(probe: ErrorRate, context: Context, wanted: tuple[float, float], patience: float = 10) -> None:
+async def counted(probe: ErrorRate, context: Context, wanted: tuple[float, float], patience: float = 30) -> None:
     """Look until there is no more; what was seen in all must be this."""
     total = bad = 0.0
     async with asyncio.timeout(patience):
