@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pymysql
 import pytest
@@ -199,25 +198,3 @@ async def test_no_transaction_stays_open(server: MariaDb, probe: Mysql, context:
         lambda: not server.execute("SELECT 1 FROM information_schema.processlist WHERE user = 'brownout'"),
         "it is gone",
     )
-
-
-async def test_a_replica_that_stops(server: MariaDb, tmp_path: Path, context: Context) -> None:
-    with mariadb(tmp_path, {"server-id": "2"}) as replica:
-        probe = Mysql(Secret(replica.dsn(database="")))
-        judged = Judged(probe)
-        replica.execute(
-            f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={server.port}, MASTER_USER='nobody', "
-            "MASTER_PASSWORD='tell-no-one', MASTER_CONNECT_RETRY=1",
-            "START SLAVE",
-        )
-        await until(lambda: "Connecting" in str(replica.execute("SHOW SLAVE STATUS")), "it tries")
-        for at in (0, 30):
-            seen = await judged.see(context, at)
-        assert seen.measurements["replication_stopped"] == 1
-        assert "Slave_IO_Running" in seen.evidence["replication"]
-        assert "tell-no-one" not in str(seen)
-        assert (judged.state, judged.because) == ("degraded", "replication_stopped > 0")
-        replica.execute("STOP SLAVE", "RESET SLAVE ALL")
-        seen = await look(probe, context)
-        assert "replication_stopped" not in seen.measurements
-        await probe.close()
