@@ -185,6 +185,10 @@ def _ask(queue: Queue, url: str) -> Ask:
 def _explained(failure: LookFailed, look: Look, what: str) -> LookFailed:
     if failure.reason is Reason.DENIED:
         return LookFailed(Reason.DENIED, f"{failure.detail} ({what}: wrong password, or no right to it)")
+    if failure.reason is Reason.PROTOCOL and look.evidence.get("answer", "").startswith("AMQP"):
+        return LookFailed(
+            Reason.PROTOCOL, "this is the port of AMQP: the management API has another one, mostly 15672"
+        )
     if failure.reason is Reason.STATUS and look.evidence.get("status") == "404":
         return LookFailed(Reason.MISSING, f"{what} is not there, or this is not the management API")
     return failure

@@ -176,6 +176,8 @@ async def test_what_is_not_there_or_not_allowed(node: RabbitMQ, client: Client, 
     assert (await look(hands.check(queues=("jobs", "mail")), hands.context)).reason is Reason.MISSING
     seen = await look(hands.check(vhost="no"), hands.context)
     assert (seen.reason, seen.detail.split(" is")[0]) == (Reason.MISSING, "the virtual host")
+    seen = await look(hands.check(url=Secret(f"http://127.0.0.1:{node.amqp}")), hands.context)
+    assert (seen.reason, "the port of AMQP" in seen.detail) == (Reason.PROTOCOL, True)
     wrong = Secret(node.url.replace(":guest@", ":wr0ng@"))
     seen = await look(hands.check(url=wrong), hands.context)
     assert seen.reason is Reason.DENIED
