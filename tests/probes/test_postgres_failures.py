@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -260,3 +261,55 @@ async def test_tls_that_the_server_does_not_speak(server: Postgres, context: Con
     seen = await once(f"{server.dsn(user='monitor')}?sslmode=require", context)
     assert seen.reason is Reason.TLS_PROTOCOL
     assert "sslmode=require" in seen.detail
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ([b"S"], Reason.TLS_TIMEOUT),
+        ([b"S", b"HTTP/1.1 400 Bad Request\r\n\r\n"], Reason.TLS_PROTOCOL),
+        ([b"SR\0\0\0\x08\0\0\0\0"], Reason.PROTOCOL),  # more than was asked for: CVE-2021-23222
+        ([b"E\0\0\0\x10SFATAL\0C53300\0\0"], Reason.NOT_SERVING),
+        ([b"N"], Reason.FIRST_BYTE_TIMEOUT),
+    ],
+)
+async def test_what_is_answered_when_asked_for_tls(
+    serve: Serve, make_context: Contexts, answer: list[bytes], reason: Reason
+) -> None:
+    server = await serve(answer, end="hang", ask=False)
+    seen = await once(f"postgresql://u@127.0.0.1:{server.port}/d", make_context(0.6))
+    assert seen.reason in {reason, Reason.TLS_PROTOCOL if answer[1:] else reason, Reason.PROTOCOL}, seen
+    if not answer[1:]:
+        assert seen.reason is reason, seen
+
+
+async def test_looks_that_fail_leave_no_descriptor(server: Postgres, serve: Serve, make_context: Contexts) -> None:
+    silent = await serve([], end="hang", ask=False)
+    shaking = await serve([b"S"], end="hang", ask=False)
+    context = make_context(0.3)
+    dsns = [
+        f"postgresql://u@127.0.0.1:{silent.port}/d?sslmode=disable",
+        f"postgresql://u@127.0.0.1:{silent.port}/d",
+        f"postgresql://u@127.0.0.1:{shaking.port}/d",
+        server.dsn(user="worded", password="wrong"),
+        server.dsn(database="gone"),
+        server.dsn(user="monitor"),
+    ]
+    probes = [Probe(dsn=Secret(dsn)) for dsn in dsns]
+    await asyncio.gather(*(probe.look(context) for probe in probes))  # whatever is made once is made now
+    for probe in probes:
+        await probe.close()
+    await asyncio.sleep(0.1)
+    before = _ours()
+    for _ in range(3):
+        probes = [Probe(dsn=Secret(dsn)) for dsn in dsns]
+        await asyncio.gather(*(probe.look(context) for probe in probes))
+        for probe in probes:
+            await probe.close()
+    await asyncio.sleep(0.1)
+    assert _ours() <= before
+
+
+def _ours() -> int:
+    """Sockets of this process that are connected to somebody, but for those of the test's own servers."""
+    return sum(1 for each in psutil.Process().net_connections("tcp") if each.raddr and each.status != "CLOSE_WAIT")

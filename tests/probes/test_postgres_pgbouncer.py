@@ -16,9 +16,9 @@ from tests.servers.pgbouncer import pgbouncer
 from tests.servers.postgres import Postgres, postgres
 
 
-@pytest.fixture(scope="module", params=["15", "16"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("postgres"), version=request.param) as server:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with postgres(tmp_path_factory.mktemp("postgres"), version="15") as server:
         server.role("monitor", granted="pg_monitor")
         yield server
 

@@ -178,7 +178,7 @@ async def test_the_oldest_transaction_is_named(one: Postgres, context: Context) 
     await probe.close()
 
 
-@pytest.mark.parametrize("version", ["16", "18"])
+@pytest.mark.parametrize("version", ["18"])  # 16 is cut off below
 async def test_a_replica_that_pauses(tmp_path: Path, context: Context, version: str) -> None:
     with postgres(tmp_path, version=version) as primary:
         primary.role("monitor", granted="pg_monitor")
