@@ -21,7 +21,8 @@ from probes.queue.tracer import REACH, Tracer
 from tests.probes.conftest import Serve
 from tests.probes.judged import Judged, look
 from tests.probes.queued import until_state
-from tests.servers.redis import Redis, redis_server
+from tests.servers import daemon, listens
+from tests.servers.redis import Redis, binary, redis_server
 
 NEEDED = {"queues": ("mails",), "stream": "orders", "group": "billing"}
 KINDS = [name for name, kind in backends().items() if issubclass(kind, OnRedis)]
@@ -142,7 +143,8 @@ async def test_a_server_that_dies_and_comes_back(tmp_path: Path, context: Contex
         await asyncio.to_thread(server.process.wait)
         at = await until_state(judged, context, "down", at)
         assert judged.because == "refused"
-    with redis_server(tmp_path, {"port": str(server.port)}):
+    again = [binary(), "--port", str(server.port), "--save", ""]
+    with daemon(again, tmp_path, lambda: listens(server.port)):
         await until_state(judged, context, "up", at)
         await probe.close()
 
