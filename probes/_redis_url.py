@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from probes.contract import Secret
 
 _TCP = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
 _UNIX = ("unix", "redis+unix", "redis+socket")
-_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#\[\]@,]+))(?::(\d*))?")
 _PORT = 6379
 
 
@@ -37,37 +38,45 @@ class RedisUrl:
 
 
 def parse(text: str) -> RedisUrl:
-    """Raises ValueError saying what is wrong, without showing the URL: it may hold a password."""
+    """Raises ValueError saying what is wrong, without showing the URL: it may hold a password.
+
+    A password may hold what a URL does not allow (``/ # ?``), as it often comes out of a variable of its own.
+    """
     if _CONTROL.search(text):
-        raise ValueError("the URL has a space or control character: write it as %20 and the like")
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise ValueError(
-            "the URL cannot be read: a port from 1 to 65535, and %2F %3A %40 %23 in a password"
-        ) from None
-    if parts.scheme not in _TCP and parts.scheme not in _UNIX:
+        raise ValueError("the URL has a control character, such as the end of a line")
+    scheme, _, rest = text.partition("://")
+    if scheme not in _TCP and scheme not in _UNIX:
         raise ValueError("the URL begins with none of redis://, rediss:// (TLS) and unix://")
-    given = _query(parts)
-    username = unquote(parts.username or "") or given.get("username")
-    password = unquote(parts.password or "") or given.get("password")
+    login, _, place = rest.rpartition("@")
+    front, _, behind = place.partition("?")
+    name, colon, word = login.partition(":")
+    given = _query(behind)
+    username = unquote(name) or given.get("username")
+    password = unquote(word) if colon else given.get("password", "")
     secret = Secret(password) if password else None
-    if parts.scheme in _UNIX:
-        if not parts.path.startswith("/") or parts.hostname:
+    if scheme in _UNIX:
+        if not front.startswith("/"):
             raise ValueError("a socket is written as unix:///run/redis/redis.sock?db=0")
-        path, db = unquote(parts.path), _database(given.get("db", "0"))
+        path, db = unquote(front), _database(given.get("db", "0"))
         return RedisUrl(None, 0, path, tls=False, db=db, username=username, password=secret)
-    if port == 0:
+    where, _, database = front.partition("/")
+    host, port = _place(where)
+    db = _database(given.get("db") or database.strip("/") or "0")
+    return RedisUrl(host, port, None, _TCP[scheme], db, username, secret)
+
+
+def _place(where: str) -> tuple[str, int]:
+    found = _HOST.fullmatch(where)
+    if found is None:
+        raise ValueError("the URL has no host that can be read: redis://:password@cache.example.com:6379/0")
+    port = found[3] or str(_PORT)
+    if not 0 < int(port[:6]) < 65_536:
         raise ValueError("the port is not a number from 1 to 65535")
-    if not parts.hostname:
-        raise ValueError("the URL has no host: redis://cache.example.com:6379/0")
-    db = _database(given.get("db") or parts.path.strip("/") or "0")
-    return RedisUrl(parts.hostname, port or _PORT, None, _TCP[parts.scheme], db, username, secret)
+    return (found[1] or found[2]).lower(), int(port)
 
 
-def _query(parts: SplitResult) -> dict[str, str]:
-    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+def _query(behind: str) -> dict[str, str]:
+    given = dict(parse_qsl(behind, keep_blank_values=True))
     unknown = sorted(given.keys() - {"db", "username", "password"})
     if unknown:
         advice = ": write verify: false instead" if unknown[0].startswith("ssl_") else ""

@@ -34,7 +34,7 @@ class Sql(Probe):
     checks:
       - name: orders
         probe: sql
-        dsn: "${DATABASE_URL}"
+        dsn: "postgresql://brownout:${DATABASE_PASSWORD}@db.example.com/shop"
         query: |
           SELECT extract(epoch FROM now() - max(created_at)) AS age, count(*) AS recent
           FROM orders WHERE created_at > now() - interval '1 day'

@@ -24,7 +24,7 @@ class SqlQuery(Source):
     checks:
       - name: payments
         probe: error_rate
-        dsn: "${DATABASE_URL}"
+        dsn: "postgresql://brownout:${DATABASE_PASSWORD}@db.example.com/shop"
         sql: |
           SELECT count(*) AS total, count(*) FILTER (WHERE status = 'failed') AS bad,
                  percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95

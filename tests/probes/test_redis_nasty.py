@@ -12,6 +12,7 @@ import pytest
 from probes._counters import Gain, gain
 from probes._look import Look
 from probes._redis import RedisServer
+from probes._redis_url import parse
 from probes.contract import BadField, Context, LookFailed, Observation, Reason, Secret
 from probes.redis import Redis
 from tests.probes.conftest import Authority, Serve
@@ -182,12 +183,13 @@ async def test_a_server_that_loads_its_data(tmp_path: Path, context: Context) ->
     ("url", "says"),
     [
         ("localhost:6379", "redis://, rediss:// (TLS) and unix://"),
-        ("redis://", "no host"),
+        ("redis://", "no host that can be read"),
+        ("redis://a,b/0", "no host that can be read"),
         ("redis://h:0", "1 to 65535"),
-        ("redis://h:tell-no-one", "port"),
+        ("redis://h:tell-no-one", "no host that can be read"),
         ("redis://h/tell-no-one", "is a number"),
         ("redis://h/0?ssl_cert_reqs=none", "verify: false"),
-        ("redis://h /0", "space"),
+        ("redis://h\n/0", "the end of a line"),
         ("unix://r.sock", "unix:///run"),
     ],
 )
@@ -197,6 +199,22 @@ def test_urls_that_cannot_be_used(url: str, says: str) -> None:
     assert caught.value.field == "url"
     assert says in str(caught.value)
     assert "tell-no-one" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "username", "password"),
+    [
+        ("redis://cache", "redis://cache:6379", None, None),
+        ("redis://:a/b#c?d%40@cache:6380/2", "redis://cache:6380/2", None, "a/b#c?d@"),
+        ("rediss://me:word@[::1]/0?db=4", "rediss://[::1]:6379/4", "me", "word"),
+        ("valkey://h?username=me&password=word", "redis://h:6379", "me", "word"),
+        ("unix://me:word@/run/r.sock?db=1", "/run/r.sock db 1", "me", "word"),
+    ],
+)
+def test_urls_as_they_are_written(url: str, shown: str, username: str | None, password: str | None) -> None:
+    parsed = parse(url)
+    assert (parsed.shown, parsed.username) == (shown, username)
+    assert (parsed.password.reveal() if parsed.password else None) == password
 
 
 def test_counters_across_extra_looks_restarts_and_pauses() -> None:
