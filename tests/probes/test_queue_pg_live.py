@@ -206,7 +206,9 @@ async def test_pgmq_100_000_messages(
     messages: PGMQueue, postgres_server: Postgres, database: str, make_context: Callable[..., Context]
 ) -> None:
     messages.create_queue("many")
-    postgres_server.execute("SELECT pgmq.send('many', '{}') FROM generate_series(1, 100000)", database)
+    postgres_server.execute(
+        "SELECT pgmq.send_batch('many', array_agg('{}'::jsonb)) FROM generate_series(1, 100000)", database
+    )
     async with checked(postgres_server, database, "pgmq") as probe:
         seen = await look(probe, make_context(20.0))
         assert figures(seen, "depth") == (100_000,)
