@@ -153,12 +153,11 @@ def since(
     server, clock = f"{row['started']:.3f}", float(row["clock"])
     before = memory.get("clock")
     if memory.get("server") != server or not isinstance(before, float):
-        grown: dict[str, float] = {}
-        elapsed = 0.0
-    else:
-        elapsed = clock - before
-        grown = _grown(row, memory) if elapsed >= SLACK else {}
-    if scheduled and (elapsed >= SLACK or not grown):
+        before = None
+    elapsed = clock - before if before is not None else 0.0
+    grown = _grown(row, memory) if elapsed >= SLACK else {}
+    # Too soon, it goes on counting from where it was; a clock that was set back begins anew.
+    if scheduled and (before is None or elapsed >= SLACK or elapsed < 0.0):
         memory.update({"server": server, "clock": clock})
         memory.update({name: float(row[name]) for name in COUNTERS if row[name] is not None})
     for name, rate in _RATES.items():

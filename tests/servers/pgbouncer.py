@@ -30,11 +30,6 @@ class PgBouncer:
         """A connection of the test's own, in autocommit mode, without prepared statements."""
         return psycopg.connect(self.dsn(database, user), autocommit=True, prepare_threshold=None)
 
-    def console(self, command: str) -> None:
-        """A command of its admin console, such as PAUSE."""
-        with psycopg.connect(self.dsn("pgbouncer"), autocommit=True, prepare_threshold=None) as connection:
-            connection.pgconn.exec_(command.encode())
-
 
 @contextmanager
 def pgbouncer(
