@@ -183,7 +183,7 @@ class ErrorRate(Probe):
         may = source.needs | source.takes | _COMMON | {source.name}
         missing, odd = sorted(source.needs - written), sorted(written - may)
         check_fields(
-            *(_refusal(name, f"is missing: {source.name} needs it") for name in missing),
+            *(_refusal(name, f'"{name}" is missing: {source.name} needs it') for name in missing),
             *(_refusal(name, f"means nothing with {source.name}: remove it") for name in odd),
         )
 
