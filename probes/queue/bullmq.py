@@ -97,7 +97,7 @@ class BullMq(OnRedis):
             in_flight=in_flight,
             failed=failed,
             workers=await self._workers(keys),
-            completed=float(done) if counted == len(self.written) else None,
+            completed=done if counted == len(self.written) else None,
             paused=tuple(paused),
             held=held,
             evidence=told(keys.look, lines, unused=frozenset(unused)),

@@ -11,6 +11,7 @@ from probes._look import Look
 from probes._redis import Command, RedisServer, Reply, Session
 from probes.contract import BadField, Context, LookFailed, Reason
 from probes.queue.backend import Backend, Backlog
+from probes.queue.payload import age
 
 if TYPE_CHECKING:
     from probes.queue.probe import Queue
@@ -75,12 +76,10 @@ class Keys:
         if not isinstance(first, list) or len(first) != 2:
             return Timed(0, later, 0.0, b"")  # run meanwhile
         try:
-            score = float(first[1])  # type: ignore[arg-type]  # whatever else it is, is refused here
+            since = float(first[1]) / scale  # type: ignore[arg-type]  # whatever else it is, is refused here
         except (ValueError, TypeError):
             raise self._strange(("ZRANGE", key)) from None
-        return Timed(
-            overdue, later, max(0.0, self.now - score / scale), first[0] if isinstance(first[0], bytes) else b""
-        )
+        return Timed(overdue, later, age(since, self.now), first[0] if isinstance(first[0], bytes) else b"")
 
     async def clients(self) -> list[bytes] | None:
         """The lines of CLIENT LIST; None where that is not allowed, or too many to be asked for at every look."""
@@ -117,8 +116,8 @@ class Timed:
 
     overdue: int
     later: int
-    lag: float
-    """Seconds since the time of the first one."""
+    lag: float | None
+    """Seconds since the time of the first one; None when that is no time."""
     first: bytes
     """The member that is overdue for longest."""
 

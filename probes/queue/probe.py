@@ -21,6 +21,7 @@ from probes.contract import (
     Measurement,
     Observation,
     Probe,
+    Reason,
     Secret,
     Unit,
     check_fields,
@@ -29,6 +30,8 @@ from probes.queue.backend import Backend, Backlog, backends
 from probes.queue.pace import judge_pace
 
 _ALL_FIGURES = ("depth", "lag", "scheduled", "in_flight", "taken_for", "failed", "retry", "workers", "held")
+_MOST = 2.0**63
+"""Beyond what any server counts to; not a number is beyond it too."""
 
 
 def _chapters() -> Mapping[str, str]:
@@ -74,7 +77,8 @@ class Queue(Probe):
     tells, negative while it shrinks. All three cover about the last two minutes. `drain_time` is the forecast made of
     it: seconds until nothing waits at this pace, at most 7 days, which is what is said of a backlog that does not
     shrink. A busy queue is never empty: as long as a job that comes now is taken within a minute, that time is the
-    forecast. There is none in the first half minute.
+    forecast. There is none in the first half minute or so, nor where neither lag nor throughput is known and the
+    depth hardly changes.
 
     `stalled_for` is how long work has waited and nothing was completed or taken; `no_workers_for` is how long work
     has waited and there was no worker. Both are 0 while nothing waits: workers that are scaled to nothing at night
@@ -208,11 +212,12 @@ class Queue(Probe):
             backlog = await self._backend.read(look, context)
             figures["response_time"] = perf_counter() - began - look.phases.get("resolve", 0.0)
             look.check_clocks()
+            standing = _standing(backlog)
         except LookFailed as failure:
             return failed(look, self._cleaned(failure), figures)
         finally:
             look.close()
-        figures.update(_standing(backlog))
+        figures.update(standing)
         figures.update(judge_pace(backlog, context.memory, self.now()))
         evidence = {**look.evidence, **backlog.evidence}
         if backlog.paused:
@@ -242,7 +247,11 @@ def _passwords(url: str) -> list[str]:
 
 
 def _standing(backlog: Backlog) -> dict[str, float]:
-    """The figures that one look tells by itself."""
+    """The figures that one look tells by itself. Raises `LookFailed` for one that cannot be: a server lies."""
+    for name in ("arrived", "completed", *_ALL_FIGURES):
+        value = getattr(backlog, name)
+        if value is not None and not -_MOST < value < _MOST:
+            raise LookFailed(Reason.PROTOCOL, f"the server tells of a figure that cannot be ({name})")
     figures = {name: float(value) for name in _ALL_FIGURES if (value := getattr(backlog, name)) is not None}
     figures["paused"] = float(len(backlog.paused))
     return figures

@@ -42,7 +42,8 @@ class RedisStreams(OnRedis):
     | `in_flight` | entries that were delivered and not acknowledged |
     | `taken_for` | how long ago the oldest of those was delivered last |
     | `workers` | the group's consumers; while entries wait, those that were heard of in the last 5 minutes |
-    | `arrival_rate`, `drain_rate` | `entries-added`; `entries-read` less what is not acknowledged (Redis 7 and later) |
+    | `arrival_rate` | `entries-added` (Redis 7 and later) |
+    | `drain_rate` | `entries-read` less what is not acknowledged (Redis 7 and later) |
 
     Before Redis 7 the server does not know how many entries a group has not been given. Up to 50 are counted; more
     are estimated from the times of the first, the last and the last delivered entry, as if they had come evenly. The
@@ -92,8 +93,8 @@ class RedisStreams(OnRedis):
             in_flight=pending,
             taken_for=taken_for,
             workers=alive,
-            arrived=float(added) if added is not None else None,
-            completed=float(max(0, read - pending)) if isinstance(read, int) else None,
+            arrived=added,
+            completed=max(0, read - pending) if isinstance(read, int) else None,
             evidence=evidence,
         )
 

@@ -81,7 +81,7 @@ class Resque(OnRedis):
             in_flight=busy,
             failed=failed,
             workers=workers,
-            completed=float(processed) if every else None,
+            completed=processed if every else None,
             paused=tuple(names) if stopped else (),
             held=sum(depths) if stopped else 0,
             evidence=told(keys.look, lines, unused=never_used(names, existing)),

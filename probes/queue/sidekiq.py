@@ -77,7 +77,7 @@ class Sidekiq(OnRedis):
             failed=dead,
             in_flight=busy,
             workers=workers,
-            completed=float(processed) if every else None,
+            completed=processed if every else None,
             paused=tuple(name for name in names if name in stopped),
             held=sum(depth for name, depth in zip(names, depths, strict=True) if name in stopped),
             evidence=told(keys.look, lines, unused=never_used(names, existing)),

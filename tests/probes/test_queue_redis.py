@@ -100,7 +100,15 @@ TIME = b"*2\r\n$10\r\n1800000000\r\n$1\r\n0\r\n"
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "lie",
-    [b":1\r\n", b"$3\r\nabc\r\n", b"*0\r\n", b"*1\r\n*1\r\n:5\r\n", b"$-1\r\n", b"*2\r\n$3\r\nnan\r\n$3\r\ninf\r\n"],
+    [
+        b":" + b"9" * 400 + b"\r\n",
+        b":1\r\n",
+        b"$3\r\nabc\r\n",
+        b"*0\r\n",
+        b"*1\r\n*1\r\n:5\r\n",
+        b"$-1\r\n",
+        b"*2\r\n$3\r\nnan\r\n$3\r\ninf\r\n",
+    ],
 )
 async def test_a_server_that_lies(serve: Serve, make_context: Make, kind: str, lie: bytes) -> None:
     """Whatever is asked, it answers the same: never a bug of ours, and never without end."""

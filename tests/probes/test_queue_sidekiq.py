@@ -303,6 +303,21 @@ async def test_a_queue_that_was_paused_and_forgotten(redis: Redis, sidekiq: Side
     await probe.close()
 
 
+@pytest.mark.parametrize("score", ["-inf", "0", "-5e300"])
+async def test_a_time_to_run_that_is_none(redis: Redis, sidekiq: Sidekiq, context: Context, score: str) -> None:
+    sidekiq.redis.execute_command("ZADD", "schedule", score, "{}")
+    seen = await seen_in(redis, context)
+    assert seen.ok, seen
+    assert seen.measurements["depth"] == 1
+    assert "lag" not in seen.measurements
+
+
+async def test_a_counter_beyond_all_bounds(redis: Redis, sidekiq: Sidekiq, context: Context) -> None:
+    sidekiq.redis.set("stat:processed", "9" * 400)
+    seen = await seen_in(redis, context)
+    assert (seen.reason, seen.measurements.keys()) == (Reason.PROTOCOL, {"response_time"})
+
+
 async def test_looks_that_overlap(redis: Redis, sidekiq: Sidekiq, context: Context) -> None:
     sidekiq.push(ago=5.0)
     probe = queue_of(redis, "sidekiq")
