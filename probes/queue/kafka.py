@@ -107,8 +107,8 @@ class Kafka(Backend):
             depth=sum(line.behind for line in lines),
             lag=lag if behind else 0.0,
             workers=workers,
+            # What was read follows from this and the depth; commits go back when somebody resets them, ends do not.
             arrived=float(sum(line.end for line in lines)),
-            completed=float(sum(line.at for line in lines)),
             evidence=evidence,
         )
 

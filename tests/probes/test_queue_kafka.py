@@ -93,6 +93,20 @@ async def test_records_wait_and_are_read(
     assert (await look(probe, context)).measurements["lag"] == pytest.approx(60, abs=3)
 
 
+async def test_rates(cluster: Kafka, producer: aiokafka.AIOKafkaProducer, topic: str, context: Context) -> None:
+    ahead = 0.0
+    probe = check(cluster, topic, _clock=lambda: time.time() + ahead)
+    await put(producer, topic, 10)
+    await look(probe, context)
+    await put(producer, topic, 20)
+    await read(cluster, topic, 12)
+    ahead = 60
+    seen = await look(probe, context)
+    assert seen.measurements["arrival_rate"] == pytest.approx(20 / 60, rel=0.2)
+    assert seen.measurements["drain_rate"] == pytest.approx(12 / 60, rel=0.2)
+    assert seen.measurements["growth_rate"] == pytest.approx(8 / 60, rel=0.2)
+
+
 async def test_members_of_the_group_are_its_workers(
     cluster: Kafka, producer: aiokafka.AIOKafkaProducer, topic: str, context: Context
 ) -> None:
