@@ -44,12 +44,12 @@ SELECT
     WHERE trx_state = 'LOCK WAIT') AS row_wait,
   (SELECT MAX(TIMESTAMPDIFF(MICROSECOND, trx_started, NOW(6))) FROM information_schema.innodb_trx
     WHERE trx_mysql_thread_id <> CONNECTION_ID()) AS transaction,
-  COALESCE(SUM(state LIKE 'Waiting for%%lock'), 0) AS table_waits,
-  MAX(CASE WHEN state LIKE 'Waiting for%%lock' THEN time END) AS table_wait,
+  COALESCE(SUM(state LIKE 'Waiting for%lock'), 0) AS table_waits,
+  MAX(CASE WHEN state LIKE 'Waiting for%lock' THEN time END) AS table_wait,
   MAX(CASE WHEN command IN ('Query', 'Execute') THEN time END) AS query
 FROM information_schema.processlist
 WHERE id <> CONNECTION_ID() AND user NOT IN ('system user', 'event_scheduler')
-""".replace("%%", "%")
+"""
 
 _BLOCKERS_MARIADB = "SELECT requesting_trx_id AS w, blocking_trx_id AS b FROM information_schema.innodb_lock_waits"
 _BLOCKERS_MYSQL = (
@@ -78,6 +78,11 @@ WHERE command IN ('Query', 'Execute') AND id <> CONNECTION_ID() AND user NOT IN 
 ORDER BY time DESC LIMIT 1
 """
 _DEADLOCKS = "SELECT count AS deadlocks FROM information_schema.innodb_metrics WHERE name = 'lock_deadlocks'"
+
+_LONG = 30.0
+"""Seconds: a statement that has run for longer is shown."""
+_MANY = 20
+"""Sessions that run a statement: with more of them, what they do is shown."""
 
 _SECONDS_BEHIND = ("Seconds_Behind_Source", "Seconds_Behind_Master")
 _THREADS = ("Replica_IO_Running", "Slave_IO_Running", "Replica_SQL_Running", "Slave_SQL_Running")
@@ -195,12 +200,12 @@ async def explain(look: Look, session: Session, figures: Mapping[str, float]) ->
         rows = await permitted(look, session, _BLOCKING % blockers, "who blocks whom (PROCESS)")
         if rows:
             look.evidence["blocking"] = look.show("; ".join(map(_blocked, rows)))
-    if figures.get("longest_query", 0.0) > 30:
+    if figures.get("longest_query", 0.0) > _LONG:
         for row in await permitted(look, session, _LONGEST, "") or ():
             look.evidence["longest_query"] = look.show(
                 f"{row['id']} {row['user']}, {row['time']} s: {mysql_shape(str(row['info'] or ''), 160)}"
             )
-    if figures.get("threads_running", 0.0) > 20:
+    if figures.get("threads_running", 0.0) > _MANY:
         rows = await permitted(look, session, _STATES, "")
         look.evidence["states"] = look.show(", ".join(f"{row['sessions']} {row['state']}" for row in rows or ()))
 

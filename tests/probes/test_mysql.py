@@ -11,6 +11,9 @@ from contextlib import closing
 import pymysql
 import pytest
 
+from probes import _mysql_figures
+from probes._look import Look
+from probes._mysql import MysqlServer
 from probes.contract import Context, Reason, Secret
 from probes.mysql import Mysql
 from tests.probes.judged import Judged, look
@@ -198,3 +201,17 @@ async def test_no_transaction_stays_open(server: MariaDb, probe: Mysql, context:
         lambda: not server.execute("SELECT 1 FROM information_schema.processlist WHERE user = 'brownout'"),
         "it is gone",
     )
+
+
+async def test_what_runs_is_shown_in_shapes(server: MariaDb, context: Context) -> None:
+    database = MysqlServer(Secret(server.dsn("brownout", "tell-no-one", "")))
+    watch = Look(5.0)
+    with running(server, "SELECT SLEEP(60), 'geheim'"):
+        await until(lambda: "SLEEP" in str(server.execute("SHOW PROCESSLIST")), "it sleeps")
+        async with database.session(watch, context) as session:
+            await _mysql_figures.explain(watch, session, {"longest_query": 31.0, "threads_running": 21.0})
+    assert "SELECT SLEEP(?), ?" in watch.evidence["longest_query"]
+    assert "1 User sleep" in watch.evidence["states"]
+    assert "geheim" not in str(watch.evidence)
+    watch.close()
+    database.close()

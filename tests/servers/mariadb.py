@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -45,15 +44,11 @@ class MariaDb:
 
 
 @contextmanager
-def mariadb(
-    folder: Path, settings: Mapping[str, str] | None = None, *, data: Path | None = None, port: int = 0
-) -> Iterator[MariaDb]:
-    """A new server in `folder`, or the one in `data`; `root` needs no password. Raises `Absent`."""
+def mariadb(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[MariaDb]:
+    """A new server in `folder`, where `root` needs no password; `settings` as in my.cnf. Raises `Absent`."""
     server = find("mariadbd", _PACKAGE)
-    port = port or free_port()
-    if data is None:
-        data = folder / "data"
-        _install(data)
+    port, data = free_port(), folder / "data"
+    _install(data)
     socket = folder / "m.sock"
     given = {
         "port": str(port),
@@ -78,16 +73,11 @@ def mariadb(
 
 
 def _install(data: Path) -> None:
-    """The system tables: made once a machine and session, then copied, as that takes seconds."""
+    """The system tables, which takes a second or two: so a server is made once for a module of tests."""
     install = find("mariadb-install-db", _PACKAGE)
     options = ["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
     command = [install, *options, f"--datadir={data}", *_user()]
     subprocess.run(command, check=True, capture_output=True)
-
-
-def copy(data: Path, to: Path) -> Path:
-    """The files of a server that does not run."""
-    return Path(shutil.copytree(data, to))
 
 
 def _user() -> list[str]:
