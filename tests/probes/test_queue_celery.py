@@ -112,7 +112,7 @@ async def test_workers_that_stop_and_come_back(redis: Redis, send: Send, context
     probe = queue_of(redis, "celery")
     judged = Judged(probe, degraded=("lag > 300ms",), down=("lag > 1s",))
     with worker(redis, tmp_path):
-        await until(probe, context, lambda seen: seen.measurements["workers"] == 1, 40)
+        await until(probe, context, lambda seen: seen.measurements.get("workers") == 1, 40)
         send()
         await until(probe, context, lambda seen: seen.measurements["depth"] + seen.measurements["in_flight"] == 0)
         send(countdown=3600)
@@ -124,7 +124,7 @@ async def test_workers_that_stop_and_come_back(redis: Redis, send: Send, context
     at = await until_state(judged, context, "degraded", at)
     at = await until_state(judged, context, "down", at)
     assert judged.because == "lag > 1s"
-    assert (await look(probe, context)).measurements["workers"] == 0
+    assert (await look(probe, context)).measurements.get("workers") == 0
     with worker(redis, tmp_path):
         await until_state(judged, context, "up", at, 40)
     await probe.close()
