@@ -21,9 +21,15 @@ from tests.servers.postgres import Postgres, postgres
 from tests.servers.redis import Redis, redis_server
 
 
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Every look is taken on both loops."""
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The agent runs on uvloop. What is written against the loop itself is tested on asyncio's, too: its modules say
+    ``pytestmark = pytest.mark.both_loops``."""
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": uvloop.new_event_loop}
+    if item.get_closest_marker("both_loops"):
+        loops["asyncio"] = asyncio.new_event_loop
+    return loops
 
 
 @dataclass

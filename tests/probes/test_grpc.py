@@ -19,6 +19,8 @@ from probes.contract import BadField, Context, LookFailed, Reason, Secret
 from probes.grpc import Grpc, _Call, _serving_status, health_request
 from tests.probes.conftest import Authority, Serve
 
+pytestmark = pytest.mark.both_loops
+
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 

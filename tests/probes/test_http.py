@@ -21,6 +21,8 @@ from probes.contract import BadField, Context, Reason, Secret
 from probes.http import Http
 from probes.tcp import Tcp
 
+pytestmark = pytest.mark.both_loops
+
 
 def answer(status: int = 200, body: bytes = b"hello", *headers: str) -> bytes:
     lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers, "", ""]

@@ -15,6 +15,8 @@ from probes.contract import BadField, Context, Reason, Secret
 from probes.journey import Journey, Step
 from tests.probes.conftest import Serve
 
+pytestmark = pytest.mark.both_loops
+
 PASSWORD = "tell-no-one"
 
 

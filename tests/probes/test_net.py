@@ -18,6 +18,8 @@ from probes.contract import Address, BadField, Blame, Context, LookFailed, Reaso
 from probes.http import Http
 from probes.tcp import Tcp
 
+pytestmark = pytest.mark.both_loops
+
 
 class FixedResolver:
     def __init__(self, *addresses: tuple[str, int]) -> None:

@@ -15,6 +15,8 @@ from probes._look import Look
 from probes.contract import DETAIL_LIMIT, TEXT_LIMIT, Context, LookFailed, Observation, Reason, Secret
 from probes.http import Http
 
+pytestmark = pytest.mark.both_loops
+
 TOKEN = "kQ7vZ2mXw9LrT4bNc8HsJ5dFg3Py6AeU1oWi"
 WINDOW = 4
 

@@ -14,6 +14,8 @@ from probes.journey import Step
 from probes.registry import builtin
 from tests.probes.promises import check_class, check_instance
 
+pytestmark = pytest.mark.both_loops
+
 # Fields that make one instance of each kind, which fails at once: nobody listens there.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "http": {"url": "http://127.0.0.1:1/", "headers": {"X": Secret("tell-no-one")}},

@@ -13,6 +13,8 @@ from probes._mounts import Space, Watchers, local_mounts
 from probes.contract import BadField, Context, Reason
 from probes.host import Host
 
+pytestmark = pytest.mark.both_loops
+
 ROOMY = Space(total=1000, free=500, available=400, inodes=100, inodes_free=90)
 FULL = Space(total=1000, free=100, available=0, inodes=0, inodes_free=0)
 

@@ -168,6 +168,8 @@ import asyncio, threading
 from probes._resolve import SystemResolver
 from probes.contract import LookFailed
 
+pytestmark = pytest.mark.both_loops
+
 async def main():
     resolver = SystemResolver(lambda *_, **__: threading.Event().wait())
     try:

@@ -16,6 +16,8 @@ from probes.contract import BadField, Context, Observation, Reason, Secret
 from probes.websocket import Websocket
 from tests.probes.conftest import Authority, Serve
 
+pytestmark = pytest.mark.both_loops
+
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 

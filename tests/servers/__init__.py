@@ -66,7 +66,13 @@ def not_as_root(command: Sequence[str]) -> list[str]:
     where files that are root's belong to it."""
     if os.geteuid() != 0:
         return list(command)
-    return [find("unshare", "util-linux"), "--user", "--map-user=1000", "--map-group=1000", "--", *command]
+    namespace = [find("unshare", "util-linux"), "--user", "--map-user=1000", "--map-group=1000", "--"]
+    return [*namespace, *_with_us(command)]
+
+
+def _with_us(command: Sequence[str]) -> list[str]:
+    """The command such that it is killed when the process that starts it ends, however it ends."""
+    return [find("setpriv", "util-linux"), "--pdeathsig", "KILL", "--", *command]
 
 
 @contextmanager
@@ -82,7 +88,7 @@ def daemon(
     log = folder / f"{Path(command[0]).name}-{time.monotonic_ns()}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command,
+            _with_us(command),
             cwd=folder,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
