@@ -18,9 +18,13 @@ from probes.exec import Exec
 from tests.core.builders import check, moment
 from tests.probes.conftest import Serve
 
-pytestmark = pytest.mark.skipif(
-    not Path("/usr/lib/nagios/plugins/check_load").exists(), reason="needs apt-get install monitoring-plugins-basic"
-)
+pytestmark = [
+    pytest.mark.both_loops,
+    pytest.mark.skipif(
+        not Path("/usr/lib/nagios/plugins/check_load").exists(),
+        reason="needs apt-get install monitoring-plugins-basic",
+    ),
+]
 OK = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"]
 ERROR = [b"HTTP/1.1 500 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"]
 

@@ -56,7 +56,14 @@ def test_the_example_is_yaml_with_known_fields(kind: str) -> None:
     probe = builtin()[kind]
     example = (probe.__doc__ or "").split("```yaml\n")[1].split("```")[0]
     checks = yaml.safe_load(example)["checks"]
-    known = {each.name for each in dataclasses.fields(probe)} | {"name", "probe", "every", "degraded", "down"}
+    known = {each.name for each in dataclasses.fields(probe)} | {
+        "name",
+        "probe",
+        "every",
+        "timeout",
+        "degraded",
+        "down",
+    }
     for check in checks:
         assert check["probe"] == kind
         assert check.keys() <= known
