@@ -26,17 +26,26 @@ _SHORTEST = 1.0
 """Seconds between two looks below which a difference tells little: it then counts at a later one."""
 _GAP = 3600.0
 """Seconds after which the look before is no evidence of what has happened since."""
+_UNSEEN = 60.0
+"""Seconds between two looks up to which whatever both saw was there in between, too."""
+_UNUSUAL = 3.0
+"""Times the usual span between two looks: after a longer one (the agent was off, the clock was set, the server did
+not answer) nobody knows whether work waited all the while."""
 
 Memory = MutableMapping[str, float | str]
 
 
-def judge_pace(backlog: Backlog, memory: Memory, now: float) -> dict[str, float]:
+def judge_pace(backlog: Backlog, memory: Memory, now: float, *, scheduled: bool = True) -> dict[str, float]:
     """The figures that need the looks before; `now` in seconds of the wall clock."""
     passed = now - _number(memory, "at", -math.inf)
     if not 0 <= passed <= _GAP:
         _begin(memory, backlog, now)
-    elif passed >= _SHORTEST:
-        _fold(memory, backlog, now, passed)
+    else:
+        _leave_out_unseen(memory, now, passed)
+        if passed >= _SHORTEST:
+            _fold(memory, backlog, now, passed)
+    if scheduled:
+        _learn_span(memory, now)
     if not backlog.depth:
         memory["moved_at"] = memory["manned_at"] = now
     if backlog.workers:
@@ -51,6 +60,20 @@ def judge_pace(backlog: Backlog, memory: Memory, now: float) -> dict[str, float]
 def _begin(memory: Memory, backlog: Backlog, now: float) -> None:
     memory.update(seconds=0.0, sum_depth=0.0, sum_arrived=0.0, sum_completed=0.0, moved_at=now, manned_at=now)
     _remember(memory, backlog, now)
+
+
+def _leave_out_unseen(memory: Memory, now: float, passed: float) -> None:
+    """What nobody saw is not counted as standing still, nor as time without workers."""
+    if passed > max(_UNSEEN, _UNUSUAL * _number(memory, "every", _GAP)):
+        for name in ("moved_at", "manned_at"):
+            memory[name] = min(now, _number(memory, name, now) + passed)
+
+
+def _learn_span(memory: Memory, now: float) -> None:
+    before = memory.get("scheduled_at")
+    if isinstance(before, float) and 0 < now - before <= _GAP:
+        memory["every"] = now - before
+    memory["scheduled_at"] = now
 
 
 def _remember(memory: Memory, backlog: Backlog, now: float) -> None:

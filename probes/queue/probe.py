@@ -82,7 +82,8 @@ class Queue(Probe):
 
     `stalled_for` is how long work has waited and nothing was completed or taken; `no_workers_for` is how long work
     has waited and there was no worker. Both are 0 while nothing waits: workers that are scaled to nothing at night
-    are no trouble. They are counted from what the agent has seen itself, so a new check begins at 0.
+    are no trouble. They are counted from what the agent has seen itself, so a new check begins at 0, and time in
+    which the agent did not see the queue (more than a minute, and than three intervals) is left out.
 
     Default thresholds:
 
@@ -218,7 +219,7 @@ class Queue(Probe):
         finally:
             look.close()
         figures.update(standing)
-        figures.update(judge_pace(backlog, context.memory, self.now()))
+        figures.update(judge_pace(backlog, context.memory, self.now(), scheduled=context.scheduled))
         evidence = {**look.evidence, **backlog.evidence}
         if backlog.paused:
             evidence["paused"] = visible(", ".join(backlog.paused))

@@ -168,6 +168,26 @@ def test_after_a_long_gap_or_a_clock_set_back_everything_begins_anew(step: float
     assert seen.see(5, 110.0, workers=0, completed=1.0)["stalled_for"] == 10
 
 
+def test_time_that_the_agent_did_not_see_is_no_standstill_and_no_lack_of_workers() -> None:
+    seen = Seen()
+    for turn in range(3):
+        seen.see(5, 2.0, workers=2, completed=float(turn))
+    for _ in range(2):
+        figures = seen.see(5, None, workers=0, completed=2.0)
+    assert figures["no_workers_for"] == figures["stalled_for"] == 20
+    figures = seen.see(5, None, workers=0, completed=2.0, after=3000.0)
+    assert figures["no_workers_for"] == figures["stalled_for"] == 20, "the agent was off, or its clock was set"
+    figures = seen.see(5, None, workers=0, completed=2.0)
+    assert figures["no_workers_for"] == figures["stalled_for"] == 30, "and goes on from there"
+
+
+def test_looks_that_are_far_apart_by_plan_see_what_lasts() -> None:
+    seen = Seen(every=600.0)
+    for turn in range(3):
+        figures = seen.see(5, None, workers=0, completed=2.0)
+        assert figures["no_workers_for"] == figures["stalled_for"] == 600.0 * turn
+
+
 def test_a_spoilt_memory_harms_nobody() -> None:
     seen = Seen()
     seen.memory.update(at="x", depth="y", lag="z", completed="!", seconds="?", moved_at="-", manned_at="-")
