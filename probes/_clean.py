@@ -59,6 +59,12 @@ def _without_head(text: str, forms: tuple[str, ...]) -> str:
     return text if start == len(text) else text[:start] + MASK
 
 
+def sent(values: Iterable[str]) -> list[str]:
+    """What a target that is sent such headers could echo: of ``Bearer abc`` the token alone as well."""
+    known = list(values)
+    return known + [word for value in known for word in value.split()[1:]]
+
+
 def all_forms(secrets: Iterable[str]) -> tuple[str, ...]:
     """In what shapes secrets may turn up; the longest first, so that none leaves the rest of another."""
     return tuple(sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True))

@@ -44,6 +44,14 @@ class Url:
         path, question, _ = self.target.partition("?")
         return f"{self.scheme}://{self.authority}{path}{'?…' if question else ''}"
 
+    @property
+    def secrets(self) -> list[str]:
+        """What a target could echo of the user and the password: as they are sent, and the password by itself."""
+        if self.authorization is None or self.password is None:
+            return []
+        basic = self.authorization.reveal()
+        return [basic, basic.removeprefix("Basic "), self.password.reveal()]
+
     def trusts(self, other: Url) -> bool:
         """Whether what was written for this URL may be sent to `other`: the same origin, or its move to https."""
         if self.host != other.host:

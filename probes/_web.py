@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from probes import _url
+from probes._clean import sent
 from probes._exchange import Ask, check_written, fetch
 from probes._http1 import ResponseReader
 from probes._look import Look
@@ -53,12 +54,7 @@ def page(
 
 def secrets(ask: Ask) -> list[str]:
     """Whatever of a request must not come back in evidence, should the other side echo it."""
-    known = [value for _, value in ask.written]
-    known += [word for value in known for word in value.split()[1:]]  # "Bearer abc": the token alone as well
-    if ask.url.authorization is not None and ask.url.password is not None:
-        basic = ask.url.authorization.reveal()
-        known += [basic, basic.removeprefix("Basic "), ask.url.password.reveal()]
-    return known
+    return sent(value for _, value in ask.written) + ask.url.secrets
 
 
 async def read(look: Look, context: Context, ask: Ask, *, expect: frozenset[int] = frozenset({200})) -> bytes:

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, ClassVar
 from urllib.parse import unquote
 
-from probes._clean import Cleaner
+from probes._clean import Cleaner, sent
 from probes._endpoint import host_and_port
 from probes._look import Look, failed
 from probes._net import Connection
@@ -106,8 +106,8 @@ class Grpc(Probe):
     def __post_init__(self) -> None:
         optional("h2", "grpc")
         check_fields(self._check_address, self._check_metadata, self._check_service)
-        known = [value.reveal() for value in self.metadata.values()]
-        object.__setattr__(self, "_own", Cleaner([*known, *(word for v in known for word in v.split()[1:])]) or None)
+        known = sent(value.reveal() for value in self.metadata.values())
+        object.__setattr__(self, "_own", Cleaner(known) or None)
 
     def _check_address(self) -> None:
         host, port = host_and_port(self.address)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated, ClassVar
 
 from probes import _url
-from probes._clean import Cleaner
+from probes._clean import Cleaner, sent
 from probes._exchange import Ask, check_written, fetch, note_excerpt
 from probes._expect import Expect, Expectation, compiled, kept_of
 from probes._http1 import ResponseReader, check_method
@@ -111,7 +111,8 @@ class Http(Probe):
             self._check_limits,
         )
         object.__setattr__(self, "_expectation", compiled(self.expect))
-        object.__setattr__(self, "_own", Cleaner(self._secrets()) or None)
+        known = sent(value.reveal() for value in self.headers.values()) + self._url.secrets
+        object.__setattr__(self, "_own", Cleaner(known) or None)
 
     def _check_url(self) -> None:
         try:
@@ -206,12 +207,3 @@ class Http(Probe):
                 look.evidence[name] = self._own(text)
             failure = LookFailed(failure.reason, self._own(failure.detail))
         return failed(look, failure, figures)
-
-    def _secrets(self) -> list[str]:
-        """Whatever must not come back in evidence, should the target echo it."""
-        known = [value.reveal() for value in self.headers.values()]
-        known += [word for value in known for word in value.split()[1:]]  # "Bearer abc": the token alone as well
-        if self._url.authorization is not None and self._url.password is not None:
-            basic = self._url.authorization.reveal()
-            known += [basic, basic.removeprefix("Basic "), self._url.password.reveal()]
-        return known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, ClassVar
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from probes import _url
 from probes._capture import NAME, PLACEHOLDER, Capture, filled, placeholders
-from probes._clean import Cleaner
+from probes._clean import Cleaner, sent
 from probes._cookies import Cookies
 from probes._exchange import Ask, check_written, fetch, note_excerpt
 from probes._expect import Expect, compiled, kept_of
@@ -103,13 +103,10 @@ class Step:
         texts += [value.reveal() for value in (*self.headers.values(), *self.form.values())]
         return {name for text in texts for name in placeholders(text)}
 
-    def secrets(self) -> Iterator[str]:
+    def secrets(self) -> list[str]:
         """What must not come back in evidence."""
-        for value in (*self.headers.values(), *self.form.values()):
-            yield value.reveal()
-            yield from value.reveal().split()[1:]
-        if self.written is not None and self.written.password is not None:
-            yield self.written.password.reveal()
+        known = sent(value.reveal() for value in (*self.headers.values(), *self.form.values()))
+        return known + (self.written.secrets if self.written is not None else [])
 
     @property
     def written(self) -> _url.Url | None:

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from probes import _url
-from probes._clean import Cleaner
+from probes._clean import Cleaner, sent
 from probes._exchange import check_written
 from probes._expect import pattern
 from probes._look import Look, failed
@@ -99,7 +99,8 @@ class Websocket(Probe):
     def __post_init__(self) -> None:
         optional("wsproto", "websocket")
         check_fields(self._check_url, self._check_headers, self._check_expect, self._check_limit)
-        object.__setattr__(self, "_own", Cleaner(self._secrets()) or None)
+        known = sent(value.reveal() for value in self.headers.values()) + self._url.secrets
+        object.__setattr__(self, "_own", Cleaner(known) or None)
 
     def _check_url(self) -> None:
         scheme, colon, rest = self.url.partition("://")
@@ -184,13 +185,6 @@ class Websocket(Probe):
         look.phases.pop("send", None)  # a part of the other two
         for phase, took in look.phases.items():
             figures[f"{phase}_time"] = took
-
-    def _secrets(self) -> list[str]:
-        known = [value.reveal() for value in self.headers.values()]
-        known += [word for value in known for word in value.split()[1:]]
-        if self._url.authorization is not None and self._url.password is not None:
-            known += [self._url.authorization.reveal(), self._url.password.reveal()]
-        return known
 
 
 class _Dialogue:

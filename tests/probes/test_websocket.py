@@ -30,6 +30,9 @@ async def _talk(connection: ServerConnection) -> None:
     if path == "/restarting":
         await connection.close(1012, "new version")
         return
+    if path == "/indiscreet" and connection.request is not None:
+        await connection.close(1011, connection.request.headers["Authorization"].removeprefix("Basic "))
+        return
     if path == "/crash":
         await connection.close(1011, "oops")
         return
@@ -99,6 +102,12 @@ async def test_a_refusal_has_its_reason(
 async def test_headers_are_sent(server: Server, context: Context) -> None:
     probe = Websocket(_url(server, "/secret"), headers={"Authorization": Secret("Bearer tell-no-one")})
     assert (await probe.look(context)).ok
+
+
+async def test_a_password_in_the_url_is_not_told_in_what_the_server_says(server: Server, context: Context) -> None:
+    url = _url(server, "/indiscreet").replace("ws://", "ws://probe:tell-no-one@")
+    seen = await Websocket(url, expect="hello").look(context)
+    assert (seen.reason, seen.detail) == (Reason.EMPTY_REPLY, "closed with code 1011: ***")
 
 
 async def test_tls_and_its_certificate(authority: Authority, context: Context) -> None:
