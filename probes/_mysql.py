@@ -70,7 +70,7 @@ class Session:
 class MysqlServer:
     """Where a check looks, and the connection that it keeps. Raises `BadField`; connects to nothing by itself."""
 
-    __slots__ = ("_kept", "cleaner", "dsn")
+    __slots__ = ("_kept", "cleaner", "dsn", "secrets")
 
     def __init__(self, dsn: Secret, *, field: str = "dsn") -> None:
         """`field` is the key of the check that holds the DSN, for its faults."""
@@ -80,7 +80,8 @@ class MysqlServer:
         except ValueError as error:
             raise BadField(field, str(error)) from None
         password = self.dsn.password
-        self.cleaner = Cleaner([password.reveal()] if password is not None else [])
+        self.secrets = [password.reveal()] if password is not None else []
+        self.cleaner = Cleaner(self.secrets)
         """Knows the password; for the `Look`."""
         self._kept: Kept[Any] = Kept(lambda link: bool(link.stream.idle), lambda link: link.drop())
 

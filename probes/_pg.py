@@ -183,7 +183,7 @@ class Session:
 class PgServer:
     """Where a check looks, and the connection that it keeps. Raises `BadField`; connects to nothing by itself."""
 
-    __slots__ = ("_asyncpg", "_dialler", "_kept", "_name", "_pooled", "cleaner", "dsn")
+    __slots__ = ("_asyncpg", "_dialler", "_kept", "_name", "_pooled", "cleaner", "dsn", "secrets")
 
     def __init__(self, dsn: Secret, *, field: str = "dsn", name: str = NAME) -> None:
         """`field` is the key of the check that holds the DSN, for its faults."""
@@ -193,7 +193,8 @@ class PgServer:
         except ValueError as error:
             raise BadField(field, str(error)) from None
         password = self.dsn.password
-        self.cleaner = Cleaner([password.reveal()] if password is not None else [])
+        self.secrets = [password.reveal()] if password is not None else []
+        self.cleaner = Cleaner(self.secrets)
         """Knows the password; for the `Look`."""
         self._name = name
         self._kept: Kept[_Link] = Kept(lambda link: link.alive, lambda link: link.drop())

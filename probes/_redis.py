@@ -69,10 +69,6 @@ class Session:
         """One command and its answer. Raises `LookFailed`, for an error of the server too."""
         return settled((await self.pipeline([command]))[0])
 
-    async def ask_all(self, commands: Sequence[Command]) -> list[Reply]:
-        """Commands in one round trip. Raises the `LookFailed` of the first that the server refused."""
-        return [settled(reply) for reply in await self.pipeline(commands)]
-
     async def pipeline(self, commands: Sequence[Command]) -> list[Reply]:
         """Commands in one round trip; those that the server refused have a `LookFailed` as their answer.
 
@@ -87,7 +83,7 @@ class Session:
 class RedisServer:
     """Where a check looks, and the connection that it keeps. Raises `BadField`; connects to nothing by itself."""
 
-    __slots__ = ("_ca_file", "_kept", "_verify", "cleaner", "url")
+    __slots__ = ("_ca_file", "_kept", "_verify", "cleaner", "secrets", "url")
 
     def __init__(self, url: Secret, *, field: str = "url", verify: bool = True, ca_file: str | None = None) -> None:
         """`field` is the key of the check that holds the URL, for its faults."""
@@ -99,7 +95,8 @@ class RedisServer:
         self._verify = verify
         self._ca_file = ca_file
         password = self.url.password
-        self.cleaner = Cleaner([password.reveal()] if password is not None else [])
+        self.secrets = [password.reveal()] if password is not None else []
+        self.cleaner = Cleaner(self.secrets)
         """Knows the password; for the `Look`."""
         self._kept: Kept[Any] = Kept(lambda link: bool(link.stream.idle), lambda link: link.drop())
 

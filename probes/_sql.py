@@ -56,8 +56,7 @@ class Database:
     @property
     def secrets(self) -> list[str]:
         """What must not come back in what is shown."""
-        password = self._server.dsn.password
-        return [password.reveal()] if password is not None else []
+        return self._server.secrets
 
     async def rows(
         self, look: Look, context: Context, query: str, *, limit: int

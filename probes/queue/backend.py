@@ -6,7 +6,7 @@ import importlib
 import inspect
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -80,6 +80,11 @@ class Backend(ABC):
     @abstractmethod
     def host(self) -> str | None:
         """Who bears the load of a look."""
+
+    @property
+    def secrets(self) -> Iterable[str]:
+        """What must not come back in evidence, besides the keys that are secret as a whole."""
+        return ()
 
     @abstractmethod
     async def read(self, look: Look, context: Context) -> Backlog:

@@ -156,6 +156,10 @@ class OnRedis(Backend):
     def host(self) -> str | None:
         return self.server.host
 
+    @property
+    def secrets(self) -> Iterable[str]:
+        return self.server.secrets
+
     async def read(self, look: Look, context: Context) -> Backlog:
         async with self.server.session(look, context) as session:
             return await self.survey(Keys(session, look, await _server_time(session)))

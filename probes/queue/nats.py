@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from time import perf_counter
@@ -100,6 +100,10 @@ class Nats(Backend):
     @property
     def host(self) -> str | None:
         return self._host
+
+    @property
+    def secrets(self) -> Iterable[str]:
+        return self._login.values()
 
     async def read(self, look: Look, context: Context) -> Backlog:
         async with self._session(look, context) as session:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from time import perf_counter
 from typing import Annotated, ClassVar
-from urllib.parse import unquote, urlsplit
 
 from probes._clean import Cleaner
 from probes._look import Look, failed, visible
@@ -170,8 +169,8 @@ class Queue(Probe):
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(backends())}"
             raise BadField("backend", f'unknown back end "{visible(self.backend, 40)}" ({hint})')
         check_fields(*(partial(_refuse, kind, key, missing=missing) for key, missing in self._misplaced(kind)))
-        object.__setattr__(self, "_own", Cleaner(self._secrets()) or None)
         object.__setattr__(self, "_backend", kind(self))
+        object.__setattr__(self, "_own", Cleaner(self._secrets()) or None)
 
     def _misplaced(self, kind: type[Backend]) -> Iterator[tuple[str, bool]]:
         """(key, whether it is missing) for each that this back end needs and lacks, or has no use for."""
@@ -185,13 +184,9 @@ class Queue(Probe):
                 yield each.name, True
 
     def _secrets(self) -> list[str]:
-        """Whatever must not come back in evidence: each URL as it is written, and the password in it by itself."""
-        known = []
-        for secret in (self.url, self.dsn, self.password):
-            if secret is not None:
-                known.append(secret.reveal())
-                known += _passwords(secret.reveal())
-        return known
+        """What must not come back in evidence: each URL as it is written, and what the back end reads in it."""
+        whole = [secret.reveal() for secret in (self.url, self.dsn, self.password) if secret is not None]
+        return [*whole, *self._backend.secrets]
 
     @property
     def target(self) -> str:
@@ -237,14 +232,6 @@ def _refuse(kind: type[Backend], key: str, *, missing: bool) -> None:
         raise BadField(key, f'"{key}" is missing: the back end {kind.name} needs it')
     needs, takes = (", ".join(sorted(keys)) for keys in (kind.needs, kind.takes))
     raise BadField(key, f'the back end {kind.name} has no key "{key}"; it needs {needs}, and takes {takes}')
-
-
-def _passwords(url: str) -> list[str]:
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return []  # it is refused by the back end, which says why
-    return [password, unquote(password)] if password else []
 
 
 def _standing(backlog: Backlog) -> dict[str, float]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
+from probes import _web
 from probes._exchange import Ask
 from probes._look import Look, visible
 from probes._web import page, read
@@ -96,6 +98,10 @@ class RabbitMQ(Backend):
     @property
     def host(self) -> str | None:
         return self._queues_ask.url.host
+
+    @property
+    def secrets(self) -> Iterable[str]:
+        return _web.secrets(self._queues_ask)
 
     async def read(self, look: Look, context: Context) -> Backlog:
         found, left_out = _listed(await self._get(look, context, self._queues_ask, "the virtual host"))

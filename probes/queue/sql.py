@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from probes._look import Look
@@ -60,6 +61,10 @@ class Sql(Backend):
     @property
     def host(self) -> str | None:
         return self._database.host
+
+    @property
+    def secrets(self) -> Iterable[str]:
+        return self._database.secrets
 
     async def read(self, look: Look, context: Context) -> Backlog:
         rows, _ = await self._database.rows(look, context, self._query, limit=_MOST_ROWS + 1)

@@ -7,7 +7,7 @@ as are all comparisons with now; nothing is locked, and the statement is read-on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -160,6 +160,10 @@ class OnPostgres(Backend):
     @property
     def host(self) -> str | None:
         return self._server.host
+
+    @property
+    def secrets(self) -> Iterable[str]:
+        return self._server.secrets
 
     async def read(self, look: Look, context: Context) -> Backlog:
         async with self._server.session(look, context) as session:

@@ -74,3 +74,22 @@ def test_what_is_shown_holds_no_password() -> None:
     assert made.host == "127.0.0.1"
     assert "hunter22" not in repr(made)
     assert made == Queue(backend="sidekiq", url=REDIS, queues=("default", "mailers"))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"backend": "nats", "url": Secret("nats://hunter22@a:4222"), "stream": "s", "consumer": "c"},
+        {"backend": "sidekiq", "url": Secret("redis://a:6379/0?password=hunter22")},
+        {"backend": "sidekiq", "url": Secret("redis://:hunter22@a:6379/0")},
+        {"backend": "rabbitmq", "url": Secret("http://guest:hunter22@a:15672")},
+        {"backend": "sql", "dsn": Secret("mysql://a:hunter22@b/c"), "query": "SELECT 1 AS depth"},
+    ],
+)
+def test_a_back_end_knows_what_it_logs_in_with(keys: dict[str, Any]) -> None:
+    assert "hunter22" in backends()[keys["backend"]](Queue(**keys)).secrets
+
+
+def test_a_password_that_no_url_allows_is_known() -> None:
+    made = Queue(backend="que", dsn=Secret("postgres://a:p/w#d@b/c"))
+    assert "p/w#d" in backends()["que"](made).secrets
