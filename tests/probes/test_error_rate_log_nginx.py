@@ -17,7 +17,7 @@ import pytest
 
 from probes.contract import Context
 from probes.error_rate import ErrorRate
-from tests.servers import Absent, daemon, find, free_port, listens, wait_until
+from tests.servers import daemon, find, free_port, listens, wait_until
 
 CONFIG = """\
 daemon off;
@@ -76,10 +76,7 @@ class Nginx:
 def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     folder, port = tmp_path_factory.mktemp("nginx"), free_port()
     (folder / "tmp").mkdir()
-    try:
-        program = find("nginx", "nginx-light")
-    except Absent as absent:
-        pytest.skip(str(absent))
+    program = find("nginx", "nginx-light")
     user = "user root;" if os.getuid() == 0 else ""
     (folder / "nginx.conf").write_text(CONFIG.format(folder=folder, port=port, user=user))
     command = [program, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")]

@@ -22,17 +22,13 @@ from probes.queue import Queue
 from tests.probes.conftest import Serve
 from tests.probes.judged import look
 from tests.probes.queued import until
-from tests.servers import Absent
 from tests.servers.nats import Nats, nats_server
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
-    try:
-        with nats_server(tmp_path_factory.mktemp("nats")) as running:
-            yield running
-    except Absent as absent:
-        pytest.skip(str(absent))
+    with nats_server(tmp_path_factory.mktemp("nats")) as running:
+        yield running
 
 
 @pytest.fixture

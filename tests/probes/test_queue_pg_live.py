@@ -219,12 +219,9 @@ async def test_pgmq_100_000_messages(
 
 
 def node(*arguments: str) -> list[str]:
-    try:
-        program = find("node", "nodejs")
-    except Absent as absent:
-        pytest.skip(str(absent))
+    program = find("node", "nodejs")
     if not (NODE / "node_modules" / "graphile-worker").is_dir():
-        pytest.skip("needs graphile-worker: npm install --prefix tests/node")
+        raise Absent("needs graphile-worker: npm install --no-save --ignore-scripts --prefix tests/node")
     return [program, str(NODE / "graphile.mjs"), *arguments]
 
 

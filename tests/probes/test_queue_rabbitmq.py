@@ -24,7 +24,7 @@ from probes.queue.probe import Queue
 from tests.probes.conftest import Serve
 from tests.probes.judged import look
 from tests.probes.queued import until
-from tests.servers import Absent, end
+from tests.servers import end
 from tests.servers.rabbitmq import RabbitMQ, rabbitmq
 
 pytestmark = pytest.mark.timeout(150)  # the node takes half a minute to start while other tests run beside it
@@ -32,11 +32,8 @@ pytestmark = pytest.mark.timeout(150)  # the node takes half a minute to start w
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    try:
-        with rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as server:
-            yield server
-    except Absent as absent:
-        pytest.skip(str(absent))
+    with rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as server:
+        yield server
 
 
 @pytest.fixture

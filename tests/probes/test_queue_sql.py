@@ -11,7 +11,6 @@ from probes.contract import BadField, Context, Reason, Secret
 from probes.queue import Queue
 from tests.probes.judged import Judged, look
 from tests.probes.queued import until_state
-from tests.servers import Absent
 from tests.servers.mariadb import MariaDb, mariadb
 from tests.servers.postgres import Postgres
 
@@ -111,11 +110,8 @@ async def test_a_consumer_that_stops_degrades_then_down_and_back(
 
 @pytest.fixture(scope="module")
 def maria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
-    try:
-        with mariadb(tmp_path_factory.mktemp("mariadb")) as server:
-            yield server
-    except Absent as absent:
-        pytest.skip(str(absent))
+    with mariadb(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
 
 
 async def test_mysql(maria: MariaDb, context: Context) -> None:

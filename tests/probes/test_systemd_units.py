@@ -16,8 +16,8 @@ from monitor.core.model import Look
 from probes.contract import BadField, Context, Observation, Reason
 from probes.systemd import Systemd
 from tests.core.builders import check, moment
-from tests.servers import Absent, wait_until
 from tests.servers import systemd as real
+from tests.servers import wait_until
 
 BOOTED = Path("/run/systemd/system").exists()
 HEAD = "[Unit]\nDefaultDependencies=no\nStartLimitIntervalSec=0\n"
@@ -34,11 +34,8 @@ UNITS = {
 
 @pytest.fixture(scope="module")
 def systemd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real.Systemd]:
-    try:
-        with real.systemd(tmp_path_factory.mktemp("systemd"), UNITS) as server:
-            yield server
-    except Absent as absent:
-        pytest.skip(str(absent))
+    with real.systemd(tmp_path_factory.mktemp("systemd"), UNITS) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
