@@ -11,6 +11,7 @@ from probes._counters import gain
 from probes._look import Look
 from probes._mysql import Session
 from probes._mysql_shape import mysql_shape
+from probes._promoted import promoted
 from probes.contract import LookFailed, Reason
 
 _STATUS = (
@@ -171,14 +172,18 @@ async def deadlocks(look: Look, session: Session) -> str | None:
     return str(rows[0]["deadlocks"]) if rows else None
 
 
-async def replication(look: Look, session: Session) -> dict[str, float]:
-    """The channels that this server replicates over; nothing on a server that is no replica."""
+async def replication(look: Look, session: Session, memory: MutableMapping[str, float | str]) -> dict[str, float]:
+    """The channels that this server replicates over; nothing on a server that has never been a replica."""
     right = "replication (REPLICA MONITOR or REPLICATION CLIENT)"
     if session.is_mariadb:
         asked = "SHOW ALL SLAVES STATUS"
     else:
         asked = "SHOW REPLICA STATUS" if _version(session.version) >= (8, 0, 22) else "SHOW SLAVE STATUS"
     channels = await permitted(look, session, asked, right)
+    if channels is None:
+        return {}
+    if promoted(memory, follows=bool(channels)):
+        return {"replication_stopped": 0.0, "replication_lag": 0.0}
     if not channels:
         return {}
     stopped = [channel for channel in channels if any(channel.get(name, "Yes") != "Yes" for name in _THREADS)]

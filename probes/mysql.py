@@ -167,5 +167,5 @@ async def _figures(look: Look, context: Context, session: Session, figures: dict
     figures.update(_mysql_figures.standing(facts, limits[0] if limits else {}))
     figures.update(_mysql_figures.gained(facts, context.memory, time.time(), scheduled=context.scheduled))
     figures.update(await _mysql_figures.work(look, session))
-    figures.update(await _mysql_figures.replication(look, session))
+    figures.update(await _mysql_figures.replication(look, session, context.memory))
     await _mysql_figures.explain(look, session, figures)

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 
 from probes import _redis_info
 from probes._look import Look, failed
+from probes._promoted import promoted
 from probes._redis import RedisServer, Session, info, settled
 from probes.contract import Context, LookFailed, Measurement, Observation, Probe, Reason, Secret, Unit
 
@@ -167,6 +168,8 @@ async def _figures(look: Look, context: Context, session: Session, figures: dict
         return
     facts = info(told)
     figures.update(_redis_info.standing(facts))
+    if promoted(context.memory, follows=facts.get("role") == "slave"):
+        figures.setdefault("replication_lag", 0.0)
     figures.update(_redis_info.gained(facts, context.memory, time.time(), scheduled=context.scheduled))
     look.evidence.update({name: look.show(text) for name, text in _redis_info.evidence(facts, figures).items()})
     if figures["response_time"] > _SLOW:

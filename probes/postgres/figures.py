@@ -6,6 +6,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 from probes._pg import literal
+from probes._promoted import promoted
 
 WRAPAROUND = 2**31
 """Transactions after which ids begin anew: PostgreSQL refuses to write some 3 million before (its manual, "Routine
@@ -140,6 +141,16 @@ def present(row: Mapping[str, Any], figures: dict[str, float]) -> None:
         for name in ("longest_transaction", "longest_query", "longest_idle_in_transaction"):
             figures[name] = max(0.0, float(row[name] or 0.0))
     figures.update({name: float(row[name]) for name in names if row[name] is not None})
+
+
+def after_promotion(
+    row: Mapping[str, Any], figures: dict[str, float], memory: MutableMapping[str, float | str]
+) -> None:
+    """What was bad of a standby does not stay bad once it is a primary."""
+    if row["sees"] and promoted(memory, follows=row["standby"]):
+        figures["streaming"] = 1.0
+        for name in ("replication_lag", "replication_lag_bytes"):  # there, if it has replicas of its own
+            figures.setdefault(name, 0.0)
 
 
 def since(

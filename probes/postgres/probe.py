@@ -117,7 +117,7 @@ class Postgres(Probe):
         Measurement("replication_lag", Unit.SECONDS, "How far replay is behind: the worst replica's, or its own."),
         Measurement("replication_lag_bytes", Unit.BYTES, "WAL that is still to be replayed there."),
         Measurement("replicas", Unit.COUNT, "Replicas and subscribers that are connected to this server."),
-        Measurement("streaming", Unit.COUNT, "On a replica: 1 while it receives from its primary, else 0."),
+        Measurement("streaming", Unit.COUNT, "On a replica: 1 while it receives, or once it is promoted; else 0."),
         Measurement("inactive_slots", Unit.COUNT, "Replication slots that nobody reads from."),
         Measurement("slot_retained", Unit.BYTES, "WAL that is kept for the slot furthest behind."),
         Measurement(
@@ -201,6 +201,7 @@ class Postgres(Probe):
         seen["query_time"] = await session.ping()
         row = (await session.rows(self._query(session.version), keep=True))[0]
         figures.present(row, seen)
+        figures.after_promotion(row, seen, context.memory)
         figures.since(row, seen, context.memory, scheduled=context.scheduled)
         if not row["sees"]:
             look.evidence["missing"] = look.show(

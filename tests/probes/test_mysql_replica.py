@@ -86,6 +86,21 @@ async def test_a_replica_whose_threads_stop(replica: MariaDb, context: Context) 
     await probe.close()
 
 
+async def test_a_stopped_replica_that_is_promoted_recovers(replica: MariaDb, context: Context) -> None:
+    probe = Mysql(Secret(replica.dsn(database="")))
+    judged = Judged(probe)
+    replica.execute("STOP SLAVE")
+    for at in (0, 30):
+        await judged.see(context, at)
+    assert (judged.state, judged.because) == ("degraded", "replication_stopped > 0")
+    replica.execute("RESET SLAVE ALL")
+    for at in (60, 90):
+        seen = await judged.see(context, at)
+    assert seen.measurements["replication_stopped"] == seen.measurements["replication_lag"] == 0
+    assert judged.state == "up"
+    await probe.close()
+
+
 def _behind(replica: MariaDb) -> str:
     with closing(replica.connect()) as connection, connection.cursor() as cursor:
         cursor.execute("SHOW SLAVE STATUS")
@@ -115,10 +130,10 @@ async def test_the_words_of_mysql_8() -> None:
     watch = Look(2.0)
     status = {"Replica_IO_Running": "Yes", "Replica_SQL_Running": "Yes", "Seconds_Behind_Source": 7}
     new: Any = Eight("8.0.36", {"SHOW REPLICA STATUS": [status], "innodb_metrics": [{"deadlocks": 3}]})
-    assert await _mysql_figures.replication(watch, new) == {"replication_lag": 7, "replication_stopped": 0}
+    assert await _mysql_figures.replication(watch, new, {}) == {"replication_lag": 7, "replication_stopped": 0}
     assert await _mysql_figures.deadlocks(watch, new) == "3"
     old: Any = Eight("5.7.44-log", {"SHOW SLAVE STATUS": []})
-    assert await _mysql_figures.replication(watch, old) == {}
+    assert await _mysql_figures.replication(watch, old, {}) == {}
     await _mysql_figures.explain(watch, new, {"waiting_locks": 1})
     assert "performance_schema.data_lock_waits" in new.asked[-1]
     assert "who blocks whom" in watch.evidence["not_permitted"]

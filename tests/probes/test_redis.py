@@ -283,5 +283,8 @@ async def test_a_replica_whose_master_is_gone(tmp_path: Path, make_context: Make
             assert seen.ok
             assert seen.measurements["replication_lag"] >= 1
             assert seen.evidence["role"] == f"replica of 127.0.0.1:{master.port}, link down"
+            client.execute_command("REPLICAOF", "NO", "ONE")
+            seen = await look(copy, context)
+            assert seen.measurements["replication_lag"] == 0, "promoted: a figure left out would stay bad for ever"
             await main.close()
             await copy.close()
