@@ -20,6 +20,8 @@ from probes._resolve import DOUBTFUL_THREADS, KEPT_HANGING, THREADS, SystemResol
 from probes.contract import Address, Context, LookFailed, Reason
 from probes.tcp import Tcp
 
+pytestmark = pytest.mark.both_loops
+
 
 class Names:
     """A getaddrinfo that answers at once, but holds the names that are in `hung` until `release`."""
@@ -167,8 +169,6 @@ HANGING_MAIN = """
 import asyncio, threading
 from probes._resolve import SystemResolver
 from probes.contract import LookFailed
-
-pytestmark = pytest.mark.both_loops
 
 async def main():
     resolver = SystemResolver(lambda *_, **__: threading.Event().wait())
