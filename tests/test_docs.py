@@ -316,6 +316,11 @@ def test_example_files_load(path: Path, tmp_path: Path) -> None:
     _validator().validate(document)
 
 
+@pytest.mark.parametrize("kind", builtin())
+def test_every_probe_has_a_worked_example(kind: str) -> None:
+    assert any(re.search(rf"probe: {kind}\b", path.read_text(encoding="utf-8")) for path in EXAMPLES)
+
+
 @cache
 def _validator() -> jsonschema.Draft202012Validator:
     """Checking the schema itself takes seconds: once is enough."""
