@@ -145,7 +145,8 @@ def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[str, type[Ba
     if origin is tuple:
         return f"{type_of(args[0])[0]}, or a list of them", None
     if origin is dict:
-        return f"mapping of names to {type_of(args[1])[0]}s", None
+        kind = type_of(args[1])[0]
+        return f"mapping of names to {kind}" + ("" if kind.endswith("`") else "s"), None
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping", annotation
     raise TypeError(f"no words for the type {annotation}")

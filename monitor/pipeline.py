@@ -15,7 +15,7 @@ import structlog
 
 from monitor.clock import Clock
 from monitor.core.judge import Judge, Judgement
-from monitor.core.model import Change, CheckRecord, Look
+from monitor.core.model import Change, CheckRecord, Look, State
 from monitor.core.world import World
 from monitor.runner import Order, Runner
 from monitor.store.contract import Fenced, Store, StoreError, Unstorable
@@ -84,6 +84,8 @@ class Pipeline:
         """The earliest tick at which that is flushed."""
         self._promise: asyncio.Future[bool] | None = None
         """Of the flush that they are waited for with."""
+        self._blind: dict[str, Reason] = {}
+        """Of the checks that cannot be judged: the reason that the log has."""
         self.journal_ok = True
         """Whether the last write succeeded."""
 
@@ -115,11 +117,23 @@ class Pipeline:
 
     def _judge(self, look: Look, judge: Judge) -> Judgement:
         decision = self._world.observe(look)
+        self._report_blindness(look, judge, moved=decision.judgement.transition is not None)
         self._observer.look(look, judge)
         self._unsaved.add(look.check)
         if decision.change is not None:
             self.enter(decision.change)
         return decision.judgement
+
+    def _report_blindness(self, look: Look, judge: Judge, *, moved: bool) -> None:
+        """A check that could not be judged from the first look on has no transition that would tell so: one log line
+        for each reason, and anew after a start."""
+        reason = judge.verdict.reason
+        if judge.state is not State.UNKNOWN or reason is None:
+            self._blind.pop(look.check, None)
+        elif reason is look.observation.reason and self._blind.get(look.check) is not reason:
+            self._blind[look.check] = reason
+            if not moved:
+                _log.warning("cannot_tell", check=look.check, reason=reason.value, why=judge.verdict.why)
 
     def enter(self, change: Change) -> None:
         """Queue a change for the next transaction."""

@@ -53,14 +53,15 @@ class Exec(Probe):
 
     The exit code is the measurement `plugin_state`: 0 is OK, 1 a warning, 2 critical. With 3, with any other code, or
     when it was killed by a signal or cannot be run at all, the look cannot tell (`plugin_unknown`): nobody is paged,
-    and when that lasts the agent says so. A plug-in that does not end in time fails the look (`plugin_timeout`):
+    and when that lasts the check is `unknown`. A plug-in that does not end in time fails the look (`plugin_timeout`):
     mostly its target hangs. The first line that it prints is in the evidence.
 
-    Performance data that is named in `perfdata` becomes measurements, for thresholds of your own: the label, and
-    what it counts in (seconds, bytes, ratio, count, ...). `ms`, `%`, `KB` and the like are converted; a kB is 1,024
-    bytes, as plug-ins count. A counter (unit `c`) is for `rate(errors, 5m) > 1/s`, which knows about restarts.
-    A label that is no name is made one: lower case, `_` for all else, so `'/var used'` is `var_used`; `/` alone is
-    `root`. Other figures are shown in the evidence only.
+    Performance data that is named in `perfdata` becomes measurements, for thresholds of your own: the label, as the
+    plug-in prints it, and what it counts in (seconds, bytes, ratio, count, ...). `ms`, `%`, `KB` and the like are
+    converted; a kB is 1,024 bytes, as plug-ins count. A counter (unit `c`) is for `rate(errors, 5m) > 1/s`, which
+    knows about restarts. In thresholds a label that is no name is made one: lower case, `_` for all else, so
+    `'/var used'` is `var_used`; `/` alone is `root`: `perfdata: {/: bytes}` goes with `degraded: root > 9GB`. Other
+    figures are shown in the evidence only.
 
     The program is started without a shell. `shell: true` hands one text to /bin/sh, with pipes and all that can go
     wrong there. A name without `/` is looked for in the usual folders and in those of the plug-ins. Nothing comes in

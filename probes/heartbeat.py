@@ -71,9 +71,13 @@ class Heartbeat(Passive):
     next trouble. In crontab, with the exit code and the output of the job; the retries bridge a restart of the agent:
 
     ```text
+    URL=http://127.0.0.1:9788/ping/TOKEN
     PING="curl -fsS -m 10 --retry 5 --retry-connrefused -o /dev/null"
-    0 3 * * * $PING $URL/start; OUT=$(backup 2>&1); $PING --data-raw "$OUT" $URL/$?
+    0 3 * * * $PING $URL/start; OUT=$(backup 2>&1); E=$?; $PING --data-raw "$(echo "$OUT" | tail -c 1000)" $URL/$E
     ```
+
+    (Without `tail`, more than some 100 kB of output would be too long for a command line, and no ping sent.) The
+    agent listens on this machine only; for jobs of other machines set `agent.listen`.
 
     Jobs that share one token have a `slug` each: `/ping/TOKEN/SLUG`, `/ping/TOKEN/SLUG/start`. The rate at which
     pings come is not limited: what comes between two writes to the journal is written once. A ping is answered when

@@ -109,7 +109,7 @@ class Process(Probe):
 
     def _check_who(self) -> None:
         if not (self.program or self.matches or self.pidfile or self.cgroup):
-            raise BadField("program", "is missing: write program, matches, pidfile or cgroup")
+            raise BadField("program", "nothing says whom to look at: write program, matches, pidfile or cgroup")
 
     def _check_pattern(self) -> None:
         pattern("matches", self.matches)

@@ -195,6 +195,22 @@ def test_looks_that_change_nothing_are_not_committed() -> None:
     in_bench(test)
 
 
+def test_a_check_that_was_never_judged_is_logged_once() -> None:
+    """A wrong password in the file: there is no transition that would tell of it."""
+
+    async def test(here: Bench) -> None:
+        here.begin()
+        with structlog.testing.capture_logs() as logged:
+            for _ in range(60):
+                await here.look(fails=Reason.DENIED)
+                await asyncio.sleep(1)
+        told = [line for line in logged if line["event"] == "cannot_tell"]
+        assert [(line["check"], line["reason"], line["log_level"]) for line in told] == [("a", "denied", "warning")]
+        assert "the agent may not look there" in told[0]["why"]
+
+    in_bench(test)
+
+
 def test_a_failing_store_keeps_changes_retries_and_keeps_their_order() -> None:
     async def test(here: Bench) -> None:
         here.store.trouble = raising(StoreError("the disk is full: make room"), 1, 2, 3)

@@ -80,6 +80,8 @@ def _show_told(config: Config, check: Check, found: Mapping[str, Any], url: str)
     measured = (found["last"] or {}).get("measurements", {})
     rows = [(name, quantity(item["value"], Unit(item["unit"]))) for name, item in measured.items()]
     _show_rows(console, "measurements", rows)
+    if found["thresholds"]:
+        console.print("[dim]thresholds[/]")
     for item in found["thresholds"]:
         said = "[red]breached[/]" if item["active"] else "[green]fine[/]"
         console.print(f"  {item['level']:9} {escape(item['condition'])}: {said}", soft_wrap=True)
@@ -141,7 +143,9 @@ def _show(config: Config, check: Check, look: Look, breaches: Mapping[str, bool 
     took = seconds(look.ended.tick - look.began.tick)
     console.print(f"[bold]{escape(check.name)}[/]  {check.probe.kind}  {escape(hide(check.probe.target))}")
     if reason is None:
-        console.print(f"[green]● as expected[/], in {took}")
+        crossed = sum(breached is True for breached in breaches.values())
+        said = f"[yellow]● it answers, and crosses {crossed} of its thresholds[/]" if crossed else ""
+        console.print(f"{said or '[green]● as expected[/]'}, in {took}")
     else:
         colour = "red" if reason.blame == "target" else "yellow"
         console.print(f"[{colour}]● {reason.value}[/] ({reason.blame}), after {took}: {reason.meaning}")
@@ -152,6 +156,8 @@ def _show(config: Config, check: Check, look: Look, breaches: Mapping[str, bool 
     rows = [(name, quantity(value, units[name])) for name, value in observation.measurements.items() if name in units]
     _show_rows(console, "measurements", rows)
     _show_rows(console, "evidence", [(name, hide(text)) for name, text in observation.evidence.items()])
+    if check.conditions:
+        console.print("[dim]thresholds[/]")
     for condition in check.conditions:
         said = _said(condition, breaches[condition.text])
         console.print(f"  {condition.level.value:9} {escape(condition.text)}: {said}", soft_wrap=True)

@@ -49,7 +49,7 @@ def quantity(value: float, unit: Unit) -> str:
         case Unit.SECONDS:
             return seconds(value)
         case Unit.RATIO:
-            return f"{value * 100:.3g} %"
+            return f"{value * 100:.3g} %" if not 0 < value < 1e-6 else "< 0.0001 %"
         case Unit.BYTES:
             return size(value)
         case Unit.BYTES_PER_SECOND:
