@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ _TO_END = 0.5
 _SHOWN = 8
 """Figures shown in the evidence, of those that are not declared."""
 _SECRET_OPTIONS = ("pass", "pwd", "secret", "token", "key", "auth", "community", "credential")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+"""A variable that a shell sets for a program, before its name."""
 _NAMED_STATE = {0: "OK", 1: "WARNING", 2: "CRITICAL"}
 
 
@@ -168,7 +171,9 @@ class Exec(Probe):
     @property
     def target(self) -> str:
         """The program's name alone: arguments may hold passwords."""
-        program = self.command[0].split()[0] if self.shell else self.command[0]
+        program = self.command[0]
+        if self.shell:  # PGPASSWORD=... may stand before it
+            program = next((word for word in program.split() if not _ASSIGNMENT.match(word)), "sh")
         return self._cleaner(program.rpartition("/")[2] or program)
 
     async def look(self, context: Context) -> Observation:
@@ -265,8 +270,9 @@ def _secret_arguments(command: tuple[str, ...]) -> tuple[str, ...]:
     parts = [word for part in command for word in part.split()] if len(command) == 1 else command
     for option, following in zip_longest(parts, parts[1:], fillvalue=""):
         name, sign, value = option.partition("=")
-        if name.startswith("-") and any(word in name.lower() for word in _SECRET_OPTIONS):
-            found.append(value if sign else following)
+        is_assignment = sign and len(command) == 1 and _ASSIGNMENT.match(option)
+        if (name.startswith("-") or is_assignment) and any(word in name.lower() for word in _SECRET_OPTIONS):
+            found.append((value if sign else following).strip("\"'"))
     return tuple(found)
 
 

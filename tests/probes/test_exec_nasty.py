@@ -185,6 +185,14 @@ async def test_secrets_stay_inside(context: Context, tmp_path: Path) -> None:
     assert "hunter" not in repr(Exec(command=(script, "--key", "hunter-two", "\0x"[1:])))
 
 
+async def test_a_variable_of_the_shell_is_neither_the_target_nor_shown(context: Context, tmp_path: Path) -> None:
+    script = _script(tmp_path, '#!/bin/sh\necho "with $PGPASSWORD"\n')
+    probe = Exec(command=(f"PGPASSWORD='hunter-two' LANG=C {script} -x",), shell=True)
+    assert probe.target == "plugin"
+    assert (await probe.look(context)).evidence["output"] == "with ***"
+    assert Exec(command=("TOKEN=hunter-two",), shell=True).target == "sh"
+
+
 async def test_the_agents_environment_stays_inside(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENT_SECRET", "hunter-two")
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/x")
