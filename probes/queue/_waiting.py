@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
-_MARKS = 16
+MARKS = 16
 """Marks kept of one queue; one of the closest goes when there are more, which only makes the bound lower."""
 
 
@@ -28,11 +28,19 @@ class _Mark:
 
 
 def waited(
-    memory: MutableMapping[str, float | str], key: str, *, now: float, ready: float, arrived: float, left: float
+    memory: MutableMapping[str, float | str],
+    key: str,
+    *,
+    now: float,
+    ready: float,
+    arrived: float,
+    left: float,
+    most: int = MARKS,
 ) -> float:
     """Seconds that the head of a queue with `ready` messages has waited at least; its marks are kept under `key`.
 
-    `now` is wall-clock time in seconds; `arrived` and `left` are counters, which may begin anew.
+    `now` is wall-clock time in seconds; `arrived` and `left` are counters, which may begin anew. `most` is how many
+    marks to keep, 2 at least.
     """
     if ready <= 0:
         memory.pop(key, None)
@@ -44,8 +52,8 @@ def waited(
     newest = _Mark(now, arrived, left + ready)
     if not marks or (marks[-1].arrived, marks[-1].tail) != (newest.arrived, newest.tail):
         marks.append(newest)
-    if len(marks) > _MARKS:
-        del marks[min(range(1, _MARKS), key=lambda at: marks[at + 1].at - marks[at - 1].at)]
+    while len(marks) > most:
+        del marks[min(range(1, len(marks) - 1), key=lambda at: marks[at + 1].at - marks[at - 1].at)]
     memory[key] = " ".join(f"{mark.at:.1f}:{mark.arrived:.0f}:{mark.tail:.0f}" for mark in marks)
     return max(0.0, now - marks[0].at)
 

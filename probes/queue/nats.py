@@ -283,7 +283,7 @@ def _part(told: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _count(told: dict[str, Any], name: str) -> int:
     value = told.get(name)
-    return value if isinstance(value, int) and value > 0 else 0
+    return min(value, 2**63) if isinstance(value, int) and value > 0 else 0  # beyond, the probe refuses it
 
 
 def _instant(text: object) -> float | None:

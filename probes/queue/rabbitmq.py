@@ -24,6 +24,10 @@ _MAX_BYTES = 2_000_000
 _MOST = 500
 """Queues of one answer: the API's own limit of a page."""
 
+_ALL_MARKS, _FEWEST_MARKS = 320, 2
+"""Marks kept of all queues together, as far as that is possible with so many of each: the check's memory is small."""
+_BEYOND = 2**63
+"""What no server counts to."""
 _KEY = "waiting "
 """What the names of the marks begin with in the check's memory."""
 
@@ -225,7 +229,7 @@ def _queue(item: dict[str, Any]) -> _Queue:
         ready=_int(item.get("messages_ready")),
         unacknowledged=_int(item.get("messages_unacknowledged")),
         consumers=consumers,
-        head=float(head) if isinstance(head, int) and head > 0 else None,
+        head=float(_int(head)) or None,
         published=_int(counted.get("publish")) if counted is not None else None,
         completed=completed,
         delivered=_int(counted.get("deliver_get")) if counted is not None else 0,
@@ -234,7 +238,8 @@ def _queue(item: dict[str, Any]) -> _Queue:
 
 
 def _int(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    """A count; one that is beyond belief (the probe refuses it then) stays a figure that can be reckoned with."""
+    return min(value, _BEYOND) if isinstance(value, int) and value > 0 else 0
 
 
 def _refuse_dead(look: Look, found: list[_Queue]) -> None:
@@ -247,7 +252,8 @@ def _refuse_dead(look: Look, found: list[_Queue]) -> None:
 def _summed(found: list[_Queue], context: Context, now: float) -> Backlog:
     rooms = [each for each in found if each.waiting_room]
     work = [each for each in found if not each.waiting_room]
-    lags = {each.name: lag for each in work if (lag := _lag(each, context, now)) is not None}
+    most = max(_FEWEST_MARKS, _ALL_MARKS // max(1, len(work)))
+    lags = {each.name: lag for each in work if (lag := _lag(each, context, now, most)) is not None}
     for key in [key for key in context.memory if key.startswith(_KEY) and key.removeprefix(_KEY) not in lags]:
         del context.memory[key]  # of a queue that is gone
     waiting = [each for each in work if each.ready]
@@ -276,7 +282,7 @@ def _summed(found: list[_Queue], context: Context, now: float) -> Backlog:
     )
 
 
-def _lag(queue: _Queue, context: Context, now: float) -> float | None:
+def _lag(queue: _Queue, context: Context, now: float, most: int) -> float | None:
     """Seconds that the head has waited at least; None where nothing tells."""
     told = max(0.0, now - queue.head) if queue.ready and queue.head is not None else None
     if queue.published is None and queue.ready:
@@ -288,5 +294,6 @@ def _lag(queue: _Queue, context: Context, now: float) -> float | None:
         ready=queue.ready,
         arrived=float(queue.published or 0),
         left=float(queue.delivered),
+        most=most,
     )
     return seen if told is None else max(seen, told)

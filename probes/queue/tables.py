@@ -25,6 +25,8 @@ SMALL = 200_000
 _IDENTIFIER_BYTES = 63
 _COUNTS = ("scheduled", "in_flight", "failed", "retry", "workers")
 _SHOWN_PAUSED = 20
+_BEYOND = 2.0**63
+"""What no server counts to."""
 _GONE = {
     "42P01": (Reason.MISSING, "the tables are not there: wrong database or schema, or not migrated"),
     "3F000": (Reason.MISSING, "the schema is not there"),
@@ -198,8 +200,8 @@ def told(look: Look, row: dict[str, Any]) -> Backlog:
     evidence = {}
     lag = _number(row, "lag")
     if depth:
-        evidence["oldest"] = f"{look.show(_name(row['oldest']), 120)}: {lag or 0:.0f} s"
-        evidence["deepest"] = f"{look.show(_name(row['deepest']), 120)}: {_number(row, 'most') or 0:.0f} jobs"
+        evidence["oldest"] = f"{look.show(_name(row.get('oldest')), 120)}: {lag or 0:.0f} s"
+        evidence["deepest"] = f"{look.show(_name(row.get('deepest')), 120)}: {_number(row, 'most') or 0:.0f} jobs"
     for column, value in row.items():
         if column.startswith("note ") and value:
             evidence[column.removeprefix("note ")] = look.show(str(value), 200)
@@ -208,7 +210,7 @@ def told(look: Look, row: dict[str, Any]) -> Backlog:
     return Backlog(
         depth=int(depth),
         lag=float(lag or 0.0),
-        held=int(everything - depth),
+        held=max(0, int(everything - depth)),
         paused=tuple(look.show(_name(each), 80) for each in names) if isinstance(names, list) else (),
         evidence=evidence,
         **counts,
@@ -221,7 +223,8 @@ def _name(queue: object) -> str:
 
 def _number(row: Mapping[str, Any], name: str) -> float | None:
     value = row.get(name)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _BEYOND
+    return value if number else None
 
 
 def _whole(row: Mapping[str, Any], name: str) -> int | None:
