@@ -51,6 +51,7 @@ SELECT
 FROM information_schema.processlist
 WHERE id <> CONNECTION_ID() AND user NOT IN ('system user', 'event_scheduler')
 """
+_WORK_COLUMNS = {"row_waits", "row_wait", "transaction", "table_waits", "table_wait", "query"}
 
 _BLOCKERS_MARIADB = "SELECT requesting_trx_id AS w, blocking_trx_id AS b FROM information_schema.innodb_lock_waits"
 _BLOCKERS_MYSQL = (
@@ -157,6 +158,8 @@ async def work(look: Look, session: Session) -> dict[str, float]:
     if not rows:
         return {}
     row = rows[0]
+    if not row.keys() >= _WORK_COLUMNS:
+        raise LookFailed(Reason.PROTOCOL, "the answer has other columns than were asked for")
     waits = [(number(row["row_wait"]) or 0.0) / 1e6, number(row["table_wait"]) or 0.0]
     return {
         "waiting_locks": (number(row["row_waits"]) or 0.0) + (number(row["table_waits"]) or 0.0),

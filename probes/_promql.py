@@ -76,7 +76,7 @@ class Query:
                 said = look.show(str(answer["warnings"][0]), 200)
                 raise LookFailed(Reason.SOURCE, f"{self.key}: the server warns: {said}")
             return self._series(str(answer["data"]["resultType"]), answer["data"]["result"], look)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        except (ValueError, OverflowError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             start = look.show(body[:TEXT_LIMIT].decode("utf-8", "replace"), 100, cut=len(body) > TEXT_LIMIT)
             raise LookFailed(
                 Reason.SOURCE, f"this is no answer of a Prometheus server: {start or 'it is empty'}"

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from probes._look import Look, failed
 from probes._pg import PgServer, Session
-from probes.contract import Blame, Context, LookFailed, Measurement, Observation, Probe, Secret, Unit
+from probes.contract import Blame, Context, LookFailed, Measurement, Observation, Probe, Reason, Secret, Unit
 from probes.postgres import evidence, figures
 
 _SIZE_EVERY = 300.0
@@ -200,9 +200,12 @@ class Postgres(Probe):
             seen["connect_time"] = session.connect_time
         seen["query_time"] = await session.ping()
         row = (await session.rows(self._query(session.version), keep=True))[0]
-        figures.present(row, seen)
-        figures.after_promotion(row, seen, context.memory)
-        figures.since(row, seen, context.memory, scheduled=context.scheduled)
+        try:
+            figures.present(row, seen)
+            figures.after_promotion(row, seen, context.memory)
+            figures.since(row, seen, context.memory, scheduled=context.scheduled)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise LookFailed(Reason.PROTOCOL, "the answer has other columns than were asked for") from error
         if not row["sees"]:
             look.evidence["missing"] = look.show(
                 "sessions of others, lock waits and replication are hidden from this role: "

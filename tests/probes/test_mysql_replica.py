@@ -126,6 +126,14 @@ class Eight:
         raise LookFailed(Reason.QUERY, "no such table")
 
 
+async def test_rows_of_something_else_are_no_figures() -> None:
+    watch = Look(2.0)
+    liar: Any = Eight("8.0.36", {"innodb_trx": [{"row_waits": 1, "row_wajt": 2}]})
+    with pytest.raises(LookFailed, match="other columns"):
+        await _mysql_figures.work(watch, liar)
+    watch.close()
+
+
 async def test_the_words_of_mysql_8() -> None:
     watch = Look(2.0)
     status = {"Replica_IO_Running": "Yes", "Replica_SQL_Running": "Yes", "Seconds_Behind_Source": 7}

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
 import pytest
 
-from probes.contract import Context, Observation, Reason, Secret
+from probes._look import Look
+from probes.contract import Context, LookFailed, Observation, Reason, Secret
 from probes.postgres import Postgres as Probe
 from tests.probes.conftest import Authority, Serve
 from tests.probes.judged import look
@@ -124,6 +126,32 @@ async def test_a_server_that_lies(serve: Serve, make_context: Contexts, answer: 
     assert not seen.ok
     if reason is not None:
         assert seen.reason in (reason, Reason.PROTOCOL, Reason.QUERY_TIMEOUT), seen
+
+
+class Liar:
+    """A session whose rows have other columns than were asked for."""
+
+    connect_time = None
+    version = 160_004
+
+    def __init__(self, row: object) -> None:
+        self._row = row
+
+    async def ping(self) -> float:
+        return 0.001
+
+    async def rows(self, _sql: str, *, keep: bool) -> list[Any]:
+        assert keep
+        return [self._row]
+
+
+@pytest.mark.parametrize("row", [{}, {"sees": True, "connections": "many"}, [1], None])
+async def test_rows_of_something_else(row: object, context: Context) -> None:
+    probe, watch = Probe(dsn=Secret("postgresql://u@h/d")), Look(1.0)
+    liar: Any = Liar(row)
+    with pytest.raises(LookFailed, match="other columns"):
+        await probe._ask(watch, liar, context, {})
+    watch.close()
 
 
 async def test_wrong_password(server: Postgres, context: Context) -> None:

@@ -122,6 +122,13 @@ async def test_secrets_and_hostile_labels_never_come_back(serve: Serve, context:
     assert all(len(each) <= 300 and each.isprintable() for each in seen.evidence.values())
 
 
+async def test_a_number_beyond_all_numbers_is_no_answer(serve: Serve, context: Context) -> None:
+    value = b"[%d, 1%s]" % (time.time(), b"0" * 400)
+    text = b'{"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": %s}]}}' % value
+    server = await serve([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text), text])
+    assert (await Prometheus(url=server.url(), query="up").look(context)).reason is Reason.SOURCE
+
+
 def test_keys_that_cannot_be_used_say_what_to_write() -> None:
     with pytest.raises(BadField, match="http://") as error:
         Prometheus("prometheus:9090", "up")
