@@ -62,7 +62,7 @@ class Meter:
         if before is None or seconds <= 0:
             return None
         if self._counts == "total":
-            total, bad = _risen(before[1], total), _risen(before[2], bad)
+            total, bad = _risen(before[1:], (total, bad))
         else:
             # What was not looked at for longer than a figure speaks for is not known, and not made up.
             seconds = min(seconds, self._interval or _RATE_SPEAKS_FOR)
@@ -78,6 +78,9 @@ class Meter:
         return (wall, total, bad) if of == self._of else None
 
 
-def _risen(before: float, now: float) -> float:
-    """The increase of a counter; one that fell began again at 0."""
-    return now - before if now >= before else now
+def _risen(before: tuple[float, float], now: tuple[float, float]) -> tuple[float, float]:
+    """The increase of the two counters. One that fell began again at 0, and so did the other, even if it is beyond
+    what it was: all errors of a table that was cleaned, against its newest rows alone, would be an outage made up."""
+    if now[0] < before[0] or now[1] < before[1]:
+        return now
+    return now[0] - before[0], now[1] - before[1]

@@ -86,6 +86,19 @@ async def test_counters_are_told_by_what_they_gained(shop: Shop, context: Contex
     await probe.close()
 
 
+async def test_a_table_that_is_cleaned_makes_no_burst_of_errors(shop: Shop, context: Context) -> None:
+    probe = rate(shop)
+    shop.serve(200, 300)
+    shop.serve(500, 9)
+    await look(probe, context)
+    shop.do("DELETE FROM requests WHERE status = 500")
+    shop.serve(200, 60)
+    shop.serve(500, 8)
+    told = (await look(probe, context)).measurements
+    assert (told["requests"], told["bad_requests"]) == (368, 8), "not 8 bad ones of 59"
+    await probe.close()
+
+
 async def test_an_interval_gives_its_part(shop: Shop, context: Context) -> None:
     probe = rate(shop, counts="interval", interval=timedelta(seconds=60))
     assert (await look(probe, context)).ok, "no rows yet: SUM is NULL"
