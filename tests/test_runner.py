@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from errno import EMFILE
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -119,6 +120,19 @@ def test_a_bug_in_a_probe_is_an_observation_and_is_logged_with_its_check(error: 
     assert taken.observation == Observation(reason=Reason.PROBE_BUG, detail=type(error).__name__)
     [line] = logged
     assert (line["event"], line["check"], line["probe"]) == ("probe_bug", "home", "acting")
+
+
+def test_descriptors_that_run_out_in_a_probe_are_no_bug_of_it() -> None:
+    async def behave(context: Context) -> Observation:
+        raise OSError(EMFILE, "hunter2")
+
+    async def main() -> None:
+        memory: dict[str, float | str] = {"learned": "for weeks"}
+        taken = await runner().look(order(behave), memory)
+        assert taken.observation == Observation(reason=Reason.NO_DESCRIPTORS, detail="no file can be opened")
+        assert memory == {"learned": "for weeks"}
+
+    run(main())
 
 
 @pytest.mark.parametrize(
