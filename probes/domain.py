@@ -90,7 +90,8 @@ class Domain(Probe):
         look = Look(context.timeout, None, context.redact)
         memory, now = context.memory, self._now()
         try:
-            if now >= _number(memory.get("ask_at")):
+            # Further ahead than it is ever put: the clock was set back, and it would not be asked for years.
+            if not 0 < _number(memory.get("ask_at")) - now <= self.refresh.total_seconds():
                 await self._ask(look, context, now)
             figures = self._figures(look, memory, now)
         except LookFailed as failure:

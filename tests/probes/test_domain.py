@@ -54,6 +54,16 @@ async def test_the_registration_counts_down_and_the_registry_is_asked_seldom(ser
     assert len(server.requests) == 2
 
 
+async def test_a_clock_that_was_far_ahead_does_not_silence_it(serve: Serve, context: Context) -> None:
+    server, clock = await serve(_registered(400), _registered(40, "client hold")), Clock()
+    probe = Domain("example.com", rdap=server.url(), _now=clock)
+    clock.now += 3650 * DAY
+    await probe.look(context)
+    clock.now -= 3650 * DAY
+    assert (await probe.look(context)).measurements["held"] == 1
+    assert len(server.requests) == 2
+
+
 async def test_what_is_known_survives_a_restart(serve: Serve, context: Context) -> None:
     server, clock = await serve(_registered(40)), Clock()
     await Domain("example.com", rdap=server.url(), _now=clock).look(context)
