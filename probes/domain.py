@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
+from probes._clean import Cleaner
 from probes._look import Look, failed, visible
-from probes._web import page, read, source
+from probes._web import page, read, secrets, source
 from probes.contract import BadField, Context, LookFailed, Measurement, Observation, Probe, Reason, Unit
 
 BOOTSTRAP = "https://data.iana.org/rdap/dns.json"
@@ -21,12 +22,13 @@ RETRY = 600.0
 KEPT = 7 * 86_400.0
 """Seconds for which an answer of the registry counts while it cannot be asked again."""
 
-_MAX_BYTES = 1_000_000
+_MAX_BYTES = 262_144
+"""IANA's list has less than half of it; JSON is read in one go, which holds the loop."""
 _HELD = frozenset({"client hold", "server hold", "redemption period", "pending delete", "inactive"})
 """Statuses (RFC 8056) of a domain that is not, or soon no longer, in the DNS."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Domain(Probe):
     """Asks the registry when a domain's registration ends, and whether the domain is still in the DNS.
 
@@ -64,8 +66,9 @@ class Domain(Probe):
     rdap: Annotated[str | None, "The base URL of an RDAP server; none: the one that IANA's list names."] = None
     refresh: Annotated[timedelta, "How often to ask the registry; an hour at least."] = timedelta(hours=6)
     bootstrap: Annotated[str, "The URL of the list of RDAP servers."] = BOOTSTRAP
-    _name: str = field(init=False, repr=False, compare=False)
-    _now: Callable[[], float] = field(default=time.time, repr=False, compare=False)
+    _name: str = field(init=False, compare=False)
+    _own: Cleaner | None = field(init=False, compare=False)
+    _now: Callable[[], float] = field(default=time.time, compare=False)
     """Not of the YAML: the wall clock, so that a test can let days pass."""
 
     def __post_init__(self) -> None:
@@ -77,17 +80,22 @@ class Domain(Probe):
             raise BadField("domain", f"{self.domain!r} cannot be a domain: write one such as example.com")
         if self.refresh < timedelta(hours=1):
             raise BadField("refresh", "write at least 1h: registries refuse who asks often")
+        asks = [page(self.bootstrap, field="bootstrap", max_bytes=_MAX_BYTES)]
         if self.rdap is not None:
-            page(self.rdap, field="rdap", max_bytes=_MAX_BYTES)
-        page(self.bootstrap, field="bootstrap", max_bytes=_MAX_BYTES)
+            asks.append(page(self.rdap, field="rdap", max_bytes=_MAX_BYTES))
+        object.__setattr__(self, "_own", Cleaner(word for ask in asks for word in secrets(ask)) or None)
         object.__setattr__(self, "_name", name)
+
+    def __repr__(self) -> str:
+        # A URL may hold a password; a repr ends in tracebacks and logs.
+        return f"Domain({self.domain})"
 
     @property
     def target(self) -> str:
         return self.domain
 
     async def look(self, context: Context) -> Observation:
-        look = Look(context.timeout, None, context.redact)
+        look = Look(context.timeout, self._own, context.redact)
         memory, now = context.memory, self._now()
         try:
             # Further ahead than it is ever put: the clock was set back, and it would not be asked for years.

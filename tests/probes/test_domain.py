@@ -168,3 +168,8 @@ def test_bad_fields(fields: dict[str, Any], field: str) -> None:
 
 def test_names_of_the_whole_world() -> None:
     assert Domain("müller.de")._name == "xn--mller-kva.de"
+
+
+def test_a_password_of_the_registry_is_not_shown() -> None:
+    probe = Domain("example.com", rdap="https://me:tell-no-one@rdap.example/")
+    assert "tell-no-one" not in repr(probe) + probe.target
