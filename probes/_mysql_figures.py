@@ -115,8 +115,8 @@ def standing(facts: Mapping[str, str], limits: Mapping[str, Any]) -> dict[str, f
     given = {
         "connections": connected,
         "connections_used": connected / most if connected is not None and most else None,
-        "connections_peak": peak / most if peak is not None and most else None,
-        "threads_running": number(facts.get("Threads_running")),
+        "connections_used_peak": peak / most if peak is not None and most else None,
+        "active": number(facts.get("Threads_running")),
         "uptime": number(facts.get("Uptime")),
     }
     return {name: value for name, value in given.items() if value is not None}
@@ -129,10 +129,10 @@ def gained(
     names = {
         "query_rate": "Questions",
         "slow_query_rate": "Slow_queries",
-        "aborted_connects_rate": "Aborted_connects",
-        "aborted_clients_rate": "Aborted_clients",
-        "rejected_connections": "Connection_errors_max_connections",
-        "temp_disk_tables_rate": "Created_tmp_disk_tables",
+        "aborted_connect_rate": "Aborted_connects",
+        "aborted_client_rate": "Aborted_clients",
+        "rejected_connection_rate": "Connection_errors_max_connections",
+        "temp_disk_table_rate": "Created_tmp_disk_tables",
         "deadlock_rate": "Innodb_deadlocks",
         "requests": "Innodb_buffer_pool_read_requests",
         "reads": "Innodb_buffer_pool_reads",
@@ -146,7 +146,7 @@ def gained(
     requests, reads = figures.pop("requests", None), figures.pop("reads", None)
     if requests is not None and reads is not None:
         asked, missed = told.by["requests"], min(told.by["reads"], told.by["requests"])
-        figures["pages_hit"], figures["pages_asked"] = asked - missed, asked
+        figures["cache_hits"], figures["cache_lookups"] = asked - missed, asked
         if asked:
             figures["cache_hit_ratio"] = (asked - missed) / asked
     return figures
@@ -213,7 +213,7 @@ async def explain(look: Look, session: Session, figures: Mapping[str, float]) ->
             look.evidence["longest_query"] = look.show(
                 f"{row['id']} {row['user']}, {row['time']} s: {mysql_shape(str(row['info'] or ''), 160)}"
             )
-    if figures.get("threads_running", 0.0) > _MANY:
+    if figures.get("active", 0.0) > _MANY:
         rows = await permitted(look, session, _STATES, "")
         look.evidence["states"] = look.show(", ".join(f"{row['sessions']} {row['state']}" for row in rows or ()))
 

@@ -22,7 +22,7 @@ def standing(facts: Mapping[str, str]) -> dict[str, float]:
         "connections_used": _connections_used(facts),
         "blocked_clients": _number(facts, "blocked_clients"),
         "memory": _number(facts, "used_memory"),
-        "memory_resident": _number(facts, "used_memory_rss"),
+        "rss": _number(facts, "used_memory_rss"),
         "memory_used": _memory_used(facts),
         "keys": sum((_keys(value) for name, value in facts.items() if re.fullmatch(r"db[0-9]+", name)), 0.0),
         "persistence_failed": float(len(_failed_writes(facts))),
@@ -47,10 +47,10 @@ def gained(
         return {}
     figures = {
         "cpu": told.rate("cpu"),
-        "commands": told.rate("commands"),
-        "rejected_connections": told.rate("rejected"),
-        "evictions": told.rate("evicted"),
-        "refused_writes": told.rate("refused"),
+        "command_rate": told.rate("commands"),
+        "rejected_connection_rate": told.rate("rejected"),
+        "eviction_rate": told.rate("evicted"),
+        "refused_write_rate": told.rate("refused"),
     }
     hits, misses = told.by.get("hits"), told.by.get("misses")
     if hits is not None and misses is not None:
@@ -75,7 +75,7 @@ def evidence(facts: Mapping[str, str], figures: Mapping[str, float]) -> dict[str
             told["role"] += ", it is copying everything"
     if figures.get("memory_used", 0.0) > 0.8:
         told["memory_policy"] = facts.get("maxmemory_policy", "?")
-    if figures.get("refused_writes", 0.0) > 0:
+    if figures.get("refused_write_rate", 0.0) > 0:
         told["refused"] = ", ".join(f"{name[10:]}: {facts[name]}" for name in _REFUSALS if name in facts)
     if figures.get("replication_lag", 0.0) > 5 and (worst := max(_replicas(facts), key=_lag, default=None)):
         told["worst_replica"] = (

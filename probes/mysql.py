@@ -22,7 +22,7 @@ class Mysql(Probe):
       - name: database
         probe: mysql
         dsn: "mysql://brownout:${MYSQL_PASSWORD}@db.example.com:3306/shop"
-        degraded: threads_running > 32 for 2m
+        degraded: active > 32 for 2m
     ```
 
     A look is a handful of short statements on a connection that is kept; that it was lost since the look before is in
@@ -48,8 +48,8 @@ class Mysql(Probe):
     Default thresholds, degraded:
 
     - `connections_used > 80%`: pools grow in bursts when queries are slow, and the rest is soon gone.
-    - `rejected_connections > 0/s`: somebody has been turned away, now. MariaDB 10.11 never counts them there, but
-      among `aborted_connects_rate`.
+    - `rejected_connection_rate > 0/s`: somebody has been turned away, now. MariaDB 10.11 never counts them there, but
+      among `aborted_connect_rate`.
     - `longest_lock_wait > 10s`: users wait as long; `innodb_lock_wait_timeout` will throw errors at 50 s.
     - `longest_transaction > 5m`: it keeps its locks, and undo grows for all. Mostly it was forgotten.
     - `replication_lag > 30s, clear < 15s`: readers see what was half a minute ago.
@@ -61,7 +61,7 @@ class Mysql(Probe):
     - `connections_used > 99% for 1m`: nobody else gets in. This look does, on the connection it has.
     - `query_time > 5s for 3 of 5`: whatever the application asks takes longer.
 
-    There is none on `threads_running` and `slow_query_rate`, as what is much depends on the machine and on
+    There is none on `active` and `slow_query_rate`, as what is much depends on the machine and on
     `long_query_time`; nor on `cache_hit_ratio`, which says nothing by itself: a scan ruins it, and nobody waits.
 
     Limits: tested with MariaDB 10.11; what MySQL 8 does otherwise (`performance_schema.data_lock_waits`, `SHOW
@@ -79,12 +79,12 @@ class Mysql(Probe):
         Measurement("connections_used", Unit.RATIO, "Connections of `max_connections`."),
         Measurement("connections", Unit.COUNT, "Connections of clients, with the check's own."),
         Measurement(
-            "connections_peak", Unit.RATIO, "The most there have been since the start, of `max_connections`."
+            "connections_used_peak", Unit.RATIO, "The most there have been since the start, of `max_connections`."
         ),
-        Measurement("rejected_connections", Unit.PER_SECOND, "Connections refused because of `max_connections`."),
-        Measurement("aborted_connects_rate", Unit.PER_SECOND, "Log-ins that failed: password, TLS, time, garbage."),
-        Measurement("aborted_clients_rate", Unit.PER_SECOND, "Clients that went away without saying so."),
-        Measurement("threads_running", Unit.COUNT, "Sessions that run a statement, with the check's own."),
+        Measurement("rejected_connection_rate", Unit.PER_SECOND, "Connections refused because of `max_connections`."),
+        Measurement("aborted_connect_rate", Unit.PER_SECOND, "Log-ins that failed: password, TLS, time, garbage."),
+        Measurement("aborted_client_rate", Unit.PER_SECOND, "Clients that went away without saying so."),
+        Measurement("active", Unit.COUNT, "Sessions that run a statement, with the check's own."),
         Measurement("waiting_locks", Unit.COUNT, "Sessions that wait for a row, a table or its definition."),
         Measurement("longest_lock_wait", Unit.SECONDS, "Of those, how long the first has waited; 0 without any."),
         Measurement("longest_transaction", Unit.SECONDS, "Age of the oldest open InnoDB transaction."),
@@ -95,20 +95,20 @@ class Mysql(Probe):
             "cache_hit_ratio",
             Unit.RATIO,
             "Pages found in the buffer pool, of all that were asked for.",
-            ratio_of=("pages_hit", "pages_asked"),
+            ratio_of=("cache_hits", "cache_lookups"),
         ),
-        Measurement("pages_hit", Unit.COUNT, "Pages found in the buffer pool since the last look."),
-        Measurement("pages_asked", Unit.COUNT, "Pages asked for since the last look."),
+        Measurement("cache_hits", Unit.COUNT, "Pages found in the buffer pool since the last look."),
+        Measurement("cache_lookups", Unit.COUNT, "Pages asked for since the last look."),
         Measurement("query_rate", Unit.PER_SECOND, "Statements of clients."),
         Measurement("slow_query_rate", Unit.PER_SECOND, "Statements that took longer than `long_query_time`."),
         Measurement("deadlock_rate", Unit.PER_SECOND, "Deadlocks that InnoDB has broken up."),
-        Measurement("temp_disk_tables_rate", Unit.PER_SECOND, "Temporary tables that had to go to disk."),
+        Measurement("temp_disk_table_rate", Unit.PER_SECOND, "Temporary tables that had to go to disk."),
         Measurement("uptime", Unit.SECONDS, "Since the server was started."),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "degraded": (
             "connections_used > 80%, clear < 75%",
-            "rejected_connections > 0/s",
+            "rejected_connection_rate > 0/s",
             "longest_lock_wait > 10s",
             "longest_transaction > 5m",
             "replication_lag > 30s, clear < 15s",

@@ -27,7 +27,7 @@ class Redis(Probe):
       - name: cache
         probe: redis
         url: "redis://:${REDIS_PASSWORD}@cache.example.com:6379/0"
-        degraded: evictions(5m) > 100/s
+        degraded: eviction_rate(5m) > 100/s
     ```
 
     A look is one round trip, `PING` and `INFO`, on a connection that is kept; that it was lost since the look before
@@ -44,28 +44,28 @@ class Redis(Probe):
       usual. The median, as a single fork or a single big command may be slow and nobody minds.
     - `cpu > 90% for 5m`: one thread serves all commands; when it has no time left, every client waits for the others.
     - `connections_used > 80%`: clients connect in bursts when they have trouble, and the rest is soon gone.
-    - `rejected_connections > 0`: somebody has been turned away, now.
+    - `rejected_connection_rate > 0/s`: somebody has been turned away, now.
     - `refusable_memory_used > 85%`: this is memory without eviction, where full means that writes are refused.
-    - `refused_writes > 0`: writes are refused: no memory, too few replicas, or a snapshot that failed.
+    - `refused_write_rate > 0/s`: writes are refused: no memory, too few replicas, or a snapshot that failed.
     - `persistence_failed > 0`: a snapshot or the append-only file could not be written. What is in memory would be
       lost with the process, and by default Redis soon refuses writes.
-    - `replication_lag > 30s`: a replica has not heard from its master for three of its pings, or the link is down:
-      what it serves grows old. On a master: the replica that is worst.
+    - `replication_lag > 30s, clear < 15s`: a replica has not heard from its master for three of its pings, or the
+      link is down: what it serves grows old. On a master: the replica that is worst.
 
     Default thresholds, down:
 
-    - `refused_writes > 1/s for 3 of 5` and `refusable_memory_used > 99% for 1m`: it answers, yet takes no writes.
+    - `refused_write_rate > 1/s for 3 of 5` and `refusable_memory_used > 99% for 1m`: it answers, yet takes no writes.
     - `connections_used > 99% for 1m`: nobody else gets in. This look does, on the connection it has.
 
-    There is none on `evictions` and `cache_hit_ratio`, which are a cache's daily work; where Redis holds jobs or
-    sessions, write `degraded: evictions > 0`. There is none on `replicas`, as only you know how many there should be:
-    `degraded: replicas < 2`. Nor on `blocked_clients`: workers that wait for jobs are blocked.
+    There is none on `eviction_rate` and `cache_hit_ratio`, which are a cache's daily work; where Redis holds jobs or
+    sessions, write `degraded: eviction_rate > 0/s`. There is none on `replicas`, as only you know how many there
+    should be: `degraded: replicas < 2`. Nor on `blocked_clients`: workers that wait for jobs are blocked.
 
     Limits: one node. Of a cluster, name every node (`for_each`); a node that says that the cluster is down fails the
     look (`not_serving`). Of Sentinel, name the server itself, not the sentinel: failover is not followed. Client
-    certificates are not supported. `connections_used` and `refused_writes` need Redis 6.2. A server that is loading
-    its data is `not_ready`; a wrong password is `denied`, which never counts as an outage. Tested with Redis 6.2; the
-    names of the figures in Redis 7, 8 and Valkey are the same by their documentation.
+    certificates are not supported. `connections_used` and `refused_write_rate` need Redis 6.2. A server that is
+    loading its data is `not_ready`; a wrong password is `denied`, which never counts as an outage. Tested with Redis
+    6.2; the names of the figures in Redis 7, 8 and Valkey are the same by their documentation.
     """
 
     kind: ClassVar[str] = "redis"
@@ -73,19 +73,19 @@ class Redis(Probe):
     measurements: ClassVar[tuple[Measurement, ...]] = (
         Measurement("response_time", Unit.SECONDS, "PING and INFO in one round trip, without connecting."),
         Measurement("cpu", Unit.RATIO, "Of one core, used by the thread that serves commands."),
-        Measurement("commands", Unit.PER_SECOND, "Commands served."),
+        Measurement("command_rate", Unit.PER_SECOND, "Commands served."),
         Measurement("connections_used", Unit.RATIO, "Connections of what `maxclients` allows."),
         Measurement("connections", Unit.COUNT, "Connections of clients."),
         Measurement("blocked_clients", Unit.COUNT, "Clients that wait in a blocking command."),
-        Measurement("rejected_connections", Unit.PER_SECOND, "Connections refused because of `maxclients`."),
+        Measurement("rejected_connection_rate", Unit.PER_SECOND, "Connections refused because of `maxclients`."),
         Measurement("memory", Unit.BYTES, "Memory in use for data and connections."),
-        Measurement("memory_resident", Unit.BYTES, "Memory that the system has given it; much more: fragmented."),
+        Measurement("rss", Unit.BYTES, "Memory that the system has given it; much more: fragmented."),
         Measurement("memory_used", Unit.RATIO, "Memory of `maxmemory`; left out without one."),
         Measurement(
             "refusable_memory_used", Unit.RATIO, "`memory_used` where the policy is noeviction, else left out."
         ),
-        Measurement("refused_writes", Unit.PER_SECOND, "Commands refused: OOM, MISCONF, NOREPLICAS."),
-        Measurement("evictions", Unit.PER_SECOND, "Keys thrown out for want of memory."),
+        Measurement("refused_write_rate", Unit.PER_SECOND, "Commands refused: OOM, MISCONF, NOREPLICAS."),
+        Measurement("eviction_rate", Unit.PER_SECOND, "Keys thrown out for want of memory."),
         Measurement("keys", Unit.COUNT, "Keys of all databases."),
         Measurement(
             "cache_hit_ratio", Unit.RATIO, "Lookups that found their key.", ratio_of=("cache_hits", "cache_lookups")
@@ -108,14 +108,14 @@ class Redis(Probe):
             "p50(response_time, 5m) > 100ms, clear < 50ms",
             "cpu > 90% for 5m",
             "connections_used > 80%, clear < 75%",
-            "rejected_connections > 0/s",
+            "rejected_connection_rate > 0/s",
             "refusable_memory_used > 85%, clear < 80%",
-            "refused_writes > 0/s",
+            "refused_write_rate > 0/s",
             "persistence_failed > 0",
-            "replication_lag > 30s",
+            "replication_lag > 30s, clear < 15s",
         ),
         "down": (
-            "refused_writes > 1/s for 3 of 5",
+            "refused_write_rate > 1/s for 3 of 5",
             "refusable_memory_used > 99% for 1m",
             "connections_used > 99% for 1m",
         ),

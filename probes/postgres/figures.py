@@ -17,8 +17,8 @@ SLACK = 0.5
 
 COUNTERS = (
     "transactions",
-    "blocks_hit",
-    "blocks_accessed",
+    "cache_hits",
+    "cache_lookups",
     "deadlocks",
     "temp_bytes",
     "wal_bytes",
@@ -48,7 +48,7 @@ _COUNTS = """\
 counts AS (
   SELECT sum(pg_stat_get_db_numbackends(oid)) AS backends,
     sum(pg_stat_get_db_xact_commit(oid) + pg_stat_get_db_xact_rollback(oid)) AS transactions,
-    sum(pg_stat_get_db_blocks_hit(oid)) AS blocks_hit, sum(pg_stat_get_db_blocks_fetched(oid)) AS blocks_accessed,
+    sum(pg_stat_get_db_blocks_hit(oid)) AS cache_hits, sum(pg_stat_get_db_blocks_fetched(oid)) AS cache_lookups,
     sum(pg_stat_get_db_deadlocks(oid)) AS deadlocks, sum(pg_stat_get_db_temp_bytes(oid)) AS temp_bytes,
     max(greatest(age(datfrozenxid), mxid_age(datminmxid))) AS xid_age
   FROM pg_database)"""
@@ -190,8 +190,8 @@ _RATES = {
     "wal_bytes": "wal_rate",
 }
 _RATIOS = (
-    ("blocks_hit", "blocks_accessed", "cache_hit_ratio"),
-    ("checkpoints_requested", "checkpoints", "checkpoints_forced"),
+    ("cache_hits", "cache_lookups", "cache_hit_ratio"),
+    ("checkpoints_requested", "checkpoints", "forced_checkpoint_ratio"),
 )
 
 

@@ -91,8 +91,8 @@ class Postgres(Probe):
     - `xid_age > 98%`: with some 40 million transactions left the server has begun to warn, and will refuse to write.
       Vacuum needs hours for it, so this cannot wait until it is an outage.
 
-    No defaults for `cache_hit_ratio`, `deadlock_rate`, `temp_bytes_rate`, `wal_rate`, `checkpoints_forced` and sizes:
-    what is normal depends on the work, and a change of them by itself hurts nobody.
+    No defaults for `cache_hit_ratio`, `deadlock_rate`, `temp_bytes_rate`, `wal_rate`, `forced_checkpoint_ratio` and
+    sizes: what is normal depends on the work, and a change of them by itself hurts nobody.
 
     Limits: tested with PostgreSQL 15, 16 and 18, and PgBouncer 1.18. Before 14 there is no `longest_lock_wait`. A
     replica that lags on purpose (`recovery_min_apply_delay`) or replays from an archive needs thresholds of its own
@@ -124,16 +124,16 @@ class Postgres(Probe):
             "cache_hit_ratio",
             Unit.RATIO,
             "Blocks found in shared buffers, of all that were asked for.",
-            ratio_of=("blocks_hit", "blocks_accessed"),
+            ratio_of=("cache_hits", "cache_lookups"),
         ),
-        Measurement("blocks_hit", Unit.COUNT, "Blocks found in shared buffers since the last look."),
-        Measurement("blocks_accessed", Unit.COUNT, "Blocks asked for since the last look."),
+        Measurement("cache_hits", Unit.COUNT, "Blocks found in shared buffers since the last look."),
+        Measurement("cache_lookups", Unit.COUNT, "Blocks asked for since the last look."),
         Measurement("transaction_rate", Unit.PER_SECOND, "Transactions that ended, well or not."),
         Measurement("deadlock_rate", Unit.PER_SECOND, "Deadlocks that the server has broken up."),
         Measurement("temp_bytes_rate", Unit.BYTES_PER_SECOND, "Written to temporary files: sorts beyond work_mem."),
         Measurement("wal_rate", Unit.BYTES_PER_SECOND, "WAL written, or on a replica received."),
         Measurement(
-            "checkpoints_forced",
+            "forced_checkpoint_ratio",
             Unit.RATIO,
             "Checkpoints that came before their time, mostly as max_wal_size was reached.",
             ratio_of=("checkpoints_requested", "checkpoints"),

@@ -124,7 +124,7 @@ class Queue(Probe):
         Measurement("drain_time", Unit.SECONDS, "Until nothing waits at the present pace; at most 7 days."),
         Measurement("stalled_for", Unit.SECONDS, "How long work has waited and nothing moved."),
         Measurement("no_workers_for", Unit.SECONDS, "How long work has waited and there was no worker."),
-        Measurement("response_time", Unit.SECONDS, "Reading all of this, after name resolution."),
+        Measurement("read_time", Unit.SECONDS, "Reading all of this, after name resolution."),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "degraded": (
@@ -206,11 +206,11 @@ class Queue(Probe):
         try:
             began = perf_counter()
             backlog = await self._backend.read(look, context)
-            figures["response_time"] = perf_counter() - began - look.phases.get("resolve", 0.0)
+            figures["read_time"] = perf_counter() - began - look.phases.get("resolve", 0.0)
             look.check_clocks()
             standing = _standing(backlog)
         except LookFailed as failure:
-            return failed(look, self._cleaned(failure), figures)
+            return failed(look, self._cleaned(failure), figures, elapsed="read_time")
         finally:
             look.close()
         figures.update(standing)

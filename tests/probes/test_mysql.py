@@ -65,7 +65,7 @@ async def test_figures_of_a_server_that_is_well(server: MariaDb, probe: Mysql, c
     assert told["connections"] >= 1
     assert 0 < told["connections_used"] <= 0.5
     assert told["waiting_locks"] == told["longest_lock_wait"] == told["longest_transaction"] == 0
-    assert told["deadlock_rate"] == told["rejected_connections"] == 0
+    assert told["deadlock_rate"] == told["rejected_connection_rate"] == 0
     assert told["query_rate"] > 0
     assert 0 <= told["cache_hit_ratio"] <= 1
     assert "replication_lag" not in told, "it is no replica"
@@ -137,7 +137,7 @@ async def test_connections_exhausted(server: MariaDb, probe: Mysql, context: Con
     for at in range(30, 120, 15):
         earlier(context)
         seen = await judged.see(context, at)
-        aborted += seen.measurements["aborted_connects_rate"]
+        aborted += seen.measurements["aborted_connect_rate"]
         if at == 45:
             assert judged.state == "degraded"
     assert seen.ok, "the kept connection goes on"
@@ -209,7 +209,7 @@ async def test_what_runs_is_shown_in_shapes(server: MariaDb, context: Context) -
     with running(server, "SELECT SLEEP(60), 'geheim'"):
         await until(lambda: "SLEEP" in str(server.execute("SHOW PROCESSLIST")), "it sleeps")
         async with database.session(watch, context) as session:
-            await _mysql_figures.explain(watch, session, {"longest_query": 31.0, "threads_running": 21.0})
+            await _mysql_figures.explain(watch, session, {"longest_query": 31.0, "active": 21.0})
     assert "SELECT SLEEP(?), ?" in watch.evidence["longest_query"]
     assert "1 User sleep" in watch.evidence["states"]
     assert "geheim" not in str(watch.evidence)

@@ -23,7 +23,7 @@ EVERYWHERE = {
     "inactive_slots", "slot_retained", "xid_age", "database_size", "uptime",
 }  # fmt: skip
 SINCE = {
-    "cache_hit_ratio", "blocks_hit", "blocks_accessed", "transaction_rate", "deadlock_rate", "temp_bytes_rate",
+    "cache_hit_ratio", "cache_hits", "cache_lookups", "transaction_rate", "deadlock_rate", "temp_bytes_rate",
     "wal_rate", "checkpoints_requested", "checkpoints",
 }  # fmt: skip
 
@@ -225,7 +225,7 @@ async def test_rates_count_what_happened_between_scheduled_looks(server: Postgre
     seen = (await look(probe, extra)).measurements
     assert seen["temp_bytes_rate"] > 1e5
     assert seen["wal_rate"] > 1e6
-    assert seen["checkpoints_requested"] == seen["checkpoints"] == 1.0 == seen["checkpoints_forced"]
+    assert seen["checkpoints_requested"] == seen["checkpoints"] == 1.0 == seen["forced_checkpoint_ratio"]
     assert {name: context.memory[name] for name in kept if name != "size_at"} == {
         name: kept[name] for name in kept if name != "size_at"
     }, "an extra look does not take it away from the next scheduled one"

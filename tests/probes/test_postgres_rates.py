@@ -24,10 +24,10 @@ def figures(memory: dict[str, float | str], now: dict[str, Any], *, scheduled: b
 def test_the_first_reading_lays_the_ground() -> None:
     memory: dict[str, float | str] = {}
     assert figures(memory, row(100.0, 10)) == {}
-    seen = figures(memory, row(110.0, 30, blocks_accessed=50))
+    seen = figures(memory, row(110.0, 30, cache_lookups=50))
     assert seen["transaction_rate"] == seen["deadlock_rate"] == seen["wal_rate"] == pytest.approx(2.0)
-    assert (seen["blocks_hit"], seen["blocks_accessed"], seen["cache_hit_ratio"]) == (20, 40, 0.5)
-    assert seen["checkpoints_forced"] == 1.0
+    assert (seen["cache_hits"], seen["cache_lookups"], seen["cache_hit_ratio"]) == (20, 40, 0.5)
+    assert seen["forced_checkpoint_ratio"] == 1.0
 
 
 def test_too_soon_it_goes_on_counting() -> None:
@@ -40,17 +40,17 @@ def test_too_soon_it_goes_on_counting() -> None:
 def test_extra_looks_take_nothing_away() -> None:
     memory: dict[str, float | str] = {}
     figures(memory, row(100.0, 0))
-    assert figures(memory, row(105.0, 10), scheduled=False)["blocks_hit"] == 10
-    assert figures(memory, row(110.0, 20))["blocks_hit"] == 20
+    assert figures(memory, row(105.0, 10), scheduled=False)["cache_hits"] == 10
+    assert figures(memory, row(110.0, 20))["cache_hits"] == 20
 
 
 def test_another_server_and_a_clock_set_back_begin_anew() -> None:
     memory: dict[str, float | str] = {}
     figures(memory, row(100.0, 10))
     assert figures(memory, row(110.0, 20, started=2.0)) == {}
-    assert figures(memory, row(120.0, 30, started=2.0))["blocks_hit"] == 10
+    assert figures(memory, row(120.0, 30, started=2.0))["cache_hits"] == 10
     assert figures(memory, row(50.0, 40, started=2.0)) == {}
-    assert figures(memory, row(60.0, 50, started=2.0))["blocks_hit"] == 10
+    assert figures(memory, row(60.0, 50, started=2.0))["cache_hits"] == 10
 
 
 def test_what_fell_has_no_figure_and_the_others_have() -> None:
@@ -66,7 +66,7 @@ def test_nothing_asked_for_is_no_ratio() -> None:
     memory: dict[str, float | str] = {}
     figures(memory, row(100.0, 10))
     seen = figures(memory, row(110.0, 10))
-    assert seen["blocks_accessed"] == 0.0
+    assert seen["cache_lookups"] == 0.0
     assert "cache_hit_ratio" not in seen
 
 

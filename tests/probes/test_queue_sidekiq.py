@@ -315,7 +315,7 @@ async def test_a_time_to_run_that_is_none(redis: Redis, sidekiq: Sidekiq, contex
 async def test_a_counter_beyond_all_bounds(redis: Redis, sidekiq: Sidekiq, context: Context) -> None:
     sidekiq.redis.set("stat:processed", "9" * 400)
     seen = await seen_in(redis, context)
-    assert (seen.reason, seen.measurements.keys()) == (Reason.PROTOCOL, {"response_time"})
+    assert (seen.reason, seen.measurements.keys()) == (Reason.PROTOCOL, {"read_time"})
 
 
 async def test_looks_that_overlap(redis: Redis, sidekiq: Sidekiq, context: Context) -> None:

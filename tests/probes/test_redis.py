@@ -59,7 +59,9 @@ async def test_figures_of_a_server_that_is_well(server: Server, context: Context
     client.set("a", "1")
     first = await look(probe, context)
     assert first.ok, first
-    assert first.measurements.keys().isdisjoint({"cpu", "commands", "cache_hit_ratio"}), "rates need a look before"
+    assert first.measurements.keys().isdisjoint({"cpu", "command_rate", "cache_hit_ratio"}), (
+        "rates need a look before"
+    )
     client.get("a")
     client.get("nothing")
     client.get("a")
@@ -72,9 +74,9 @@ async def test_figures_of_a_server_that_is_well(server: Server, context: Context
     assert (told["keys"], told["unsaved_changes"], told["replicas"], told["persistence_failed"]) == (1, 1, 0, 0)
     assert (told["cache_hits"], told["cache_lookups"]) == (2, 3)
     assert told["cache_hit_ratio"] == pytest.approx(2 / 3)
-    assert 0 < told["commands"] < 2
+    assert 0 < told["command_rate"] < 2
     assert 0 <= told["cpu"] < 0.5
-    assert told["evictions"] == told["rejected_connections"] == told["refused_writes"] == 0
+    assert told["eviction_rate"] == told["rejected_connection_rate"] == told["refused_write_rate"] == 0
     assert 0 < told["memory_used"] < 0.5
     assert told["refusable_memory_used"] == told["memory_used"]
     assert told["connections_used"] == pytest.approx(2 / 20)
@@ -100,10 +102,10 @@ async def test_full_memory_refuses_writes(server: Server, context: Context) -> N
             await asyncio.to_thread(fill, client)
         earlier(context)
         seen = await judged.see(context, at)
-    assert seen.measurements["refused_writes"] == pytest.approx(2.5, rel=0.2)
+    assert seen.measurements["refused_write_rate"] == pytest.approx(2.5, rel=0.2)
     assert "OOM" in seen.evidence["refused"]
     assert seen.evidence["memory_policy"] == "noeviction"
-    assert (judged.state, judged.because) == ("down", "refused_writes > 1/s for 3 of 5")
+    assert (judged.state, judged.because) == ("down", "refused_write_rate > 1/s for 3 of 5")
     client.flushall()
     for at in range(180, 700, 30):
         earlier(context)
@@ -119,10 +121,10 @@ async def test_a_cache_that_evicts_is_no_trouble(server: Server, context: Contex
     await asyncio.to_thread(fill, client)
     earlier(context)
     told = (await look(probe, context)).measurements
-    assert told["evictions"] > 0.5
+    assert told["eviction_rate"] > 0.5
     assert told["memory_used"] > 0.8
     assert "refusable_memory_used" not in told
-    assert told["refused_writes"] == 0
+    assert told["refused_write_rate"] == 0
     await probe.close()
 
 
@@ -141,7 +143,7 @@ async def test_connections_exhausted(server: Server, context: Context) -> None:
             assert judged.state == "degraded"
     assert seen.ok, "the kept connection goes on"
     assert seen.measurements["connections_used"] == 1
-    assert seen.measurements["rejected_connections"] > 0.1
+    assert seen.measurements["rejected_connection_rate"] > 0.1
     assert (judged.state, judged.because) == ("down", "connections_used > 99% for 1m")
     refused = await look(late, context)
     assert (refused.reason, refused.measurements) == (Reason.TOO_MANY_CONNECTIONS, {})
