@@ -21,14 +21,14 @@ class Mysql(Probe):
     checks:
       - name: database
         probe: mysql
-        dsn: "mysql://brownout:${MYSQL_PASSWORD}@db.example.com:3306/shop"
+        dsn: "mysql://brownout:${MYSQL_PASSWORD}@db.example.com:3306/"
         degraded: active > 32 for 2m
     ```
 
     A look is a handful of short statements on a connection that is kept; that it was lost since the look before is in
     the evidence (`reconnected`). The session is read-only, in autocommit, and the server is told to end by itself
     what takes longer than the look (`max_statement_time`; in MySQL `max_execution_time`). The role needs no right on
-    any table:
+    any table, and so no database in the `dsn`: one that it has no right in is refused (1044).
 
     ```sql
     CREATE USER brownout IDENTIFIED BY '...' WITH MAX_USER_CONNECTIONS 5;

@@ -39,7 +39,11 @@ def _chapters() -> Mapping[str, str]:
 
 def _chapter(backend: type[Backend]) -> str:
     keys = f"Keys: {_listed(backend.needs)}" + (f"; may be: {_listed(backend.takes)}" if backend.takes else "") + "."
-    driver = [f"Needs a driver: `pip install brownout[{backend.extra}]`."] if backend.extra else []
+    driver = (
+        [f"Needs a driver, which requirements.lock brings; else `pip install brownout[{backend.extra}]`."]
+        if backend.extra
+        else []
+    )
     return "\n\n".join((inspect.cleandoc(backend.__doc__ or ""), keys, *driver))
 
 
