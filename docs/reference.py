@@ -23,7 +23,7 @@ from monitor.sinks.registry import sinks
 from monitor.store.contract import Keep
 from probes.contract import Unit
 from probes.reasons import Blame, Reason
-from probes.registry import builtin
+from probes.registry import builtin, driver_note
 
 
 def probes_part() -> str:
@@ -54,11 +54,7 @@ def probe_page(kind: str) -> str:
         for item in probe.measurements
     ]
     thresholds = [f"- {level}: {code(text)}" for level, texts in probe.thresholds.items() for text in texts]
-    needs = (
-        [f"Needs a driver, which requirements.lock brings; else `pip install brownout[{probe.extra}]`."]
-        if probe.extra
-        else []
-    )
+    needs = [driver_note(probe.extra)] if probe.extra else []
     chapters = [part for title, text in probe.chapters.items() for part in (f"## {title}", inspect.cleandoc(text))]
     named = [] if not names_measurements(probe) else ["A check's own keys name more measurements: see above."]
     return (

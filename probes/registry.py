@@ -52,6 +52,11 @@ def with_plugins(known: Mapping[str, type[Probe]], plugins: Iterable[EntryPoint]
     return MappingProxyType(found)
 
 
+def driver_note(extra: str) -> str:
+    """For a manual: what a kind needs that not every installation has."""
+    return f"Needs a driver, which requirements.lock brings; else `pip install brownout[{extra}]`."
+
+
 def optional(module: str, extra: str) -> ModuleType:
     """Import what only some kinds need, in their `__post_init__`: whoever does not use them need not have it."""
     try:

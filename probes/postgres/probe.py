@@ -95,8 +95,8 @@ class Postgres(Probe):
     Limits: tested with PostgreSQL 15, 16 and 18, and PgBouncer 1.18. Before 14 there is no `longest_lock_wait`. A
     replica that lags on purpose (`recovery_min_apply_delay`) or replays from an archive needs thresholds of its own
     (`defaults: off`). On a primary, a replica that lags and is then removed for good leaves the check degraded until
-    another one is connected: silence is no good news. Several hosts in one DSN are refused: a check for each tells more. Passwords in files
-    (`.pgpass`), services, Kerberos and channel binding are not supported.
+    another one is connected: silence is no good news. Several hosts in one DSN are refused: a check for each tells
+    more. Passwords in files (`.pgpass`), services, Kerberos and channel binding are not supported.
     """
 
     kind: ClassVar[str] = "postgres"

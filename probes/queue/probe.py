@@ -27,6 +27,7 @@ from probes.contract import (
 )
 from probes.queue.backend import Backend, Backlog, backends
 from probes.queue.pace import judge_pace
+from probes.registry import driver_note
 
 _ALL_FIGURES = ("depth", "lag", "scheduled", "in_flight", "taken_for", "failed", "retry", "workers", "held")
 _MOST = 2.0**63
@@ -39,11 +40,7 @@ def _chapters() -> Mapping[str, str]:
 
 def _chapter(backend: type[Backend]) -> str:
     keys = f"Keys: {_listed(backend.needs)}" + (f"; may be: {_listed(backend.takes)}" if backend.takes else "") + "."
-    driver = (
-        [f"Needs a driver, which requirements.lock brings; else `pip install brownout[{backend.extra}]`."]
-        if backend.extra
-        else []
-    )
+    driver = [driver_note(backend.extra)] if backend.extra else []
     return "\n\n".join((inspect.cleandoc(backend.__doc__ or ""), keys, *driver))
 
 
