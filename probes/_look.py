@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from time import perf_counter
 
@@ -176,6 +176,23 @@ class Look:
         self._spent = failure = self._struck()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(failure)
+
+
+async def taken(
+    look: Look, asking: Awaitable[None], measurements: dict[str, float], *, elapsed: str = "response_time"
+) -> Observation:
+    """The observation of a look that `asking` does: it fills `measurements`, and raises `LookFailed` where it ends.
+
+    Closes the look; `elapsed` is as in `failed`.
+    """
+    try:
+        await asking
+        look.check_clocks()
+    except LookFailed as failure:
+        return failed(look, failure, measurements, elapsed=elapsed)
+    finally:
+        look.close()
+    return Observation(measurements, None, "", look.phases, look.evidence)
 
 
 def failed(

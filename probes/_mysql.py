@@ -12,12 +12,11 @@ from time import perf_counter
 from types import ModuleType
 from typing import Any
 
-from probes._clean import Cleaner
-from probes._kept import Kept
+from probes._kept import Kept, Server
 from probes._look import Look
 from probes._mysql_dsn import Dsn, parse
 from probes._streams import open_tcp, open_unix
-from probes.contract import BadField, Context, Reason, Secret
+from probes.contract import Context, Reason, Secret
 from probes.registry import optional
 
 _PATIENCE = 0.9
@@ -67,38 +66,15 @@ class Session:
         return [dict(zip(names, row, strict=False)) for row in result.rows or ()]
 
 
-class MysqlServer:
-    """Where a check looks, and the connection that it keeps. Raises `BadField`; connects to nothing by itself."""
+class MysqlServer(Server[Dsn, Any]):
+    """A MySQL or MariaDB by its DSN. Raises `BadField`; connects to nothing by itself."""
 
-    __slots__ = ("_kept", "cleaner", "dsn", "secrets")
+    __slots__ = ()
 
     def __init__(self, dsn: Secret, *, field: str = "dsn") -> None:
         """`field` is the key of the check that holds the DSN, for its faults."""
         optional("aiomysql", "mysql")
-        try:
-            self.dsn: Dsn = parse(dsn.reveal())
-        except ValueError as error:
-            raise BadField(field, str(error)) from None
-        password = self.dsn.password
-        self.secrets = [password.reveal()] if password is not None else []
-        self.cleaner = Cleaner(self.secrets)
-        """Knows the password; for the `Look`."""
-        self._kept: Kept[Any] = Kept(lambda link: bool(link.stream.idle), lambda link: link.drop())
-
-    @property
-    def target(self) -> str:
-        """For people: without user and password."""
-        return self.dsn.shown
-
-    @property
-    def host(self) -> str | None:
-        """Who bears the load; None for a socket of this machine."""
-        return self.dsn.host
-
-    @property
-    def lost(self) -> int:
-        """How often the kept connection was found closed."""
-        return self._kept.lost
+        super().__init__(dsn, field, parse, Kept(lambda link: bool(link.stream.idle), lambda link: link.drop()))
 
     @asynccontextmanager
     async def session(self, look: Look, context: Context) -> AsyncIterator[Session]:
@@ -109,11 +85,8 @@ class MysqlServer:
             yield session
             link.stream.reader.turn()
 
-    def close(self) -> None:
-        self._kept.close()
-
     async def _connect(self, look: Look, context: Context) -> Any:
-        dsn = self.dsn
+        dsn = self.place
         if dsn.path is not None:
             stream = await open_unix(look, dsn.path)
         else:

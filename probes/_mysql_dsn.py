@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qsl, unquote
 
+from probes._endpoint import host_in, joined, port_in, refuse_control_characters
 from probes.contract import Secret
 
 Tls = Literal["disabled", "preferred", "required", "verify_identity"]
 
 _SCHEME = re.compile(r"(?:mysql|mariadb)(?:\+[a-z0-9_]+)?|mysql2")
 """SQLAlchemy writes its driver into the scheme: mysql+pymysql; Rails has mysql2."""
-_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#\[\]@,]+))(?::(\d*))?")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PORT = 3306
 _MODES: dict[str, Tls] = {
     "disabled": "disabled",
@@ -49,8 +48,7 @@ class Dsn:
         """For people: without user and password."""
         if self.path is not None:
             return f"{self.path} {self.database or ''}".rstrip()
-        host = f"[{self.host}]" if ":" in (self.host or "") else self.host
-        return f"{host}:{self.port}" + (f"/{self.database}" if self.database else "")
+        return joined(self.host or "", self.port) + (f"/{self.database}" if self.database else "")
 
 
 def parse(text: str) -> Dsn:
@@ -59,8 +57,7 @@ def parse(text: str) -> Dsn:
     Parameters behind the ``?`` that are not known are left alone: they are the application's own. A password may hold
     what a URL does not allow (``/ # @``), as it often comes out of a variable of its own.
     """
-    if _CONTROL.search(text):
-        raise ValueError("it has a control character, such as the end of a line")
+    refuse_control_characters(text)
     scheme, colon, rest = text.partition("://")
     if not colon or not _SCHEME.fullmatch(scheme):
         raise ValueError("it does not begin with mysql://, as in mysql://user:password@host:3306/database")
@@ -91,13 +88,8 @@ def parse(text: str) -> Dsn:
 
 
 def _place(where: str) -> tuple[str, int]:
-    found = _HOST.fullmatch(where)
-    if found is None:
-        raise ValueError("its host cannot be read: mysql://user:password@host:3306/database, or ?socket=/run/...")
-    port = found[3] or str(_PORT)
-    if not 0 < int(port[:6]) < 65_536:
-        raise ValueError("the port is not a number from 1 to 65535")
-    return unquote(found[1] or found[2]).lower(), int(port)
+    host, port = host_in(where, "mysql://user:password@host:3306/database, or ?socket=/run/...")
+    return host, port_in(port or str(_PORT))
 
 
 def _mode(written: str | None, ca_file: str | None) -> Tls:

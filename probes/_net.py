@@ -28,6 +28,7 @@ import time
 from time import perf_counter
 from types import TracebackType
 
+from probes._endpoint import joined
 from probes._look import Look
 from probes._resolve import SystemResolver
 from probes._tls import SharedTls, handshake_failure
@@ -86,8 +87,7 @@ class Connection:
 
     def __init__(self, look: Look, address: Address) -> None:
         """Raises `LookFailed` when there is no socket to be had."""
-        host = f"[{address.host}]" if ":" in address.host else address.host
-        self.where = f"{host}:{address.port}"
+        self.where = joined(address.host, address.port)
         self._look = look
         try:
             self._sock = socket.socket(address.family, _STREAM, socket.IPPROTO_TCP)

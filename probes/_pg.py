@@ -23,14 +23,13 @@ from functools import cache
 from time import perf_counter
 from typing import Any
 
-from probes._clean import Cleaner
-from probes._kept import Kept
+from probes._kept import Kept, Server
 from probes._look import Look
 from probes._pg_dial import Dialler
 from probes._pg_dsn import Dsn, parse
 from probes._pg_errors import failure, refuses_parameters
 from probes._pg_link import Door, Guard
-from probes.contract import BadField, Context, LookFailed, Reason, Secret
+from probes.contract import Context, LookFailed, Reason, Secret
 from probes.registry import optional
 
 NAME = "brownout"
@@ -180,41 +179,18 @@ class Session:
                 raise guard.failure(self._look) or failure(self._look, error, said=guard.said) from error
 
 
-class PgServer:
-    """Where a check looks, and the connection that it keeps. Raises `BadField`; connects to nothing by itself."""
+class PgServer(Server[Dsn, _Link]):
+    """A PostgreSQL by its DSN. Raises `BadField`; connects to nothing by itself."""
 
-    __slots__ = ("_asyncpg", "_dialler", "_kept", "_name", "_pooled", "cleaner", "dsn", "secrets")
+    __slots__ = ("_asyncpg", "_dialler", "_name", "_pooled")
 
     def __init__(self, dsn: Secret, *, field: str = "dsn", name: str = NAME) -> None:
         """`field` is the key of the check that holds the DSN, for its faults."""
         self._asyncpg = optional("asyncpg", "postgres")
-        try:
-            self.dsn: Dsn = parse(dsn.reveal())
-        except ValueError as error:
-            raise BadField(field, str(error)) from None
-        password = self.dsn.password
-        self.secrets = [password.reveal()] if password is not None else []
-        self.cleaner = Cleaner(self.secrets)
-        """Knows the password; for the `Look`."""
+        super().__init__(dsn, field, parse, Kept(lambda link: link.alive, lambda link: link.drop()))
         self._name = name
-        self._kept: Kept[_Link] = Kept(lambda link: link.alive, lambda link: link.drop())
         self._pooled = False
-        self._dialler = Dialler(self.dsn)
-
-    @property
-    def target(self) -> str:
-        """For people: without user and password."""
-        return self.dsn.shown
-
-    @property
-    def host(self) -> str | None:
-        """Who bears the load; None for a socket of this machine."""
-        return self.dsn.host
-
-    @property
-    def lost(self) -> int:
-        """How often the kept connection was found closed."""
-        return self._kept.lost
+        self._dialler = Dialler(self.place)
 
     @asynccontextmanager
     async def session(self, look: Look, context: Context) -> AsyncIterator[Session]:
@@ -229,9 +205,6 @@ class PgServer:
         async with self._kept.take(look, connect) as link:
             look.evidence["address"] = link.address
             yield Session(look, link, took[0] if took else None)
-
-    def close(self) -> None:
-        self._kept.close()
 
     async def _connect(self, look: Look, context: Context) -> _Link:
         limit = _milliseconds(look)
@@ -259,7 +232,7 @@ class PgServer:
 
     async def _log_in(self, look: Look, context: Context, settings: dict[str, str], limit: int) -> _Link:
         """Raises `_Pooler` when what is there takes no settings."""
-        dsn = self.dsn
+        dsn = self.place
         door = Door(look, await self._dialler.open(look, context), dsn.host)
         try:
             async with look.phase("login", Reason.FIRST_BYTE_TIMEOUT):

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qsl, unquote
 
+from probes._endpoint import host_in, joined, port_in, refuse_control_characters
 from probes.contract import Secret
 
 Tls = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#\[\]@]+))(?::(\d*))?")
 _SCHEME = re.compile(r"postgres(?:ql)?(?:\+[a-z0-9_]+)?")
 """SQLAlchemy writes its driver into the scheme: postgresql+asyncpg."""
 _PORT = 5432
@@ -54,8 +53,7 @@ class Dsn:
         """For people: without user and password."""
         if self.folder is not None:
             return f"{self.path} {self.database}"
-        host = f"[{self.host}]" if ":" in (self.host or "") else self.host
-        return f"{host}:{self.port}/{self.database}"
+        return f"{joined(self.host or '', self.port)}/{self.database}"
 
 
 def parse(text: str) -> Dsn:
@@ -64,8 +62,7 @@ def parse(text: str) -> Dsn:
     Parameters behind the ``?`` that are not known are left alone: they are the application's own. A password may hold
     what a URL does not allow (``/ # @``), as it often comes out of a variable of its own.
     """
-    if _CONTROL.search(text):
-        raise ValueError("it has a control character, such as the end of a line")
+    refuse_control_characters(text)
     scheme, colon, rest = text.partition("://")
     if not colon or not _SCHEME.fullmatch(scheme):
         raise ValueError("it does not begin with postgresql://, as in postgresql://user:password@host:5432/database")
@@ -101,16 +98,8 @@ def _place(where: str, given: dict[str, str]) -> tuple[str, int]:
     if where.startswith("/"):
         host, port = where.rstrip("/"), ""
     else:
-        found = _HOST.fullmatch(where)
-        if found is None:
-            raise ValueError(
-                "its host cannot be read: postgresql://user:password@host:5432/database, or ?host=/run/postgresql"
-            )
-        host, port = unquote(found[1] or found[2]), found[3] or ""
-    port = port or given.get("port", "") or str(_PORT)
-    if not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65_536:
-        raise ValueError("the port is not a number from 1 to 65535")
-    return host if host.startswith("/") else host.lower(), int(port)
+        host, port = host_in(where, "postgresql://user:password@host:5432/database, or ?host=/run/postgresql")
+    return host, port_in(port or given.get("port", "") or str(_PORT))
 
 
 def _mode(written: str, ca_file: str | None) -> Tls:

@@ -12,13 +12,12 @@ from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from probes._clean import Cleaner
-from probes._kept import Kept
+from probes._kept import Kept, Server
 from probes._look import Look
 from probes._net import translated
 from probes._redis_url import RedisUrl, parse
 from probes._streams import Stream, open_tcp, open_unix, secure
-from probes.contract import BadField, Context, LookFailed, Reason, Secret
+from probes.contract import Context, LookFailed, Reason, Secret
 from probes.registry import optional
 
 if TYPE_CHECKING:
@@ -80,40 +79,17 @@ class Session:
             return await _exchange(self._look, self._link, commands)
 
 
-class RedisServer:
-    """Where a check looks, and the connection that it keeps. Raises `BadField`; connects to nothing by itself."""
+class RedisServer(Server[RedisUrl, Any]):
+    """A Redis by its URL. Raises `BadField`; connects to nothing by itself."""
 
-    __slots__ = ("_ca_file", "_kept", "_verify", "cleaner", "secrets", "url")
+    __slots__ = ("_ca_file", "_verify")
 
     def __init__(self, url: Secret, *, field: str = "url", verify: bool = True, ca_file: str | None = None) -> None:
         """`field` is the key of the check that holds the URL, for its faults."""
         optional("redis.asyncio", "redis")
-        try:
-            self.url: RedisUrl = parse(url.reveal())
-        except ValueError as error:
-            raise BadField(field, str(error)) from None
+        super().__init__(url, field, parse, Kept(lambda link: bool(link.stream.idle), lambda link: link.drop()))
         self._verify = verify
         self._ca_file = ca_file
-        password = self.url.password
-        self.secrets = [password.reveal()] if password is not None else []
-        self.cleaner = Cleaner(self.secrets)
-        """Knows the password; for the `Look`."""
-        self._kept: Kept[Any] = Kept(lambda link: bool(link.stream.idle), lambda link: link.drop())
-
-    @property
-    def target(self) -> str:
-        """For people: without user and password."""
-        return self.url.shown
-
-    @property
-    def host(self) -> str | None:
-        """Who bears the load; None for a socket of this machine."""
-        return self.url.host
-
-    @property
-    def lost(self) -> int:
-        """How often the kept connection was found closed."""
-        return self._kept.lost
 
     @asynccontextmanager
     async def session(self, look: Look, context: Context) -> AsyncIterator[Session]:
@@ -123,11 +99,8 @@ class RedisServer:
             yield Session(look, link)
             link.stream.reader.turn()
 
-    def close(self) -> None:
-        self._kept.close()
-
     async def _connect(self, look: Look, context: Context) -> Any:
-        url = self.url
+        url = self.place
         if url.path is not None:
             stream = await open_unix(look, url.path)
         else:

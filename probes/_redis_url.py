@@ -6,12 +6,11 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
+from probes._endpoint import host_in, joined, port_in, refuse_control_characters
 from probes.contract import Secret
 
 _TCP = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
 _UNIX = ("unix", "redis+unix", "redis+socket")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#\[\]@,]+))(?::(\d*))?")
 _PORT = 6379
 
 
@@ -33,8 +32,7 @@ class RedisUrl:
         database = f"/{self.db}" if self.db else ""
         if self.path is not None:
             return f"{self.path}{' db ' + str(self.db) if self.db else ''}"
-        host = f"[{self.host}]" if ":" in (self.host or "") else self.host
-        return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}{database}"
+        return f"{'rediss' if self.tls else 'redis'}://{joined(self.host or '', self.port)}{database}"
 
 
 def parse(text: str) -> RedisUrl:
@@ -42,11 +40,10 @@ def parse(text: str) -> RedisUrl:
 
     A password may hold what a URL does not allow (``/ # ?``), as it often comes out of a variable of its own.
     """
-    if _CONTROL.search(text):
-        raise ValueError("the URL has a control character, such as the end of a line")
+    refuse_control_characters(text)
     scheme, _, rest = text.partition("://")
     if scheme not in _TCP and scheme not in _UNIX:
-        raise ValueError("the URL begins with none of redis://, rediss:// (TLS) and unix://")
+        raise ValueError("it begins with none of redis://, rediss:// (TLS) and unix://")
     login, _, place = rest.rpartition("@")
     front, _, behind = place.partition("?")
     name, colon, word = login.partition(":")
@@ -60,19 +57,9 @@ def parse(text: str) -> RedisUrl:
         path, db = unquote(front), _database(given.get("db", "0"))
         return RedisUrl(None, 0, path, tls=False, db=db, username=username, password=secret)
     where, _, database = front.partition("/")
-    host, port = _place(where)
+    host, port = host_in(where, "redis://:password@cache.example.com:6379/0")
     db = _database(given.get("db") or database.strip("/") or "0")
-    return RedisUrl(host, port, None, _TCP[scheme], db, username, secret)
-
-
-def _place(where: str) -> tuple[str, int]:
-    found = _HOST.fullmatch(where)
-    if found is None:
-        raise ValueError("the URL has no host that can be read: redis://:password@cache.example.com:6379/0")
-    port = found[3] or str(_PORT)
-    if not 0 < int(port[:6]) < 65_536:
-        raise ValueError("the port is not a number from 1 to 65535")
-    return (found[1] or found[2]).lower(), int(port)
+    return RedisUrl(host, port_in(port or str(_PORT)), None, _TCP[scheme], db, username, secret)
 
 
 def _query(behind: str) -> dict[str, str]:
@@ -81,7 +68,7 @@ def _query(behind: str) -> dict[str, str]:
     if unknown:
         advice = ": write verify: false instead" if unknown[0].startswith("ssl_") else ""
         name = unknown[0] if unknown[0].replace("_", "").isalpha() else "such a name"
-        raise ValueError(f"the URL may have db, username and password behind its ?, not {name[:40]}{advice}")
+        raise ValueError(f"it may have db, username and password behind its ?, not {name[:40]}{advice}")
     return given
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from probes import _mysql_figures
-from probes._look import Look, failed
+from probes._look import Look, taken
 from probes._mysql import MysqlServer, Session
 from probes.contract import Context, LookFailed, Measurement, Observation, Probe, Reason, Secret, Unit
 
@@ -141,15 +141,11 @@ class Mysql(Probe):
     async def look(self, context: Context) -> Observation:
         look = Look(context.timeout, self._server.cleaner, context.redact)
         figures: dict[str, float] = {}
-        try:
-            async with self._server.session(look, context) as session:
-                await _figures(look, context, session, figures)
-            look.check_clocks()
-        except LookFailed as failure:
-            return failed(look, failure, figures, elapsed="query_time")
-        finally:
-            look.close()
-        return Observation(figures, None, "", look.phases, look.evidence)
+        return await taken(look, self._ask(look, context, figures), figures, elapsed="query_time")
+
+    async def _ask(self, look: Look, context: Context, figures: dict[str, float]) -> None:
+        async with self._server.session(look, context) as session:
+            await _figures(look, context, session, figures)
 
 
 async def _figures(look: Look, context: Context, session: Session, figures: dict[str, float]) -> None:

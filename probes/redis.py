@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Annotated, ClassVar
 
 from probes import _redis_info
-from probes._look import Look, failed
+from probes._look import Look, taken
 from probes._promoted import promoted
 from probes._redis import RedisServer, Session, info, settled
 from probes.contract import Context, LookFailed, Measurement, Observation, Probe, Reason, Secret, Unit
@@ -63,9 +63,11 @@ class Redis(Probe):
 
     Limits: one node. Of a cluster, name every node (`for_each`); a node that says that the cluster is down fails the
     look (`not_serving`). Of Sentinel, name the server itself, not the sentinel: failover is not followed. Client
-    certificates are not supported. `connections_used` and `refused_write_rate` need Redis 6.2. A server that is
-    loading its data is `not_ready`; a wrong password is `denied`, which never counts as an outage. Tested with Redis
-    6.2; the names of the figures in Redis 7, 8 and Valkey are the same by their documentation.
+    certificates are not supported. On a master, a replica that lags and is then removed for good leaves the check
+    degraded until another one is connected: silence is no good news. `connections_used` and `refused_write_rate` need
+    Redis 6.2. A server that is loading its data is `not_ready`; a wrong password is `denied`, which never counts as
+    an outage. Tested with Redis 6.2; the names of the figures in Redis 7, 8 and Valkey are the same by their
+    documentation.
     """
 
     kind: ClassVar[str] = "redis"
@@ -143,15 +145,11 @@ class Redis(Probe):
     async def look(self, context: Context) -> Observation:
         look = Look(context.timeout, self._server.cleaner, context.redact)
         figures: dict[str, float] = {}
-        try:
-            async with self._server.session(look, context) as session:
-                await _figures(look, context, session, figures)
-            look.check_clocks()
-        except LookFailed as failure:
-            return failed(look, failure, figures)
-        finally:
-            look.close()
-        return Observation(figures, None, "", look.phases, look.evidence)
+        return await taken(look, self._ask(look, context, figures), figures)
+
+    async def _ask(self, look: Look, context: Context, figures: dict[str, float]) -> None:
+        async with self._server.session(look, context) as session:
+            await _figures(look, context, session, figures)
 
 
 async def _figures(look: Look, context: Context, session: Session, figures: dict[str, float]) -> None:

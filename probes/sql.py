@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from probes import _sql
-from probes._look import Look, failed
+from probes._look import Look, taken
 from probes._sql import Database
 from probes.contract import (
     BadField,
@@ -108,14 +108,7 @@ class Sql(Probe):
     async def look(self, context: Context) -> Observation:
         look = Look(context.timeout, self._database.cleaner, context.redact)
         figures: dict[str, float] = {}
-        try:
-            await self._ask(look, context, figures)
-            look.check_clocks()
-        except LookFailed as failure:
-            return failed(look, failure, figures, elapsed="query_time")
-        finally:
-            look.close()
-        return Observation(figures, None, "", look.phases, look.evidence)
+        return await taken(look, self._ask(look, context, figures), figures, elapsed="query_time")
 
     async def _ask(self, look: Look, context: Context, figures: dict[str, float]) -> None:
         if not self.columns:

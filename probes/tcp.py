@@ -8,9 +8,9 @@ from time import perf_counter
 from typing import Annotated, ClassVar
 
 from probes._endpoint import host_and_port
-from probes._look import Look, failed
+from probes._look import Look, taken
 from probes._net import dial
-from probes.contract import Context, LookFailed, Measurement, Observation, Probe, Reason, Unit
+from probes.contract import Context, Measurement, Observation, Probe, Reason, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,12 @@ class Tcp(Probe):
     async def look(self, context: Context) -> Observation:
         look = Look(context.timeout)
         figures: dict[str, float] = {}
-        try:
-            look.begin(Reason.DNS_TIMEOUT)
-            addresses = await context.resolver.resolve(self._host, self._port, look.left())
-            figures["resolve_time"] = perf_counter() - look.started
-            look.spend("resolve", figures["resolve_time"])
-            (await dial(look, addresses)).close()
-            look.check_clocks()
-        except LookFailed as failure:
-            return failed(look, failure, figures)
-        finally:
-            look.close()
+        return await taken(look, self._dial(look, context, figures), figures)
+
+    async def _dial(self, look: Look, context: Context, figures: dict[str, float]) -> None:
+        look.begin(Reason.DNS_TIMEOUT)
+        addresses = await context.resolver.resolve(self._host, self._port, look.left())
+        figures["resolve_time"] = perf_counter() - look.started
+        look.spend("resolve", figures["resolve_time"])
+        (await dial(look, addresses)).close()
         figures["connect_time"] = figures["response_time"] = look.phases["connect"]
-        return Observation(figures, None, "", look.phases, look.evidence)

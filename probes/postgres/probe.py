@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-from probes._look import Look, failed
+from probes._look import Look, taken
 from probes._pg import PgServer, Session
 from probes.contract import Blame, Context, LookFailed, Measurement, Observation, Probe, Reason, Secret, Unit
 from probes.postgres import evidence, figures
@@ -83,8 +83,8 @@ class Postgres(Probe):
 
     And at down:
 
-    - `connections_used > 99%`: all are taken. The check's own connection is kept, so it would not notice that others
-      are refused.
+    - `connections_used > 99% for 1m`: all are taken, and it is no spike. The check's own connection is kept, so it
+      would not notice that others are refused.
     - `query_time > 5s for 3 of 5`: whoever gets through gives up before.
     - `xid_age > 98%`: with some 40 million transactions left the server has begun to warn, and will refuse to write.
       Vacuum needs hours for it, so this cannot wait until it is an outage.
@@ -155,7 +155,7 @@ class Postgres(Probe):
             "xid_age > 50%",
             "query_time > 500ms, clear < 300ms",
         ),
-        "down": ("connections_used > 99%", "query_time > 5s for 3 of 5", "xid_age > 98%"),
+        "down": ("connections_used > 99% for 1m", "query_time > 5s for 3 of 5", "xid_age > 98%"),
     }
 
     dsn: Annotated[Secret, "Where to connect: `postgresql://user:password@host:5432/database`."]
@@ -183,18 +183,14 @@ class Postgres(Probe):
     async def look(self, context: Context) -> Observation:
         look = Look(context.timeout, self._server.cleaner, context.redact)
         seen: dict[str, float] = {}
-        try:
-            async with self._server.session(look, context) as session:
-                await self._ask(look, session, context, seen)
-            await self._size(look, context, seen)
-            look.check_clocks()
-        except LookFailed as failure:
-            return failed(look, failure, seen, elapsed="query_time")
-        finally:
-            look.close()
-        return Observation(seen, None, "", look.phases, look.evidence)
+        return await taken(look, self._ask(look, context, seen), seen, elapsed="query_time")
 
-    async def _ask(self, look: Look, session: Session, context: Context, seen: dict[str, float]) -> None:
+    async def _ask(self, look: Look, context: Context, seen: dict[str, float]) -> None:
+        async with self._server.session(look, context) as session:
+            await self._figures(look, session, context, seen)
+        await self._size(look, context, seen)
+
+    async def _figures(self, look: Look, session: Session, context: Context, seen: dict[str, float]) -> None:
         if session.connect_time is not None:
             seen["connect_time"] = session.connect_time
         seen["query_time"] = await session.ping()
@@ -208,7 +204,7 @@ class Postgres(Probe):
         if not row["sees"]:
             look.evidence["missing"] = look.show(
                 "sessions of others, lock waits and replication are hidden from this role: "
-                f"GRANT pg_monitor TO {self._server.dsn.user}"
+                f"GRANT pg_monitor TO {self._server.place.user}"
             )
         elif evidence.wanted(seen):
             await self._tell(look, session, seen)

@@ -104,7 +104,7 @@ class Celery(OnRedis):
         clients = await keys.clients()
         if clients is None:
             return None
-        database = b"db=%d" % self.server.url.db
+        database = b"db=%d" % self.server.place.db
         ours = [words for words in map(bytes.split, clients) if database in words]
         listening = sum(b"psub=0" not in words for words in ours)
         if not listening:

@@ -205,9 +205,9 @@ async def test_no_transaction_stays_open(server: MariaDb, probe: Mysql, context:
 
 async def test_what_runs_is_shown_in_shapes(server: MariaDb, context: Context) -> None:
     database = MysqlServer(Secret(server.dsn("brownout", "tell-no-one", "")))
-    watch = Look(5.0)
     with running(server, "SELECT SLEEP(60), 'geheim'"):
         await until(lambda: "SLEEP" in str(server.execute("SHOW PROCESSLIST")), "it sleeps")
+        watch = Look(5.0)
         async with database.session(watch, context) as session:
             await _mysql_figures.explain(watch, session, {"longest_query": 31.0, "active": 21.0})
     assert "SELECT SLEEP(?), ?" in watch.evidence["longest_query"]

@@ -315,5 +315,5 @@ def test_dsns_as_applications_write_them(
 ) -> None:
     probe = Probe(dsn=Secret(dsn))
     assert (probe.target, probe.host) == (target, host)
-    found = probe._server.dsn
+    found = probe._server.place
     assert (found.user, found.password) == (user, Secret(password) if password else None)

@@ -150,7 +150,7 @@ async def test_rows_of_something_else(row: object, context: Context) -> None:
     probe, watch = Probe(dsn=Secret("postgresql://u@h/d")), Look(1.0)
     liar: Any = Liar(row)
     with pytest.raises(LookFailed, match="other columns"):
-        await probe._ask(watch, liar, context, {})
+        await probe._figures(watch, liar, context, {})
     watch.close()
 
 

@@ -183,10 +183,10 @@ async def test_a_server_that_loads_its_data(tmp_path: Path, context: Context) ->
     ("url", "says"),
     [
         ("localhost:6379", "redis://, rediss:// (TLS) and unix://"),
-        ("redis://", "no host that can be read"),
-        ("redis://a,b/0", "no host that can be read"),
+        ("redis://", "host cannot be read"),
+        ("redis://a,b/0", "host cannot be read"),
         ("redis://h:0", "1 to 65535"),
-        ("redis://h:tell-no-one", "no host that can be read"),
+        ("redis://h:tell-no-one", "host cannot be read"),
         ("redis://h/tell-no-one", "is a number"),
         ("redis://h/0?ssl_cert_reqs=none", "verify: false"),
         ("redis://h\n/0", "the end of a line"),
