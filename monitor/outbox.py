@@ -20,7 +20,7 @@ from typing import TextIO
 import httpx
 import structlog
 
-from monitor.clock import Clock
+from monitor.clock import Clock, SteadyClock
 from monitor.sinks.contract import SendFailed, Sink, SinkContext
 from monitor.store.contract import Delivery, Fenced, Store, StoreError
 
@@ -71,10 +71,17 @@ class Pace:
     recheck: float = 60.0
     """A lane looks at the clock at least this often: the wall clock may step."""
 
+    @property
+    def longest(self) -> float:
+        """No wait is longer, but for what a sink asks."""
+        return max(self.backoff, default=0.0) * (1 + self.jitter)
+
 
 _DOWN_AFTER = 3
 """So many failures in a row, of whatever streams, and the sink is thought to be down rather than picky."""
 _SHORTEST_WAIT = 0.005
+_STEP = 5.0
+"""Seconds: the wall clock was set, and not merely kept in time."""
 _REMOVED = "the sink was removed from the configuration"
 _BURIAL = timedelta(minutes=10)
 _BURIAL_BATCH = 100
@@ -96,9 +103,9 @@ class Outbox:
         pace: Pace = Pace(),
     ) -> None:
         self._store = store
-        self._clock = clock
+        self._steady = SteadyClock(clock)
         self._lanes = {
-            name: _Lane(name, sink, store, client, terminal, clock, random, on_result, pace)
+            name: _Lane(name, sink, store, client, terminal, clock, self._steady, random, on_result, pace)
             for name, sink in sinks.items()
         }
 
@@ -127,7 +134,7 @@ class Outbox:
         """Make dead letters of all rows of a sink, batch by batch, as lanes want the store too. How many it was."""
         buried = 0
         while True:
-            now = self._clock.now().at
+            now = self._steady.now()
             await self._store.hasten(sink, now)  # what waits out a backoff cannot be claimed
             batch = await self._store.claim(sink, now, now + _BURIAL, _BURIAL_BATCH)
             for delivery in batch:
@@ -168,6 +175,7 @@ class _Lane:
         client: httpx.AsyncClient,
         terminal: TextIO,
         clock: Clock,
+        steady: SteadyClock,
         random: Random,
         on_result: Observer | None,
         pace: Pace,
@@ -181,6 +189,11 @@ class _Lane:
         self._client = client
         self._terminal = terminal
         self._clock = clock
+        self._steady = steady
+        """Leases and retries go by it: set back by an hour, the wall clock would hold pages for an hour; set forward,
+        it would end the lease of a send under way."""
+        self._ahead: float | None = None
+        """By how much the wall clock was ahead of it at the last turn; None before the first."""
         self._random = random
         self._on_result = on_result
         self._pace = pace
@@ -216,10 +229,10 @@ class _Lane:
         # With an answer that the store has not taken yet, claiming could hand out that very row again.
         if free <= 0 or self.draining or self._unsettled:
             return None
-        moment = self._clock.now()
-        if (held := self._not_before - moment.tick) > 0:
+        if (held := self._not_before - self._clock.now().tick) > 0:
             return min(held, self._pace.recheck)
-        now = moment.at
+        await self._mistrust_old_waits()
+        now = self._steady.now()
         lease = timedelta(seconds=self._pace.send_timeout + self._pace.lease_margin)
         for delivery in await self._store.claim(self._name, now, now + lease, free):
             task = group.create_task(self._deliver(delivery), name=f"send {self._name} {delivery.event_id}")
@@ -231,7 +244,19 @@ class _Lane:
         due = await self._store.next_due(self._name)
         if due is None:
             return None
-        return min(max((due - self._clock.now().at).total_seconds(), _SHORTEST_WAIT), self._pace.recheck)
+        return min(max((due - self._steady.now()).total_seconds(), _SHORTEST_WAIT), self._pace.recheck)
+
+    async def _mistrust_old_waits(self) -> None:
+        """What an agent before us wrote down by a clock that was wrong, then or until now, must not wait for that."""
+        before, self._ahead = self._ahead, self._steady.ahead
+        if before is None:
+            due = await self._store.next_due(self._name)
+            wrong = due is not None and (due - self._steady.now()).total_seconds() > self._pace.longest
+        else:
+            wrong = abs(self._ahead - before) > _STEP
+        if wrong:
+            log.info("outbox.clock_was_set", sink=self._name, effect="what waits to be sent again is sent now")
+            await self._store.hasten(self._name, self._steady.now())
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self.sending.discard(task)
@@ -246,7 +271,7 @@ class _Lane:
         if failure is None:
             outcome = Outcome.ACCEPTED
             await self._settle(delivery, lambda: self._store.delivered(delivery, now))
-            await self._accepts_again(now)
+            await self._accepts_again()
         else:
             outcome = await self._give_back(delivery, failure, now)
         self._tell(outcome, seconds)
@@ -285,7 +310,7 @@ class _Lane:
             log.error("outbox.dead_letter", **facts)
             await self._settle(delivery, lambda: self._store.dead(delivery, now, error))
             return Outcome.DEAD
-        retry_at = now + timedelta(seconds=wait)
+        retry_at = self._steady.now() + timedelta(seconds=wait)
         self._not_before = max(self._not_before, self._clock.now().tick + self._asked(failure))
         log.warning("outbox.retry", **facts, retry_in=round(wait, 1))
         await self._settle(delivery, lambda: self._store.failed(delivery, retry_at, error))
@@ -303,12 +328,12 @@ class _Lane:
         asked = failure.retry_after
         return min(asked, self._pace.retry_after_limit) if asked is not None and 0 < asked < math.inf else 0.0
 
-    async def _accepts_again(self, now: datetime) -> None:
+    async def _accepts_again(self) -> None:
         """After it was down: the resolve behind an alert must not wait out a backoff."""
         was_down, self._failures = self._failures is None or self._failures >= _DOWN_AFTER, 0
         if was_down and self._not_before <= self._clock.now().tick:
             with contextlib.suppress(StoreError):  # it comes by itself, only later
-                await self._store.hasten(self._name, now)
+                await self._store.hasten(self._name, self._steady.now())
 
     async def _settle(self, delivery: Delivery, write: Callable[[], Awaitable[None]]) -> None:
         """Record an outcome, for as long as it takes: the alternative is to send the same thing twice."""
