@@ -119,9 +119,9 @@ class Prometheus(Probe):
             return failed(look, failure, figures, elapsed="query_time")
         finally:
             look.close()
-        phases = look.phases
-        figures["query_time"] = phases.get("first_byte", 0.0) + phases.get("transfer", 0.0)
-        return Observation(figures, None, "", phases, look.evidence)
+        # With `send`: a busy agent may notice only after the answer came that it has sent the question.
+        figures["query_time"] = sum(look.phases.get(phase, 0.0) for phase in ("send", "first_byte", "transfer"))
+        return Observation(figures, None, "", look.phases, look.evidence)
 
     def _value(self, found: list[Series], look: Look) -> float:
         if not found:
