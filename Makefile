@@ -12,7 +12,7 @@ demo: $(VENV)/run.stamp         ## the whole product in a minute; PORT=9799 for 
 	$(BIN)/brownout demo $(if $(PORT),--port $(PORT))
 
 test: gate                      ## set up, then the whole gate
-	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest -n auto --dist worksteal --ignore=tests/core
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q -p no:cacheprovider tests/core
 	$(BIN)/coverage report
