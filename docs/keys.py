@@ -61,6 +61,12 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "limits.looks": code(limits.looks),
             "limits.looks_per_host": code(limits.looks_per_host),
             "public_url": "none: events carry no link to the page",
+            "public": _NONE,
+            "public.listen": _NONE,
+            "tokens": "none: nobody may write",
+            "tokens.NAME.token": _NONE,
+            "tokens.NAME.scopes": _NONE,
+            "protected": "`false`",
         },
         DefaultsKeys: {
             **_evidence_defaults(),
@@ -128,7 +134,7 @@ def keys_of(model: type[BaseModel], before: str = "") -> Iterator[tuple[str, str
         kind, inner = type_of(field.annotation, field.metadata)
         yield path, kind, field.is_required(), field.description or ""
         if inner is not None:
-            yield from keys_of(inner, path + ".")
+            yield from keys_of(inner, f"{path}." if kind == "mapping" else f"{path}.NAME.")
 
 
 def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[str, type[BaseModel] | None]:
@@ -145,8 +151,8 @@ def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[str, type[Ba
     if origin is tuple:
         return f"{type_of(args[0])[0]}, or a list of them", None
     if origin is dict:
-        kind = type_of(args[1])[0]
-        return f"mapping of names to {kind}" + ("" if kind.endswith("`") else "s"), None
+        kind, inner = type_of(args[1])
+        return f"mapping of names to {kind}" + ("" if kind.endswith("`") else "s"), inner
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping", annotation
     raise TypeError(f"no words for the type {annotation}")

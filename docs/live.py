@@ -257,6 +257,7 @@ def status_part() -> str:
 async def _scrape(telemetry: Telemetry) -> str:
     telemetry.delivery("hook", "accepted", 0.01)
     telemetry.arrival("ping", "accepted")
+    telemetry.api_refused("missing")
     watching = asyncio.create_task(telemetry.watch_outbox(_Store()))
     await asyncio.sleep(0)
     watching.cancel()

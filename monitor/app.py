@@ -250,6 +250,8 @@ class Agent:
             public_url=agent.public_url,
             redact=self._config.redactor.value,
             post=post,
+            tokens=lambda: self._config.agent.tokens,
+            protected=agent.protected,
         )
 
     def _health(self, telemetry: Telemetry, pipeline: Pipeline) -> Health:

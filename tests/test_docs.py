@@ -192,7 +192,7 @@ def test_every_command_is_explained_and_there(name: str) -> None:
 
 
 def test_every_address_of_the_agent_is_explained() -> None:
-    routes = re.findall(r'add_get\("([^"]+)"', (ROOT / "monitor/web/server.py").read_text(encoding="utf-8"))
+    routes = re.findall(r'(?:add_get|read)\("([^"]+)"', (ROOT / "monitor/web/server.py").read_text(encoding="utf-8"))
     assert len(routes) > 5
     routes += [f"/{door}/TOKEN" for door in BODY_LIMITS]
     for route in routes:

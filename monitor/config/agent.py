@@ -8,6 +8,7 @@ from pathlib import Path
 
 from monitor.config.model import AgentSettings, Limits, Listen, Vantage
 from monitor.config.schema import AgentKeys
+from monitor.tokens import Token
 
 DEFAULT_LISTEN = Listen("127.0.0.1", 9788)
 
@@ -24,6 +25,9 @@ def finish_agent(keys: AgentKeys, env: Mapping[str, str], base: Path) -> AgentSe
         ),
         limits=Limits(limits.looks, limits.looks_per_host) if limits else Limits(),
         public_url=keys.public_url,
+        public=keys.public.listen if keys.public else None,
+        tokens=tuple(Token.of(name, item.token.reveal(), item.scopes) for name, item in keys.tokens.items()),
+        protected=keys.protected,
     )
 
 

@@ -151,7 +151,7 @@ Whole = Annotated[int, Leaf(parse_whole, "a whole number", {"type": ["integer", 
 Number = Annotated[float, Leaf(parse_number, "a number", {"type": ["number", "string"]})]
 Duration = Annotated[timedelta, Leaf(parse_duration, DURATION_EXAMPLE, _DURATION_JSON)]
 Size = Annotated[int, Leaf(parse_size, SIZE_EXAMPLE, _SIZE_JSON)]
-_SecretText = Annotated[Any, PlainValidator(_validate_secret), WithJsonSchema(TEXT_JSON)]
+SecretText = Annotated[Any, PlainValidator(_validate_secret), WithJsonSchema(TEXT_JSON)]
 _Headers = Annotated[
     dict[str, Annotated[Any, PlainValidator(_validate_header)]],
     AfterValidator(_finish_headers),
@@ -159,7 +159,7 @@ _Headers = Annotated[
 ]
 
 _LEAVES: Mapping[Any, Any] = {
-    str: Text, bool: Bool, int: Whole, float: Number, timedelta: Duration, ByteSize: Size, Secret: _SecretText,
+    str: Text, bool: Bool, int: Whole, float: Number, timedelta: Duration, ByteSize: Size, Secret: SecretText,
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from monitor.config.redact import Redactor
 from monitor.core.model import Check, Service
 from monitor.core.routing import Route
 from monitor.sinks.contract import Sink
+from monitor.tokens import Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ class AgentSettings:
     limits: Limits
     public_url: str | None = None
     """Where people reach the agent's page: the base of links in events."""
+    public: Listen | None = None
+    """Where the public page is served, apart from everything else."""
+    tokens: tuple[Token, ...] = ()
+    protected: bool = False
+    """Whether reading needs a token, too."""
 
 
 @dataclass(frozen=True, slots=True)

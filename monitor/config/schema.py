@@ -5,6 +5,7 @@ The models live only while a file is loaded. Their ``description`` texts are the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from monitor.config.fields import (
     Listed,
     Name,
     Names,
+    SecretText,
     Text,
     Whole,
     choice,
@@ -29,10 +31,14 @@ from monitor.config.fields import (
 from monitor.config.model import Limits, Listen
 from monitor.config.suggest import shorten
 from monitor.core.model import Impact
+from monitor.tokens import SHORTEST_TOKEN, Scope
+from probes.contract import Secret
 
 SHORTEST_EVERY = timedelta(milliseconds=100)
 SHORTEST_TIMEOUT = timedelta(milliseconds=10)
 _LONGEST_NAME = 100
+_TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{SHORTEST_TOKEN},256}}")
+"""What ``Authorization: Bearer`` can carry (RFC 6750)."""
 _LIMITS = Limits()
 
 
@@ -90,6 +96,31 @@ def _at_least(least: Any, said: str) -> AfterValidator:
     return AfterValidator(validate)
 
 
+def _check_scopes(values: list[Any]) -> None:
+    if not values:
+        raise ValueError(f"must name at least one of {', '.join(Scope)}")
+
+
+def _check_token(token: Secret) -> Secret:
+    if not _TOKEN.fullmatch(token.reveal()):
+        raise ValueError(
+            f"must be {SHORTEST_TOKEN} to 256 letters, digits and -._~+/=: make one with `openssl rand -hex 24`"
+        )
+    return token
+
+
+def _check_tokens(tokens: dict[str, TokenKeys]) -> dict[str, TokenKeys]:
+    first: dict[Secret, str] = {}
+    for name, keys in tokens.items():
+        try:
+            parse_name(name)
+        except ValueError as error:
+            raise ValueError(f'the name "{shorten(name)}" {error}') from None
+        if (other := first.setdefault(keys.token, name)) != name:
+            raise ValueError(f'"{shorten(other)}" and "{shorten(name)}" are the same token: make one for each')
+    return tokens
+
+
 def _public(parse: Callable[[str], Any], noun: str) -> Leaf:
     return Leaf(parse, noun, TEXT_JSON)
 
@@ -105,6 +136,10 @@ _Impact = Annotated[Impact, choice({impact.value: impact for impact in Impact})]
 _Switch = Annotated[bool, choice({"on": True, "off": False})]
 _Listen = Annotated[Listen, _public(_parse_listen, "an address such as 127.0.0.1:9788")]
 _Url = Annotated[str, _public(_parse_url, "a URL that begins with http:// or https://")]
+_Scopes = Annotated[
+    tuple[Annotated[Scope, choice({scope.value: scope for scope in Scope})], ...], Listed(_check_scopes)
+]
+_Token = Annotated[SecretText, AfterValidator(_check_token)]
 _Link = Annotated[str, Leaf(_parse_link, "a URL that begins with http:// or https://", TEXT_JSON, public=False)]
 
 
@@ -126,12 +161,26 @@ class LimitsKeys(FieldsModel):
     )
 
 
+class TokenKeys(FieldsModel):
+    token: _Token = _key("The token itself; best from the environment, a file or a credential", ...)
+    scopes: _Scopes = _key("What it allows: read, operate (acknowledge, silence, maintain), admin (reload)", ...)
+
+
+class PublicKeys(FieldsModel):
+    listen: _Listen = _key("Where the public page is served: services and what is wrong with them, nothing else", ...)
+
+
 class AgentKeys(FieldsModel):
     listen: _Listen | None = _key("Where the agent serves its pages and metrics (127.0.0.1:9788)")
     state_dir: Text | None = _key("Where the journal lives; default: $STATE_DIRECTORY, else ~/.local/state/brownout")
     vantage: VantageKeys | None = _key("Where the agent looks from")
     limits: LimitsKeys | None = _key("How much the agent does at once")
     public_url: _Url | None = _key("Where people reach the agent's pages")
+    public: PublicKeys | None = _key("A second listener, for the world")
+    tokens: Annotated[dict[str, TokenKeys], AfterValidator(_check_tokens)] = _key(
+        "Who may write to the API, by name; without any, nobody may", {}
+    )
+    protected: Bool = _key("true: reading the API and the metrics needs a token, too (scope read)", default=False)
 
 
 class ConfirmKeys(FieldsModel):

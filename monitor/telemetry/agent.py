@@ -60,6 +60,7 @@ class AgentFigures:
     commit_failures: int = 0
     unstorable: int = 0
     arrivals: dict[tuple[str, str], int] = field(default_factory=dict)
+    api_refused: dict[str, int] = field(default_factory=dict)
     deliveries: dict[tuple[str, str], int] = field(default_factory=dict)
     sending: dict[str, Tally] = field(default_factory=dict)
     backlog: Mapping[str, Backlog] = field(default_factory=dict)
@@ -115,6 +116,14 @@ class AgentCollector(Collector):
         for (door, result), count in self._figures.arrivals.items():
             arrivals.add_metric([door, result], count)
         yield arrivals
+        refused = CounterMetricFamily(
+            "brownout_api_refused",
+            "Requests to the API that were not let in, by what they lacked.",
+            labels=["reason"],
+        )
+        for reason, count in self._figures.api_refused.items():
+            refused.add_metric([reason], count)
+        yield refused
 
     def _committing(self) -> Iterable[Metric]:
         figures = self._figures

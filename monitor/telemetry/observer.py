@@ -127,6 +127,11 @@ class Telemetry:
         arrivals = self._figures.arrivals
         arrivals[door, result] = arrivals.get((door, result), 0) + 1
 
+    def api_refused(self, kind: str) -> None:
+        """A request was not let in. The word comes from a closed set: it becomes a label."""
+        refused = self._figures.api_refused
+        refused[kind] = refused.get(kind, 0) + 1
+
     def delivery(self, sink: str, outcome: str, seconds: float) -> None:
         """One attempt to deliver ended. `outcome` comes from a closed set: it becomes a label."""
         figures = self._figures

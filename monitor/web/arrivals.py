@@ -14,6 +14,7 @@ from aiohttp import web
 
 from monitor.core.judge import Judge
 from monitor.core.world import World
+from monitor.web.access import bearer
 from monitor.web.problem import problem
 from monitor.web.view import Post, View
 from probes.contract import Arrival, Passive, Refused, claim
@@ -116,8 +117,7 @@ def _token(request: web.Request) -> str:
     """From the path, or as ``Authorization: Bearer``."""
     if "token" in request.match_info:
         return request.match_info["token"]
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    return bearer(request)
 
 
 async def _read(request: web.Request, limit: int) -> tuple[bytes, bool]:

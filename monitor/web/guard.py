@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from monitor.web.names import hostname, is_loopback_name
 from monitor.web.problem import problem
 
 HANDLER_TIMEOUT = 30.0
@@ -50,7 +49,8 @@ async def problems(request: web.Request, handler: _Handler) -> web.StreamRespons
         async with asyncio.timeout(HANDLER_TIMEOUT):
             return await handler(request)
     except web.HTTPMethodNotAllowed as error:
-        return problem(405, "This surface is read with GET or HEAD.", {"Allow": error.headers["Allow"]})
+        allowed = error.headers["Allow"]
+        return problem(405, f"This surface takes {allowed}.", {"Allow": allowed})
     except web.HTTPNotFound:
         told = "There is: /, /metrics, /healthz, /readyz, /api/v1/status, /incidents and /events; /ping and /push."
         return problem(404, told)
@@ -83,22 +83,3 @@ def host_guard(is_loopback: Callable[[], bool], *names: str | None) -> Middlewar
         return await handler(request)
 
     return guard
-
-
-def hostname(url: str) -> str | None:
-    """The host of a URL, lower case and without a final dot; None if there is none or it cannot be read."""
-    try:
-        name = urlsplit(url).hostname
-    except ValueError:
-        return None
-    return name.rstrip(".") if name else None
-
-
-def is_loopback_name(name: str) -> bool:
-    """``localhost``, its subdomains, and loopback addresses."""
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

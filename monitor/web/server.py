@@ -16,10 +16,13 @@ from aiohttp import web
 from monitor.core.model import Incident
 from monitor.store.contract import StoreError
 from monitor.telemetry import OPENMETRICS, TEXT, wants_openmetrics
+from monitor.tokens import Scope
+from monitor.web.access import Access, Handler
 from monitor.web.arrivals import add_arrivals
 from monitor.web.assets import PAGE, add_assets
-from monitor.web.guard import add_headers, host_guard, hostname, problems
+from monitor.web.guard import add_headers, host_guard, problems
 from monitor.web.health import health_document, readiness_document
+from monitor.web.names import hostname
 from monitor.web.problem import problem
 from monitor.web.status import StatusDocument, incident_item
 from monitor.web.stream import json_pieces, stream
@@ -151,6 +154,10 @@ LOOPBACK = web.AppKey("loopback", list[bool])
 """Whether it is served on loopback only; known once it has its sockets."""
 
 
+ACCESS = web.AppKey("access", Access)
+"""The guard of what not everybody may do."""
+
+
 def application(view: View) -> web.Application:
     """All routes over one view."""
     public = hostname(view.public_url) if view.public_url else None
@@ -159,12 +166,17 @@ def application(view: View) -> web.Application:
     app = web.Application(middlewares=[problems, guard], client_max_size=BODY_LIMIT)
     app[LOOPBACK] = loopback
     app.on_response_prepare.append(add_headers)
+    access = app[ACCESS] = Access(view.tokens, view.clock, (view.listen_host, public), view.telemetry.api_refused)
     pages = Pages(view)
+
+    def read(path: str, handler: Handler) -> None:
+        app.router.add_get(path, access.requires(Scope.READ, handler) if view.protected else handler)
+
     app.router.add_get("/", pages.page)
-    app.router.add_get("/api/v1/status", pages.status)
-    app.router.add_get("/api/v1/incidents", pages.incidents)
-    app.router.add_get("/api/v1/events", pages.events)
-    app.router.add_get("/metrics", pages.metrics)
+    read("/api/v1/status", pages.status)
+    read("/api/v1/incidents", pages.incidents)
+    read("/api/v1/events", pages.events)
+    read("/metrics", pages.metrics)
     app.router.add_get("/healthz", pages.healthz)
     app.router.add_get("/readyz", pages.readyz)
     add_arrivals(app, view)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from monitor.clock import Clock
 from monitor.core.model import Incident
 from monitor.core.world import World
 from monitor.telemetry import Telemetry
+from monitor.tokens import Token
 from monitor.web.health import Health
 from probes.contract import Presence
 
@@ -53,3 +54,7 @@ class View:
     """Takes secrets out of a tree of JSON values; every text that is not a word of ours passes through it."""
     post: Post | None = None
     """None: nothing is taken in."""
+    tokens: Callable[[], Iterable[Token]] = tuple
+    """Asked anew for each request: a reload brings others."""
+    protected: bool = False
+    """Whether reading needs a token with the scope `read`."""

@@ -14,8 +14,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from monitor.web import Site, application, bind
-from monitor.web.guard import hostname, is_loopback_name
 from monitor.web.health import Health
+from monitor.web.names import hostname, is_loopback_name
 from tests.web.conftest import Agent, Serve
 from tests.web.made import page, shop
 
