@@ -11,23 +11,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from random import Random
-from typing import Any, NoReturn, TextIO
+from typing import TextIO
 
 import httpx
 import structlog
 import uvloop
 
 from monitor.clock import Clock, SystemClock
-from monitor.config.model import Config, Listen
+from monitor.config.model import Config
 from monitor.core.event import Source
 from monitor.core.model import Journal
 from monitor.core.world import Plan, World
@@ -39,14 +38,17 @@ from monitor.runner import Runner
 from monitor.scheduler import Scheduler
 from monitor.sinks._http import new_client
 from monitor.sinks.contract import Nature, Sink
+from monitor.start import StartError, cancelled, for_ever, listening_sockets, raise_descriptor_limit
 from monitor.store.contract import Fenced, Store, StoreError
 from monitor.store.sqlite import SqliteStore
 from monitor.systemd import Notifier, Watchdog
 from monitor.telemetry import Telemetry
-from monitor.web import Health, Post, Site, View, application, bind
+from monitor.web import Health, Post, Site, View, application
 from probes._resolve import SystemResolver
 from probes._tls import SharedTls
 from probes.contract import Presence
+
+__all__ = ["Agent", "StartError", "new_runner", "run_agent", "run_until_signal"]
 
 KEEP_PATIENCE = 2.0
 """Seconds that whoever sent something waits for the journal; after that it is taken all the same."""
@@ -56,26 +58,11 @@ DRAIN = 2.0
 _log = structlog.get_logger("brownout")
 
 
-class StartError(Exception):
-    """The agent cannot start; the text says what to do. Nothing was started."""
-
-    def __init__(self, problem: str, advice: str = "") -> None:
-        super().__init__(f"{problem}; {advice}" if advice else problem)
-        self.problem = problem
-
-
 def run_agent(config: Config) -> int:
     """Run until SIGTERM or SIGINT; the exit code. Raises `StartError`."""
     configure_logs(config.redactor.text)
-    _raise_descriptor_limit()
+    raise_descriptor_limit()
     return uvloop.run(run_until_signal(Agent(config)))
-
-
-def _raise_descriptor_limit() -> None:
-    """Looks, page and sends all hold descriptors; the usual soft limit, 1024, is there for programs with select()."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # where it may not be raised, the limit stays
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def run_until_signal(agent: Agent) -> int:
@@ -121,7 +108,8 @@ class Agent:
     """One agent. The ports can be replaced, which is how tests crash it and the demo shows it."""
 
     world: World
-    """Everything as it stands; there once `started` is set."""
+    """Everything as it stands; there once `started` is set. A reload brings another: ask for it anew each time, as
+    for `_config`, and keep neither. What a part has to take over is handed to its `adopt`."""
 
     def __init__(
         self,
@@ -147,7 +135,7 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Start, watch until `stop` is set, stop in order. Raises `StartError`, or a group of what killed a part."""
         async with AsyncExitStack() as stack:
-            sockets = _bind(self._config.agent.listen)
+            sockets = listening_sockets(self._config.agent.listen)
             for sock in sockets:
                 stack.callback(sock.close)
             journal = await self._open_store(stack)
@@ -216,7 +204,7 @@ class Agent:
             config.checks.values(),
             pipeline.take,
             pipeline.pass_over,
-            lambda check: world.judges[check].extra_timeout,
+            lambda check: self.world.judges[check].extra_timeout,
             clock,
             limit=config.agent.limits.looks,
             limit_per_host=config.agent.limits.looks_per_host,
@@ -229,16 +217,16 @@ class Agent:
             ask=scheduler.ask,
             open=lambda: not self._stopping,
         )
-        view = self._view(world, telemetry, pipeline, post)
+        view = self._view(telemetry, pipeline, post)
         site = Site(application(view), sockets, turned_away=attendance.turned_away)
         if (change := world.start(clock.now())) is not None:
             pipeline.enter(change)
         return _Parts(scheduler, pipeline, outbox, telemetry, site, attendance)
 
-    def _view(self, world: World, telemetry: Telemetry, pipeline: Pipeline, post: Post) -> View:
+    def _view(self, telemetry: Telemetry, pipeline: Pipeline, post: Post) -> View:
         agent = self._config.agent
         return View(
-            world=lambda: world,
+            world=lambda: self.world,
             records=self._store,
             telemetry=telemetry,
             health=lambda: self._health(telemetry, pipeline),
@@ -276,24 +264,24 @@ class Agent:
 
     async def _watch(self, parts: _Parts, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
-            looking = group.create_task(_for_ever("scheduler", parts.scheduler.run()))
-            committing = group.create_task(_for_ever("pipeline", parts.pipeline.run()))
+            looking = group.create_task(for_ever("scheduler", parts.scheduler.run()))
+            committing = group.create_task(for_ever("pipeline", parts.pipeline.run()))
             others = [
-                group.create_task(_for_ever("outbox", parts.outbox.run())),
-                group.create_task(_for_ever("loop watch", parts.telemetry.watch_loop())),
-                group.create_task(_for_ever("outbox watch", parts.telemetry.watch_outbox(self._store))),
-                group.create_task(_for_ever("presence", parts.attendance.watch())),
+                group.create_task(for_ever("outbox", parts.outbox.run())),
+                group.create_task(for_ever("loop watch", parts.telemetry.watch_loop())),
+                group.create_task(for_ever("outbox watch", parts.telemetry.watch_outbox(self._store))),
+                group.create_task(for_ever("presence", parts.attendance.watch())),
             ]
             self._announce(parts.site.port)
             await stop.wait()
             self._stopping = True
             self._notifier.stopping("stopping: no new looks; writing down and sending what is left")
-            await _cancelled(looking)
-            await _cancelled(committing)
+            await cancelled(looking)
+            await cancelled(committing)
             await parts.pipeline.settle()
             await parts.outbox.drain(DRAIN)
             for task in others:
-                await _cancelled(task)
+                await cancelled(task)
         _log.info("stopped")
 
     def _announce(self, port: int) -> None:
@@ -308,30 +296,6 @@ class Agent:
         )
         self._notifier.ready(f"watching {len(config.checks)} checks")
         self.started.set()
-
-
-async def _for_ever(name: str, part: Coroutine[Any, Any, None]) -> NoReturn:
-    """A part that comes to an end by itself has died, too: half an agent is worse than none."""
-    await part
-    raise RuntimeError(f"the {name} has ended by itself")
-
-
-async def _cancelled(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.wait((task,))
-
-
-def _bind(listen: Listen) -> list[socket.socket]:
-    where = f"{listen.host}:{listen.port}"
-    try:
-        return bind(listen.host, listen.port)
-    except UnicodeError:  # of the codec that writes names of hosts, `idna`
-        raise StartError(f"cannot listen on {where}: that is no name of a host; write another agent.listen") from None
-    except OSError as error:
-        raise StartError(
-            f"cannot listen on {where}: {error.strerror or error}",
-            "is another agent running? else write another agent.listen",
-        ) from None
 
 
 def _plan(config: Config) -> Plan:

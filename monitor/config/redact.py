@@ -19,11 +19,20 @@ class Redactor:
     Log lines reach it as JSON, bodies as whatever a target made of them: see `probes._clean`.
     """
 
-    __slots__ = ("_pattern",)
+    __slots__ = ("_pattern", "_secrets")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = all_forms(secret for secret in secrets if len(secret) >= _SHORTEST)
-        self._pattern = re.compile("|".join(map(re.escape, forms))) if forms else None
+        self._secrets = frozenset(secret for secret in secrets if len(secret) >= _SHORTEST)
+        self._pattern = _pattern_of(self._secrets)
+
+    def learn(self, other: Redactor) -> bool:
+        """Know the secrets of `other` from now on, too; those known before are still out there, in journals and
+        caches. True: there were new ones. Whoever holds this redactor need not be told."""
+        known, self._secrets = self._secrets, self._secrets | other._secrets
+        if self._secrets == known:
+            return False
+        self._pattern = _pattern_of(self._secrets)
+        return True
 
     def text(self, text: str) -> str:
         return self._pattern.sub(MASK, text) if self._pattern else text
@@ -39,6 +48,11 @@ class Redactor:
         if isinstance(value, list | tuple):
             return [self.value(item) for item in value]
         return value
+
+
+def _pattern_of(secrets: Iterable[str]) -> re.Pattern[str] | None:
+    forms = all_forms(secrets)
+    return re.compile("|".join(map(re.escape, forms))) if forms else None
 
 
 class FaultRedactor(Redactor):
