@@ -10,11 +10,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, TextIO
-
-import httpx
+from typing import TYPE_CHECKING, ClassVar, TextIO
 
 from monitor.store.contract import Delivery
+
+if TYPE_CHECKING:
+    import httpx  # a quarter of what a short command costs: only what sends loads it
 
 
 class Nature(StrEnum):

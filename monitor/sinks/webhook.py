@@ -10,7 +10,7 @@ from functools import partial
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
-from monitor.sinks import _http, _signing
+from monitor.sinks import _signing
 from monitor.sinks.contract import Nature, Sink, SinkContext
 from monitor.store.contract import Delivery
 from probes.contract import BadField, Secret, check_fields
@@ -62,6 +62,8 @@ class Webhook(Sink):
         )
 
     async def send(self, delivery: Delivery, context: SinkContext) -> None:
+        from monitor.sinks import _http  # brings httpx, which only an agent that sends needs
+
         keys = [_signing.key_of(secret.reveal()) for secret in self.secret]
         headers = {name.lower(): value.reveal() for name, value in self.headers.items()}
         headers |= {"content-type": "application/json"}
