@@ -70,10 +70,13 @@ def incident_body(
     members: Mapping[str, Judge],
     at: datetime,
     source: Source,
+    note: str = "",
 ) -> dict[str, Any]:
-    """``incident.*``. `old` is the impact that was told last; `members` are the judges of the service's checks."""
+    """``incident.*``. `old` is the impact that was told last; `members` are the judges of the service's checks;
+    `note` is a further sentence."""
     check = members.get(incident.root) if incident.resolved else _leading(incident, members)
-    body = _head(told, at, _incident_sentence(incident, status, old, check, members), source)
+    sentence = _incident_sentence(incident, status, old, check, members)
+    body = _head(told, at, f"{sentence} {note}".rstrip(), source)
     new = "resolved" if incident.resolved else incident.impact.value
     body["state"] = {"old": old.value if old else "operational", "new": new}
     body["since"] = iso(incident.since)

@@ -86,8 +86,7 @@ class Failures:
     )
 
     def __init__(self, confirm: Confirm, recover: Recover, every: timedelta) -> None:
-        self._confirm, self._recover = confirm, recover
-        self._gap = max(_GAP_INTERVALS * every.total_seconds(), _SHORTEST_GAP)
+        self.redefine(confirm, recover, every)
         self.state = State.UP
         self._score = 0.0
         self._bad, self._good = _Run(), _Run()
@@ -95,6 +94,11 @@ class Failures:
         self._looks = self._failed = 0
         """Looks since suspicion began."""
         self._suspect_at: datetime | None = None
+
+    def redefine(self, confirm: Confirm, recover: Recover, every: timedelta) -> None:
+        """Weigh what was seen, and what comes, by other figures from now on."""
+        self._confirm, self._recover = confirm, recover
+        self._gap = max(_GAP_INTERVALS * every.total_seconds(), _SHORTEST_GAP)
 
     @property
     def suspicious(self) -> bool:

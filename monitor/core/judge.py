@@ -7,18 +7,18 @@ vantage guard join here as further channels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from monitor.core.condition import Level
+from monitor.core.condition import Condition, Level
 from monitor.core.failures import PACE, Failures
 from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transition, Verdict
 from monitor.core.series import Series
 from monitor.core.threshold import Threshold
 from monitor.core.wording import describe_failure, describe_threshold
-from probes.contract import Blame, Reason
+from probes.contract import Blame, Passive, Reason
 
 BLIND_LOOKS = 3
 """So many looks in a row that cannot tell, over at least one interval, make a check `unknown`."""
@@ -226,6 +226,41 @@ class Judge:
             return _CALM
         return Judgement(transition, self._failures.burst(), pace)
 
+    def redefine(self, check: Check, *, same_target: bool) -> None:
+        """Go on as the same check, in the same state, under another definition.
+
+        What was measured and suspected is kept where it is of the `same_target`. Confirmed trouble is kept in any
+        case: it ends as ever, by what the looks to come show."""
+        before, self.check = self.check, check
+        self._every = check.every.total_seconds()
+        self._failures.redefine(check.confirm, check.recover, check.every)
+        kept = self._thresholds if same_target else ()
+        self._thresholds = tuple(_continued(item, kept, self._thresholds) for item in check.conditions)
+        series, self._series = self._series, _series_for(check)
+        if not same_target:
+            self._forget(before)
+            return
+        for name in self._series.keys() & series.keys():
+            series[name].horizon = self._series[name].horizon
+            self._series[name] = series[name]
+
+    def _forget(self, before: Check) -> None:
+        """What was seen of another target says nothing of this one. What arrived is no look: it stays."""
+        failed = self._failures.state
+        self._failures = Failures(self.check.confirm, self.check.recover, self.check.every)
+        self._failures.assume(failed)
+        self.last, self._blind, self._good_seconds, self._swallowed, self._impatient = None, 0, 0.0, False, False
+        if not isinstance(self.check.probe, Passive) or type(self.check.probe) is not type(before.probe):
+            self.memory = {}  # not cleared: a look that is under way writes into the old one
+
+    def retire(self, now: Moment, why: str) -> Transition | None:
+        """The check is watched no longer. Trouble that was told of it ends, in `unknown`."""
+        if not self.state.bad:
+            return None
+        old, self.state, self.since, self.seq = self.state, State.UNKNOWN, now.at, self.seq + 1
+        self.verdict, self.trouble_since = Verdict(State.UNKNOWN, why=why), None
+        return Transition("check", self.check.id, self.seq, now.at, now.at, old.value, self.state.value, self.verdict)
+
     def record(self, now: Moment) -> CheckRecord:
         """All that is needed to go on after a restart."""
         snapshot: dict[str, Any] = {
@@ -269,6 +304,20 @@ class Judge:
         self.memory.update(snapshot["memory"])
         reason = Reason(snapshot["reason"]) if snapshot["reason"] else None
         self.verdict = Verdict(self.state, reason, snapshot["why"])
+
+
+def _continued(condition: Condition, kept: Iterable[Threshold], before: Iterable[Threshold]) -> Threshold:
+    """The condition's threshold after the definition has changed: the one that was there, or a new one. That holds
+    if one for the same measurement and level did: another limit alone shows nobody to be well."""
+    for threshold in kept:
+        if threshold.condition == condition:
+            return threshold
+    made = Threshold(condition)
+    for threshold in before:
+        other = threshold.condition
+        if threshold.active and (other.level, other.measurement) == (condition.level, condition.measurement):
+            made.stay_active(threshold.value)
+    return made
 
 
 def _series_for(check: Check) -> dict[str, Series]:

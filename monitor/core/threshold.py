@@ -53,6 +53,10 @@ class Threshold:
         condition = self.condition
         return condition.window is None and condition.for_looks is None and condition.for_span is None
 
+    def stay_active(self, value: float | None) -> None:
+        """Hold from the start, as the condition that this one stands for did: until looks have cleared it."""
+        self.active, self.value = True, value
+
     def breached_at(self, tick: float) -> bool:
         """Whether the condition holds, and the look that ended then has itself shown it."""
         return self.active and self._last == tick and bool(self._recent & 1)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from monitor.core.event import Source, check_body, incident_body, service_body
@@ -64,13 +65,21 @@ class Decision:
 class World:
     """All checks, services and incidents as they stand."""
 
-    def __init__(self, plan: Plan, journal: Journal, now: Moment) -> None:
-        self._plan = plan
-        self._origin = journal.origin
-        self._journal: Journal | None = journal
-        self.judges = {check.id: Judge(check, _record_of(check, journal), now) for check in plan.checks.values()}
+    def __init__(
+        self, plan: Plan, journal: Journal, now: Moment, judges: Mapping[str, Judge] = MappingProxyType({})
+    ) -> None:
+        """`judges` are those that live already, by id (after a reload); others begin with what the journal has."""
+        self.plan = plan
+        self.origin = journal.origin
+        self.journal = _beside(plan, journal)
+        """What is known of checks and services that are not in the plan, and the incidents of the beginning."""
+        self._started = False
+        self.judges = {
+            check.id: judges.get(check.id) or Judge(check, _record_of(check, journal), now)
+            for check in plan.checks.values()
+        }
         self.services = {service.id: _status_of(service, journal) for service in plan.services.values()}
-        self._unseen = {name for name, judge in self.judges.items() if judge.seq}
+        self.unseen = {name for name, judge in self.judges.items() if judge.seq and name not in judges}
         """Checks whose state is from before the start, and which have not been seen since."""
 
     def start(self, now: Moment) -> Change | None:
@@ -79,41 +88,45 @@ class World:
         One whose check is still watched goes on with the service that the check belongs to now. Another is ended:
         whoever was told is owed the end.
         """
-        journal, self._journal = self._journal, None
-        if journal is None:
+        if self._started:
             return None
-        orphans = [incident for incident in journal.incidents if incident.services[0] not in self.services]
-        return _merged(
-            [self._adopted(incident) or self._withdrawn(incident, journal, now.at) for incident in orphans]
-        )
+        self._started = True
+        orphans = [incident for incident in self.journal.incidents if incident.services[0] not in self.services]
+        return merged([self._adopted(incident) or self.withdraw(incident, now.at) for incident in orphans])
 
     def _adopted(self, incident: Incident) -> Change | None:
         """The incident, carried over to where its root check is now."""
         for judge in self.judges.values():
-            status = self.services[judge.check.service]
-            if incident.root in (judge.check.id, *judge.check.was) and status.incident is None:
-                status.incident = replace(incident, services=(status.service.id,), root=judge.check.id)
-                return Change(incidents=(status.incident,))
+            if incident.root in (judge.check.id, *judge.check.was):
+                return self.carry(incident, judge)
         return None
+
+    def carry(self, incident: Incident, judge: Judge) -> Change | None:
+        """Make it the incident of the service that this check belongs to, unless that has one of its own."""
+        status = self.services[judge.check.service]
+        if status.incident is not None:
+            return None
+        status.incident = replace(incident, services=(status.service.id,), root=judge.check.id)
+        return Change(incidents=(status.incident,))
 
     def observe(self, look: Look) -> Decision:
         """Take in one look of a check that is in the plan."""
         judge = self.judges[look.check]
         previous = judge.trouble_since or judge.since
         judgement = judge.observe(look)
-        news = look.check in self._unseen and _confirms(judge, look)
+        news = look.check in self.unseen and _confirms(judge, look)
         if news:
-            self._unseen.discard(look.check)
+            self.unseen.discard(look.check)
         if judgement.transition is None:
             return Decision(judgement, self._judge_first(judge, look) if news else None)
         transition = replace(judgement.transition, evidence=dict(look.observation.evidence))
-        told = self._check_event(judge, transition, previous) if _worth_telling(transition) else None
+        told = self.check_event(judge, transition, previous) if _worth_telling(transition) else None
         own = Change(
             checks=(judge.record(look.ended),), transitions=(transition,), events=(told,) if told is not None else ()
         )
         status = self.services[judge.check.service]
         wider = self._judge_service(status, look.ended.at, transition.since, transition.verdict)
-        return Decision(judgement, _merged([own, wider]))
+        return Decision(judgement, merged([own, wider]))
 
     def _judge_first(self, judge: Judge, look: Look) -> Change | None:
         """A check is as it was before the start, and now that is known: its service may have been waiting for it."""
@@ -122,27 +135,46 @@ class World:
 
     def _judge_service(self, status: ServiceStatus, at: datetime, since: datetime, verdict: Verdict) -> Change | None:
         """The service after one of its checks has changed, and what that does to its incident."""
-        members = {check: self.judges[check] for check in status.service.checks}
-        states = {check: self._believed(judge, status) for check, judge in members.items()}
+        return self.settle(status, self.believed(status), at, since, verdict)
+
+    def settle(
+        self,
+        status: ServiceStatus,
+        states: Mapping[str, State],
+        at: datetime,
+        since: datetime,
+        verdict: Verdict,
+        note: str = "",
+    ) -> Change | None:
+        """Judge the service by the `states` of its checks; `note` is a sentence that is told with its incident."""
+        members = self.members(status)
         state = judge_service(status, agree(states))
-        if state is ServiceState.OPERATIONAL and any(_lost(judge) for judge in members.values()):
+        if state is ServiceState.OPERATIONAL and any(lost(judge) for judge in members.values()):
             state = ServiceState.UNKNOWN  # what was bad when we lost sight of it is not well because of that
-        changes = [self._service_change(status, state, at, since, verdict)] if state is not status.state else []
+        changes = [self.change_service(status, state, at, since, verdict)] if state is not status.state else []
         bad = [
             BadCheck(judge.check.id, judge.state, judge.since, judge.verdict.why)
             for judge in members.values()
             if states[judge.check.id].bad
         ]
-        if step := follow(status, bad, self._origin, at):
-            changes.append(self._incident_change(step, status, members, at))
-        return _merged(changes)
+        if step := follow(status, bad, self.origin, at):
+            changes.append(self.change_incident(step, status, members, at, note))
+        return merged(changes)
+
+    def members(self, status: ServiceStatus) -> dict[str, Judge]:
+        """The judges of the service's checks, by their ids."""
+        return {check: self.judges[check] for check in status.service.checks}
+
+    def believed(self, status: ServiceStatus) -> dict[str, State]:
+        """The states of the service's checks, as far as they count."""
+        return {check: self._believed(judge, status) for check, judge in self.members(status).items()}
 
     def _believed(self, judge: Judge, status: ServiceStatus) -> State:
         """A bad state from before the start keeps an incident open; to open one, the check must be seen first."""
-        remembered = judge.check.id in self._unseen and status.incident is None
+        remembered = judge.check.id in self.unseen and status.incident is None
         return State.UNKNOWN if remembered and judge.state.bad else judge.state
 
-    def _service_change(
+    def change_service(
         self, status: ServiceStatus, state: ServiceState, at: datetime, since: datetime, verdict: Verdict
     ) -> Change:
         old, previous = status.state, status.incident.since if status.incident else status.since or since
@@ -159,8 +191,8 @@ class World:
         )
         events = []
         if _worth_telling(transition):
-            members = [self.judges[check] for check in status.service.checks]
-            body = service_body(status, transition, members, previous, self._plan.source)
+            members = self.members(status).values()
+            body = service_body(status, transition, members, previous, self.plan.source)
             facts = self._facts(EventType.SERVICE_CHANGED, status.service, (), _impact_of(state), state.value)
             stream = f"service:{status.service.id}"
             events.append(
@@ -168,24 +200,24 @@ class World:
             )
         return Change(services=(status.record(),), transitions=(transition,), events=tuple(events))
 
-    def _check_event(self, judge: Judge, transition: Transition, previous: datetime) -> Event:
+    def check_event(self, judge: Judge, transition: Transition, previous: datetime) -> Event:
         check = judge.check
-        body = check_body(judge, transition, previous, self._plan.source)
+        body = check_body(judge, transition, previous, self.plan.source)
         impact = check.impact if judge.state is State.DOWN else Impact.DEGRADATION if judge.state.bad else None
         service = self.services[check.service].service
         facts = self._facts(EventType.CHECK_CHANGED, service, (check,), impact, transition.new)
-        key = (check.id, self._plan.source.vantage, transition.seq)
+        key = (check.id, self.plan.source.vantage, transition.seq)
         return self._event(EventType.CHECK_CHANGED, key, transition.at, f"check:{check.id}", body, facts)
 
-    def _incident_change(
-        self, step: IncidentStep, status: ServiceStatus, members: Mapping[str, Judge], at: datetime
+    def change_incident(
+        self, step: IncidentStep, status: ServiceStatus, members: Mapping[str, Judge], at: datetime, note: str = ""
     ) -> Change:
         before, incident, told = status.incident, step.incident, step.told
         if told is None:
             status.incident = incident
             return Change(incidents=(incident,))
         old = before.impact if before else None
-        body = incident_body(told, incident, status, old, members, at, self._plan.source)
+        body = incident_body(told, incident, status, old, members, at, self.plan.source, note)
         checks = [members[check].check for check in incident.checks if check in members]
         facts = self._facts(told, status.service, checks, incident.impact, status.state.value)
         key = (incident.id, incident.updates, told.value)
@@ -196,13 +228,14 @@ class World:
 
     def _owed(self, incident: Incident, facts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
         """Whoever was told of the incident is told how it goes on, and that it ended, whatever the routes say now."""
-        routed = () if incident.resolved else recipients(self._plan.routes, facts)
-        return tuple(dict.fromkeys((*routed, *sorted(incident.told & self._plan.sinks))))
+        routed = () if incident.resolved else recipients(self.plan.routes, facts)
+        return tuple(dict.fromkeys((*routed, *sorted(incident.told & self.plan.sinks))))
 
-    def _withdrawn(self, incident: Incident, journal: Journal, at: datetime) -> Change:
+    def withdraw(self, incident: Incident, at: datetime) -> Change:
+        """End the incident of a service that is not there any more."""
         name = incident.services[0]
-        status = _status_of(Service(id=name, title=name, checks=(), outage=_NO_RULE), journal)
-        ended = self._incident_change(withdraw(incident, "no longer watched", at), status, {}, at)
+        status = _status_of(Service(id=name, title=name, checks=(), outage=_NO_RULE), self.journal)
+        ended = self.change_incident(withdraw(incident, NO_LONGER_WATCHED, at), status, {}, at)
         # Should the service come back, its next incident must not have the id of this one.
         status.state, status.since, status.seq = ServiceState.UNKNOWN, at, status.seq + 1
         return replace(ended, services=(status.record(),))
@@ -217,8 +250,8 @@ class World:
         facts: Mapping[str, Sequence[str]],
         sinks: tuple[str, ...] | None = None,
     ) -> Event:
-        name = event_id(self._origin, told.value, *key)
-        to = recipients(self._plan.routes, facts) if sinks is None else sinks
+        name = event_id(self.origin, told.value, *key)
+        to = recipients(self.plan.routes, facts) if sinks is None else sinks
         return Event(name, told, at, stream, {"id": name, **body}, to)
 
     @staticmethod
@@ -240,10 +273,11 @@ class World:
         return facts
 
 
+NO_LONGER_WATCHED = "no longer watched"
 _NO_RULE = OutageRule(needed=1, checks=())
 
 
-def _lost(judge: Judge) -> bool:
+def lost(judge: Judge) -> bool:
     return judge.state is State.UNKNOWN and judge.trouble_since is not None
 
 
@@ -255,6 +289,16 @@ def _confirms(judge: Judge, look: Look) -> bool:
     if reason is None:
         return any(threshold.breached_at(look.ended.tick) for threshold in judge.thresholds)
     return reason.blame is Blame.TARGET
+
+
+def _beside(plan: Plan, journal: Journal) -> Journal:
+    """The journal without what the plan's own checks and services begin with. Of the others the numbers of their
+    changes count: ids of events are made of them, and must never come twice."""
+    return replace(
+        journal,
+        checks={name: replace(item, snapshot={}) for name, item in journal.checks.items() if name not in plan.checks},
+        services={name: item for name, item in journal.services.items() if name not in plan.services},
+    )
 
 
 def _status_of(service: Service, journal: Journal) -> ServiceStatus:
@@ -278,7 +322,7 @@ def _impact_of(state: ServiceState) -> Impact | None:
     return Impact(state.value) if state.bad else None
 
 
-def _merged(changes: Sequence[Change | None]) -> Change | None:
+def merged(changes: Sequence[Change | None]) -> Change | None:
     real = [change for change in changes if change is not None]
     if len(real) < 2:
         return real[0] if real else None

@@ -460,9 +460,9 @@ def test_hostile_evidence_is_bounded() -> None:
 def test_secrets_are_taken_out_of_bodies() -> None:
     plain = world(check("home", labels={"tier": "nowhere"}))
     source = replace(
-        plain._plan.source, redact=lambda text: text.replace("192.0.2.1", "***").replace("nowhere", "***")
+        plain.plan.source, redact=lambda text: text.replace("192.0.2.1", "***").replace("nowhere", "***")
     )
-    story = begun(Story(World(replace(plain._plan, source=source), Journal("origin", 1), moment(0))), ["home"])
+    story = begun(Story(World(replace(plain.plan, source=source), Journal("origin", 1), moment(0))), ["home"])
     story.kill("home", 30)
     body = story.events[0]
     assert body["evidence"]["facts"] == {"address": "***"}
@@ -472,7 +472,7 @@ def test_secrets_are_taken_out_of_bodies() -> None:
 
 def test_a_link_to_the_page_and_the_runbook() -> None:
     plain = shop()
-    plan = replace(plain._plan, source=replace(plain._plan.source, public_url="https://status.example.com"))
+    plan = replace(plain.plan, source=replace(plain.plan.source, public_url="https://status.example.com"))
     story = begun(Story(World(plan, Journal("origin", 1), moment(0))))
     story.kill("home", 30)
     assert story.events[-1]["links"] == {"page": "https://status.example.com", "runbook": "/wiki"}
