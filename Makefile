@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run demo test gate lock bench docs clean
+.PHONY: run demo test gate lock bench docs deb clean
 
 run: $(VENV)/run.stamp          ## set up, then run the agent on the shipped checks.yaml
 	$(BIN)/brownout run checks.yaml
@@ -33,6 +33,9 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-ann
 
 docs: $(VENV)/dev.stamp         ## renew the generated pages in docs/
 	$(BIN)/python -m docs.generate
+
+deb: $(VENV)/run.stamp          ## a package for this Debian release, in dist/
+	packaging/build-deb $(abspath $(BIN))
 
 bench: $(VENV)/run.stamp        ## every benchmark, one comparable line each
 	$(BIN)/python -m bench

@@ -75,7 +75,27 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--export", type=Path, metavar="SVG", help="write the screen of the outage as a picture instead of showing it"
     )
+
+    install = _command(commands, "install", "make this installation a service of systemd, or mend it")
+    install.add_argument(
+        "--with", dest="additions", action="append", default=[], metavar="NAMES",
+        help="what the sandbox opens for some probes: clock, exec, home, host, journald, logs, ping; commas between",
+    )  # fmt: skip
+    _placing(install)
+    install.add_argument("--program", metavar="PATH", help="what the unit runs (this installation's brownout)")
+    install.add_argument("--packaged", action="store_true", help="place files as a distribution's package has them")
+
+    uninstall = _command(commands, "uninstall", "remove the service; state and configuration stay")
+    _placing(uninstall)
+    uninstall.add_argument("--purge", action="store_true", help="remove state, configuration and secrets as well")
     return parser
+
+
+def _placing(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
+    command.add_argument(
+        "--root", type=Path, default=Path("/"), metavar="DIR", help="work below DIR: only files, nothing is run"
+    )
 
 
 def _command(

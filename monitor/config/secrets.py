@@ -10,6 +10,7 @@ and what ``${VAR}`` put into a field that is not shown by its nature, from 8 cha
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from collections.abc import Mapping
@@ -110,7 +111,14 @@ class Secrets:
             )
         if "/" in name or name in ("", ".", ".."):
             raise ValueError("credential: must be a plain name, without a path")
-        return Path(directory) / name
+        # The shipped unit loads a whole folder as `secrets`; systemd then calls its files secrets_NAME.
+        for path in (Path(directory) / name, Path(directory) / f"secrets_{name}"):
+            if os.path.lexists(path):
+                return path
+        raise ValueError(
+            f"there is no credential {name}: write it into /etc/brownout/secrets/{name}, or name its file in"
+            f" LoadCredential={name}:/path, and restart the service (a reload does not read credentials anew)"
+        )
 
     def _read_file(self, path: Path) -> str:
         if path in self._read:
