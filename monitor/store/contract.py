@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from monitor.core.history import SAMPLES_LIMIT, Past, Point, Sample, Span
 from monitor.core.model import Change, CheckRecord, Incident, Journal
+from monitor.core.rows import Rows
 
 
 class StoreError(Exception):
@@ -136,6 +138,53 @@ class Store(Protocol):
 
     async def events(self, limit: int) -> list[Mapping[str, Any]]:
         """The bodies of the newest events, newest first."""
+
+    async def record(self, looks: Rows[str], now: datetime) -> None:
+        """Keep looks, by the ids of their checks; without any, that an agent was there until `now`.
+
+        They survive a kill; the last batches may be lost with the power. Trouble with them is no trouble of the
+        journal's.
+        """
+
+    async def tend(self, now: datetime) -> bool:
+        """Roll up and prune what is due, a few milliseconds' worth. True: there is more to be done."""
+
+    async def transitions(
+        self,
+        limit: int,
+        *,
+        kind: str | None = None,
+        subject: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: int | None = None,
+    ) -> list[Past]:
+        """The newest transitions first, `limit` at most; `subject` needs `kind` (``check`` or ``service``).
+
+        Those at or after `since` and before `until`. For the next page, `before` is the last `Past.number`.
+        """
+
+    async def states(self, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:
+        """The states of a check or a service from `since` to `until`, one after another, oldest first, for a ribbon.
+
+        Nothing is told of what lies before the first transition, nor of an unknown subject. At most `SPANS_LIMIT`:
+        of more, the newest.
+        """
+
+    async def samples(self, check: str, since: datetime, until: datetime, limit: int = SAMPLES_LIMIT) -> list[Sample]:
+        """The looks at a check that began at or after `since` and before `until`, oldest first; `limit` at most.
+
+        For the next page, `since` is what follows the last `Sample.began`.
+        """
+
+    async def rollup(
+        self, check: str, since: datetime, until: datetime, step: timedelta | None = None
+    ) -> list[Point]:
+        """Roll-ups of a check's looks, oldest first, of the periods that touch the time from `since` to `until`.
+
+        `step` is the period wanted; it becomes the next multiple of 5 minutes, or of an hour where only that is kept,
+        and longer where there would be more than `POINTS_LIMIT` points. None: about 300 points.
+        """
 
     async def close(self) -> None:
         """Let go of the files. Closing twice, or before `open`, is fine."""

@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
+from monitor.core.columns import Columns, distribute
+from monitor.core.history import LONG, SAMPLES_LIMIT, SHORT, SPANS_LIMIT, Past, Point, Sample, Span
 from monitor.core.model import Change, CheckRecord, Event, Incident, Journal, ServiceRecord, Transition
+from monitor.core.ribbon import spans
+from monitor.core.rollup import join, roll_up, step_for
+from monitor.core.rows import Rows, to_millis
 from monitor.store._codec import decode_body, encode_body, to_json
 from monitor.store.contract import Backlog, DeadLetter, Delivery, Fenced, Keep, StoreError
 
@@ -44,6 +50,9 @@ class Shelf:
     bodies: dict[str, bytes] = field(default_factory=dict)
     queues: dict[str, dict[str, list[_Row]]] = field(default_factory=dict)
     """Unfinished rows, oldest first, by sink and stream; an empty stream is removed."""
+    looks: dict[str, Columns] = field(default_factory=dict)
+    watched: list[list[datetime]] = field(default_factory=list)
+    """Of each agent: its first and its last sign of life."""
     dead: list[DeadLetter] = field(default_factory=list)
     rows: int = 0
 
@@ -55,6 +64,7 @@ class MemoryStore:
         self._shelf = shelf or Shelf()
         self._keep = keep
         self._epoch = 0
+        self._recorded = False
 
     async def open(self) -> Journal:
         if self._epoch:
@@ -146,6 +156,60 @@ class MemoryStore:
     async def events(self, limit: int) -> list[Mapping[str, Any]]:
         newest = list(reversed(self._shelf.bodies.values()))[:limit]
         return [decode_body(body) for body in newest]
+
+    async def record(self, looks: Rows[str], now: datetime) -> None:
+        self._guard()
+        distribute(looks, self._shelf.looks)
+        if not self._recorded:
+            self._recorded = True
+            self._shelf.watched.append([now, now])
+        self._shelf.watched[-1][1] = now
+
+    async def tend(self, now: datetime) -> bool:  # noqa: ARG002  (nothing is pruned here)
+        return False
+
+    async def transitions(
+        self,
+        limit: int,
+        *,
+        kind: str | None = None,
+        subject: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: int | None = None,
+    ) -> list[Past]:
+        found = [
+            Past(number, item)
+            for number, item in enumerate(self._shelf.transitions.values(), 1)
+            if (kind is None or item.kind == kind)
+            and (subject is None or item.subject == subject)
+            and (since is None or item.at >= since)
+            and (until is None or item.at < until)
+            and (before is None or number < before)
+        ]
+        return found[::-1][:limit]
+
+    async def states(self, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:
+        own = [item for item in self._shelf.transitions.values() if (item.kind, item.subject) == (kind, subject)]
+        earlier = [item for item in own if item.at <= since][-1:]
+        within = [item for item in own if since < item.at < until]
+        watched = self._shelf.watched
+        absences = [(gone, back) for (_, gone), (back, _) in pairwise(watched)]
+        return spans((earlier + within)[-SPANS_LIMIT:], since, until, absences)
+
+    async def samples(self, check: str, since: datetime, until: datetime, limit: int = SAMPLES_LIMIT) -> list[Sample]:
+        columns = self._shelf.looks.get(check, Columns())
+        rows = [row for row, at in enumerate(columns.ats) if to_millis(since) <= at < to_millis(until)]
+        return list(columns.samples(rows[:limit]))
+
+    async def rollup(
+        self, check: str, since: datetime, until: datetime, step: timedelta | None = None
+    ) -> list[Point]:
+        step = step_for(since, until, step)
+        columns = self._shelf.looks.get(check, Columns())
+        last = max(self._shelf.watched[-1][1] if self._shelf.watched else since, since)
+        points, _ = roll_up(columns, LONG if step % LONG == timedelta(0) else SHORT, None, to_millis(last))
+        return [point for point in join(points, step) if point.at + step > since and point.at < until]
 
     async def close(self) -> None:
         self._epoch = 0

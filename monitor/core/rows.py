@@ -1,0 +1,145 @@
+"""Looks on their way into the history: one after another, in arrays of their parts, some 80 bytes each, no objects.
+
+Owned and mutable, like the windows of a judge. Times are whole milliseconds, as `quantise` makes them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Collection, Hashable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
+
+from monitor.core.model import Check, Look, State
+
+K = TypeVar("K", bound=Hashable)
+N = TypeVar("N", bound=Hashable)
+
+STATES = tuple(State)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_SCHEDULED, _FULL = 4, 8
+
+
+def to_millis(at: datetime) -> int:
+    """UTC milliseconds since 1970, cut."""
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def from_millis(millis: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=millis)
+
+
+def mark_of(state: State, *, scheduled: bool, full: bool) -> int:
+    """The bits of a look: the check's state after it, and what it was taken for."""
+    return STATES.index(state) | scheduled * _SCHEDULED | full * _FULL
+
+
+def state_of(mark: int) -> int:
+    """The place of the state in `STATES`."""
+    return mark & 3
+
+
+def is_scheduled(mark: int) -> bool:
+    return bool(mark & _SCHEDULED)
+
+
+def is_full(mark: int) -> bool:
+    return bool(mark & _FULL)
+
+
+class Rows(Generic[K]):
+    """Looks at any checks, in the order in which they were judged. `K` names a check: its id, or a number for it."""
+
+    __slots__ = (
+        "ats", "everies", "layouts", "marks", "reasons", "shapes", "ticks", "tooks", "values", "whose", "words",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.whose: list[K] = []
+        self.ats = array("q")
+        """When each look began: UTC, in ms since 1970."""
+        self.ticks = array("q")
+        """The same on the monotonic clock (ms)."""
+        self.tooks = array("q")
+        """From its begin to its end (ms)."""
+        self.everies = array("q")
+        """The interval of the check at that time (ms)."""
+        self.marks = array("B")
+        self.reasons = array("H")
+        """Places in `words`."""
+        self.shapes = array("H")
+        """Places in `layouts`."""
+        self.values = array("d")
+        """The figures of all looks, one look after another."""
+        self.words: dict[str, int] = {"": 0}
+        """The values of reasons; the empty one for a look that did not fail."""
+        self.layouts: dict[tuple[str, ...], int] = {}
+        """The names of the figures of a look."""
+
+    def __len__(self) -> int:
+        return len(self.ats)
+
+    def add(self, key: K, check: Check, look: Look, state: State) -> None:
+        """Take in a look that was judged; `state` is the check's after it.
+
+        Measurements that are phases of the look (``connect_time``, for the phase ``connect``) are taken only where a
+        threshold names them.
+        """
+        observation, began = look.observation, look.began
+        measured = observation.measurements
+        names = _kept(check, observation.phases, tuple(measured)) if observation.phases else tuple(measured)
+        tick = round(began.tick * 1000)
+        self.append(
+            key,
+            to_millis(began.at),
+            tick,
+            max(round(look.ended.tick * 1000) - tick, 0),
+            check.every // _MILLISECOND,
+            mark_of(state, scheduled=look.scheduled, full=look.limit >= check.timeout.total_seconds()),
+            "" if observation.reason is None else observation.reason.value,
+            names,
+        )
+        self.values.extend([measured[name] for name in names])
+
+    def append(
+        self, key: K, at: int, tick: int, took: int, every: int, mark: int, word: str, names: tuple[str, ...]
+    ) -> None:
+        self.whose.append(key)
+        self.ats.append(at)
+        self.ticks.append(tick)
+        self.tooks.append(took)
+        self.everies.append(every)
+        self.marks.append(mark)
+        self.reasons.append(self.words.setdefault(word, len(self.words)))
+        self.shapes.append(self.layouts.setdefault(names, len(self.layouts)))
+
+    def offsets(self) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+        """Of each look: its row, where its figures begin in `values`, and their names."""
+        names, at = list(self.layouts), 0
+        for row, shape in enumerate(self.shapes):
+            yield row, at, names[shape]
+            at += len(names[shape])
+
+    def split(self, key_of: Callable[[K], N], part_of: Callable[[N], int]) -> dict[int, Rows[N]]:
+        """The same looks under other names of their checks, in parts."""
+        parts: dict[int, Rows[N]] = {}
+        words = list(self.words)
+        for row, at, names in self.offsets():
+            key = key_of(self.whose[row])
+            part = parts.setdefault(part_of(key), Rows())
+            part.append(
+                key, self.ats[row], self.ticks[row], self.tooks[row], self.everies[row], self.marks[row],
+                words[self.reasons[row]], names,
+            )  # fmt: skip
+            part.values.extend(self.values[at : at + len(names)])
+        return parts
+
+
+def _kept(check: Check, phases: Collection[str], names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(n for n in names if not (n.endswith("_time") and n[:-5] in phases) or _named(check, n))
+
+
+def _named(check: Check, name: str) -> bool:
+    """Whether a threshold of the check names that measurement."""
+    return any(name == item.measurement or name in (item.ratio_of or ()) for item in check.conditions)
