@@ -187,7 +187,7 @@ def delivery_part() -> str:
         ("Streams that are sent to one sink at the same time", str(pace.streams)),
         ("Events kept", f"{keep.events:,}, besides those that are still owed"),
         ("Dead letters kept", f"{keep.dead:,}"),
-        ("Transitions kept", f"{keep.transitions:,}"),
+        ("Transitions kept", f"all; of the newest {keep.evidence:,} also what the look saw"),
         ("Resolved incidents kept", f"{keep.incidents:,}"),
         ("What checks remember is written", f"every {FLUSH_EVERY:g} s"),
         ("A commit that failed is tried again", f"every {RETRY_COMMIT:g} s"),

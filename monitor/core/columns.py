@@ -78,11 +78,13 @@ class Columns:
             )
 
 
-def distribute(rows: Rows[K], into: dict[K, Columns]) -> None:
-    """Put each look where its check's are."""
+def distribute(rows: Rows[K], into: dict[K, Columns], *, only: K | None = None) -> None:
+    """Put each look where its check's are; or those of one check only."""
     words = list(rows.words)
     for row, at, names in rows.offsets():
         key = rows.whose[row]
+        if only is not None and key != only:
+            continue
         columns = into.get(key)
         if columns is None:
             columns = into[key] = Columns()

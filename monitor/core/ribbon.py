@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from monitor.core.history import Span
 from monitor.core.model import Transition
+
+SHORTEST_ABSENCE = timedelta(minutes=1)
+"""A restart is no gap in a ribbon."""
 
 
 def spans(
@@ -17,6 +20,7 @@ def spans(
 ) -> list[Span]:
     """The states from `since` to `until`. `transitions` are those of one subject, oldest first, beginning with the
     last before `since`; `absences` are the times without an agent, in order."""
+    absences = [(gone, back) for gone, back in absences if back - gone >= SHORTEST_ABSENCE]
     found: list[Span] = []
     for span in _states(transitions, until):
         start = max(span.start, since)

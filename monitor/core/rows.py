@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Hashable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from monitor.core.model import Check, Look, State
 
@@ -52,7 +52,8 @@ class Rows(Generic[K]):
     """Looks at any checks, in the order in which they were judged. `K` names a check: its id, or a number for it."""
 
     __slots__ = (
-        "ats", "everies", "layouts", "marks", "reasons", "shapes", "ticks", "tooks", "values", "whose", "words",
+        "ats", "everies", "formerly", "layouts", "marks", "reasons", "shapes", "ticks", "tooks", "values", "whose",
+        "words",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -76,6 +77,8 @@ class Rows(Generic[K]):
         """The values of reasons; the empty one for a look that did not fail."""
         self.layouts: dict[tuple[str, ...], int] = {}
         """The names of the figures of a look."""
+        self.formerly: dict[K, tuple[str, ...]] = {}
+        """The ids under which a check was known before, of those that have some."""
 
     def __len__(self) -> int:
         return len(self.ats)
@@ -101,6 +104,8 @@ class Rows(Generic[K]):
             names,
         )
         self.values.extend([measured[name] for name in names])
+        if check.was:
+            self.formerly[key] = check.was
 
     def append(
         self, key: K, at: int, tick: int, took: int, every: int, mark: int, word: str, names: tuple[str, ...]
@@ -128,12 +133,32 @@ class Rows(Generic[K]):
         for row, at, names in self.offsets():
             key = key_of(self.whose[row])
             part = parts.setdefault(part_of(key), Rows())
-            part.append(
-                key, self.ats[row], self.ticks[row], self.tooks[row], self.everies[row], self.marks[row],
-                words[self.reasons[row]], names,
-            )  # fmt: skip
-            part.values.extend(self.values[at : at + len(names)])
+            part._copy(key, self, row, words[self.reasons[row]], names, at)  # noqa: SLF001
         return parts
+
+    def cut(self, at: int) -> tuple[Rows[K], Rows[K]]:
+        """The looks that began before that time (ms), and the others."""
+        if not self or max(self.ats) < at:
+            return self, Rows()
+        early: Rows[K] = Rows()
+        late: Rows[K] = Rows()
+        words = list(self.words)
+        for row, offset, names in self.offsets():
+            part = early if self.ats[row] < at else late
+            part._copy(self.whose[row], self, row, words[self.reasons[row]], names, offset)  # noqa: SLF001
+        return early, late
+
+    def extend(self, other: Rows[K]) -> None:
+        """Take over all looks of another."""
+        words = list(other.words)
+        for row, offset, names in other.offsets():
+            self._copy(other.whose[row], other, row, words[other.reasons[row]], names, offset)
+
+    def _copy(self, key: K, other: Rows[Any], row: int, word: str, names: tuple[str, ...], offset: int) -> None:
+        self.append(
+            key, other.ats[row], other.ticks[row], other.tooks[row], other.everies[row], other.marks[row], word, names
+        )
+        self.values.extend(other.values[offset : offset + len(names)])
 
 
 def _kept(check: Check, phases: Collection[str], names: tuple[str, ...]) -> tuple[str, ...]:

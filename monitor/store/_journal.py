@@ -60,8 +60,6 @@ _PRUNE = (
         (SELECT id FROM outbox WHERE state = 'dead' ORDER BY died DESC, id DESC LIMIT -1 OFFSET :dead)""",
     """DELETE FROM events WHERE number <= (SELECT number FROM events ORDER BY number DESC LIMIT 1 OFFSET :events)
         AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.event = events.number)""",
-    """DELETE FROM transitions WHERE number <=
-        (SELECT number FROM transitions ORDER BY number DESC LIMIT 1 OFFSET :transitions)""",
     """DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE resolved IS NOT NULL
         ORDER BY opened DESC, id DESC LIMIT -1 OFFSET :incidents)""",
 )
@@ -142,6 +140,16 @@ def prune(db: sqlite3.Connection, keep: Keep) -> None:
     limits = asdict(keep)
     for statement in _PRUNE:
         db.execute(statement, limits)
+    _drop_evidence(db, keep.evidence)
+
+
+def _drop_evidence(db: sqlite3.Connection, newest: int) -> None:
+    """Of all but the newest transitions; how far that is done is noted, or each time would look at all of them."""
+    [last] = db.execute("SELECT MAX(number) FROM transitions").fetchone()
+    done, end = int(get_meta(db, "evidence_dropped") or 0), (last or 0) - newest
+    if end > done:
+        db.execute("UPDATE transitions SET evidence = ? WHERE number > ? AND number <= ?", (b"{}", done, end))
+        set_meta(db, "evidence_dropped", str(end))
 
 
 def newest_incidents(db: sqlite3.Connection, limit: int) -> list[Incident]:

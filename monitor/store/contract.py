@@ -41,11 +41,15 @@ class StoreBusy(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How much of the past is kept, in rows. What is still owed to a sink, and what is open, is never pruned."""
+    """How much of the past is kept, in rows. What is still owed to a sink, and what is open, is never pruned.
+
+    Transitions are kept for ever, some 300 bytes each; of old ones what the look saw (`evidence`) is dropped.
+    """
 
     events: int = 10_000
     dead: int = 10_000
-    transitions: int = 100_000
+    evidence: int = 100_000
+    """The newest transitions, which keep it."""
     incidents: int = 10_000
 
 

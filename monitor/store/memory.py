@@ -159,6 +159,10 @@ class MemoryStore:
 
     async def record(self, looks: Rows[str], now: datetime) -> None:
         self._guard()
+        for check, former in looks.formerly.items():
+            known = next((name for name in former if name in self._shelf.looks), None)
+            if known is not None and check not in self._shelf.looks:
+                self._shelf.looks[check] = self._shelf.looks.pop(known)
         distribute(looks, self._shelf.looks)
         if not self._recorded:
             self._recorded = True
@@ -273,8 +277,8 @@ class MemoryStore:
         for identity in list(shelf.bodies)[: max(0, len(shelf.bodies) - keep.events)]:
             if identity not in owed:
                 del shelf.bodies[identity]
-        for key in list(shelf.transitions)[: max(0, len(shelf.transitions) - keep.transitions)]:
-            del shelf.transitions[key]
+        for key in list(shelf.transitions)[: max(0, len(shelf.transitions) - keep.evidence)]:
+            shelf.transitions[key] = replace(shelf.transitions[key], evidence={})
         past = sorted((i for i in shelf.incidents.values() if i.resolved is not None), key=_age)
         for incident in past[: max(0, len(past) - keep.incidents)]:
             del shelf.incidents[incident.id]

@@ -11,8 +11,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from monitor.core.history import SAMPLES_LIMIT, Past, Point, Retention, Sample, Span
 from monitor.core.model import Change, CheckRecord, Incident, Journal
+from monitor.core.rows import Rows
 from monitor.store import _deliveries, _journal
+from monitor.store._archive import Archive
 from monitor.store._codec import decode_body
 from monitor.store._database import check_epoch, connect, transaction, translate
 from monitor.store._lock import AgentLock, prepare
@@ -37,6 +40,7 @@ class SqliteStore:
         *,
         vantage: str = "local",
         keep: Keep = Keep(),  # noqa: B008  (frozen)
+        retention: Retention = Retention(),  # noqa: B008  (frozen)
         busy_timeout: timedelta = timedelta(seconds=5),
     ) -> None:
         self._directory = state_dir
@@ -49,9 +53,19 @@ class SqliteStore:
         self._lock: AgentLock | None = None
         self._epoch = 0
         self._unpruned = 0
+        self._archive = Archive(self._path, retention, busy_timeout)
 
     async def open(self) -> Journal:
-        return await self._call(self._open)
+        journal = await self._call(self._open)
+        # Without the history there are no charts, and that is all.
+        with contextlib.suppress(StoreError):
+            await self._archive.open()
+        return journal
+
+    @property
+    def history_put_aside(self) -> str | None:
+        """What was wrong with the history that was found, and where it is now; None: nothing."""
+        return self._archive.put_aside
 
     async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
         def write(db: sqlite3.Connection) -> int:
@@ -95,7 +109,39 @@ class SqliteStore:
     async def events(self, limit: int) -> list[Mapping[str, Any]]:
         return await self._read(lambda db: [decode_body(body) for body in _journal.newest_bodies(db, limit)])
 
+    async def record(self, looks: Rows[str], now: datetime) -> None:
+        await self._archive.record(looks, now)
+
+    async def tend(self, now: datetime) -> bool:
+        return await self._archive.tend(now)
+
+    async def transitions(
+        self,
+        limit: int,
+        *,
+        kind: str | None = None,
+        subject: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: int | None = None,
+    ) -> list[Past]:
+        return await self._archive.transitions(
+            limit, kind=kind, subject=subject, since=since, until=until, before=before
+        )
+
+    async def states(self, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:
+        return await self._archive.states(self._vantage, kind, subject, since, until)
+
+    async def samples(self, check: str, since: datetime, until: datetime, limit: int = SAMPLES_LIMIT) -> list[Sample]:
+        return await self._archive.samples(check, since, until, limit)
+
+    async def rollup(
+        self, check: str, since: datetime, until: datetime, step: timedelta | None = None
+    ) -> list[Point]:
+        return await self._archive.rollup(check, since, until, step)
+
     async def close(self) -> None:
+        await self._archive.close()
         await self._call(self._close)
 
     async def _call(self, work: Callable[[], T]) -> T:

@@ -22,7 +22,7 @@ from tests.store.made import after, event, incident, record, service, told
 
 SINKS = ("hook", "pager", "chat")
 LEVEL = frozenset({"pager"})
-KEEP = Keep(events=4, dead=2, transitions=3, incidents=2)
+KEEP = Keep(events=4, dead=2, evidence=3, incidents=2)
 moments = st.integers(0, 60)
 
 

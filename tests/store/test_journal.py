@@ -125,7 +125,7 @@ async def test_an_agent_that_was_replaced_may_not_write(disk: Disk, opened: Open
 
 
 async def test_the_past_is_pruned_and_what_is_owed_is_not(disk: Disk) -> None:
-    keep = Keep(events=3, dead=2, transitions=2, incidents=2)
+    keep = Keep(events=3, dead=2, evidence=2, incidents=2)
     store = disk.store(keep)
     await store.open()
     await store.commit([told(*(event(f"owed{n}", f"s{n}", ("slow",)) for n in range(2)))], NOBODY)
@@ -145,6 +145,8 @@ async def test_the_past_is_pruned_and_what_is_owed_is_not(disk: Disk) -> None:
     assert [letter.delivery.event_id for letter in await later.dead_letters(9)] == ["dead3", "dead2"]
     assert [i.id for i in await later.incidents(9)] == ["i4", "i3", "open"]
     assert len(await later.claim("slow", after(0), after(30), 9)) == 2
+    kept = [(past.transition.seq, bool(past.transition.evidence)) for past in await later.transitions(9)]
+    assert kept == [(4, True), (3, True), (2, False), (1, False), (0, False)], "transitions are kept for ever"
     await later.close()
 
 

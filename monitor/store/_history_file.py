@@ -1,0 +1,112 @@
+"""The file of the history: how it is opened, and put aside when it cannot be read.
+
+A file of its own beside the journal: what happens to it never harms the journal, its many small writes never wait for
+the journal's syncs nor the other way round, and it can be deleted without losing a state, an incident or an event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+
+from monitor.store.contract import StoreError
+
+NAME = "history.db"
+ASIDE = "history.db.unreadable"
+"""What a damaged file is called from then on; an older one of that name is overwritten."""
+SCHEMA = 1
+
+RAW, SHORT_POINTS, LONG_POINTS = 0, 1, 2
+"""Kinds of chunks."""
+
+_TABLES = """
+CREATE TABLE series (
+    number     INTEGER PRIMARY KEY,
+    check_id   TEXT NOT NULL UNIQUE,
+    held_state INTEGER,
+    held_since INTEGER,
+    held_until INTEGER
+);
+CREATE TABLE layouts (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE batches (
+    number INTEGER PRIMARY KEY,
+    bunch  INTEGER NOT NULL,
+    first  INTEGER NOT NULL,
+    last   INTEGER NOT NULL,
+    looks  BLOB    NOT NULL
+);
+CREATE INDEX batches_bunch ON batches (bunch, first);
+CREATE TABLE chunks (
+    number INTEGER PRIMARY KEY,
+    kind   INTEGER NOT NULL,
+    series INTEGER NOT NULL,
+    first  INTEGER NOT NULL,
+    last   INTEGER NOT NULL,
+    layout INTEGER NOT NULL,
+    body   BLOB    NOT NULL
+);
+CREATE INDEX chunks_series ON chunks (series, kind, first);
+CREATE TABLE runs (number INTEGER PRIMARY KEY, began INTEGER NOT NULL, seen INTEGER NOT NULL);
+"""
+# Looks of a check are found by its series; `bunch` is some checks that are written together. `first` and `last` are
+# UTC milliseconds since 1970. `held_*`: the state that goes on where the roll-ups end (core.rollup.Held). A row of
+# `runs` is an agent's life: its first and its last sign of it.
+
+
+class Unreadable(StoreError):
+    """The file is no history, is damaged, or was written by a newer Brownout."""
+
+
+def connect(path: Path, busy_timeout: timedelta) -> sqlite3.Connection:
+    """Open the file, for us alone if it is new. Raises `Unreadable`, `StoreError`, `sqlite3.Error`."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreError(f"cannot open the history {path}: {error.strerror}") from error
+    db = sqlite3.connect(path, timeout=busy_timeout.total_seconds(), isolation_level=None)
+    try:
+        _prepare(db, path)
+    except sqlite3.DatabaseError as error:
+        db.close()
+        if _damaged(error):
+            raise Unreadable(f"the history {path} is damaged ({error})") from error
+        raise
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """For reading only, beside an agent that writes. Raises `sqlite3.Error`."""
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5, isolation_level=None)
+    db.execute("PRAGMA cache_size = -1024")
+    return db
+
+
+def put_aside(path: Path) -> Path:
+    """Give the file and its companions another name. Raises OSError."""
+    aside = path.with_name(ASIDE)
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
+    return aside
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a new file heeds it
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA cache_size = -1024")
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA:
+        raise Unreadable(f"the history {path} was written by a newer Brownout (schema {version}, known is {SCHEMA})")
+    if version == 0:
+        db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
+
+
+def _damaged(error: sqlite3.DatabaseError) -> bool:
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)

@@ -1,0 +1,77 @@
+"""Transitions in SQL, for those who read the past: pages of them, and the states that they make. Never writes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from monitor.core.history import SPANS_LIMIT, Past, Span
+from monitor.core.model import State, Transition, Verdict
+from monitor.core.ribbon import spans
+from monitor.store._codec import from_micros, to_micros
+from probes.contract import Reason
+
+_VERDICT = tuple(field.name for field in fields(Verdict))
+_COLUMNS = "number, kind, subject, seq, at, since, old, new, verdict, evidence"
+_FILTERS = {
+    "kind": "kind = ?",
+    "subject": "subject = ?",
+    "since": "at >= ?",
+    "until": "at < ?",
+    "before": "number < ?",
+}
+_BACKWARDS = f"""
+    SELECT {_COLUMNS} FROM transitions WHERE vantage = ? AND kind = ? AND subject = ? AND at < ?
+    ORDER BY seq DESC LIMIT ?"""  # noqa: S608
+
+
+def transitions(db: sqlite3.Connection, limit: int, **asked: str | int | datetime | None) -> list[Past]:
+    """The newest first; `asked` are filters by the names in `_FILTERS`."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    where = " AND ".join(["1", *(_FILTERS[name] for name in given)])
+    values = [to_micros(value) if isinstance(value, datetime) else value for value in given.values()]
+    query = f"SELECT {_COLUMNS} FROM transitions WHERE {where} ORDER BY number DESC LIMIT ?"  # noqa: S608
+    return [_past(row) for row in db.execute(query, (*values, limit))]
+
+
+def states(
+    db: sqlite3.Connection,
+    vantage: str,
+    key: tuple[str, str],
+    since: datetime,
+    until: datetime,
+    absences: Sequence[tuple[datetime, datetime]],
+) -> list[Span]:
+    """The states of a subject, told as (kind, subject)."""
+    found: list[Transition] = []
+    for row in db.execute(_BACKWARDS, (vantage, *key, to_micros(until), SPANS_LIMIT)):
+        found.append(_past(row).transition)
+        if found[-1].at <= since:
+            break
+    return spans(reversed(found), since, until, absences)
+
+
+def _past(row: tuple[Any, ...]) -> Past:
+    number, kind, subject, seq, at, since, old, new, verdict, evidence = row
+    transition = Transition(
+        kind, subject, seq, from_micros(at), from_micros(since), old, new, _verdict(json.loads(verdict)),
+        json.loads(evidence),
+    )  # fmt: skip
+    return Past(number, transition)
+
+
+def _verdict(told: dict[str, Any]) -> Verdict:
+    known = {name: told.get(name) for name in _VERDICT}
+    return Verdict(**known | {"state": State(told["state"]), "reason": _reason(told["reason"])})  # type: ignore[arg-type]
+
+
+def _reason(word: str | None) -> Reason | None:
+    """None also for a word of another version."""
+    try:
+        return Reason(word) if word is not None else None
+    except ValueError:
+        return None
