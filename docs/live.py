@@ -22,10 +22,11 @@ from docs._markdown import code, fenced, sentence, table
 from monitor.config.load import load
 from monitor.core.event import Source
 from monitor.core.judge import Judgement
-from monitor.core.model import EventType, Incident, Journal, Look, Moment
+from monitor.core.model import EventType, Journal, Look, Moment
 from monitor.core.world import Plan, World
 from monitor.kinds import installed_kinds
 from monitor.store.contract import Backlog
+from monitor.store.memory import MemoryStore
 from monitor.telemetry import Telemetry
 from monitor.web.health import Health
 from monitor.web.status import StatusDocument
@@ -88,11 +89,6 @@ class _Store:
     async def backlog(self) -> Mapping[str, Backlog]:
         return {"hook": Backlog(1, 0, START)}
 
-    async def incidents(self, limit: int) -> list[Incident]:
-        return [][:limit]
-
-    async def events(self, limit: int) -> list[Mapping[str, Any]]:
-        return [][:limit]
 
 
 class _Tour:
@@ -133,7 +129,7 @@ class _Tour:
         """`/api/v1/status` now, with one check only."""
         view = View(
             world=lambda: self.world,
-            records=_Store(),
+            records=MemoryStore(),
             telemetry=self.telemetry,
             health=lambda: _WELL,
             clock=_StillClock(192),

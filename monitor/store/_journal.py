@@ -160,6 +160,24 @@ def newest_bodies(db: sqlite3.Connection, limit: int) -> list[bytes]:
     return [row[0] for row in db.execute("SELECT body FROM events ORDER BY number DESC LIMIT ?", (limit,))]
 
 
+def find_incident(db: sqlite3.Connection, identity: str) -> Incident | None:
+    row = db.execute("SELECT * FROM incidents WHERE id = ?", (identity,)).fetchone()
+    return None if row is None else _incident(row)
+
+
+def bodies_of(db: sqlite3.Connection, stream: str, limit: int) -> list[bytes]:
+    rows = db.execute("SELECT body FROM events WHERE stream = ? ORDER BY number LIMIT ?", (stream, limit))
+    return [row[0] for row in rows]
+
+
+def bodies_after(db: sqlite3.Connection, event: str, limit: int) -> list[bytes] | None:
+    known = db.execute("SELECT number FROM events WHERE id = ?", (event,)).fetchone()
+    if known is None:
+        return None
+    rows = db.execute("SELECT body FROM events WHERE number > ? ORDER BY number LIMIT ?", (known[0], limit))
+    return [row[0] for row in rows]
+
+
 def _snapshot(record: CheckRecord) -> bytes:
     return to_json(dict(record.snapshot), f"the memory of check {record.check}")
 

@@ -190,5 +190,13 @@ class Store(Protocol):
         and longer where there would be more than `POINTS_LIMIT` points. None: about 300 points.
         """
 
+    async def incident(self, identity: str) -> Incident | None: ...
+
+    async def incident_events(self, identity: str, limit: int) -> list[Mapping[str, Any]]:
+        """The bodies of an incident's events, oldest first."""
+
+    async def events_after(self, event: str, limit: int) -> list[Mapping[str, Any]] | None:
+        """The bodies of the events after this one (its id), in the order of the journal; None: it is not known."""
+
     async def close(self) -> None:
         """Let go of the files. Closing twice, or before `open`, is fine."""

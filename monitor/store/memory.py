@@ -48,6 +48,8 @@ class Shelf:
     incidents: dict[str, Incident] = field(default_factory=dict)
     transitions: dict[tuple[str, str, int], Transition] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
+    streams: dict[str, str] = field(default_factory=dict)
+    """Of the events, by id."""
     queues: dict[str, dict[str, list[_Row]]] = field(default_factory=dict)
     """Unfinished rows, oldest first, by sink and stream; an empty stream is removed."""
     looks: dict[str, Columns] = field(default_factory=dict)
@@ -215,6 +217,19 @@ class MemoryStore:
         points, _ = roll_up(columns, LONG if step % LONG == timedelta(0) else SHORT, None, to_millis(last))
         return [point for point in join(points, step) if point.at + step > since and point.at < until]
 
+    async def incident(self, identity: str) -> Incident | None:
+        return self._shelf.incidents.get(identity)
+
+    async def incident_events(self, identity: str, limit: int) -> list[Mapping[str, Any]]:
+        bodies, streams = self._shelf.bodies, self._shelf.streams
+        return [decode_body(body) for name, body in bodies.items() if streams[name] == identity][:limit]
+
+    async def events_after(self, event: str, limit: int) -> list[Mapping[str, Any]] | None:
+        names = list(self._shelf.bodies)
+        if event not in names:
+            return None
+        return [decode_body(self._shelf.bodies[name]) for name in names[names.index(event) + 1 :][:limit]]
+
     async def close(self) -> None:
         self._epoch = 0
 
@@ -244,6 +259,7 @@ class MemoryStore:
         for event in change.events:
             if event.id not in shelf.bodies:
                 shelf.bodies[event.id] = bodies[event.id]
+                shelf.streams[event.id] = event.stream
                 self._enqueue(event, supersedes)
 
     def _enqueue(self, event: Event, supersedes: frozenset[str]) -> None:
@@ -279,6 +295,10 @@ class MemoryStore:
                 del shelf.bodies[identity]
         for key in list(shelf.transitions)[: max(0, len(shelf.transitions) - keep.evidence)]:
             shelf.transitions[key] = replace(shelf.transitions[key], evidence={})
+
+                del shelf.bodies[identity], shelf.streams[identity]
+        for key in list(shelf.transitions)[: max(0, len(shelf.transitions) - keep.transitions)]:
+            del shelf.transitions[key]
         past = sorted((i for i in shelf.incidents.values() if i.resolved is not None), key=_age)
         for incident in past[: max(0, len(past) - keep.incidents)]:
             del shelf.incidents[incident.id]

@@ -140,6 +140,19 @@ class SqliteStore:
     ) -> list[Point]:
         return await self._archive.rollup(check, since, until, step)
 
+    async def incident(self, identity: str) -> Incident | None:
+        return await self._read(lambda db: _journal.find_incident(db, identity))
+
+    async def incident_events(self, identity: str, limit: int) -> list[Mapping[str, Any]]:
+        return await self._read(lambda db: [decode_body(b) for b in _journal.bodies_of(db, identity, limit)])
+
+    async def events_after(self, event: str, limit: int) -> list[Mapping[str, Any]] | None:
+        def read(db: sqlite3.Connection) -> list[Mapping[str, Any]] | None:
+            bodies = _journal.bodies_after(db, event, limit)
+            return None if bodies is None else [decode_body(body) for body in bodies]
+
+        return await self._read(read)
+
     async def close(self) -> None:
         await self._archive.close()
         await self._call(self._close)

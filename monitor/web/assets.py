@@ -11,13 +11,15 @@ _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _HERE = files("monitor.web")
 
 PAGE = (_HERE / "templates" / "page.html").read_bytes()
+PUBLIC_PAGE = (_HERE / "templates" / "public.html").read_bytes()
+_PUBLIC_FILES = ("page.css", "public.js")
 
 
-def add_assets(app: web.Application) -> None:
-    """A route for each file of static/: there is no path to climb out of."""
+def add_assets(app: web.Application, *, public: bool = False) -> None:
+    """A route for each file of static/: there is no path to climb out of. `public`: those of the public page only."""
     for file in (_HERE / "static").iterdir():
         kind = _TYPES.get(file.name.rpartition(".")[2])
-        if kind is not None:
+        if kind is not None and (not public or file.name in _PUBLIC_FILES or kind == "image/svg+xml"):
             app.router.add_get(f"/static/{file.name}", Asset(file.read_bytes(), kind).answer)
 
 

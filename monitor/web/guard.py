@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from monitor.web.names import hostname, is_loopback_name
-from monitor.web.problem import problem
+from monitor.web.problem import Problem, problem
 
 HANDLER_TIMEOUT = 30.0
 
@@ -27,6 +27,9 @@ SECURITY_HEADERS = {
     # Which versions answer is nobody's business.
     "Server": "brownout",
 }
+
+TIME_LIMIT = web.RequestKey("time_limit", asyncio.Timeout)
+"""The time limit of a request, for streams that last."""
 
 OWN_AUTHORITY = ("/ping/", "/push")
 """The beginnings of paths of requests that carry a token: their Host does not matter, and they read nothing."""
@@ -46,14 +49,16 @@ async def add_headers(_request: web.Request, response: web.StreamResponse) -> No
 async def problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Nobody is shown an error page of the library, a traceback, or is kept waiting for ever."""
     try:
-        async with asyncio.timeout(HANDLER_TIMEOUT):
+        async with asyncio.timeout(HANDLER_TIMEOUT) as limit:
+            request[TIME_LIMIT] = limit
             return await handler(request)
+    except Problem as error:
+        return error.response
     except web.HTTPMethodNotAllowed as error:
         allowed = error.headers["Allow"]
         return problem(405, f"This surface takes {allowed}.", {"Allow": allowed})
     except web.HTTPNotFound:
-        told = "There is: /, /metrics, /healthz, /readyz, /api/v1/status, /incidents and /events; /ping and /push."
-        return problem(404, told)
+        return problem(404, "Nothing is here; /api/v1/openapi.json lists what there is.")
     except web.HTTPException as error:
         return problem(error.status)
     except TimeoutError:

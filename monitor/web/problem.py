@@ -11,6 +11,14 @@ from aiohttp import web
 PROBLEM = "application/problem+json"
 
 
+class Problem(Exception):
+    """Ends a request with a problem. `detail` says what to do, and repeats nothing that the client sent."""
+
+    def __init__(self, status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.response = problem(status, detail, headers)
+
+
 def problem(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> web.Response:
     """An answer that says what was wrong and what to do. `detail` repeats nothing that the client sent."""
     body = {"title": HTTPStatus(status).phrase, "status": status}

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, TypeVar
 
 from monitor.core.judge import Judge
-from monitor.core.model import Incident, Look, ServiceState, State
+from monitor.core.model import Incident, ServiceState, State
 from monitor.core.service import ServiceStatus
-from monitor.core.threshold import Threshold
 from monitor.core.wording import clock, cut, iso
 from monitor.core.world import World
 from monitor.web.health import impaired
-from monitor.web.stream import finite, json_pieces
+from monitor.web.items import CHECKS_WORST_FIRST, check_item, incident_item, service_item
+from monitor.web.stream import json_pieces
 from monitor.web.view import View
 
 SORT_SLICE = 1000
-FIGURES_LIMIT = 32
 FRESH = 0.5
 """Seconds that an answer is kept: a hundred open pages cost as much as one."""
 
-_WORST_FIRST = (State.DOWN, State.DEGRADED, State.UNKNOWN, State.UP)
 _SERVICES_WORST_FIRST = (
     ServiceState.OUTAGE,
     ServiceState.DEGRADATION,
     ServiceState.UNKNOWN,
     ServiceState.OPERATIONAL,
 )
-Redact = Callable[[Any], Any]
-
 _T = TypeVar("_T")
 
 
@@ -39,7 +35,7 @@ _T = TypeVar("_T")
 class _Sorted:
     """Checks and services by state; within a state as the configuration has them, so that a page stands still."""
 
-    checks: dict[State, list[Judge]] = field(default_factory=lambda: {state: [] for state in _WORST_FIRST})
+    checks: dict[State, list[Judge]] = field(default_factory=lambda: {state: [] for state in CHECKS_WORST_FIRST})
     services: dict[ServiceState, list[ServiceStatus]] = field(
         default_factory=lambda: {state: [] for state in _SERVICES_WORST_FIRST}
     )
@@ -70,8 +66,8 @@ class StatusDocument:
         services = chain.from_iterable(found.services.values())
         checks = chain.from_iterable(found.checks.values())
         lists: dict[str, Iterable[Any]] = {
-            "services": (_service(status, world, view.redact) for status in islice(services, limit)),
-            "checks": (_check(judge, view.redact) for judge in islice(checks, limit)),
+            "services": (service_item(status, world, view.redact) for status in islice(services, limit)),
+            "checks": (check_item(judge, view.redact) for judge in islice(checks, limit)),
             "incidents": [
                 incident_item(incident, view.redact) for incident in islice(found.incidents.values(), limit)
             ],
@@ -153,105 +149,3 @@ def _why(status: ServiceStatus, world: World) -> str:
         return f"{root.check.name if root else status.incident.root}: {status.incident.why}"
     bad = (world.judges[check] for check in status.service.checks if world.judges[check].state.bad)
     return next((f"{judge.check.name}: {judge.verdict.why}" for judge in bad), "")
-
-
-def _service(status: ServiceStatus, world: World, redact: Redact) -> dict[str, Any]:
-    service = status.service
-    name, title, owner, runbook = redact([service.id, service.title, service.owner, service.runbook])
-    states = [world.judges[check].state for check in service.checks]
-    return {
-        "id": name,
-        "title": title,
-        "state": status.state.value,
-        "since": iso(status.since),
-        "owner": owner,
-        "runbook": runbook,
-        "implicit": service.implicit,
-        "incident": status.incident.id if status.incident else None,
-        "checks": {state.value: states.count(state) for state in _WORST_FIRST},
-    }
-
-
-def _check(judge: Judge, redact: Redact) -> dict[str, Any]:
-    check, verdict = judge.check, judge.verdict
-    # Only free texts: redacting the whole tree takes six times as long, and could blank a word of ours.
-    ids, target, why, owner, runbook, labels, conditions = redact(
-        [
-            [check.id, check.name, check.service],
-            check.probe.target,
-            verdict.why,
-            check.owner,
-            check.runbook,
-            dict(check.labels),
-            [condition.text for condition in check.conditions[:FIGURES_LIMIT]],
-        ]
-    )
-    return {
-        "id": ids[0],
-        "name": ids[1],
-        "service": ids[2],
-        "probe": check.probe.kind,
-        "target": cut(target),
-        "state": judge.state.value,
-        "since": iso(judge.since),
-        "reason": verdict.reason.value if verdict.reason else None,
-        "why": cut(why),
-        "advice": verdict.reason.advice if verdict.reason else None,
-        "confirming": judge.suspicious,
-        "impact": check.impact.value,
-        "every": check.every.total_seconds(),
-        "owner": owner,
-        "runbook": runbook,
-        "labels": labels,
-        "last": _look(judge.last, judge) if judge.last else None,
-        "thresholds": [_threshold(*pair) for pair in zip(judge.thresholds, conditions, strict=False)],
-    }
-
-
-def _look(look: Look, judge: Judge) -> dict[str, Any]:
-    seen = look.observation
-    # Declared names only: what a target calls its figures is not for us to repeat.
-    measured = (item for item in judge.check.probe.measured if item.name in seen.measurements)
-    phases = ((name, took) for name, took in seen.phases.items() if name.isidentifier())
-    return {
-        "at": iso(look.ended.at),
-        "ok": seen.ok,
-        "reason": seen.reason.value if seen.reason else None,
-        "measurements": {
-            item.name: {"value": finite(seen.measurements[item.name]), "unit": item.unit.value}
-            for item in islice(measured, FIGURES_LIMIT)
-        },
-        "phases": {name: finite(took) for name, took in islice(phases, FIGURES_LIMIT)},
-    }
-
-
-def _threshold(threshold: Threshold, text: str) -> dict[str, Any]:
-    condition = threshold.condition
-    return {
-        "condition": text,
-        "level": condition.level.value,
-        "measurement": condition.measurement,
-        "unit": condition.unit.value,
-        "value": finite(threshold.value),
-        "limit": condition.bound.limit,
-        "active": threshold.active,
-    }
-
-
-def incident_item(incident: Incident, redact: Redact) -> dict[str, Any]:
-    root, why, checks, services = redact(
-        [incident.root, incident.why, incident.checks[:FIGURES_LIMIT], incident.services]
-    )
-    return {
-        "id": incident.id,
-        "impact": incident.impact.value,
-        "open": incident.resolved is None,
-        "opened": iso(incident.opened),
-        "since": iso(incident.since),
-        "resolved": iso(incident.resolved),
-        "root": root,
-        "why": cut(why),
-        "checks": list(checks),
-        "services": list(services),
-        "merged_into": incident.merged_into,
-    }

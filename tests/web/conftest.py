@@ -49,6 +49,20 @@ class Journal:
         return self.bodies[:limit]
 
 
+    async def incident(self, identity: str) -> Incident | None:
+        return next((incident for incident in await self.incidents(999) if incident.id == identity), None)
+
+    async def incident_events(self, identity: str, limit: int) -> list[Mapping[str, Any]]:
+        """Bodies are the newest first, as `events` tells them; these are the oldest first."""
+        bodies = reversed(await self.events(9999))
+        return [body for body in bodies if body.get("incident", {}).get("id") == identity][:limit]
+
+    async def events_after(self, event: str, limit: int) -> list[Mapping[str, Any]] | None:
+        bodies = list(reversed(await self.events(9999)))
+        names = [body["id"] for body in bodies]
+        return bodies[names.index(event) + 1 :][:limit] if event in names else None
+
+
 class Agent:
     """What the app is to the web: a world, a journal, a health, and the page that is served of them."""
 

@@ -1,0 +1,179 @@
+"""`/api/v1/checks`: every check in a line, fast enough to be asked often; and one check with all there is to it.
+
+Most of a line does not change while a check's state stays, so its text is kept, for as long as somebody asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import islice
+from typing import Any
+
+from aiohttp import web
+
+from monitor.core.judge import Judge
+from monitor.core.model import Check, Look, State, Verdict
+from monitor.core.wording import cut, iso
+from monitor.web import query
+from monitor.web.items import Redact, check_item
+from monitor.web.problem import Problem
+from monitor.web.stream import dumps, finite, stream
+from monitor.web.view import View
+
+SLICE = 64
+"""Checks rendered at a time: half a millisecond, or four where nothing of them is kept yet."""
+KEPT_FOR = 60.0
+"""Seconds after the last answer for which the texts are kept: they take about 700 bytes a check."""
+FACTS_LIMIT = 16
+RESPONSE_TIME = "response_time"
+
+_JSON = "application/json"
+_STATES = {state.value: state for state in State}
+Filter = Callable[[Judge], bool]
+
+
+class Checks:
+    """The routes of checks."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._kept: dict[str, Line] = {}
+        self._asked = 0
+        self._forget: asyncio.TimerHandle | None = None
+
+    async def all(self, request: web.Request) -> web.StreamResponse:
+        """In the order of the configuration."""
+        wanted = _filter(request)
+        judges = self._view.world().judges
+        return await stream(request, self._pieces(filter(wanted, list(judges.values()))), _JSON)
+
+    async def one(self, request: web.Request) -> web.StreamResponse:
+        """With thresholds, figures, phases and evidence."""
+        judge = self._view.world().judges.get(request.match_info["name"])
+        if judge is None:
+            raise Problem(404, "No check has this id; /api/v1/checks lists them.")
+        document = check_item(judge, self._view.redact)
+        document["trouble_since"] = iso(judge.trouble_since)
+        document["depends_on"] = self._view.redact(list(judge.check.depends_on))
+        document["measured"] = [{"name": item.name, "unit": item.unit.value} for item in judge.check.probe.measured]
+        document["evidence"] = _evidence(judge.last, self._view.redact)
+        return web.Response(body=dumps(document), content_type=_JSON)
+
+    async def _pieces(self, judges: Iterable[Judge]) -> AsyncIterator[bytes]:
+        self._asked += 1
+        yield b'{"checks":['
+        count, comma = 0, b""
+        rest = iter(judges)
+        while part := list(islice(rest, SLICE)):
+            yield comma + b",".join([self._line(judge) for judge in part])
+            comma = b","
+            count += len(part)
+            await asyncio.sleep(0)
+        yield b'],"count":%d}' % count
+        self._keep_for_a_while()
+
+    def _line(self, judge: Judge) -> bytes:
+        line = self._kept.get(judge.check.id)
+        if line is None or line.check is not judge.check:
+            line = self._kept[judge.check.id] = Line(judge.check, self._view.redact)
+        return line.render(judge, self._view.redact)
+
+    def _keep_for_a_while(self) -> None:
+        if self._forget is None:
+            loop = asyncio.get_running_loop()
+            self._forget = loop.call_later(KEPT_FOR, self._forget_unless_asked, self._asked)
+
+    def _forget_unless_asked(self, asked: int) -> None:
+        self._forget = None
+        if asked == self._asked:
+            self._kept = {}
+        else:
+            self._keep_for_a_while()
+
+
+class Line:
+    """One check's line: what the configuration fixes, what the verdict does, and the last look."""
+
+    __slots__ = ("_head", "_seq", "_told", "_verdict", "check")
+
+    def __init__(self, check: Check, redact: Redact) -> None:
+        self.check = check
+        ids, target, labels, owner, runbook = redact(
+            [
+                [check.id, check.name, check.service],
+                check.probe.target,
+                dict(check.labels),
+                check.owner,
+                check.runbook,
+            ]
+        )
+        fixed = {
+            "id": ids[0],
+            "name": ids[1],
+            "service": ids[2],
+            "probe": check.probe.kind,
+            "target": cut(target),
+            "impact": check.impact.value,
+            "every": check.every.total_seconds(),
+            "owner": owner,
+            "runbook": runbook,
+            "labels": labels,
+        }
+        self._head = dumps(fixed)[:-1]
+        self._verdict: Verdict | None = None
+        self._seq = -1
+        self._told = b""
+
+    def render(self, judge: Judge, redact: Redact) -> bytes:
+        if judge.verdict is not self._verdict or judge.seq != self._seq:
+            self._verdict, self._seq = judge.verdict, judge.seq
+            self._told = dumps(_told(judge, redact))[1:-1]
+        confirming = b"true" if judge.suspicious else b"false"
+        return b'%b,%b,"confirming":%b,"last":%b}' % (self._head, self._told, confirming, _last(judge.last))
+
+
+def _told(judge: Judge, redact: Redact) -> dict[str, Any]:
+    reason = judge.verdict.reason
+    return {
+        "state": judge.state.value,
+        "since": iso(judge.since),
+        "reason": reason.value if reason else None,
+        "why": cut(redact(judge.verdict.why)),
+        "advice": reason.advice if reason else None,
+    }
+
+
+def _last(look: Look | None) -> bytes:
+    """Written by hand, as it differs each time: a tenth of what the encoder takes. No text in it is a target's."""
+    if look is None:
+        return b"null"
+    seen = look.observation
+    took = finite(seen.measurements.get(RESPONSE_TIME))
+    reason = f'"{seen.reason.value}"' if seen.reason else "null"
+    ok = "true" if seen.ok else "false"
+    figure = "null" if took is None else repr(float(took))
+    return f'{{"at":"{iso(look.ended.at)}","ok":{ok},"reason":{reason},"response_time":{figure}}}'.encode()
+
+
+def _evidence(look: Look | None, redact: Redact) -> dict[str, str]:
+    """What the last look brought: bounded, and written by a target that may be hostile."""
+    facts = islice(look.observation.evidence.items(), FACTS_LIMIT) if look else ()
+    return {cut(redact(key)): cut(redact(value)) for key, value in facts}
+
+
+def _filter(request: web.Request) -> Filter:
+    """`state`, `service` and `label`: of the first two any that is given, of labels all. Raises `Problem`."""
+    states = query.words(request, "state", _STATES)
+    services = frozenset(request.query.getall("service", []))
+    labels = query.pairs(request, "label")
+
+    def wanted(judge: Judge) -> bool:
+        check = judge.check
+        return (
+            (not states or judge.state in states)
+            and (not services or check.service in services)
+            and all(check.labels.get(name) == value for name, value in labels)
+        )
+
+    return wanted

@@ -1,0 +1,160 @@
+"""Events as they happen: `/api/v1/events` with ``Accept: text/event-stream``.
+
+A reader that was away says which event it saw last, and is told what came since from the journal. Readers are few and
+each has a bounded buffer: one that does not read is let go, and comes back where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from monitor.core.model import Event
+from monitor.store.contract import StoreError
+from monitor.web.guard import TIME_LIMIT
+from monitor.web.incidents import unreadable
+from monitor.web.problem import Problem
+from monitor.web.stream import dumps
+from monitor.web.view import View
+
+EVENT_STREAM = "text/event-stream"
+READERS = 64
+"""At a time; there must be connections left for everything else."""
+BUFFER = 256
+"""Events that wait for one reader."""
+HEARTBEAT = 15.0
+"""Seconds of silence after which a comment says that the stream is alive."""
+RETRY = 2000
+"""Milliseconds after which a browser comes back."""
+REPLAY = 500
+"""Events read from the journal at a time."""
+REPLAY_MOST = 10_000
+"""Events that one reader is told again."""
+WRITE_TIMEOUT = 20.0
+"""Seconds that a reader may take for what it is sent."""
+
+
+class Reader:
+    """One connection's buffer. `full` once it could not take an event any more."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(BUFFER)
+        self.full = False
+
+    def offer(self, item: tuple[str, bytes] | None) -> None:
+        try:
+            self.queue.put_nowait(item)
+        except asyncio.QueueFull:
+            self.full = True
+
+
+class Feed:
+    """Hands what was committed to everybody who listens; `publish` neither waits nor fails."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._readers: set[Reader] = set()
+        self._closed = False
+
+    def publish(self, events: Iterable[Event]) -> None:
+        """In the order of the journal."""
+        if not self._readers:
+            return
+        for event in events:
+            item = (event.id, self._frame(event.body))
+            for reader in self._readers:
+                reader.offer(item)
+
+    def close(self) -> None:
+        """The agent stops: streams end, and their readers come back to the next one."""
+        self._closed = True
+        for reader in self._readers:
+            reader.offer(None)
+            reader.full = True
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        if self._closed or len(self._readers) >= READERS:
+            raise Problem(503, "Too many follow the events already. Ask for the list.", {"Retry-After": "10"})
+        reader = Reader()
+        self._readers.add(reader)  # before the journal is read: nothing may come between
+        try:
+            response = await self._begin(request)
+            if request.method != "HEAD":
+                await self._serve(request, response, reader)
+        finally:
+            self._readers.discard(reader)
+        return response
+
+    async def _begin(self, request: web.Request) -> web.StreamResponse:
+        last = request.headers.get("Last-Event-ID", "")
+        try:
+            missed = await self._view.records.events_after(last, 1) if last else []
+        except StoreError:
+            raise unreadable() from None
+        response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM, "X-Accel-Buffering": "no"})
+        await response.prepare(request)
+        request[TIME_LIMIT].reschedule(None)
+        if request.method != "HEAD":
+            gap = b"" if missed is not None else b"event: gap\ndata: {}\n\n"
+            await response.write(b"retry: %d\n\n%b" % (RETRY, gap))
+        return response
+
+    async def _serve(self, request: web.Request, response: web.StreamResponse, reader: Reader) -> None:
+        told: set[str] = set()
+        try:
+            async for identity, frame in self._missed(request.headers.get("Last-Event-ID", "")):
+                told.add(identity)
+                await _write(response, frame)
+            while not (reader.full and reader.queue.empty()):
+                news = await _next(reader, told)
+                if news is None:
+                    break
+                await _write(response, news)
+        except (TimeoutError, ConnectionError, StoreError):
+            if request.transport is not None:
+                request.transport.abort()
+
+    async def _missed(self, last: str) -> AsyncIterator[tuple[str, bytes]]:
+        """What the journal has behind that event."""
+        for _ in range(REPLAY_MOST // REPLAY if last else 0):
+            bodies = await self._view.records.events_after(last, REPLAY)
+            if not bodies:
+                return
+            for body in bodies:
+                last = str(body["id"])
+                yield last, self._frame(body)
+                await asyncio.sleep(0)
+
+    def _frame(self, body: Mapping[str, Any]) -> bytes:
+        """JSON has no line breaks of its own, so that it is one `data` line whatever a target said."""
+        clean = self._view.redact(dict(body))
+        return b"id: %b\nevent: %b\ndata: %b\n\n" % (
+            str(body["id"]).encode(),
+            str(body["type"]).encode(),
+            dumps(clean),
+        )
+
+
+async def _next(reader: Reader, told: set[str]) -> bytes | None:
+    """The next frame that was not told from the journal already, a heartbeat, or None at the end."""
+    while True:
+        try:
+            item = await asyncio.wait_for(reader.queue.get(), HEARTBEAT)
+        except TimeoutError:
+            return b": still here\n\n"
+        if item is None:
+            return None
+        if item[0] not in told:
+            return item[1]
+
+
+async def _write(response: web.StreamResponse, frame: bytes) -> None:
+    async with asyncio.timeout(WRITE_TIMEOUT):
+        await response.write(frame)
+
+
+def wants_stream(request: web.Request) -> bool:
+    return EVENT_STREAM in request.headers.get("Accept", "").lower()

@@ -1,0 +1,121 @@
+"""Checks, services and incidents as JSON values: what the API's documents are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+from monitor.core.judge import Judge
+from monitor.core.model import Incident, Look, State
+from monitor.core.service import ServiceStatus
+from monitor.core.threshold import Threshold
+from monitor.core.wording import cut, iso
+from monitor.core.world import World
+from monitor.web.stream import finite
+
+FIGURES_LIMIT = 32
+CHECKS_WORST_FIRST = (State.DOWN, State.DEGRADED, State.UNKNOWN, State.UP)
+Redact = Callable[[Any], Any]
+
+
+def service_item(status: ServiceStatus, world: World, redact: Redact) -> dict[str, Any]:
+    service = status.service
+    name, title, owner, runbook = redact([service.id, service.title, service.owner, service.runbook])
+    states = [world.judges[check].state for check in service.checks]
+    return {
+        "id": name,
+        "title": title,
+        "state": status.state.value,
+        "since": iso(status.since),
+        "owner": owner,
+        "runbook": runbook,
+        "implicit": service.implicit,
+        "incident": status.incident.id if status.incident else None,
+        "checks": {state.value: states.count(state) for state in CHECKS_WORST_FIRST},
+    }
+
+
+def check_item(judge: Judge, redact: Redact) -> dict[str, Any]:
+    check, verdict = judge.check, judge.verdict
+    # Only free texts: redacting the whole tree takes six times as long, and could blank a word of ours.
+    ids, target, why, owner, runbook, labels, conditions = redact(
+        [
+            [check.id, check.name, check.service],
+            check.probe.target,
+            verdict.why,
+            check.owner,
+            check.runbook,
+            dict(check.labels),
+            [condition.text for condition in check.conditions[:FIGURES_LIMIT]],
+        ]
+    )
+    return {
+        "id": ids[0],
+        "name": ids[1],
+        "service": ids[2],
+        "probe": check.probe.kind,
+        "target": cut(target),
+        "state": judge.state.value,
+        "since": iso(judge.since),
+        "reason": verdict.reason.value if verdict.reason else None,
+        "why": cut(why),
+        "advice": verdict.reason.advice if verdict.reason else None,
+        "confirming": judge.suspicious,
+        "impact": check.impact.value,
+        "every": check.every.total_seconds(),
+        "owner": owner,
+        "runbook": runbook,
+        "labels": labels,
+        "last": look_item(judge.last, judge) if judge.last else None,
+        "thresholds": [threshold_item(*pair) for pair in zip(judge.thresholds, conditions, strict=False)],
+    }
+
+
+def look_item(look: Look, judge: Judge) -> dict[str, Any]:
+    seen = look.observation
+    # Declared names only: what a target calls its figures is not for us to repeat.
+    measured = (item for item in judge.check.probe.measured if item.name in seen.measurements)
+    phases = ((name, took) for name, took in seen.phases.items() if name.isidentifier())
+    return {
+        "at": iso(look.ended.at),
+        "ok": seen.ok,
+        "reason": seen.reason.value if seen.reason else None,
+        "measurements": {
+            item.name: {"value": finite(seen.measurements[item.name]), "unit": item.unit.value}
+            for item in islice(measured, FIGURES_LIMIT)
+        },
+        "phases": {name: finite(took) for name, took in islice(phases, FIGURES_LIMIT)},
+    }
+
+
+def threshold_item(threshold: Threshold, text: str) -> dict[str, Any]:
+    condition = threshold.condition
+    return {
+        "condition": text,
+        "level": condition.level.value,
+        "measurement": condition.measurement,
+        "unit": condition.unit.value,
+        "value": finite(threshold.value),
+        "limit": condition.bound.limit,
+        "active": threshold.active,
+    }
+
+
+def incident_item(incident: Incident, redact: Redact) -> dict[str, Any]:
+    root, why, checks, services = redact(
+        [incident.root, incident.why, incident.checks[:FIGURES_LIMIT], incident.services]
+    )
+    return {
+        "id": incident.id,
+        "impact": incident.impact.value,
+        "open": incident.resolved is None,
+        "opened": iso(incident.opened),
+        "since": iso(incident.since),
+        "resolved": iso(incident.resolved),
+        "root": root,
+        "why": cut(why),
+        "checks": list(checks),
+        "services": list(services),
+        "merged_into": incident.merged_into,
+    }

@@ -1,0 +1,202 @@
+"""The OpenAPI document, `/api/v1/openapi.json`: made once, of the table of routes below and of ``schemas/``.
+
+Tests hold it to the truth: every route is in it, and every answer follows its schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+from aiohttp import web
+
+from monitor.core.model import State
+from monitor.tokens import Scope
+from monitor.web.assets import Asset
+from monitor.web.incidents import LIST_LIMIT, LIST_MOST
+from monitor.web.pages import HEALTH, JSON, STATUS_LIMIT, STATUS_MOST
+from monitor.web.problem import PROBLEM
+
+_PROBLEMS = {
+    400: "What was asked for is out of bounds.",
+    401: "This needs a token.",
+    403: "The token lacks the scope, or the request comes from a page of another site.",
+    404: "There is no such thing.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    421: "The agent does not answer to this name (`Host`).",
+    429: "Too many wrong tokens came from this address.",
+    503: "Not now: the journal cannot be read, or it took too long.",
+}
+
+
+def document() -> dict[str, Any]:
+    """The whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Brownout",
+            "version": version("brownout"),
+            "description": "What the agent knows and does. Every answer is JSON; errors are RFC 9457 problems.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": _paths(),
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "One of `agent.tokens`."}
+            },
+        },
+    }
+
+
+class OpenApi:
+    """The document as a file: browsers and tools ask whether it has changed."""
+
+    def __init__(self) -> None:
+        text = json.dumps(document(), ensure_ascii=False, separators=(",", ":"))
+        self._asset = Asset(text.encode(), JSON)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        return await self._asset.answer(request)
+
+
+def _paths() -> dict[str, Any]:
+    check, service = _in_path("name", "The check's id."), _in_path("name", "The service's name.")
+    return {
+        "/api/v1/status": _read(
+            "How everything stands, worst first", "Status", 400, parameters=[_limit(STATUS_LIMIT, STATUS_MOST)]
+        ),
+        "/api/v1/checks": _read("Every check in a line", "Checks", 400, parameters=_CHECK_FILTERS),
+        "/api/v1/checks/{name}": _read("One check: why, thresholds, evidence", "Check", 404, parameters=[check]),
+        "/api/v1/services": _read("Every service", "Services"),
+        "/api/v1/services/{name}": _read("One service and its checks", "Service", 404, parameters=[service]),
+        "/api/v1/incidents": _read(
+            "Open incidents, then the newest others", "Incidents", 400, parameters=[_limit(LIST_LIMIT, LIST_MOST)]
+        ),
+        "/api/v1/incidents/{id}": _read(
+            "One incident and its events", "Incident", 404, parameters=[_in_path("id", "The incident's id.")]
+        ),
+        "/api/v1/events": _events(),
+        "/api/v1/public": _read("What the public page shows", "Public", protected=False),
+        "/api/v1/openapi.json": _open("This document", {JSON: {"schema": {"type": "object"}}}),
+        "/healthz": _health("Whether the agent is well: 503 when nothing is looked at"),
+        "/readyz": _health("Whether it looks and answers"),
+    }
+
+
+_CHECK_FILTERS = [
+    {
+        "name": "state",
+        "in": "query",
+        "description": "Any of these.",
+        "schema": {"type": "array", "items": {"enum": [state.value for state in State]}},
+    },
+    {
+        "name": "service",
+        "in": "query",
+        "description": "Those of any of these.",
+        "schema": {"type": "array", "items": {"type": "string"}},
+    },
+    {
+        "name": "label",
+        "in": "query",
+        "description": "NAME=VALUE; all must hold.",
+        "schema": {"type": "array", "items": {"type": "string", "pattern": "^[^=]+=[^\\n]*$"}},
+        "example": ["tier=web"],
+    },
+]
+
+
+def _read(
+    summary: str,
+    schema: str,
+    *problems: int,
+    parameters: list[dict[str, Any]] | None = None,
+    protected: bool = True,
+) -> dict[str, Any]:
+    content = {JSON: {"schema": _reference(schema)}}
+    refusals = (401, 403, 429) if protected else ()
+    return _open(
+        summary, content, *problems, *refusals, parameters=parameters, scope=Scope.READ if protected else None
+    )
+
+
+def _open(
+    summary: str,
+    content: Mapping[str, Any],
+    *problems: int,
+    parameters: list[dict[str, Any]] | None = None,
+    scope: Scope | None = None,
+) -> dict[str, Any]:
+    """A path that is read. `scope` is needed where `agent.protected` is on; hence the way without a token, too."""
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "responses": {
+            "200": {"description": summary, "content": content},
+            **{str(status): _problem(status) for status in (*problems, 421, 503)},
+        },
+    }
+    if parameters:
+        operation["parameters"] = parameters
+    if scope is not None:
+        operation["security"] = [{}, {"token": [scope.value]}]
+    return {"get": operation}
+
+
+def _events() -> dict[str, Any]:
+    resume = {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "For streams: the id of the last event that was seen; what came since is told first.",
+        "schema": {"type": "string", "pattern": "^evt_[a-z2-7]{26}$"},
+    }
+    told = _read(
+        "The newest events, newest first; with `Accept: text/event-stream` each as it happens",
+        "Events",
+        400,
+        parameters=[_limit(LIST_LIMIT, LIST_MOST), resume],
+    )
+    told["get"]["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    return told
+
+
+def _health(summary: str) -> dict[str, Any]:
+    content = {HEALTH: {"schema": _reference("Health")}}
+    told = _open(summary, content)
+    told["get"]["responses"]["503"] = {"description": "It is not.", "content": content}
+    return told
+
+
+def _problem(status: int) -> dict[str, Any]:
+    return {"description": _PROBLEMS[status], "content": {PROBLEM: {"schema": _reference("Problem")}}}
+
+
+def _limit(default: int, most: int) -> dict[str, Any]:
+    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
+    return {"name": "limit", "in": "query", "description": "How many at most.", "schema": schema}
+
+
+def _in_path(name: str, told: str) -> dict[str, Any]:
+    schema = {"type": "string", "minLength": 1}
+    return {"name": name, "in": "path", "required": True, "description": told, "schema": schema}
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _schemas() -> dict[str, Any]:
+    """Those of the API, and that of events, whose parts get a place of their own."""
+    folder = files("monitor") / "schemas"
+    schemas: dict[str, Any] = json.loads((folder / "api.json").read_text("utf-8"))
+    text = (folder / "event.schema.json").read_text("utf-8")
+    event = json.loads(text.replace("#/$defs/", "#/components/schemas/Event."))
+    parts = event.pop("$defs", {})
+    for key in ("$schema", "$id"):
+        event.pop(key, None)
+    return schemas | {"Event": event} | {f"Event.{name}": part for name, part in parts.items()}

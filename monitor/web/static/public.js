@@ -1,0 +1,71 @@
+// The public page: services and their states. Text goes in by textContent only.
+"use strict";
+
+const EVERY = 10000;         // ms between two questions
+const GIVE_UP = 8000;        // ms that one answer may take
+const WORDS = { operational: "Operational", degradation: "Degraded", outage: "Outage", unknown: "Unknown" };
+const ICONS = { operational: "up", degradation: "degraded", outage: "down", unknown: "unknown" };
+
+const $ = (id) => document.getElementById(id);
+let answeredAt = null;
+
+function text(node, value) {
+  if (node.textContent !== value) node.textContent = value;
+}
+
+function row() {
+  const node = document.createElement("li");
+  const line = document.createElement("div");
+  line.className = "line";
+  line.append(document.createElement("strong"), document.createElement("span"));
+  line.lastChild.className = "pill";
+  const told = document.createElement("span");
+  told.className = "soft";
+  node.append(line, told);
+  return node;
+}
+
+function show(answer) {
+  $("overall").dataset.state = answer.state;
+  text($("sentence"), answer.sentence);
+  document.title = `${answer.sentence} · Status`;
+  $("icon").href = `static/icon-${ICONS[answer.state] || "unknown"}.svg`;
+  const list = $("services");
+  while (list.children.length > answer.services.length) list.lastChild.remove();
+  while (list.children.length < answer.services.length) list.append(row());
+  answer.services.forEach((service, place) => {
+    const node = list.children[place];
+    node.dataset.state = service.state;
+    text(node.firstChild.firstChild, service.title);
+    text(node.firstChild.lastChild, WORDS[service.state] || service.state);
+    node.lastChild.hidden = service.state === "operational";
+    text(node.lastChild, service.sentence);
+  });
+}
+
+function reach(failed) {
+  if (!failed) answeredAt = new Date();
+  const then = answeredAt ? answeredAt.toLocaleTimeString([], { hour12: false }) : null;
+  document.body.classList.toggle("stale", failed && then !== null);
+  $("lost").hidden = !failed;
+  text($("lost"), then ? `No answer; last heard ${then}. What you see is from then.` : "No answer yet.");
+  if (!failed) text($("updated"), `Last heard ${then}`);
+}
+
+async function follow() {
+  for (;;) {
+    if (!document.hidden) {
+      try {
+        const answer = await fetch("api/v1/public", { cache: "no-store", signal: AbortSignal.timeout(GIVE_UP) });
+        if (!answer.ok) throw new Error(`${answer.status}`);
+        show(await answer.json());
+        reach(false);
+      } catch {
+        reach(true);
+      }
+    }
+    await new Promise((done) => { setTimeout(done, EVERY); });
+  }
+}
+
+follow();
