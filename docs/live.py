@@ -90,7 +90,6 @@ class _Store:
         return {"hook": Backlog(1, 0, START)}
 
 
-
 class _Tour:
     """The shop's bad afternoon: `events` are the bodies that were told, in order."""
 

@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -43,7 +43,7 @@ from monitor.store.contract import Fenced, Store, StoreError
 from monitor.store.sqlite import SqliteStore
 from monitor.systemd import Notifier, Watchdog
 from monitor.telemetry import Telemetry
-from monitor.web import Health, Post, Site, View, application
+from monitor.web import Feed, Health, Post, Site, View, application, public_application
 from probes._resolve import SystemResolver
 from probes._tls import SharedTls
 from probes.contract import Presence
@@ -100,7 +100,8 @@ class _Parts:
     pipeline: Pipeline
     outbox: Outbox
     telemetry: Telemetry
-    site: Site
+    sites: tuple[Site, ...]
+    """The inner one, and that for the world, if there is one."""
     attendance: Attendance
 
 
@@ -136,7 +137,9 @@ class Agent:
         """Start, watch until `stop` is set, stop in order. Raises `StartError`, or a group of what killed a part."""
         async with AsyncExitStack() as stack:
             sockets = listening_sockets(self._config.agent.listen)
-            for sock in sockets:
+            public = self._config.agent.public
+            open_sockets = listening_sockets(public, "agent.public.listen") if public else []
+            for sock in (*sockets, *open_sockets):
                 stack.callback(sock.close)
             journal = await self._open_store(stack)
             client = await stack.enter_async_context(new_client())
@@ -144,9 +147,10 @@ class Agent:
             runner = stack.enter_context(new_runner(self._clock, self._config, attendance.read))
             stack.push_async_callback(self._close_probes)
             gc.disable()
-            parts = self._assemble(journal, client, runner, sockets, attendance)
-            await parts.site.start()
-            stack.push_async_callback(parts.site.stop)
+            parts = self._assemble(journal, client, runner, [sockets, open_sockets], attendance)
+            for site in parts.sites:
+                await site.start()
+                stack.push_async_callback(site.stop)
             # What is there now stays: looking through it for garbage would pause the loop, 100 ms with 1,000 checks.
             gc.collect()
             gc.freeze()
@@ -169,7 +173,7 @@ class Agent:
         journal: Journal,
         client: httpx.AsyncClient,
         runner: Runner,
-        sockets: list[socket.socket],
+        sockets: Sequence[list[socket.socket]],
         attendance: Attendance,
     ) -> _Parts:
         config, clock = self._config, self._clock
@@ -190,6 +194,7 @@ class Agent:
             random=Random(),  # noqa: S311  (jitter, not secrets)
             on_result=telemetry.delivery,
         )
+        feed = Feed(self._store, lambda value: self._config.redactor.value(value))
         pipeline = Pipeline(
             world,
             runner,
@@ -199,6 +204,7 @@ class Agent:
             wake=outbox.wake,
             observer=telemetry,
             presence=attendance.read,
+            publish=feed.publish,
         )
         scheduler = Scheduler(
             config.checks.values(),
@@ -217,13 +223,18 @@ class Agent:
             ask=scheduler.ask,
             open=lambda: not self._stopping,
         )
-        view = self._view(telemetry, pipeline, post)
-        site = Site(application(view), sockets, turned_away=attendance.turned_away)
+        view = self._view(telemetry, pipeline, post, feed)
+        apps = (application(view), public_application(view))
+        sites = [
+            Site(app, listening, turned_away=attendance.turned_away)
+            for app, listening in zip(apps, sockets, strict=True)
+            if listening
+        ]
         if (change := world.start(clock.now())) is not None:
             pipeline.enter(change)
-        return _Parts(scheduler, pipeline, outbox, telemetry, site, attendance)
+        return _Parts(scheduler, pipeline, outbox, telemetry, tuple(sites), attendance)
 
-    def _view(self, telemetry: Telemetry, pipeline: Pipeline, post: Post) -> View:
+    def _view(self, telemetry: Telemetry, pipeline: Pipeline, post: Post, feed: Feed) -> View:
         agent = self._config.agent
         return View(
             world=lambda: self.world,
@@ -239,7 +250,8 @@ class Agent:
             redact=self._config.redactor.value,
             post=post,
             tokens=lambda: self._config.agent.tokens,
-            protected=agent.protected,
+            protected=lambda: self._config.agent.protected,
+            feed=feed,
         )
 
     def _health(self, telemetry: Telemetry, pipeline: Pipeline) -> Health:
@@ -272,7 +284,7 @@ class Agent:
                 group.create_task(for_ever("outbox watch", parts.telemetry.watch_outbox(self._store))),
                 group.create_task(for_ever("presence", parts.attendance.watch())),
             ]
-            self._announce(parts.site.port)
+            self._announce(parts.sites)
             await stop.wait()
             self._stopping = True
             self._notifier.stopping("stopping: no new looks; writing down and sending what is left")
@@ -284,14 +296,17 @@ class Agent:
                 await cancelled(task)
         _log.info("stopped")
 
-    def _announce(self, port: int) -> None:
-        """`port` is the one that was bound: with `listen: 127.0.0.1:0` the system has chosen it."""
+    def _announce(self, sites: Sequence[Site]) -> None:
+        """The ports are those that were bound: with `listen: 127.0.0.1:0` the system has chosen it."""
         config = self._config
+        hosts = [config.agent.listen.host, config.agent.public.host if config.agent.public else ""]
+        page, *public = [f"http://{host}:{site.port}/" for host, site in zip(hosts, sites, strict=False)]
         _log.info(
             "started",
             version=version("brownout"),
             checks=len(config.checks),
-            page=f"http://{config.agent.listen.host}:{port}/",
+            page=page,
+            **({"public_page": public[0]} if public else {}),
             state_dir=str(config.agent.state_dir),
         )
         self._notifier.ready(f"watching {len(config.checks)} checks")

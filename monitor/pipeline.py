@@ -15,7 +15,7 @@ import structlog
 
 from monitor.clock import Clock
 from monitor.core.judge import Judge, Judgement
-from monitor.core.model import Change, CheckRecord, Look, State
+from monitor.core.model import Change, CheckRecord, Event, Look, State
 from monitor.core.world import World
 from monitor.runner import Order, Runner
 from monitor.store.contract import Fenced, Store, StoreError, Unstorable
@@ -61,8 +61,10 @@ class Pipeline:
         wake: Callable[[frozenset[str]], None],
         observer: Observer,
         presence: Callable[[], Presence] | None = None,
+        publish: Callable[[Sequence[Event]], None] = lambda _events: None,
     ) -> None:
-        """`wake` is told the sinks for which something was committed; `presence` is for passive probes."""
+        """`wake` is told the sinks for which something was committed, `publish` the events; `presence` is for passive
+        probes."""
         self._world = world
         self._runner = runner
         self._store = store
@@ -78,6 +80,7 @@ class Pipeline:
         """Ids of the checks that were looked at since their memory was flushed."""
         self._flush_at = clock.now().tick + FLUSH_EVERY
         self._presence = presence
+        self._publish = publish
         self._urgent: set[str] = set()
         """Ids of the checks whose memory is waited for."""
         self._keep_at = 0.0
@@ -199,6 +202,7 @@ class Pipeline:
         self._batch = min(self._batch * 2, COMMIT_BATCH)
         self.journal_ok = True
         self._observer.committed(len(batch), self._clock.now().tick - began)
+        self._publish([event for change in batch for event in change.events])
         sinks = frozenset(sink for change in batch for event in change.events for sink in event.sinks)
         if sinks:
             self._wake(sinks)

@@ -28,17 +28,17 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def listening_sockets(listen: Listen) -> list[socket.socket]:
-    """Raises `StartError`."""
+def listening_sockets(listen: Listen, key: str = "agent.listen") -> list[socket.socket]:
+    """`key` is what was written. Raises `StartError`."""
     where = f"{listen.host}:{listen.port}"
     try:
         return bind(listen.host, listen.port)
     except UnicodeError:  # of the codec that writes names of hosts, `idna`
-        raise StartError(f"cannot listen on {where}: that is no name of a host; write another agent.listen") from None
+        raise StartError(f"cannot listen on {where}: that is no name of a host; write another {key}") from None
     except OSError as error:
         raise StartError(
             f"cannot listen on {where}: {error.strerror or error}",
-            "is another agent running? else write another agent.listen",
+            f"is another agent running? else write another {key}",
         ) from None
 
 

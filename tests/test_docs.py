@@ -29,6 +29,7 @@ from monitor.config.schema import SECTIONS
 from monitor.core.model import EventType, ServiceState, State
 from monitor.kinds import installed_kinds
 from monitor.sinks.registry import sinks
+from monitor.web import openapi
 from monitor.web.arrivals import BODY_LIMITS
 from probes.reasons import Reason
 from probes.registry import builtin
@@ -192,11 +193,10 @@ def test_every_command_is_explained_and_there(name: str) -> None:
 
 
 def test_every_address_of_the_agent_is_explained() -> None:
-    routes = re.findall(r'(?:add_get|read)\("([^"]+)"', (ROOT / "monitor/web/server.py").read_text(encoding="utf-8"))
-    assert len(routes) > 5
-    routes += [f"/{door}/TOKEN" for door in BODY_LIMITS]
+    routes = ["/", "/metrics", *openapi.document()["paths"], *(f"/{door}/TOKEN" for door in BODY_LIMITS)]
     for route in routes:
-        assert f"| `{route}` |" in text_of("http.md"), route
+        page = "api.md" if route.startswith("/api/") else "http.md"
+        assert f"| `{route}` |" in text_of(page), route
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -7,18 +7,16 @@ each has a bounded buffer: one that does not read is let go, and comes back wher
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from monitor.core.model import Event
 from monitor.store.contract import StoreError
 from monitor.web.guard import TIME_LIMIT
-from monitor.web.incidents import unreadable
-from monitor.web.problem import Problem
+from monitor.web.problem import Problem, unreadable
 from monitor.web.stream import dumps
-from monitor.web.view import View
 
 EVENT_STREAM = "text/event-stream"
 READERS = 64
@@ -35,6 +33,12 @@ REPLAY_MOST = 10_000
 """Events that one reader is told again."""
 WRITE_TIMEOUT = 20.0
 """Seconds that a reader may take for what it is sent."""
+
+
+class Journal(Protocol):
+    """Where those who were away find what they missed: a store."""
+
+    async def events_after(self, event: str, limit: int) -> list[Mapping[str, Any]] | None: ...
 
 
 class Reader:
@@ -54,44 +58,45 @@ class Reader:
 class Feed:
     """Hands what was committed to everybody who listens; `publish` neither waits nor fails."""
 
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self._readers: set[Reader] = set()
+    def __init__(self, journal: Journal, redact: Callable[[Any], Any]) -> None:
+        self._journal = journal
+        self._redact = redact
+        self.readers: set[Reader] = set()
         self._closed = False
 
     def publish(self, events: Iterable[Event]) -> None:
         """In the order of the journal."""
-        if not self._readers:
+        if not self.readers:
             return
         for event in events:
             item = (event.id, self._frame(event.body))
-            for reader in self._readers:
+            for reader in self.readers:
                 reader.offer(item)
 
     def close(self) -> None:
         """The agent stops: streams end, and their readers come back to the next one."""
         self._closed = True
-        for reader in self._readers:
+        for reader in self.readers:
             reader.offer(None)
             reader.full = True
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        if self._closed or len(self._readers) >= READERS:
+        if self._closed or len(self.readers) >= READERS:
             raise Problem(503, "Too many follow the events already. Ask for the list.", {"Retry-After": "10"})
         reader = Reader()
-        self._readers.add(reader)  # before the journal is read: nothing may come between
+        self.readers.add(reader)  # before the journal is read: nothing may come between
         try:
             response = await self._begin(request)
             if request.method != "HEAD":
                 await self._serve(request, response, reader)
         finally:
-            self._readers.discard(reader)
+            self.readers.discard(reader)
         return response
 
     async def _begin(self, request: web.Request) -> web.StreamResponse:
         last = request.headers.get("Last-Event-ID", "")
         try:
-            missed = await self._view.records.events_after(last, 1) if last else []
+            missed = await self._journal.events_after(last, 1) if last else []
         except StoreError:
             raise unreadable() from None
         response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM, "X-Accel-Buffering": "no"})
@@ -120,7 +125,7 @@ class Feed:
     async def _missed(self, last: str) -> AsyncIterator[tuple[str, bytes]]:
         """What the journal has behind that event."""
         for _ in range(REPLAY_MOST // REPLAY if last else 0):
-            bodies = await self._view.records.events_after(last, REPLAY)
+            bodies = await self._journal.events_after(last, REPLAY)
             if not bodies:
                 return
             for body in bodies:
@@ -130,7 +135,7 @@ class Feed:
 
     def _frame(self, body: Mapping[str, Any]) -> bytes:
         """JSON has no line breaks of its own, so that it is one `data` line whatever a target said."""
-        clean = self._view.redact(dict(body))
+        clean = self._redact(dict(body))
         return b"id: %b\nevent: %b\ndata: %b\n\n" % (
             str(body["id"]).encode(),
             str(body["type"]).encode(),

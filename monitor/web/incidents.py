@@ -8,7 +8,7 @@ from monitor.core.model import Incident
 from monitor.store.contract import StoreError
 from monitor.web import query
 from monitor.web.items import incident_item
-from monitor.web.problem import Problem
+from monitor.web.problem import Problem, unreadable
 from monitor.web.stream import json_pieces, stream
 from monitor.web.view import View
 
@@ -54,8 +54,3 @@ class Incidents:
     def _open(self) -> dict[str, Incident]:
         statuses = self._view.world().services.values()
         return {status.incident.id: status.incident for status in statuses if status.incident}
-
-
-def unreadable() -> Problem:
-    detail = "The journal cannot be read now; /api/v1/status still tells how everything stands."
-    return Problem(503, detail, {"Retry-After": "10"})

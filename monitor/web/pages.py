@@ -14,7 +14,8 @@ from monitor.web import query
 from monitor.web.assets import PAGE
 from monitor.web.feed import Feed, wants_stream
 from monitor.web.health import health_document, readiness_document
-from monitor.web.incidents import LIST_LIMIT, LIST_MOST, unreadable
+from monitor.web.incidents import LIST_LIMIT, LIST_MOST
+from monitor.web.problem import unreadable
 from monitor.web.status import StatusDocument
 from monitor.web.stream import json_pieces, stream
 from monitor.web.view import View

@@ -27,3 +27,8 @@ def problem(status: int, detail: str = "", headers: Mapping[str, str] | None = N
     return web.Response(
         status=status, body=json.dumps(body).encode(), content_type=PROBLEM, headers=dict(headers or {})
     )
+
+
+def unreadable() -> Problem:
+    detail = "The journal cannot be read now; /api/v1/status still tells how everything stands."
+    return Problem(503, detail, {"Retry-After": "10"})

@@ -38,7 +38,7 @@ def application(view: View) -> web.Application:
     app[LOOPBACK] = loopback
     app.on_response_prepare.append(add_headers)
     app[ACCESS] = Access(view.tokens, view.clock, (view.listen_host, public), view.telemetry.api_refused)
-    app[FEED] = Feed(view)
+    app[FEED] = view.feed or Feed(view.records, view.redact)
     app.on_shutdown.append(_end_streams)
     _add_reading(app, view)
     add_arrivals(app, view)
@@ -50,7 +50,12 @@ def _add_reading(app: web.Application, view: View) -> None:
     pages, checks, services, incidents = Pages(view, app[FEED]), Checks(view), Services(view), Incidents(view)
 
     def read(path: str, handler: Handler) -> None:
-        app.router.add_get(path, app[ACCESS].requires(Scope.READ, handler) if view.protected else handler)
+        guarded = app[ACCESS].requires(Scope.READ, handler)
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return await (guarded if view.protected() else handler)(request)
+
+        app.router.add_get(path, answer)
 
     app.router.add_get("/", pages.page)
     app.router.add_get("/healthz", pages.healthz)
@@ -74,7 +79,7 @@ def public_application(view: View) -> web.Application:
     app = web.Application(middlewares=[problems], client_max_size=BODY_LIMIT)
     app[LOOPBACK] = []
     app.on_response_prepare.append(add_headers)
-    pages, public = Pages(view, Feed(view)), Public(view)
+    pages, public = Pages(view, Feed(view.records, view.redact)), Public(view)
     app.router.add_get("/", public.page)
     app.router.add_get("/api/v1/public", public.document)
     app.router.add_get("/healthz", public.healthz)

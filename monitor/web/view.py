@@ -12,6 +12,7 @@ from monitor.core.model import Incident
 from monitor.core.world import World
 from monitor.telemetry import Telemetry
 from monitor.tokens import Token
+from monitor.web.feed import Feed
 from monitor.web.health import Health
 from probes.contract import Presence
 
@@ -62,5 +63,7 @@ class View:
     """None: nothing is taken in."""
     tokens: Callable[[], Iterable[Token]] = tuple
     """Asked anew for each request: a reload brings others."""
-    protected: bool = False
+    protected: Callable[[], bool] = lambda: False
     """Whether reading needs a token with the scope `read`."""
+    feed: Feed | None = None
+    """Where committed events go, for those who follow them; None: nobody publishes any."""

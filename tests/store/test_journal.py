@@ -167,3 +167,22 @@ async def test_a_store_that_is_not_open_says_so(disk: Disk) -> None:
         await store.open()
     await store.close()
     await store.close()
+
+
+async def test_an_incident_its_events_and_what_came_after_an_event(disk: Disk) -> None:
+    store = disk.store()
+    await store.open()
+    opened, other, ended = event("e1", stream="inc_1"), event("e2"), event("e3", stream="inc_1")
+    await store.commit([Change(incidents=(incident("inc_1"),), events=(opened, other, ended))], NOBODY)
+    found = await store.incident("inc_1")
+    assert found is not None
+    assert found.id == "inc_1"
+    assert await store.incident("inc_2") is None
+    assert [body["id"] for body in await store.incident_events("inc_1", 9)] == ["e1", "e3"]
+    assert [body["id"] for body in await store.incident_events("inc_1", 1)] == ["e1"]
+    assert await store.incident_events("inc_2", 9) == []
+    assert [body["id"] for body in await store.events_after("e1", 9) or []] == ["e2", "e3"]
+    assert [body["id"] for body in await store.events_after("e1", 1) or []] == ["e2"]
+    assert await store.events_after("e3", 9) == []
+    assert await store.events_after("e4", 9) is None
+    await store.close()

@@ -48,7 +48,6 @@ class Journal:
             raise StoreError("the disk is gone")
         return self.bodies[:limit]
 
-
     async def incident(self, identity: str) -> Incident | None:
         return next((incident for incident in await self.incidents(999) if incident.id == identity), None)
 

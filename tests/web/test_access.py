@@ -150,7 +150,7 @@ def test_attempts_are_remembered_within_bounds() -> None:
 
 
 async def test_where_reading_is_protected_only_the_page_and_health_are_open(serve: Serve) -> None:
-    agent = await serve(tokens=lambda: TOKENS, protected=True)
+    agent = await serve(tokens=lambda: TOKENS, protected=lambda: True)
     for path in ("/api/v1/status", "/api/v1/incidents", "/api/v1/events", "/metrics"):
         status, headers, text = await agent.get(path)
         assert_problem(status, headers, text, 401)

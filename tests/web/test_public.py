@@ -1,0 +1,151 @@
+"""The listener for the world: what is on it, and what is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import aiohttp
+import pytest
+
+from monitor.core.model import OutageRule, Service
+from monitor.tokens import Scope, Token
+from monitor.web import Post, Site, application, bind, public_application
+from probes.contract import Presence, Reason, Secret
+from probes.heartbeat import Heartbeat
+from tests.core.builders import check, world
+from tests.web.conftest import Agent
+from tests.web.contract import assert_described
+from tests.web.made import observation, page, see, shop
+from tests.web.test_server import assert_problem
+
+TOKEN, ADMIN = "backup-0123456789", "admin-token-0123456789"
+
+INSIDE_ONLY = (
+    "/metrics",
+    "/api/v1/status",
+    "/api/v1/checks",
+    "/api/v1/checks/home",
+    "/api/v1/checks/home/chart",
+    "/api/v1/checks/home/ribbon",
+    "/api/v1/services",
+    "/api/v1/services/shop",
+    "/api/v1/incidents",
+    "/api/v1/events",
+    "/api/v1/openapi.json",
+    "/api/v1/reload",
+    "/static/page.js",
+)
+FOR_ALL = (
+    "/",
+    "/api/v1/public",
+    "/healthz",
+    "/readyz",
+    "/static/public.js",
+    "/static/page.css",
+    "/static/icon-up.svg",
+)
+
+
+@pytest.fixture
+async def agent() -> AsyncIterator[Agent]:
+    async with aiohttp.ClientSession() as client:
+        agent = Agent(client)
+        agent.world = shop(check("backup", probe=Heartbeat(token=Secret(TOKEN), period=timedelta(hours=1))))
+
+        async def keep(_: str) -> bool:
+            await asyncio.sleep(0)
+            return True
+
+        post = Post(lambda: Presence(1e9, 0.0), keep, lambda _: None)
+        tokens = [Token.of("deploy", ADMIN, Scope)]
+        site = Site(public_application(agent.view(post=post, tokens=lambda: tokens)), bind("127.0.0.1", 0))
+        await site.start()
+        agent.base = f"http://127.0.0.1:{site.port}"
+        yield agent
+        await site.stop()
+
+
+def bad(agent: Agent) -> None:
+    for second in range(40):
+        see(agent.world, "checkout", second, observation(reason=Reason.REFUSED, detail="192.0.2.10:443 ECONNREFUSED"))
+
+
+@pytest.mark.parametrize("path", INSIDE_ONLY)
+async def test_what_is_inner_is_not_there_not_even_with_a_token(agent: Agent, path: str) -> None:
+    for method in ("GET", "POST"):
+        headers = {"Authorization": f"Bearer {ADMIN}"}
+        assert_problem(*await agent.get(path, method=method, headers=headers), expected=404)
+
+
+@pytest.mark.parametrize("path", FOR_ALL)
+async def test_what_everybody_may_see_is_read_under_any_name(agent: Agent, path: str) -> None:
+    status, headers, _ = await agent.get(path, headers={"Host": "status.example.com"})
+    assert status == 200
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert (await agent.get(path, method="HEAD"))[0] == 200
+    assert_problem(*await agent.get(path, method="POST"), expected=405)
+
+
+def test_every_route_of_both_listeners_is_in_one_of_the_lists() -> None:
+    async def routes() -> set[str]:
+        async with aiohttp.ClientSession() as client:
+            view = Agent(client).view()
+            inner = {resource.canonical for resource in application(view).router.resources()}
+            return inner - {resource.canonical for resource in public_application(view).router.resources()}
+
+    left = asyncio.run(routes())
+    named = {path.replace("/home", "/{name}").replace("/shop", "/{name}") for path in INSIDE_ONLY}
+    assert left - {"/api/v1/incidents/{id}"} <= named
+
+
+async def test_pings_come_in(agent: Agent) -> None:
+    assert (await agent.get(f"/ping/{TOKEN}", headers={"Host": "ping.example.com"}))[0] == 200
+    assert "ping" in str(dict(agent.world.judges["backup"].memory)) or agent.world.judges["backup"].memory
+    assert_problem(*await agent.get("/ping/unknown-0123456789"), expected=404)
+
+
+async def test_states_and_sentences_are_told_and_nothing_that_a_target_said_or_is(agent: Agent) -> None:
+    bad(agent)
+    status, headers, text = await agent.get("/api/v1/public")
+    assert_described("/api/v1/public", status, headers["Content-Type"], json.loads(text))
+    document = json.loads(text)
+    assert document["sentence"] == "Web shop has an outage since 12:00:00 UTC."
+    assert [service["title"] for service in document["services"]] == ["Web shop", "Search"]
+    assert document["services"][0]["incident"] == {"impact": "outage", "since": "2026-03-01T12:00:00.000Z"}
+    assert document["services"][1]["sentence"] == "Search cannot be judged at the moment."
+    for word in ("192.0.2", "ECONN", "checkout", "https", "home", "wiki", "refused", "backup", "fra1"):
+        assert word not in text
+    _, _, health = await agent.get("/healthz")
+    assert json.loads(health) == {"status": "pass"}
+
+
+async def test_the_overall_sentence_for_the_world() -> None:
+    async with aiohttp.ClientSession() as client:
+        agent = Agent(client)
+        agent.world = world(page("one", "one"), services={"one": hidden("one")})
+        assert await sentence(agent) == "No services are published here"
+        agent.world = shop()
+        assert await sentence(agent) == "Web shop and 1 more cannot be judged; nothing is known to be bad"
+        for name in ("home", "checkout", "images", "search"):
+            see(agent.world, name, 0.0, observation())
+        assert await sentence(agent) == "All systems operational"
+        for second in range(40):
+            see(agent.world, "images", 15.0 * second, observation(reason=Reason.REFUSED))
+            see(agent.world, "search", 15.0 * second, observation(reason=Reason.REFUSED))
+        assert await sentence(agent) == "Search has an outage since 12:00:00 UTC. 1 more service has trouble."
+
+
+def hidden(name: str) -> Service:
+    return Service(name, name, (name,), OutageRule(1, (name,)), implicit=True)
+
+
+async def sentence(agent: Agent) -> str:
+    site = Site(public_application(agent.view()), bind("127.0.0.1", 0))
+    await site.start()
+    agent.base = f"http://127.0.0.1:{site.port}"
+    document = await agent.json("/api/v1/public")
+    await site.stop()
+    return str(document["sentence"])
