@@ -292,13 +292,9 @@ class MemoryStore:
         owed |= {letter.delivery.event_id for letter in shelf.dead}
         for identity in list(shelf.bodies)[: max(0, len(shelf.bodies) - keep.events)]:
             if identity not in owed:
-                del shelf.bodies[identity]
+                del shelf.bodies[identity], shelf.streams[identity]
         for key in list(shelf.transitions)[: max(0, len(shelf.transitions) - keep.evidence)]:
             shelf.transitions[key] = replace(shelf.transitions[key], evidence={})
-
-                del shelf.bodies[identity], shelf.streams[identity]
-        for key in list(shelf.transitions)[: max(0, len(shelf.transitions) - keep.transitions)]:
-            del shelf.transitions[key]
         past = sorted((i for i in shelf.incidents.values() if i.resolved is not None), key=_age)
         for incident in past[: max(0, len(past) - keep.incidents)]:
             del shelf.incidents[incident.id]
