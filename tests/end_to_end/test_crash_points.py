@@ -10,19 +10,17 @@ import asyncio
 import io
 import json
 import shutil
-import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from random import Random
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import httpx
 import pytest
 
-from monitor.core.identity import event_id
 from monitor.core.judge import Judge
 from monitor.core.model import Confirm, Impact, Look, Moment, Recover, State
 from monitor.core.routing import Route, Term
@@ -35,6 +33,7 @@ from monitor.store.sqlite import SqliteStore
 from probes.contract import Context, Measurement, Observation, Probe, Reason, Resolver, TlsContexts, Unit
 from tests.core.builders import check, moment, world
 from tests.end_to_end.crashes import OPERATIONS, Crash, Fate, MortalSink, MortalStore, Point, Recording, Side
+from tests.end_to_end.ledger import check_journal, rows
 
 EVERYTHING = (Route(("hook",), Term("event", "*")),)
 MOST_LOOKS = 400
@@ -212,18 +211,10 @@ async def tell_story(folder: Path, fates: Callable[[int], Fate], *, patient: boo
     raise AssertionError("no life has told the whole story")
 
 
-def rows(place: Path, query: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(place / "brownout.db") as db:
-        found = db.execute(query).fetchall()
-    db.close()
-    return found
-
-
 def check_told(outside: Outside, place: Path, *, whole: bool) -> None:
     """What must hold, wherever it crashed. `whole`: each act was told before the next began."""
     accepted = outside.sink.accepted
-    _nothing_lost(accepted, place)
-    _one_id_for_each(place)
+    check_journal(place, _first(accepted))
     _same_bytes(accepted)
     _in_order(accepted, place)
     if whole:
@@ -232,32 +223,6 @@ def check_told(outside: Outside, place: Path, *, whole: bool) -> None:
             query = f"SELECT old, new FROM transitions WHERE kind = 'check' AND subject = '{name}' ORDER BY seq"
             assert rows(place, query) == chain
         assert len(_first(accepted)) == 2 * 9
-    assert rows(place, "SELECT id FROM incidents WHERE resolved IS NULL") == []
-    assert rows(place, "SELECT * FROM outbox") == []
-
-
-def _nothing_lost(accepted: list[Delivery], place: Path) -> None:
-    journalled = [name for (name,) in rows(place, "SELECT id FROM events ORDER BY number")]
-    assert sorted(_first(accepted)) == sorted(journalled)
-
-
-def _one_id_for_each(place: Path) -> None:
-    """The events in the journal are those of its transitions and incidents, each with the id that it must have."""
-    [(origin,)] = rows(place, "SELECT value FROM meta WHERE key = 'origin'")
-    expected = []
-    for kind, subject, seq, old, new in rows(place, "SELECT kind, subject, seq, old, new FROM transitions"):
-        if (old, seq) == ("unknown", 1) and new in ("up", "operational"):
-            continue  # the first good news is no news
-        key = (subject, "test", seq) if kind == "check" else (subject, seq)
-        expected.append(event_id(origin, f"{kind}.changed", *key))
-    for name, updates in rows(place, "SELECT id, updates FROM incidents"):
-        expected.append(event_id(origin, "incident.opened", name, 0, "incident.opened"))
-        expected += [
-            event_id(origin, "incident.updated", name, number, "incident.updated") for number in range(1, updates + 1)
-        ]
-        expected.append(event_id(origin, "incident.resolved", name, updates, "incident.resolved"))
-    journalled = [name for (name,) in rows(place, "SELECT id FROM events")]
-    assert sorted(journalled) == sorted(expected)
 
 
 def _first(accepted: list[Delivery]) -> dict[str, Delivery]:

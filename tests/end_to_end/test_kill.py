@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.end_to_end.crashing_agent import KILLED
+from tests.end_to_end.ledger import check_ledger
 from tests.end_to_end.rig import (
     PATIENCE,
     Agent,
@@ -25,38 +26,11 @@ from tests.end_to_end.rig import (
     until,
     until_state,
 )
-
-CHECKS = """\
-agent:
-  listen: 127.0.0.1:0
-  state_dir: state
-  vantage: {{name: test}}
-defaults:
-  every: 500ms
-  timeout: 500ms
-  confirm: {{looks: 3, span: 500ms}}
-  recover: {{looks: 8, every: 100ms}}
-sinks:
-  hook: {{type: webhook, url: "{hook}", secret: "${{HOOK_SECRET}}"}}
-checks:
-  - name: home
-    probe: http
-    url: {target}
-    expect: {{status: 200}}
-routes:
-  - {{to: [hook]}}
-  - {{when: event = check.changed, to: [hook]}}
-"""
+from tests.end_to_end.stage import page, write_checks
 
 OUTAGE = [("opened", "outage"), ("updated", "degradation"), ("resolved", "degradation")]
 CHANGES = [("up", "down", "status"), ("down", "degraded", "failing"), ("degraded", "up", None)]
 MODULE = "tests.end_to_end.crashing_agent"
-
-
-def write_checks(folder: Path, receiver: Receiver, target: Target) -> Path:
-    file = folder / "checks.yaml"
-    file.write_text(CHECKS.format(hook=receiver.url, target=target.url))
-    return file
 
 
 def check_story(receiver: Receiver) -> None:
@@ -64,12 +38,7 @@ def check_story(receiver: Receiver) -> None:
     assert receiver.incidents() == OUTAGE
     assert receiver.checks("home") == CHANGES
     assert len(receiver.told) == 6, "and nothing else"
-    assert receiver.forged == []
-    streams: dict[str, list[str]] = {}
-    for webhook in receiver.webhooks:
-        streams.setdefault(webhook.stream, []).append(webhook.id)
-    for stream, ids in streams.items():
-        assert sorted(ids, key=list(dict.fromkeys(ids)).index) == ids, f"{stream} was told out of order"
+    check_ledger(receiver)
     [name] = {webhook.event["incident"]["id"] for webhook in receiver.told if "incident" in webhook.event}
     assert name.startswith("inc_")
 
@@ -99,11 +68,13 @@ def heard(receiver: Receiver, event: str) -> bool:
         "send:after:4",
         "delivered:before:6",
         "delivered:after:1",
+        "save:before:1",
+        "save:after:1",
     ],
 )
 async def test_a_process_that_ends_at_a_point(tmp_path: Path, point: str) -> None:
     async with listening(Receiver()) as receiver, answering(Target()) as target:
-        file = write_checks(tmp_path, receiver, target)
+        file = write_checks(tmp_path, receiver, page("home", target.url))
         codes = [await life(tmp_path, file, point, receiver, target)]
         while codes[-1] == KILLED:
             codes.append(await life(tmp_path, file, "never:before:0", receiver, target))
@@ -153,7 +124,7 @@ async def life(folder: Path, file: Path, point: str, receiver: Receiver, target:
 @pytest.mark.timeout(180)
 async def test_kill_9_keeps_what_is_known_and_tells_nothing_false(tmp_path: Path) -> None:
     async with listening(Receiver()) as receiver, answering(Target()) as target:
-        file = write_checks(tmp_path, receiver, target)
+        file = write_checks(tmp_path, receiver, page("home", target.url))
 
         with agent(tmp_path, "run", file) as running:
             url = await running.started()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.ledger import check_ledger
 from tests.end_to_end.rig import (
     Receiver,
     agent,
@@ -23,6 +24,7 @@ from tests.end_to_end.rig import (
     until,
     until_state,
 )
+from tests.end_to_end.stage import write_checks
 
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
@@ -56,30 +58,23 @@ http {{
 }}
 """
 
-CHECKS = """\
-agent:
-  listen: 127.0.0.1:0
-  state_dir: state
-  vantage: {{name: test}}
-defaults:
+SERVICES = """\
+services:
+  shop: {title: Web shop, outage: any of home}
+"""
+PACE = """\
   every: 2s
   timeout: 2s
-  confirm: {{looks: 4, span: 1s}}
-  recover: {{looks: 8, every: 250ms}}
-sinks:
-  hook: {{type: webhook, url: "{hook}", secret: "${{HOOK_SECRET}}"}}
-services:
-  shop: {{title: Web shop, outage: any of home}}
-checks:
+  confirm: {looks: 4, span: 1s}
+  recover: {looks: 8, every: 250ms}
+"""
+CHECK = """\
   - name: home
     service: shop
     probe: http
-    url: http://{host}:{port}/
-    expect: {{status: 200, body: Add to cart}}
+    url: http://%s:%d/
+    expect: {status: 200, body: Add to cart}
     degraded: mean(response_time, 6s) > 500ms, clear < 300ms
-routes:
-  - {{to: [hook]}}
-  - {{when: event = check.changed, to: [hook]}}
 """
 
 PAGE = "<p>Add to cart</p>" + "x" * 40_000
@@ -148,8 +143,7 @@ DEGRADATION = [("opened", "degradation"), ("resolved", "degradation")]
 async def test_what_befalls_a_real_nginx_is_told_and_nothing_else(tmp_path: Path) -> None:
     async with listening(Receiver()) as receiver:
         with nginx(tmp_path / "nginx") as server:
-            file = tmp_path / "checks.yaml"
-            file.write_text(CHECKS.format(hook=receiver.url, host=server.host, port=server.port))
+            file = write_checks(tmp_path, receiver, CHECK % (server.host, server.port), pace=PACE, services=SERVICES)
             server.start()
             with agent(tmp_path, "run", file) as running:
                 url = await running.started()
@@ -196,6 +190,6 @@ async def test_what_befalls_a_real_nginx_is_told_and_nothing_else(tmp_path: Path
             ]
             assert len(receiver.webhooks) == 20
             assert receiver.repeated == []
-            assert receiver.forged == []
+            check_ledger(receiver)
             names = [webhook.event["incident"]["id"] for webhook in receiver.told if "incident" in webhook.event]
             assert len(set(names)) == 4, "each trouble is an incident of its own"

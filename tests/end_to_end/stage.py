@@ -1,0 +1,61 @@
+"""A checks.yaml whose agent looks at targets of the test and tells a receiver of the test, at a test's pace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.end_to_end.rig import Receiver
+
+QUICK = """\
+  every: 500ms
+  timeout: 500ms
+  confirm: {looks: 3, span: 500ms}
+  recover: {looks: 8, every: 100ms}
+"""
+"""Trouble is confirmed half a second after its first sign, and its end within one second."""
+
+_FILE = """\
+agent:
+  listen: {listen}
+  state_dir: state
+  vantage: {{name: test}}
+{agent}defaults:
+{pace}sinks:
+  hook: {{type: webhook, url: "{hook}", secret: "${{HOOK_SECRET}}"}}
+{services}checks:
+{checks}routes:
+  - {{to: [hook]}}
+  - {{when: event = check.changed, to: [hook]}}
+"""
+
+_HOME = """\
+  - name: {name}
+    probe: http
+    url: {url}
+    expect: {{status: 200}}
+"""
+
+
+def page(name: str, url: str, more: str = "") -> str:
+    """A check of a web page that must answer 200; `more` are further lines of it."""
+    return _HOME.format(name=name, url=url) + more
+
+
+def write_checks(
+    folder: Path,
+    receiver: Receiver,
+    *checks: str,
+    listen: str = "127.0.0.1:0",
+    pace: str = QUICK,
+    services: str = "",
+    agent: str = "",
+) -> Path:
+    """The file in `folder`; its journal will be in ``folder/state``. `pace`: lines of `defaults`; `services`: the
+    whole block; `agent`: further lines of that block."""
+    file = folder / "checks.yaml"
+    file.write_text(
+        _FILE.format(
+            listen=listen, agent=agent, pace=pace, hook=receiver.url, services=services, checks="".join(checks)
+        )
+    )
+    return file
