@@ -57,8 +57,8 @@ class _Slot:
     """A check on the grid."""
 
     __slots__ = (
-        "asked", "beat", "check", "every", "extra", "foreseen", "generation", "pace", "planned", "queued", "running",
-        "suspect",
+        "asked", "beat", "check", "every", "extra", "foreseen", "generation", "left_out", "pace", "planned", "queued",
+        "running", "suspect",
     )  # fmt: skip
 
     def __init__(self, check: Check, beat: float) -> None:
@@ -70,6 +70,8 @@ class _Slot:
         """Whether a scheduled look is under way, or waits for room."""
         self.queued = False
         """Whether it waits for room."""
+        self.left_out = False
+        """Whether the last beat was left out, as it came a whole interval late."""
         self.planned = 0
         """Extra looks that wait for their time, or for room."""
         self.extra = 0
@@ -203,7 +205,12 @@ class Scheduler:
             missed = int((now - slot.beat) // slot.every) + 1
             slot.beat += missed * slot.every
         self._plan(_Turn(slot, slot.beat, None))
-        if slot.running:
+        # After a pause all checks are overdue: looked at now, they would be so at once. An agent that is always so
+        # late still looks, at every other beat.
+        slot.left_out = missed > 0 and not slot.left_out
+        if slot.left_out:
+            missed += 1
+        elif slot.running:
             missed += 1
             if slot.queued:
                 self._follow(slot, self._pass_over(self._order_of(turn)))

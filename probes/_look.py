@@ -53,6 +53,7 @@ class Look:
 
     __slots__ = (
         "_own",
+        "_pulse",
         "_reason",
         "_redact",
         "_spent",
@@ -62,7 +63,6 @@ class Look:
         "evidence",
         "loop",
         "phases",
-        "pulse",
         "started",
         "timeout",
     )
@@ -74,8 +74,8 @@ class Look:
         self._own = own
         self._redact = redact
         self.loop = asyncio.get_running_loop()
-        self.pulse = pulse_of(self.loop)
-        self.pulse.enter()
+        self._pulse = pulse_of(self.loop)
+        self._pulse.enter()
         self.timeout = timeout
         self.phases: dict[str, float] = {}
         self.evidence: dict[str, str] = {}
@@ -126,9 +126,13 @@ class Look:
     def left(self) -> float:
         return max(0.0, self.timeout - (perf_counter() - self.started))
 
+    def lateness(self, now: float) -> float:
+        """Seconds before `now` in which the loop may have missed what this look waits for."""
+        return self._pulse.lateness(now, self.started)
+
     def check_late(self, now: float) -> None:
         """Refuse a figure that ends `now` when the loop stood still just before it."""
-        late = self.pulse.lateness(now)
+        late = self.lateness(now)
         if late > LATE:
             raise LookFailed(Reason.LATE, f"the agent was busy for {late:.2f} s while the answer may have waited")
 
@@ -162,7 +166,7 @@ class Look:
 
     def close(self) -> None:
         self._timer.cancel()
-        self.pulse.leave()
+        self._pulse.leave()
 
     def _struck(self) -> LookFailed:
         """What the deadline means, now that it has been noticed."""

@@ -216,7 +216,7 @@ class Connection:
 
     def _arrival(self, now: float, ancillary: list[tuple[int, int, bytes]]) -> float:
         """When the bytes just read at `now` had arrived; see the top of this file."""
-        late = self._look.pulse.lateness(now)
+        late = self._look.lateness(now)
         if ancillary:
             seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
             behind: float = time.time() - seconds - nanoseconds / 1e9

@@ -31,23 +31,28 @@ class Pulse:
     def enter(self) -> None:
         """Somebody begins to measure."""
         self._open += 1
+        now = perf_counter()
         if self._timer is None:
-            self._beat(perf_counter())
+            self._beat(now)
+        else:
+            # A look that begins with the first breath after a stall is behind it: it must not be seen as within.
+            self._notice(now)
 
     def leave(self) -> None:
         """They are done; the pulse stops by itself when the last one left."""
         self._open -= 1
 
-    def lateness(self, now: float) -> float:
-        """Seconds before `now` (`perf_counter`) in which the loop may have missed what happened at a socket.
+    def lateness(self, now: float, since: float) -> float:
+        """Seconds before `now` in which the loop may have missed what happened at a socket that is waited for since
+        `since` (both `perf_counter`).
 
         After a stall of n seconds everything that is seen within n seconds more is suspect: the backlog is worked off
-        one callback at a time.
+        one callback at a time. What began behind the stall is not: after a minute's pause no minute need be lost.
         """
         overdue = now - self._due
         if overdue > 0.0:
             return overdue
-        if now - self._stalled_until <= self._stall:
+        if since < self._stalled_until and now - self._stalled_until <= self._stall:
             return self._stall
         return 0.0
 
@@ -59,12 +64,16 @@ class Pulse:
 
     def _on_timer(self) -> None:
         now = perf_counter()
-        late = now - self._due
-        if late > BEAT:
-            self._stall, self._stalled_until = late, now
+        self._notice(now)
         self._timer = None
         if self._open > 0:
             self._beat(now)
+
+    def _notice(self, now: float) -> None:
+        late = now - self._due
+        if late > BEAT:
+            self._stall, self._stalled_until = late, now
+            self._due = now + BEAT
 
 
 _PULSES: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pulse] = weakref.WeakKeyDictionary()

@@ -326,6 +326,38 @@ def test_after_a_pause_the_grid_goes_on_and_the_missed_beats_are_counted() -> No
     assert {round(at % 30, 6) for at in taken.at()[1:] if not 395 < at < 401} == {round(taken.at()[1] % 30, 6)}
 
 
+def test_a_pause_makes_no_herd_and_an_agent_that_is_always_late_still_looks() -> None:
+    taken, notes = Taken(), Notes()
+    checks = [check(f"check {number}") for number in range(60)]
+
+    async def main() -> None:
+        jumping = asyncio.get_running_loop()._jumping  # type: ignore[attr-defined]
+        scheduler = Scheduler(
+            checks,
+            taken,
+            taken.pass_over,
+            lambda _name: 2.0,
+            VirtualClock(),
+            limit=99,
+            limit_per_host=99,
+            observer=notes,
+        )
+        running = asyncio.create_task(scheduler.run())
+        await asyncio.sleep(100)
+        jumping.time += 300
+        await asyncio.sleep(31)
+        for _ in range(10):
+            jumping.time += 60
+            await asyncio.sleep(0.1)
+        running.cancel()
+
+    run(main())
+    after = sorted(at for at, _, _ in taken.began if 400 <= at <= 431)
+    assert len(after) in range(60, 64), "each has its next beat"
+    assert max(sum(at <= other < at + 1 for other in after) for at in after) < 10, "and no two hands full at once"
+    assert len([at for at, _, _ in taken.began if at > 431]) >= 60 * 4
+
+
 def test_progress_is_told_even_when_nothing_is_due() -> None:
     told: list[float] = []
 

@@ -72,6 +72,9 @@ class Receiver:
     forged: list[str] = field(default_factory=list)
     answering: asyncio.Event = field(default_factory=asyncio.Event)
     """While it is clear, requests are taken in but get no answer."""
+    refuses: int | None = None
+    """A status to answer with instead of taking anything."""
+    refused: int = 0
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -79,6 +82,9 @@ class Receiver:
 
     async def take(self, request: web.Request) -> web.Response:
         body = await request.read()
+        if self.refuses is not None:
+            self.refused += 1
+            return web.Response(status=self.refuses)
         try:
             verified = Reference(SECRET).verify(body, dict(request.headers))
             assert verified["id"] == request.headers["webhook-id"]
@@ -136,11 +142,14 @@ class Target:
     """A web page whose answer the test sets."""
 
     status: int = 200
+    delay: float = 0.0
+    """Seconds until it answers."""
     requests: int = 0
     url: str = ""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.requests += 1
+        await asyncio.sleep(self.delay)
         return web.Response(status=self.status, text="hello")
 
 

@@ -14,6 +14,9 @@ QUICK = """\
 """
 """Trouble is confirmed half a second after its first sign, and its end within one second."""
 
+CALM = QUICK.replace("every: 500ms\n  timeout: 500ms", "every: 1s\n  timeout: 1s")
+"""The same with fewer looks, for many checks."""
+
 _FILE = """\
 agent:
   listen: {listen}
