@@ -87,7 +87,7 @@ def incident_body(
         "opened": iso(incident.opened),
         "since": iso(incident.since),
         "resolved": iso(incident.resolved),
-        "duration_seconds": round(((incident.resolved or at) - incident.since).total_seconds(), 3),
+        "duration_seconds": round(incident.lasted(at).total_seconds(), 3),
         "root": incident.root,
         "checks": list(incident.checks[:MEMBERS_LIMIT]),
         "services": list(incident.services),
@@ -229,7 +229,7 @@ def _incident_sentence(
 ) -> str:
     title = status.service.title
     if incident.resolved is not None:
-        lasted = duration(incident.resolved - incident.since)
+        lasted = duration(incident.lasted(incident.resolved))
         return f"{title} is back to normal after {lasted}. It was {incident.root}: {incident.why}."
     others = sum(judge.state.bad for judge in members.values()) - 1
     because = f"{leading.check.id}: {leading.verdict.why}" if leading else f"{incident.root}: {incident.why}"

@@ -196,6 +196,10 @@ class Incident:
     """The sinks that were told of it: its resolve is owed to each, whatever the routes say by then."""
     why: str = ""
 
+    def lasted(self, at: datetime) -> timedelta:
+        """From `since` to its end, or to `at` while it is open; nothing where the clock was set back in between."""
+        return max((self.resolved or at) - self.since, timedelta(0))
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -20,6 +20,9 @@ from monitor.sinks.contract import SendFailed
 
 RETRY_AFTER_LIMIT: Final = 3600.0
 """Seconds. Whoever asks for more is asked again after an hour: an alert is worth that."""
+CLOCKS_APART: Final = 240.0
+"""Seconds by which the other side's clock may differ from ours before its refusal is no judgement of the event: from
+300 on a signature is refused (the libraries of Standard Webhooks)."""
 BODY_LIMIT: Final = 64 * 1024
 _DRAIN_SECONDS: Final = 1.0
 _RETRIED: Final = frozenset({408, 425, 429})
@@ -74,7 +77,16 @@ def judge(response: httpx.Response, now: datetime) -> None:
         raise SendFailed(text, retry_after=retry_after(response.headers.get("retry-after"), now))
     if 300 <= status < 400:
         text += ", and redirects are not followed: write the final URL"
+    apart = _clocks_apart(response.headers.get("date"), now)
+    if abs(apart) > CLOCKS_APART:  # ours may be the wrong one: an event must not be given up for that
+        raise SendFailed(f"{text}; its clock and ours are {abs(apart):.0f} s apart: set the wrong one")
     raise SendFailed(text, permanent=True)
+
+
+def _clocks_apart(date: str | None, now: datetime) -> float:
+    """Seconds by which we are ahead of the other side, by the Date of its answer; 0 when it tells none."""
+    theirs = _http_date(date) if date is not None else None
+    return (now - theirs).total_seconds() if theirs is not None else 0.0
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
@@ -84,13 +96,16 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     value = value.strip()
     if re.fullmatch(r"\d{1,10}(\.\d{1,6})?", value, re.ASCII):
         return min(float(value), RETRY_AFTER_LIMIT)
+    when = _http_date(value)
+    return None if when is None else min(max((when - now).total_seconds(), 0.0), RETRY_AFTER_LIMIT)
+
+
+def _http_date(value: str) -> datetime | None:
     try:
         when = parsedate_to_datetime(value)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return min(max((when - now).total_seconds(), 0.0), RETRY_AFTER_LIMIT)
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when
 
 
 async def _drain(response: httpx.Response) -> None:

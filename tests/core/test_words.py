@@ -8,12 +8,12 @@ import pytest
 
 from monitor.core.condition import Aggregate
 from monitor.core.identity import event_id, incident_id
-from monitor.core.model import OutageRule, Service, ServiceState, State
+from monitor.core.model import Impact, Incident, OutageRule, Service, ServiceState, State
 from monitor.core.routing import ALWAYS, AllOf, AnyOf, Not, Route, Term, recipients
 from monitor.core.service import ServiceStatus, judge_service
 from monitor.core.wording import describe_failure, describe_threshold, quantity, seconds, size
 from probes.contract import Observation, Reason, Unit
-from tests.core.builders import above
+from tests.core.builders import above, moment
 
 
 @pytest.mark.parametrize(
@@ -144,3 +144,10 @@ def test_a_service_in_three_valued_logic(
 ) -> None:
     status = ServiceStatus(Service("shop", "Shop", ("a", "b", "c"), rule))
     assert judge_service(status, dict(zip("abc", states, strict=True))) is expected
+
+
+def test_nothing_lasts_less_than_no_time_when_the_clock_was_set_back() -> None:
+    began = moment(0).at
+    incident = Incident("inc_1", ("shop",), "home", ("home",), Impact.OUTAGE, opened=began, since=began)
+    assert incident.lasted(moment(60).at) == timedelta(minutes=1)
+    assert incident.lasted(moment(-3600).at) == timedelta(0)

@@ -119,6 +119,12 @@ class Receiver:
             if event["type"].startswith("incident.")
         ]
 
+    @property
+    def open_incidents(self) -> int:
+        """How many incidents the receiver knows to be open."""
+        told = [kind for kind, _ in self.incidents()]
+        return told.count("opened") - told.count("resolved")
+
     def checks(self, name: str) -> list[tuple[str, str, str | None]]:
         """(old state, new state, reason) of each change of a check."""
         events = [webhook.event for webhook in self.told]

@@ -214,7 +214,7 @@ async def tell_story(folder: Path, fates: Callable[[int], Fate], *, patient: boo
 def check_told(outside: Outside, place: Path, *, whole: bool) -> None:
     """What must hold, wherever it crashed. `whole`: each act was told before the next began."""
     accepted = outside.sink.accepted
-    check_journal(place, _first(accepted))
+    check_journal(place, _first(accepted), unrouted="")
     _same_bytes(accepted)
     _in_order(accepted, place)
     if whole:

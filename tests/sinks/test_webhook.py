@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -71,6 +72,27 @@ async def test_these_are_not(client: httpx.AsyncClient, status: int) -> None:
     respx.post(URL).respond(status, headers={"retry-after": "5"})
     error = await failure(client)
     assert (error.permanent, error.retry_after) == (True, None)
+
+
+@respx.mock
+@pytest.mark.parametrize(
+    ("ahead", "permanent"), [(0, True), (120, True), (-120, True), (3600, False), (-86400, False)]
+)
+async def test_a_refusal_from_another_hour_is_tried_again(
+    client: httpx.AsyncClient, ahead: float, *, permanent: bool
+) -> None:
+    """Our clock may be the wrong one, and with it every signature: no page may be given up for that."""
+    theirs = context(client).now + timedelta(seconds=ahead)
+    respx.post(URL).respond(401, headers={"date": format_datetime(theirs, usegmt=True)})
+    error = await failure(client)
+    assert error.permanent is permanent
+    assert ("set the wrong one" in str(error)) is not permanent
+
+
+@respx.mock
+async def test_a_date_that_is_none_changes_nothing(client: httpx.AsyncClient) -> None:
+    respx.post(URL).respond(401, headers={"date": "yesterday"})
+    assert (await failure(client)).permanent
 
 
 @respx.mock
