@@ -118,7 +118,9 @@ class Stage:
             end(self.workers.pop())
 
     def start_workers(self, number: int = 2) -> None:
-        command = [sys.executable, "-m", "rq.cli", "worker", "--url", self.env["REDIS_URL"], "--quiet", "mail"]
+        # SimpleWorker does not fork for each job: a backlog is worked off on a slow machine, too.
+        worker = ["worker", "--worker-class", "rq.SimpleWorker", "--url", self.env["REDIS_URL"], "--quiet", "mail"]
+        command = [sys.executable, "-m", "rq.cli", *worker]
         for _ in range(number):
             self.workers.append(subprocess.Popen(command, env=self.env))  # noqa: S603  (our own command)
 
