@@ -8,12 +8,8 @@ between sends it twice with the same event id, and never not at all.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from random import Random
 from typing import TextIO
 
@@ -21,67 +17,14 @@ import httpx
 import structlog
 
 from monitor.clock import Clock, SteadyClock
-from monitor.sinks.contract import SendFailed, Sink, SinkContext
-from monitor.store.contract import Delivery, Fenced, Store, StoreError
+from monitor.lane import Lane, Observer, Outcome, Pace
+from monitor.sinks.contract import Sink
+from monitor.store.contract import Fenced, Store, StoreError
+
+__all__ = ["Observer", "Outbox", "Outcome", "Pace"]
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("brownout.outbox")
 
-
-class Outcome(StrEnum):
-    """What became of one attempt; also a metric label."""
-
-    ACCEPTED = "accepted"
-    RETRIED = "retried"
-    DEAD = "dead"
-
-
-Observer = Callable[[str, Outcome, float], None]
-"""Called after each settled attempt with the sink's name, the outcome, and the seconds the send took."""
-
-
-_DAY = 86400.0
-
-
-def _alert_backoff() -> tuple[float, ...]:
-    """The schedule that `Pace` tells of."""
-    first = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
-    often = int((_DAY - sum(first)) // 300)
-    seldom = int((3 * _DAY - sum(first) - often * 300) // 1800)
-    return first + (300.0,) * often + (1800.0,) * seldom
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How a lane sends. Times are seconds.
-
-    `backoff` is the wait after the first, second, ... failed attempt: 2, 5, 15, 30, 60, 120 s, then every 5 minutes
-    for the first day, then every half hour until three days have passed; after the last one it is a dead letter.
-    It is an alert, not a notification feed: with the tail of the Standard Webhooks schedule (specification 1.0.0:
-    30 min, 2 h, 5 h, ...) a receiver that was down for minutes gets its page half an hour after it is back.
-    """
-
-    streams: int = 4
-    send_timeout: float = 20.0
-    lease_margin: float = 20.0
-    backoff: tuple[float, ...] = _alert_backoff()
-    jitter: float = 0.2
-    """Up to this part is added to a wait, so that what failed together does not come back together."""
-    retry_after_limit: float = 86400.0
-    store_backoff: tuple[float, ...] = (0.5, 1, 2, 5, 10, 30)
-    recheck: float = 60.0
-    """A lane looks at the clock at least this often: the wall clock may step."""
-
-    @property
-    def longest(self) -> float:
-        """No wait is longer, but for what a sink asks."""
-        return max(self.backoff, default=0.0) * (1 + self.jitter)
-
-
-_DOWN_AFTER = 3
-"""So many failures in a row, of whatever streams, and the sink is thought to be down rather than picky."""
-_SHORTEST_WAIT = 0.005
-_STEP = 5.0
-"""Seconds: the wall clock was set, and not merely kept in time."""
 _REMOVED = "the sink was removed from the configuration"
 _BURIAL = timedelta(minutes=10)
 _BURIAL_BATCH = 100
@@ -100,23 +43,48 @@ class Outbox:
         clock: Clock,
         random: Random,
         on_result: Observer | None = None,
-        pace: Pace = Pace(),
+        pace: Pace = Pace(),  # noqa: B008  (frozen)
     ) -> None:
         self._store = store
         self._steady = SteadyClock(clock)
-        self._lanes = {
-            name: _Lane(name, sink, store, client, terminal, clock, self._steady, random, on_result, pace)
-            for name, sink in sinks.items()
-        }
+
+        def new_lane(name: str, sink: Sink) -> Lane:
+            return Lane(name, sink, store, client, terminal, clock, self._steady, random, on_result, pace)
+
+        self._new_lane = new_lane
+        self._lanes = {name: new_lane(name, sink) for name, sink in sinks.items()}
+        self._leaving: set[Lane] = set()
+        self._group: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
         """Deliver until cancelled. Raises `Fenced` (in a group) when another agent has taken over the journal."""
         async with asyncio.TaskGroup() as group:
+            self._group = group
             group.create_task(self._bury_strays(), name="outbox strays")
-            if not self._lanes:
-                await asyncio.Event().wait()  # nobody is told: fine for who only scrapes
             for name, lane in self._lanes.items():
-                group.create_task(lane.run(), name=f"outbox {name}")
+                group.create_task(self._work(name, lane), name=f"outbox {name}")
+            await asyncio.Event().wait()  # with nobody to tell, too: that is fine for who only scrapes
+
+    def adopt(self, sinks: Mapping[str, Sink]) -> None:
+        """Deliver to these sinks from now on. What waits for one that has gone is given up, as after a restart."""
+        for name in self._lanes.keys() - sinks.keys():
+            lane = self._lanes.pop(name)
+            self._leaving.add(lane)
+            lane.leave()
+        for name, sink in sinks.items():
+            known = self._lanes.get(name)
+            if known is None:
+                lane = self._lanes[name] = self._new_lane(name, sink)
+                if self._group is not None:
+                    self._group.create_task(self._work(name, lane), name=f"outbox {name}")
+            elif known.sink is not sink:
+                known.redefine(sink)
+
+    async def _work(self, name: str, lane: Lane) -> None:
+        await lane.run()
+        self._leaving.discard(lane)
+        if name not in self._lanes:
+            await self._bury_strays()
 
     async def _bury_strays(self) -> None:
         """Give up what waits for sinks that the configuration no longer has: nobody would send it, until the day
@@ -133,7 +101,7 @@ class Outbox:
     async def _bury(self, sink: str) -> int:
         """Make dead letters of all rows of a sink, batch by batch, as lanes want the store too. How many it was."""
         buried = 0
-        while True:
+        while sink not in self._lanes:  # it may come back meanwhile
             now = self._steady.now()
             await self._store.hasten(sink, now)  # what waits out a backoff cannot be claimed
             batch = await self._store.claim(sink, now, now + _BURIAL, _BURIAL_BATCH)
@@ -141,7 +109,8 @@ class Outbox:
                 await self._store.dead(delivery, now, _REMOVED)
             buried += len(batch)
             if not batch:
-                return buried
+                break
+        return buried
 
     def wake(self, sinks: Iterable[str]) -> None:
         """Something was queued for these sinks; names without a lane are ignored."""
@@ -155,217 +124,10 @@ class Outbox:
         To be followed by cancelling `run`.
         """
         sending: set[asyncio.Task[None]] = set()
-        for lane in self._lanes.values():
+        for lane in (*self._lanes.values(), *self._leaving):
             lane.draining = True
             sending |= lane.sending
         if not sending:
             return True
         _, late = await asyncio.wait(sending, timeout=timeout)
         return not late
-
-
-class _Lane:
-    """One sink's worker: claims, sends and settles, and shares nothing with other lanes but the store."""
-
-    def __init__(
-        self,
-        name: str,
-        sink: Sink,
-        store: Store,
-        client: httpx.AsyncClient,
-        terminal: TextIO,
-        clock: Clock,
-        steady: SteadyClock,
-        random: Random,
-        on_result: Observer | None,
-        pace: Pace,
-    ) -> None:
-        self.woken = asyncio.Event()
-        self.sending: set[asyncio.Task[None]] = set()
-        self.draining = False
-        self._name = name
-        self._sink = sink
-        self._store = store
-        self._client = client
-        self._terminal = terminal
-        self._clock = clock
-        self._steady = steady
-        """Leases and retries go by it: set back by an hour, the wall clock would hold pages for an hour; set forward,
-        it would end the lease of a send under way."""
-        self._ahead: float | None = None
-        """By how much the wall clock was ahead of it at the last turn; None before the first."""
-        self._random = random
-        self._on_result = on_result
-        self._pace = pace
-        self._unsettled = 0
-        self._failures: int | None = None
-        """In a row; None before the first outcome: what waited before a restart is brought forward by a success."""
-        self._not_before = -math.inf
-        """Monotonic seconds: until then the sink has asked to be left alone (Retry-After), all of its streams."""
-
-    async def run(self) -> None:
-        trouble = 0
-        async with asyncio.TaskGroup() as group:
-            while True:
-                self.woken.clear()
-                try:
-                    wait = await self._turn(group)
-                    trouble = 0
-                except Fenced:
-                    raise
-                except StoreError as error:
-                    wait = self._store_wait(trouble)
-                    trouble += 1
-                    log.warning("outbox.store_failed", sink=self._name, error=str(error), retry_in=wait)
-                    await asyncio.sleep(wait)  # not the event: a storm of wakes must not become a busy loop
-                    continue
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await self.woken.wait()
-
-    async def _turn(self, group: asyncio.TaskGroup) -> float | None:
-        """Start what can be started; tell how long nothing else can be (None: until woken)."""
-        free = self._pace.streams - len(self.sending)
-        # With an answer that the store has not taken yet, claiming could hand out that very row again.
-        if free <= 0 or self.draining or self._unsettled:
-            return None
-        if (held := self._not_before - self._clock.now().tick) > 0:
-            return min(held, self._pace.recheck)
-        await self._mistrust_old_waits()
-        now = self._steady.now()
-        lease = timedelta(seconds=self._pace.send_timeout + self._pace.lease_margin)
-        for delivery in await self._store.claim(self._name, now, now + lease, free):
-            task = group.create_task(self._deliver(delivery), name=f"send {self._name} {delivery.event_id}")
-            self.sending.add(task)
-            task.add_done_callback(self._sent)
-            free -= 1
-        if free <= 0:
-            return None
-        due = await self._store.next_due(self._name)
-        if due is None:
-            return None
-        return min(max((due - self._steady.now()).total_seconds(), _SHORTEST_WAIT), self._pace.recheck)
-
-    async def _mistrust_old_waits(self) -> None:
-        """What an agent before us wrote down by a clock that was wrong, then or until now, must not wait for that."""
-        before, self._ahead = self._ahead, self._steady.ahead
-        if before is None:
-            due = await self._store.next_due(self._name)
-            wrong = due is not None and (due - self._steady.now()).total_seconds() > self._pace.longest
-        else:
-            wrong = abs(self._ahead - before) > _STEP
-        if wrong:
-            log.info("outbox.clock_was_set", sink=self._name, effect="what waits to be sent again is sent now")
-            await self._store.hasten(self._name, self._steady.now())
-
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        self.sending.discard(task)
-        self.woken.set()
-
-    async def _deliver(self, delivery: Delivery) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        failure = await self._attempt(delivery)
-        seconds = loop.time() - began
-        now = self._clock.now().at
-        if failure is None:
-            outcome = Outcome.ACCEPTED
-            await self._settle(delivery, lambda: self._store.delivered(delivery, now))
-            await self._accepts_again()
-        else:
-            outcome = await self._give_back(delivery, failure, now)
-        self._tell(outcome, seconds)
-
-    async def _attempt(self, delivery: Delivery) -> SendFailed | None:
-        """Send once; whatever a sink does, the answer is an outcome."""
-        context = SinkContext(self._client, self._clock.now().at, self._terminal)
-        task = asyncio.current_task()
-        limit = self._pace.send_timeout
-        try:
-            async with asyncio.timeout(limit) as timer:
-                await self._sink.send(delivery, context)
-        except SendFailed as error:
-            return error
-        except asyncio.CancelledError as error:
-            if task is not None and task.cancelling():
-                raise  # we are being stopped
-            return self._bug(delivery, error)
-        except TimeoutError as error:
-            return SendFailed(f"no answer within {limit:g} s") if timer.expired() else self._bug(delivery, error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (a sink may be anyone's code)
-            return self._bug(delivery, error)
-        return None
-
-    def _bug(self, delivery: Delivery, error: BaseException) -> SendFailed:
-        # Only the type: the text of an unforeseen error may hold a URL or a header, and those hold secrets.
-        log.error("outbox.sink_bug", sink=self._name, event_id=delivery.event_id, error=type(error).__name__)
-        return SendFailed(f"the sink failed with {type(error).__name__} (a bug in it)")
-
-    async def _give_back(self, delivery: Delivery, failure: SendFailed, now: datetime) -> Outcome:
-        error = str(failure)
-        wait = self._backoff(delivery.attempt, failure)
-        self._failures = (self._failures or 0) + 1
-        facts = {"sink": self._name, "event_id": delivery.event_id, "attempt": delivery.attempt, "error": error}
-        if wait is None:
-            log.error("outbox.dead_letter", **facts)
-            await self._settle(delivery, lambda: self._store.dead(delivery, now, error))
-            return Outcome.DEAD
-        retry_at = self._steady.now() + timedelta(seconds=wait)
-        self._not_before = max(self._not_before, self._clock.now().tick + self._asked(failure))
-        log.warning("outbox.retry", **facts, retry_in=round(wait, 1))
-        await self._settle(delivery, lambda: self._store.failed(delivery, retry_at, error))
-        return Outcome.RETRIED
-
-    def _backoff(self, attempt: int, failure: SendFailed) -> float | None:
-        """Seconds until the next attempt; None when there is none."""
-        if failure.permanent or attempt > len(self._pace.backoff):
-            return None
-        wait = self._pace.backoff[attempt - 1] * (1 + self._pace.jitter * self._random.random())
-        return max(wait, self._asked(failure))
-
-    def _asked(self, failure: SendFailed) -> float:
-        """Seconds that the sink asked us to wait, within reason; 0 when it did not."""
-        asked = failure.retry_after
-        return min(asked, self._pace.retry_after_limit) if asked is not None and 0 < asked < math.inf else 0.0
-
-    async def _accepts_again(self) -> None:
-        """After it was down: the resolve behind an alert must not wait out a backoff."""
-        was_down, self._failures = self._failures is None or self._failures >= _DOWN_AFTER, 0
-        if was_down and self._not_before <= self._clock.now().tick:
-            with contextlib.suppress(StoreError):  # it comes by itself, only later
-                await self._store.hasten(self._name, self._steady.now())
-
-    async def _settle(self, delivery: Delivery, write: Callable[[], Awaitable[None]]) -> None:
-        """Record an outcome, for as long as it takes: the alternative is to send the same thing twice."""
-        trouble = 0
-        try:
-            while True:
-                try:
-                    return await write()
-                except Fenced:
-                    raise
-                except StoreError as error:
-                    wait = self._store_wait(trouble)
-                    self._unsettled += trouble == 0
-                    trouble += 1
-                    log.warning(
-                        "outbox.settle_failed",
-                        sink=self._name,
-                        event_id=delivery.event_id,
-                        error=str(error),
-                        retry_in=wait,
-                    )
-                    await asyncio.sleep(wait)
-        finally:
-            self._unsettled -= trouble > 0
-
-    def _store_wait(self, trouble: int) -> float:
-        return self._pace.store_backoff[min(trouble, len(self._pace.store_backoff) - 1)]
-
-    def _tell(self, outcome: Outcome, seconds: float) -> None:
-        if self._on_result is None:
-            return
-        try:
-            self._on_result(self._name, outcome, seconds)
-        except Exception:
-            log.exception("outbox.observer_failed", sink=self._name)

@@ -96,11 +96,22 @@ class Pipeline:
     def uncommitted(self) -> int:
         return len(self._pending)
 
+    def adopt(self, world: World, level_sinks: frozenset[str]) -> None:
+        """Go on with another world. What waits to be committed is of the one before and goes first, as ever."""
+        self._world, self._level_sinks = world, level_sinks
+        self._blind = {name: reason for name, reason in self._blind.items() if name in world.judges}
+
     async def take(self, order: Order) -> Judgement:
         """One look, judged; what changed is on its way into the journal."""
-        judge = self._world.judges[order.check.id]
+        judge = self._world.judges.get(order.check.id)
+        if judge is None:
+            return Judgement()
         look = await self._runner.look(order, judge.memory)
-        judgement, probe = self._judge(look, judge), order.check.probe
+        # A reload may have come between: the look is of a check that has gone, or that looks elsewhere now.
+        judge, probe = self._world.judges.get(order.check.id), order.check.probe
+        if judge is None or judge.check.probe is not probe:
+            return Judgement()
+        judgement = self._judge(look, judge)
         if self._presence is not None and isinstance(probe, Passive) and look.observation.ok:
             due = probe.due(self._presence(), judge.memory)
             # What lies behind the next beat is seen by a later look.
@@ -247,7 +258,8 @@ class Pipeline:
             now = self._clock.now()
             self._unsaved.difference_update(batch)
             try:
-                await self._save([self._world.judges[name].record(now) for name in batch])
+                judges = self._world.judges
+                await self._save([judges[name].record(now) for name in batch if name in judges])
             except Fenced:
                 raise
             except StoreError as error:

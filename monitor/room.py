@@ -41,8 +41,19 @@ class Room(Generic[T]):
         self._count_in(host)
         return True
 
+    def resize(self, limit: int, limit_per_host: int) -> list[T]:
+        """Other limits from now on. Who goes ahead because of that, of those who wait."""
+        self._limit, self._limit_per_host = limit, limit_per_host
+        ahead: list[T] = []
+        for host in list(self._at_host):
+            while self.taken < limit and not self._full(host) and (item := self._next_at(host)) is not None:
+                ahead.append(item)
+        while self.taken < limit and (item := self._next_anywhere()) is not None:
+            ahead.append(item)
+        return ahead
+
     def leave(self, host: str | None) -> T | None:
-        """One has left `host`. Who goes ahead in its place, if anybody waits and is still wanted."""
+        """One has left `host`. Who goes ahead in its place, if anybody waits, may and is still wanted."""
         self.taken -= 1
         if host is not None:
             left = self._per_host[host] - 1
@@ -50,7 +61,9 @@ class Room(Generic[T]):
                 self._per_host[host] = left
             else:
                 del self._per_host[host]
-        return self._next_at(host) or self._next_anywhere()
+        if self.taken >= self._limit:
+            return None  # the limit was lowered
+        return (None if self._full(host) else self._next_at(host)) or self._next_anywhere()
 
     def _next_at(self, host: str | None) -> T | None:
         queue = self._at_host.get(host) if host is not None else None

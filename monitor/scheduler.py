@@ -9,17 +9,18 @@ their own at each host, or fifty checks of one dead host would keep one another 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import heapq
 import itertools
 from collections.abc import Awaitable, Callable, Iterable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from monitor.clock import Clock
 from monitor.core.judge import Judgement
 from monitor.core.model import Check
+from monitor.grid import ASKED_EVERY, Slot, Turn, until_beat
 from monitor.room import Room
 from monitor.runner import Order
+from probes.contract import Probe
 
 FIRST_LOOKS_A_SECOND = 200.0
 """Checks are looked at for the first time at this rate, or when their grid says so if that is sooner."""
@@ -31,8 +32,6 @@ _EXTRA_IN_FLIGHT = 10
 """Extra looks of one check at a time, at most."""
 _STALE_EXTRA = 1.0
 """Seconds: an extra look so late is left out. After a pause they would all come at once, and prove nothing."""
-_ASKED_EVERY = 0.5
-"""Seconds between looks at one check that are asked for, at least: a thousand pings a second are two looks."""
 _STARTS_A_PASS = 100
 """Looks started before the loop gets a turn: a burst of due beats must not hold everything else."""
 
@@ -53,53 +52,6 @@ Taker = Callable[[Order], Awaitable[Judgement]]
 """Takes a look, has it judged, and says what should follow."""
 
 
-class _Slot:
-    """A check on the grid."""
-
-    __slots__ = (
-        "asked", "beat", "check", "every", "extra", "foreseen", "generation", "left_out", "pace", "planned", "queued",
-        "running", "suspect",
-    )  # fmt: skip
-
-    def __init__(self, check: Check, beat: float) -> None:
-        self.check = check
-        self.every = check.every.total_seconds()
-        self.beat = beat
-        """The tick of the next place on the grid."""
-        self.running = False
-        """Whether a scheduled look is under way, or waits for room."""
-        self.queued = False
-        """Whether it waits for room."""
-        self.left_out = False
-        """Whether the last beat was left out, as it came a whole interval late."""
-        self.planned = 0
-        """Extra looks that wait for their time, or for room."""
-        self.extra = 0
-        """Extra looks under way."""
-        self.generation = 0
-        """Raised to call off the extra looks that wait."""
-        self.pace: float | None = None
-        """Seconds between extra looks; None: nothing is suspected, the grid is enough."""
-        self.suspect = 0.0
-        """Since when (a tick) extra looks are asked for: the oldest suspicion is settled first."""
-        self.asked = -_ASKED_EVERY
-        """For when (a tick) the last look was planned that somebody asked for."""
-        self.foreseen = False
-        """Whether a look is planned for when there is something new to be seen, known beforehand."""
-
-
-class _Turn(NamedTuple):
-    """A look that is due: of which slot, since when (a tick), and of which generation if it is an extra one."""
-
-    slot: _Slot
-    tick: float
-    generation: int | None
-
-    @property
-    def wanted(self) -> bool:
-        return self.generation is None or self.generation == self.slot.generation
-
-
 class Scheduler:
     """Runs until it is cancelled. Everything it starts ends with it."""
 
@@ -115,24 +67,28 @@ class Scheduler:
         limit_per_host: int,
         observer: Observer,
         progress: Callable[[], None] = lambda: None,
+        released: Callable[[Probe], None] = lambda _: None,
     ) -> None:
         """`pass_over` is told of each look that found no room for a whole interval; `extra_timeout` tells the limit
-        (s) of an extra look at a check, by its id; `progress` is called at each real pass of the loop."""
+        (s) of an extra look at a check, by its id; `progress` is called at each real pass of the loop; `released` is
+        told of each probe that a reload has replaced, once no look uses it any more."""
         self._take = take
         self._pass_over = pass_over
         self._extra_timeout = extra_timeout
         self._clock = clock
         self._observer = observer
         self._progress = progress
+        self._released = released
         self._checks = tuple(checks)
-        self._slots: dict[str, _Slot] = {}
-        self._due: list[tuple[float, int, _Turn]] = []
+        self._slots: dict[str, Slot] = {}
+        self._due: list[tuple[float, int, Turn]] = []
         self._order = itertools.count()
-        self._scheduled: Room[_Turn] = Room(limit, limit_per_host)
-        self._extras: Room[_Turn] = Room(limit, limit_per_host, lambda turn: turn.wanted)
+        self._scheduled: Room[Turn] = Room(limit, limit_per_host, lambda turn: turn.wanted)
+        self._extras: Room[Turn] = Room(limit, limit_per_host, lambda turn: turn.wanted)
         self._looks = asyncio.TaskGroup()
         self._wake = asyncio.Event()
         self._ending = False
+        self._begun = False
 
     @property
     def in_flight(self) -> int:
@@ -143,31 +99,61 @@ class Scheduler:
         slot, now = self._slots.get(check), self._clock.now().tick
         if slot is None or slot.asked > now:
             return  # not begun yet: its first look will see it; or a look is on its way
-        slot.asked = max(now, slot.asked + _ASKED_EVERY)
+        slot.asked = max(now, slot.asked + ASKED_EVERY)
         slot.suspect = slot.suspect if slot.pace is not None else now
         self._plan_extra(slot, slot.asked)
 
     async def run(self) -> None:
         """Look for ever. An error that is not a probe's own ends everything, loudly."""
-        self._place()
+        self._begun = True
+        self._enter(self._checks)
         async with self._looks:
             while True:
                 self._progress()
                 await self._rest(more=self._start_due())
 
-    def _place(self) -> None:
+    def adopt(self, checks: Iterable[Check], limit: int, limit_per_host: int) -> None:
+        """Look at these from now on. What is looked at as before keeps its place and its looks under way; what is new
+        or looked at otherwise is looked at soon; what is gone is not looked at again."""
+        self._checks = tuple(checks)
+        if not self._begun:
+            return
+        before, self._slots = self._slots, {}
+        fresh = []
+        for check in self._checks:
+            slot = before.get(check.id)
+            if slot is not None and slot.check.probe is check.probe and slot.check.every == check.every:
+                self._slots[check.id] = before.pop(check.id)
+                slot.check = check
+            else:
+                fresh.append(check)
+        self._enter(fresh)
+        for slot in before.values():
+            slot.gone, slot.pace = True, None
+            self._release(slot)
+        for room in (self._scheduled, self._extras):
+            for turn in room.resize(limit, limit_per_host):
+                self._launch(turn)
+        self._wake.set()
+
+    def _release(self, slot: Slot) -> None:
+        if slot.gone and slot.idle:
+            self._released(slot.check.probe)
+
+    def _enter(self, checks: Iterable[Check]) -> None:
+        """Put checks on the grid."""
         now = self._clock.now()
-        slots = [_Slot(check, now.tick + _until_beat(check, now.at.timestamp())) for check in self._checks]
-        self._slots = {slot.check.id: slot for slot in slots}
+        slots = [Slot(check, now.tick + until_beat(check, now.at.timestamp())) for check in checks]
+        self._slots |= {slot.check.id: slot for slot in slots}
         slots.sort(key=lambda slot: slot.beat)
         for position, slot in enumerate(slots):
             first = min(slot.beat, now.tick + position / FIRST_LOOKS_A_SECOND)
             # A beat right behind the first look would tell nothing new.
             if first + slot.every / 2 > slot.beat:
                 slot.beat += slot.every if first != slot.beat else 0
-            self._plan(_Turn(slot, first, None))
+            self._plan(Turn(slot, first, None))
 
-    def _plan(self, turn: _Turn) -> None:
+    def _plan(self, turn: Turn) -> None:
         heapq.heappush(self._due, (turn.tick, next(self._order), turn))
 
     async def _rest(self, *, more: bool) -> None:
@@ -191,20 +177,22 @@ class Scheduler:
             if not self._due or self._due[0][0] > now:
                 return False
             _, _, turn = heapq.heappop(self._due)
+            if not turn.wanted:
+                continue
             if turn.generation is None:
                 self._beat(turn, now)
-            elif turn.wanted:
+            else:
                 self._extra(turn, now)
         return True
 
-    def _beat(self, turn: _Turn, now: float) -> None:
+    def _beat(self, turn: Turn, now: float) -> None:
         slot, missed = turn.slot, 0
         if turn.tick >= slot.beat:
             slot.beat += slot.every
         if slot.beat <= now:  # paused or starved: go on with the grid, do not run after it
             missed = int((now - slot.beat) // slot.every) + 1
             slot.beat += missed * slot.every
-        self._plan(_Turn(slot, slot.beat, None))
+        self._plan(Turn(slot, slot.beat, None))
         # After a pause all checks are overdue: looked at now, they would be so at once. An agent that is always so
         # late still looks, at every other beat.
         slot.left_out = missed > 0 and not slot.left_out
@@ -222,7 +210,7 @@ class Scheduler:
         if missed:
             self._observer.missed(missed)
 
-    def _extra(self, turn: _Turn, now: float) -> None:
+    def _extra(self, turn: Turn, now: float) -> None:
         slot = turn.slot
         if now - turn.tick > _STALE_EXTRA or slot.extra >= _EXTRA_IN_FLIGHT:
             slot.planned -= 1
@@ -231,7 +219,7 @@ class Scheduler:
         elif self._extras.enter(slot.check.probe.host, slot.suspect, turn):
             self._launch(turn)
 
-    def _launch(self, turn: _Turn) -> None:
+    def _launch(self, turn: Turn) -> None:
         slot = turn.slot
         if turn.generation is None:
             slot.queued = False
@@ -241,12 +229,12 @@ class Scheduler:
             self._keep_pace(slot, self._clock.now().tick)
         self._looks.create_task(self._look(turn))
 
-    def _order_of(self, turn: _Turn) -> Order:
+    def _order_of(self, turn: Turn) -> Order:
         check, scheduled = turn.slot.check, turn.generation is None
         timeout = check.timeout.total_seconds() if scheduled else self._extra_timeout(check.id)
         return Order(check, turn.tick, timeout, scheduled)
 
-    async def _look(self, turn: _Turn) -> None:
+    async def _look(self, turn: Turn) -> None:
         slot = turn.slot
         self._observer.late(max(self._clock.now().tick - turn.tick, 0.0))
         self._observer.in_flight(self.in_flight)
@@ -259,7 +247,7 @@ class Scheduler:
         finally:
             self._leave(turn)
 
-    def _leave(self, turn: _Turn) -> None:
+    def _leave(self, turn: Turn) -> None:
         slot = turn.slot
         if turn.generation is None:
             slot.running = False
@@ -269,9 +257,12 @@ class Scheduler:
             following = self._extras.leave(slot.check.probe.host)
         if following is not None and not self._ending:
             self._launch(following)
+        self._release(slot)
 
-    def _follow(self, slot: _Slot, judgement: Judgement) -> None:
+    def _follow(self, slot: Slot, judgement: Judgement) -> None:
         """Plan the extra looks the judge asked for, or call them off."""
+        if slot.gone:
+            return
         now = self._clock.now().tick
         if judgement.pace is None or slot.foreseen:
             slot.generation += 1
@@ -288,22 +279,13 @@ class Scheduler:
                 self._plan_extra(slot, now + delay)
         slot.pace = judgement.pace
 
-    def _keep_pace(self, slot: _Slot, now: float) -> None:
+    def _keep_pace(self, slot: Slot, now: float) -> None:
         """The train of extra looks goes on from the start of the last one, not from its end: they may overlap."""
         if slot.pace is not None and not slot.planned:
             self._plan_extra(slot, now + slot.pace)
 
-    def _plan_extra(self, slot: _Slot, tick: float) -> None:
+    def _plan_extra(self, slot: Slot, tick: float) -> None:
         slot.planned += 1
-        self._plan(_Turn(slot, tick, slot.generation))
+        self._plan(Turn(slot, tick, slot.generation))
         if self._due[0][0] == tick:
             self._wake.set()
-
-
-def _until_beat(check: Check, wall: float) -> float:
-    """Seconds from now to the check's next place on its grid. The grid hangs on the wall clock's epoch, so that it
-    is the same after a restart, and on the check's id, so that checks spread over it."""
-    every = check.every.total_seconds()
-    digest = hashlib.blake2b(check.id.encode(), digest_size=8).digest()
-    offset = int.from_bytes(digest) / 2**64 * every
-    return (offset - wall) % every

@@ -149,7 +149,7 @@ def _handed_down(old: World, removed: Iterable[Judge], names: _Names) -> Journal
 
 
 def _heir(judge: Judge, check: Check, journal: Journal) -> Judge:
-    if check != judge.check:
+    if check is not judge.check and check != judge.check:
         judge.redefine(check, same_target=same_target(judge.check.probe, check.probe))
     # A check that takes the name of an earlier one goes on counting where that one stopped.
     earlier = journal.checks.get(check.id)
@@ -183,6 +183,8 @@ def _settled(old: World, world: World, names: _Names, troubled: set[str], now: M
 
 def _differs(before: ServiceStatus | None, now: ServiceStatus, names: Mapping[str, str]) -> bool:
     """Whether the service is judged by other checks or by another rule."""
+    if before is not None and before.service is now.service:
+        return False
     return before is None or _shape(before.service, names) != _shape(now.service, {})
 
 

@@ -78,7 +78,10 @@ class World:
             check.id: judges.get(check.id) or Judge(check, _record_of(check, journal), now)
             for check in plan.checks.values()
         }
-        self.services = {service.id: _status_of(service, journal) for service in plan.services.values()}
+        incidents = {name: incident for incident in reversed(journal.incidents) for name in incident.services}
+        self.services = {
+            service.id: _status_of(service, journal, incidents.get(service.id)) for service in plan.services.values()
+        }
         self.unseen = {name for name, judge in self.judges.items() if judge.seq and name not in judges}
         """Checks whose state is from before the start, and which have not been seen since."""
 
@@ -234,7 +237,7 @@ class World:
     def withdraw(self, incident: Incident, at: datetime) -> Change:
         """End the incident of a service that is not there any more."""
         name = incident.services[0]
-        status = _status_of(Service(id=name, title=name, checks=(), outage=_NO_RULE), self.journal)
+        status = _status_of(Service(id=name, title=name, checks=(), outage=_NO_RULE), self.journal, incident)
         ended = self.change_incident(withdraw(incident, NO_LONGER_WATCHED, at), status, {}, at)
         # Should the service come back, its next incident must not have the id of this one.
         status.state, status.since, status.seq = ServiceState.UNKNOWN, at, status.seq + 1
@@ -301,11 +304,10 @@ def _beside(plan: Plan, journal: Journal) -> Journal:
     )
 
 
-def _status_of(service: Service, journal: Journal) -> ServiceStatus:
-    status = ServiceStatus(service)
+def _status_of(service: Service, journal: Journal, incident: Incident | None) -> ServiceStatus:
+    status = ServiceStatus(service, incident=incident)
     if record := journal.services.get(service.id):
         status.state, status.since, status.seq = record.state, record.since, record.seq
-    status.incident = next((item for item in journal.incidents if service.id in item.services), None)
     return status
 
 

@@ -76,14 +76,18 @@ class Telemetry:
         ProcessCollector(registry=self._registry)
         self.adopt(world)
 
-    def adopt(self, world: World, redact: Callable[[Any], Any] | None = None) -> None:
-        """Watch another world from now on (after a reload); the counters of checks that stay go on."""
-        self._redact = redact or self._redact
-        before = self._checks
-        self._checks = {name: CheckSeries(judge, self._redact) for name, judge in world.judges.items()}
-        for name, series in self._checks.items():
-            if name in before:
-                series.carry_on(before[name])
+    def adopt(self, world: World, *, afresh: bool = False) -> None:
+        """Watch another world from now on (after a reload). The counters of checks that stay go on; `afresh`: all that
+        is kept as text was written before the redactor learnt more secrets, and is written anew."""
+        before = {} if afresh else self._checks
+        counted, self._checks = self._checks, {}
+        for name, judge in world.judges.items():
+            series = before.get(name)
+            if series is None or series.judge is not judge or series.check is not judge.check:
+                series = CheckSeries(judge, self._redact)
+                if name in counted:
+                    series.carry_on(counted[name])
+            self._checks[name] = series
         self._services = {name: ServiceSeries(status, self._redact) for name, status in world.services.items()}
 
     # What the others call. None of these waits, fails, or takes more than a microsecond or two.

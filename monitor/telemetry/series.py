@@ -53,10 +53,12 @@ _NOT_IN_A_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 class CheckSeries:
     """What is counted of one check, and its text as of the last scrape."""
 
-    __slots__ = ("_active", "_labels", "_redact", "_state", "failures", "fragments", "judge", "ok", "stale")
+    __slots__ = ("_active", "_labels", "_redact", "_state", "check", "failures", "fragments", "judge", "ok", "stale")
 
     def __init__(self, judge: Judge, redact: Redact) -> None:
         self.judge = judge
+        self.check = judge.check
+        """The definition that the text was written for."""
         self.ok = 0
         self.failures: dict[Reason, int] | None = None
         self.stale = True
