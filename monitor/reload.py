@@ -1,0 +1,212 @@
+"""Reading the configuration again while the agent runs: one at a time, beside the looks, and all or nothing.
+
+A file with faults changes nothing. The file is read in a thread: it takes seconds of CPU where there are 10,000
+checks, and the loop must have its turn every millisecond or so meanwhile (docs/design.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import structlog
+
+from monitor.clock import Clock
+from monitor.config.diff import Diff, compare, in_force
+from monitor.config.model import Config, ConfigError, Fault
+from monitor.core.wording import iso
+from monitor.systemd import Notifier
+
+FAULTS_LOGGED = 100
+"""Faults that get a log line each."""
+SWITCH_INTERVAL = 0.0005
+"""Seconds that the reading thread keeps the interpreter for itself; 0.005 is Python's own, and delays every look."""
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("brownout.reload")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a reload. `diff` is None where the configuration was refused because of its `faults`."""
+
+    number: int
+    """Counts the reloads of this agent, from 1."""
+    at: datetime
+    diff: Diff | None
+    faults: tuple[Fault, ...] = ()
+    seconds: float = 0.0
+    """From the beginning to its end."""
+
+    @property
+    def accepted(self) -> bool:
+        return self.diff is not None
+
+    @property
+    def sentence(self) -> str:
+        if self.diff is not None:
+            return self.diff.sentence
+        faults = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        return f"refused for {faults}; the configuration before stays in force"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "at": iso(self.at),
+            "accepted": self.accepted,
+            "sentence": self.sentence,
+            "diff": self.diff.as_json() if self.diff else None,
+            "faults": [fault.as_json() for fault in self.faults],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+class Ended(Exception):
+    """The agent stops: nothing is read any more."""
+
+
+class Reloader:
+    """Keeps the configuration in force. `run` it; `ask` as often as you like."""
+
+    def __init__(
+        self,
+        config: Config,
+        load: Callable[[], Config],
+        adopt: Callable[[Config, bool], None],
+        notifier: Notifier,
+        clock: Clock,
+    ) -> None:
+        """`load` reads the file again, and raises `ConfigError`; `adopt` puts another configuration into force, at
+        once, and is told whether the redactor has learnt new secrets."""
+        self.config = config
+        self.outcome: Outcome | None = None
+        """Of the last reload; None before the first."""
+        self.loaded = clock.now().at
+        """When what is in force was read."""
+        self._load = load
+        self._adopt = adopt
+        self._notifier = notifier
+        self._clock = clock
+        self._number = 0
+        self._news = asyncio.Event()
+        self._asked: asyncio.Future[Outcome] | None = None
+        self._ended = False
+
+    @property
+    def refused(self) -> Outcome | None:
+        """The last reload, where it was refused: the file is not what is in force."""
+        return self.outcome if self.outcome is not None and not self.outcome.accepted else None
+
+    def ask(self) -> asyncio.Future[Outcome]:
+        """Have the file read. Whoever asks while it is being read is answered by the next reading, which all of them
+        share: it may have been changed in between. Raises `Ended`, as the future does."""
+        if self._ended:
+            raise Ended
+        if self._asked is None:
+            self._asked = asyncio.get_running_loop().create_future()
+            self._news.set()
+        return self._asked
+
+    async def run(self) -> None:
+        """Reload when asked, until cancelled."""
+        asked: asyncio.Future[Outcome] | None = None
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                asked, self._asked = self._asked, None
+                outcome = await self._reload()
+                if asked is not None and not asked.done():
+                    asked.set_result(outcome)
+        finally:
+            self._ended = True
+            for waiting in (asked, self._asked):
+                if waiting is not None and not waiting.done():
+                    waiting.set_exception(Ended())
+                    waiting.exception()  # nobody may be waiting for it
+
+    async def _reload(self) -> Outcome:
+        began = self._clock.now()
+        self._notifier.reloading(self._clock)
+        self._number += 1
+        try:
+            diff = await self._take_over()
+        except ConfigError as error:
+            took = self._clock.now().tick - began.tick
+            outcome = Outcome(self._number, began.at, None, error.faults, took)
+            _report_refusal(outcome)
+        else:
+            outcome = Outcome(self._number, began.at, diff, (), self._clock.now().tick - began.tick)
+            self.loaded = began.at
+            _log.info("reloaded", changes=diff.sentence, checks=len(self.config.checks), seconds=round(outcome.seconds, 3))
+        self.outcome = outcome
+        watching = f"watching {len(self.config.checks)} checks"
+        self._notifier.ready(watching if outcome.accepted else f"{watching}; the changed file was {outcome.sentence}")
+        return outcome
+
+    async def _take_over(self) -> Diff:
+        """Raises `ConfigError`."""
+        before = self.config
+
+        def read() -> tuple[Config, Diff, bool]:
+            after = self._load()
+            return in_force(before, after), compare(before, after), before.redactor.learn(after.redactor)
+
+        try:
+            with _short_turns():
+                self.config, diff, learnt = await _beside(read)
+        except (OSError, MemoryError, RecursionError) as error:
+            fault = Fault(str(before.path), 0, 0, "", f"it could not be read: {type(error).__name__}")
+            raise ConfigError((fault,)) from error
+        self._adopt(self.config, learnt)
+        return diff
+
+
+def _report_refusal(outcome: Outcome) -> None:
+    for fault in outcome.faults[:FAULTS_LOGGED]:
+        _log.error("config_fault", fault=str(fault))
+    _log.error(
+        "reload_refused",
+        faults=len(outcome.faults),
+        effect="the configuration before stays in force",
+        seconds=round(outcome.seconds, 3),
+    )
+
+
+async def _beside(work: Callable[[], T]) -> T:
+    """Run `work` in a thread that nobody waits for when the agent stops."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def finish(set_it: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the agent has stopped
+            loop.call_soon_threadsafe(lambda: None if done.done() else set_it())
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001  (handed to whoever waits)
+            failure = error
+            finish(lambda: done.set_exception(failure))
+        else:
+            finish(lambda: done.set_result(result))
+
+    threading.Thread(target=run, name="reload", daemon=True).start()
+    return await done
+
+
+@contextlib.contextmanager
+def _short_turns() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
