@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from random import Random
@@ -23,32 +22,33 @@ from typing import TextIO
 
 import httpx
 import structlog
-import uvloop
 
 from monitor.clock import Clock, SystemClock
 from monitor.config.model import Config
 from monitor.core.event import Source
 from monitor.core.model import Journal
+from monitor.core.succession import succeed
 from monitor.core.world import Plan, World
-from monitor.logs import configure_logs
 from monitor.outbox import Outbox
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance
+from monitor.reload import Ended, Reloader
 from monitor.runner import Runner
 from monitor.scheduler import Scheduler
 from monitor.sinks._http import new_client
 from monitor.sinks.contract import Nature, Sink
-from monitor.start import StartError, cancelled, for_ever, listening_sockets, raise_descriptor_limit
-from monitor.store.contract import Fenced, Store, StoreError
+from monitor.start import StartError, cancelled, for_ever, listening_sockets
+from monitor.store.contract import Store, StoreError
 from monitor.store.sqlite import SqliteStore
 from monitor.systemd import Notifier, Watchdog
 from monitor.telemetry import Telemetry
+from monitor.upkeep import Upkeep
 from monitor.web import Feed, Health, Post, Site, View, application, public_application
 from probes._resolve import SystemResolver
 from probes._tls import SharedTls
 from probes.contract import Presence
 
-__all__ = ["Agent", "StartError", "new_runner", "run_agent", "run_until_signal"]
+__all__ = ["Agent", "StartError", "new_runner"]
 
 KEEP_PATIENCE = 2.0
 """Seconds that whoever sent something waits for the journal; after that it is taken all the same."""
@@ -56,30 +56,6 @@ DRAIN = 2.0
 """Seconds that sends under way get to finish when the agent stops."""
 
 _log = structlog.get_logger("brownout")
-
-
-def run_agent(config: Config) -> int:
-    """Run until SIGTERM or SIGINT; the exit code. Raises `StartError`."""
-    configure_logs(config.redactor.text)
-    raise_descriptor_limit()
-    return uvloop.run(run_until_signal(Agent(config)))
-
-
-async def run_until_signal(agent: Agent) -> int:
-    """The exit code: 0 after a signal, 1 when the agent had to give up. Raises `StartError`."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        await agent.run(stop)
-    except ExceptionGroup as group:
-        if group.subgroup(Fenced) is not None:
-            _log.error("fenced", error="another agent has taken over this journal; this one stops")
-        else:
-            _log.exception("agent_died")
-        return 1
-    return 0
 
 
 @contextmanager
@@ -116,20 +92,24 @@ class Agent:
         self,
         config: Config,
         *,
+        load: Callable[[], Config] | None = None,
         store: Store | None = None,
         sinks: Mapping[str, Sink] | None = None,
         clock: Clock | None = None,
         terminal: TextIO | None = None,
     ) -> None:
+        """`load` reads the configuration again, for a reload; `sinks` take the place of all those that it names."""
         self._config = config
         self._clock = clock or SystemClock()
         self._store = store or SqliteStore(config.agent.state_dir, vantage=config.agent.vantage.name)
-        self._sinks = config.sinks if sinks is None else sinks
+        self._given_sinks = sinks
+        self._upkeep = Upkeep(config.checks.values())
         self._terminal = terminal or sys.stdout
         self._progress = self._clock.now().tick
         self._stopping = False
         self._notifier = Notifier.from_environ(os.environ)
         self._watchdog = Watchdog.from_environ(os.environ, self._notifier, self._clock)
+        self._reloader = Reloader(config, load or (lambda: config), self._adopt, self._notifier, self._clock)
         self.started = asyncio.Event()
         """Set once the agent looks and answers."""
 
@@ -145,9 +125,9 @@ class Agent:
             client = await stack.enter_async_context(new_client())
             attendance = Attendance(self._clock)
             runner = stack.enter_context(new_runner(self._clock, self._config, attendance.read))
-            stack.push_async_callback(self._close_probes)
+            stack.push_async_callback(self._upkeep.close)
             gc.disable()
-            parts = self._assemble(journal, client, runner, [sockets, open_sockets], attendance)
+            self._parts = parts = self._assemble(journal, client, runner, [sockets, open_sockets], attendance)
             for site in parts.sites:
                 await site.start()
                 stack.push_async_callback(site.stop)
@@ -157,9 +137,31 @@ class Agent:
             gc.enable()
             await self._watch(parts, stop)
 
-    async def _close_probes(self) -> None:
-        for check in self._config.checks.values():
-            await check.probe.close()
+    @property
+    def _sinks(self) -> Mapping[str, Sink]:
+        return self._config.sinks if self._given_sinks is None else self._given_sinks
+
+    def reload(self) -> None:
+        """Have the configuration read again; what becomes of it is told on the log, the page and in the API."""
+        with suppress(Ended):
+            self._reloader.ask()
+
+    def _adopt(self, config: Config, learnt: bool) -> None:  # noqa: FBT001  (the reloader's port)
+        """Put another configuration into force, between two turns of the loop: nobody sees half of it."""
+        self._config, parts = config, self._parts
+        self._upkeep.adopt(config.checks.values())
+        self.world, change = succeed(self.world, _plan(config), self._clock.now())
+        parts.telemetry.adopt(self.world, afresh=learnt)
+        parts.outbox.adopt(self._sinks)
+        parts.pipeline.adopt(self.world, self._level_sinks())
+        if change is not None:
+            parts.pipeline.enter(change)
+        limits = config.agent.limits
+        parts.scheduler.adopt(config.checks.values(), limits.looks, limits.looks_per_host)
+        gc.freeze()  # as at the start; looking for garbage first would hold the loop
+
+    def _level_sinks(self) -> frozenset[str]:
+        return frozenset(name for name, sink in self._sinks.items() if sink.nature is Nature.LEVEL)
 
     async def _open_store(self, stack: AsyncExitStack) -> Journal:
         stack.push_async_callback(self._store.close)
@@ -200,7 +202,7 @@ class Agent:
             runner,
             self._store,
             clock,
-            level_sinks=frozenset(name for name, sink in self._sinks.items() if sink.nature is Nature.LEVEL),
+            level_sinks=self._level_sinks(),
             wake=outbox.wake,
             observer=telemetry,
             presence=attendance.read,
@@ -216,6 +218,7 @@ class Agent:
             limit_per_host=config.agent.limits.looks_per_host,
             observer=telemetry,
             progress=self._progressed,
+            released=self._upkeep.release,
         )
         post = Post(
             attendance.read,
@@ -266,7 +269,7 @@ class Agent:
             beats_missed=missed,
             ready=self.started.is_set(),
             stopping=self._stopping,
-            config_ok=True,
+            config_ok=self._reloader.refused is None,
         )
 
     def _progressed(self) -> None:
@@ -278,6 +281,7 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             looking = group.create_task(for_ever("scheduler", parts.scheduler.run()))
             committing = group.create_task(for_ever("pipeline", parts.pipeline.run()))
+            reloading = group.create_task(for_ever("reload", self._reloader.run()))
             others = [
                 group.create_task(for_ever("outbox", parts.outbox.run())),
                 group.create_task(for_ever("loop watch", parts.telemetry.watch_loop())),
@@ -287,6 +291,7 @@ class Agent:
             self._announce(parts.sites)
             await stop.wait()
             self._stopping = True
+            await cancelled(reloading)
             self._notifier.stopping("stopping: no new looks; writing down and sending what is left")
             await cancelled(looking)
             await cancelled(committing)

@@ -11,7 +11,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -145,7 +145,8 @@ class Reloader:
         else:
             outcome = Outcome(self._number, began.at, diff, (), self._clock.now().tick - began.tick)
             self.loaded = began.at
-            _log.info("reloaded", changes=diff.sentence, checks=len(self.config.checks), seconds=round(outcome.seconds, 3))
+            checks, took = len(self.config.checks), round(outcome.seconds, 3)
+            _log.info("reloaded", changes=diff.sentence, checks=checks, seconds=took)
         self.outcome = outcome
         watching = f"watching {len(self.config.checks)} checks"
         self._notifier.ready(watching if outcome.accepted else f"{watching}; the changed file was {outcome.sentence}")
@@ -156,17 +157,26 @@ class Reloader:
         before = self.config
 
         def read() -> tuple[Config, Diff, bool]:
-            after = self._load()
-            return in_force(before, after), compare(before, after), before.redactor.learn(after.redactor)
+            after = _loaded(self._load, before)
+            kept = in_force(before, after)
+            return kept, compare(before, replace(kept, agent=after.agent)), before.redactor.learn(after.redactor)
 
-        try:
-            with _short_turns():
-                self.config, diff, learnt = await _beside(read)
-        except (OSError, MemoryError, RecursionError) as error:
-            fault = Fault(str(before.path), 0, 0, "", f"it could not be read: {type(error).__name__}")
-            raise ConfigError((fault,)) from error
+        with _short_turns():
+            self.config, diff, learnt = await _beside(read)
         self._adopt(self.config, learnt)
         return diff
+
+
+def _loaded(load: Callable[[], Config], before: Config) -> Config:
+    """Raises `ConfigError`, whatever happens: a file must not take the agent down."""
+    try:
+        return load()
+    except ConfigError:
+        raise
+    except Exception as error:
+        _log.exception("config_bug")  # of a probe or a sink: it is foreign code
+        fault = Fault(str(before.path), 0, 0, "", f"reading it failed ({type(error).__name__}): see the agent's log")
+        raise ConfigError((fault,)) from error
 
 
 def _report_refusal(outcome: Outcome) -> None:

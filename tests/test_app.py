@@ -14,11 +14,12 @@ import httpx
 import pytest
 import structlog
 
-from monitor.app import Agent, StartError, run_until_signal
+from monitor.app import Agent, StartError
 from monitor.config.load import load
 from monitor.config.model import Config
 from monitor.core.model import Change, CheckRecord, Journal
 from monitor.kinds import installed_kinds
+from monitor.lifetime import run_until_signal
 from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
 from monitor.store.contract import Delivery, Fenced, StoreError
 from monitor.store.memory import MemoryStore

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from monitor.config.load import load
-from monitor.config.model import Config, ConfigError, Fault
+from monitor.config.model import Config, ConfigError
 from monitor.kinds import installed_kinds
 
 FINE, FINDING, WRONG = 0, 1, 2
@@ -45,16 +44,6 @@ def print_faults(error: ConfigError, *, ending: str = "") -> None:
 
 def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def fault_as_json(fault: Fault) -> Mapping[str, Any]:
-    return {
-        "file": fault.file,
-        "line": fault.line,
-        "column": fault.column,
-        "path": fault.path,
-        "message": fault.message,
-    }
 
 
 def fail(message: str) -> int:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from argparse import Namespace
 
-from monitor.app import StartError, run_agent
+from monitor.app import StartError
 from monitor.commands._common import WRONG, fail, load_or_explain
+from monitor.config.load import load
+from monitor.config.model import Config
+from monitor.kinds import installed_kinds
+from monitor.lifetime import run_agent
 
 
 def execute(options: Namespace) -> int:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload, it must not end us
     config = load_or_explain(options.file, ending="; nothing was started")
     if config is None:
         return WRONG
+    path, kinds = config.path, installed_kinds()
+
+    def again() -> Config:
+        return load(path, kinds=kinds, env=os.environ)
+
     try:
-        return run_agent(config)
+        return run_agent(config, again)
     except StartError as error:
         return fail(f"{error}; nothing was started")

@@ -9,7 +9,6 @@ from monitor.commands._common import (
     FINE,
     WRONG,
     default_file,
-    fault_as_json,
     load_or_explain,
     print_json,
 )
@@ -32,7 +31,7 @@ def _as_json(options: Namespace) -> int:
     try:
         config = load(options.file or default_file(), kinds=installed_kinds(), env=os.environ)
     except ConfigError as error:
-        print_json({"valid": False, "faults": [fault_as_json(fault) for fault in error.faults]})
+        print_json({"valid": False, "faults": [fault.as_json() for fault in error.faults]})
         return WRONG
     print_json({
         "valid": True,

@@ -77,8 +77,8 @@ class Telemetry:
         self.adopt(world)
 
     def adopt(self, world: World, *, afresh: bool = False) -> None:
-        """Watch another world from now on (after a reload). The counters of checks that stay go on; `afresh`: all that
-        is kept as text was written before the redactor learnt more secrets, and is written anew."""
+        """Watch another world from now on (after a reload); the counters of checks that stay go on. `afresh`: what is
+        kept as text is written anew, as the redactor has learnt more secrets."""
         before = {} if afresh else self._checks
         counted, self._checks = self._checks, {}
         for name, judge in world.judges.items():

@@ -1,0 +1,43 @@
+"""The process that an agent lives in: its loop, its signals, its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+import structlog
+import uvloop
+
+from monitor.app import Agent
+from monitor.config.model import Config
+from monitor.logs import configure_logs
+from monitor.start import raise_descriptor_limit
+from monitor.store.contract import Fenced
+
+_log = structlog.get_logger("brownout")
+
+
+def run_agent(config: Config, load: Callable[[], Config]) -> int:
+    """Run until SIGTERM or SIGINT; the exit code. `load` reads the configuration again. Raises `StartError`."""
+    configure_logs(config.redactor.text)
+    raise_descriptor_limit()
+    return uvloop.run(run_until_signal(Agent(config, load=load)))
+
+
+async def run_until_signal(agent: Agent) -> int:
+    """The exit code: 0 after a signal, 1 when the agent had to give up. Raises `StartError`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, agent.reload)
+    try:
+        await agent.run(stop)
+    except ExceptionGroup as group:
+        if group.subgroup(Fenced) is not None:
+            _log.error("fenced", error="another agent has taken over this journal; this one stops")
+        else:
+            _log.exception("agent_died")
+        return 1
+    return 0
