@@ -14,7 +14,7 @@ from monitor.config.model import AgentSettings, Config
 from monitor.core.model import Check
 from monitor.core.succession import former_ids
 
-LIVE = frozenset({"limits", "tokens"})
+LIVE = frozenset({"limits", "tokens", "protected"})
 """The agent's own settings that are taken over while it runs; all others wait for a restart."""
 
 T = TypeVar("T")

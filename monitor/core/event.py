@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from monitor.core.incident import WENT
 from monitor.core.judge import Judge
 from monitor.core.model import Check, EventType, Impact, Incident, Service, ServiceState, State, Transition, Verdict
 from monitor.core.service import ServiceStatus
@@ -73,10 +74,10 @@ def incident_body(
     note: str = "",
 ) -> dict[str, Any]:
     """``incident.*``. `old` is the impact that was told last; `members` are the judges of the service's checks;
-    `note` is a further sentence."""
+    `note` is a further sentence about what goes on."""
     check = members.get(incident.root) if incident.resolved else _leading(incident, members)
     sentence = _incident_sentence(incident, status, old, check, members)
-    body = _head(told, at, f"{sentence} {note}".rstrip(), source)
+    body = _head(told, at, f"{sentence} {note}" if note and not incident.resolved else sentence, source)
     new = "resolved" if incident.resolved else incident.impact.value
     body["state"] = {"old": old.value if old else "operational", "new": new}
     body["since"] = iso(incident.since)
@@ -230,6 +231,8 @@ def _incident_sentence(
     title = status.service.title
     if incident.resolved is not None:
         lasted = duration(incident.lasted(incident.resolved))
+        if went := WENT.get(incident.why):
+            return f"{title}: {incident.root} {went}, which ends the incident after {lasted}."
         return f"{title} is back to normal after {lasted}. It was {incident.root}: {incident.why}."
     others = sum(judge.state.bad for judge in members.values()) - 1
     because = f"{leading.check.id}: {leading.verdict.why}" if leading else f"{incident.root}: {incident.why}"

@@ -13,6 +13,11 @@ from monitor.core.identity import incident_id
 from monitor.core.model import EventType, Impact, Incident, ServiceState, State
 from monitor.core.service import ServiceStatus
 
+NO_LONGER_WATCHED = "no longer watched"
+MOVED_AWAY = "belongs to another service now"
+WENT = {NO_LONGER_WATCHED: f"is {NO_LONGER_WATCHED}", MOVED_AWAY: MOVED_AWAY}
+"""Why an incident ends that did not end well: its check has gone. The words as they follow the check's name."""
+
 
 @dataclass(frozen=True, slots=True)
 class BadCheck:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from monitor.core.incident import IncidentStep, withdraw
+from monitor.core.incident import MOVED_AWAY, NO_LONGER_WATCHED, WENT, IncidentStep, withdraw
 from monitor.core.judge import Judge
 from monitor.core.model import (
     Change,
@@ -27,7 +27,7 @@ from monitor.core.model import (
     Verdict,
 )
 from monitor.core.service import ServiceStatus
-from monitor.core.world import NO_LONGER_WATCHED, Plan, World, lost, merged
+from monitor.core.world import Plan, World, lost, merged
 from probes.contract import Probe, Secret
 
 
@@ -222,7 +222,7 @@ def _rejudged(world: World, status: ServiceStatus, troubled: set[str], now: Mome
     bad = [members[name] for name, state in states.items() if state.bad]
     note = ""
     if gone and status.incident is not None:
-        note = " ".join(f"{name} {_went(name, world)}." for name in gone)
+        note = " ".join(f"{name} {WENT[_went(name, world)]}." for name in gone)
         status.incident = _corrected(status.incident, bad, members, _went(gone[0], world))
     if len(new) < len(members):
         # What nobody has looked at yet makes no service unknown that was well.
@@ -242,14 +242,14 @@ def _gone(status: ServiceStatus, members: Mapping[str, Judge], troubled: set[str
 
 
 def _went(name: str, world: World) -> str:
-    return "belongs to another service now" if name in world.judges else f"is {NO_LONGER_WATCHED}"
+    return MOVED_AWAY if name in world.judges else NO_LONGER_WATCHED
 
 
 def _corrected(incident: Incident, bad: Iterable[Judge], members: Mapping[str, Judge], went: str) -> Incident:
     """With a root that is still there; where nothing is bad any more, how it `went` is why it ends."""
     worst = min(bad, key=lambda judge: (judge.state is not State.DOWN, judge.since), default=None)
     if worst is None:
-        return replace(incident, why=went.removeprefix("is "))
+        return replace(incident, why=went)
     if incident.root in members:
         return incident
     return replace(incident, root=worst.check.id, why=worst.verdict.why)

@@ -16,7 +16,7 @@ from typing import Any
 
 from monitor.core.event import Source, check_body, incident_body, service_body
 from monitor.core.identity import event_id
-from monitor.core.incident import BadCheck, IncidentStep, follow, withdraw
+from monitor.core.incident import NO_LONGER_WATCHED, BadCheck, IncidentStep, follow, withdraw
 from monitor.core.judge import Judge, Judgement
 from monitor.core.model import (
     Change,
@@ -276,7 +276,6 @@ class World:
         return facts
 
 
-NO_LONGER_WATCHED = "no longer watched"
 _NO_RULE = OutageRule(needed=1, checks=())
 
 

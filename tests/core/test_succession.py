@@ -139,7 +139,9 @@ def test_a_removed_check_ends_the_incident_that_it_made() -> None:
         ("incident.resolved", "resolved"),
     ]
     assert story.events[-3]["sentence"] == "home cannot be judged since 12:01:00 UTC: no longer watched."
-    assert story.events[-1]["sentence"].endswith("It was home: no longer watched. home is no longer watched.")
+    assert story.events[-1]["sentence"] == (
+        "Web shop: home is no longer watched, which ends the incident after 30 s."
+    )
     sound(story)
 
 
@@ -228,7 +230,7 @@ def test_a_blind_service_whose_checks_are_all_new_has_no_incident_left() -> None
     assert story.world.services["home"].incident is not None
     service = Service("home", "Home", ("front",), OutageRule(1, ("front",)))
     reloaded(story, check("front", service="home"), at=100, services={"home": service})
-    assert story.events[-1]["sentence"].endswith("It was home: no longer watched. home is no longer watched.")
+    assert story.events[-1]["sentence"].startswith("Home: home is no longer watched, which ends")
     sound(story)
 
 
