@@ -18,6 +18,7 @@ from monitor.tokens import Scope
 from monitor.web.assets import Asset
 from monitor.web.incidents import LIST_LIMIT, LIST_MOST
 from monitor.web.pages import HEALTH, JSON, STATUS_LIMIT, STATUS_MOST
+from monitor.web.past import DEFAULT_SPAN, SPANS, TRANSITIONS_LIMIT, TRANSITIONS_MOST
 from monitor.web.problem import PROBLEM
 
 _PROBLEMS = {
@@ -73,6 +74,18 @@ def _paths() -> dict[str, Any]:
         ),
         "/api/v1/checks": _read("Every check in a line", "Checks", 400, parameters=_CHECK_FILTERS),
         "/api/v1/checks/{name}": _read("One check: why, thresholds, evidence", "Check", 404, parameters=[check]),
+        "/api/v1/checks/{name}/chart": _read(
+            "A measurement over time", "Chart", 400, 404, parameters=[check, _MEASUREMENT, _SPAN]
+        ),
+        "/api/v1/checks/{name}/ribbon": _read("States over time", "Ribbon", 400, 404, parameters=[check, _SPAN]),
+        "/api/v1/checks/{name}/transitions": _read(
+            "Changes of its state, newest first",
+            "Transitions",
+            400,
+            404,
+            parameters=[check, _limit(TRANSITIONS_LIMIT, TRANSITIONS_MOST), _BEFORE],
+        ),
+        "/api/v1/services/{name}/ribbon": _read("States over time", "Ribbon", 400, 404, parameters=[service, _SPAN]),
         "/api/v1/services": _read("Every service", "Services"),
         "/api/v1/services/{name}": _read("One service and its checks", "Service", 404, parameters=[service]),
         "/api/v1/incidents": _read(
@@ -110,6 +123,26 @@ _CHECK_FILTERS = [
         "example": ["tier=web"],
     },
 ]
+
+
+_SPAN = {
+    "name": "span",
+    "in": "query",
+    "description": "How far back.",
+    "schema": {"enum": list(SPANS), "default": DEFAULT_SPAN},
+}
+_MEASUREMENT = {
+    "name": "measurement",
+    "in": "query",
+    "description": "One of the check's `measured`; default: response_time, or the first.",
+    "schema": {"type": "string"},
+}
+_BEFORE = {
+    "name": "before",
+    "in": "query",
+    "description": "For the next page: the `number` of the last one.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999},
+}
 
 
 def _read(

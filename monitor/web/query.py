@@ -20,6 +20,14 @@ def whole(request: web.Request, name: str, default: int, most: int) -> int:
     return int(text)
 
 
+def number(request: web.Request, name: str) -> int | None:
+    """A whole number from 1 on; None where none is given. Raises `Problem`."""
+    text = request.query.get(name)
+    if text is not None and not (text.isascii() and text.isdecimal() and len(text) <= 15 and int(text) >= 1):
+        raise Problem(400, f"{name} must be a whole number from 1 on.")
+    return None if text is None else int(text)
+
+
 def words(request: web.Request, name: str, known: Mapping[str, _T]) -> frozenset[_T]:
     """All that are given, each of a closed set; empty when none is. Raises `Problem`."""
     given = request.query.getall(name, [])

@@ -15,6 +15,7 @@ from monitor.web.incidents import Incidents
 from monitor.web.names import hostname
 from monitor.web.openapi import OpenApi
 from monitor.web.pages import Pages
+from monitor.web.past import History
 from monitor.web.public import Public
 from monitor.web.services import Services
 from monitor.web.sockets import LOOPBACK
@@ -48,6 +49,7 @@ def application(view: View) -> web.Application:
 
 def _add_reading(app: web.Application, view: View) -> None:
     pages, checks, services, incidents = Pages(view, app[FEED]), Checks(view), Services(view), Incidents(view)
+    history = History(view)
 
     def read(path: str, handler: Handler) -> None:
         guarded = app[ACCESS].requires(Scope.READ, handler)
@@ -66,8 +68,12 @@ def _add_reading(app: web.Application, view: View) -> None:
     read("/api/v1/status", pages.status)
     read("/api/v1/checks", checks.all)
     read("/api/v1/checks/{name}", checks.one)
+    read("/api/v1/checks/{name}/chart", history.chart)
+    read("/api/v1/checks/{name}/ribbon", history.check_ribbon)
+    read("/api/v1/checks/{name}/transitions", history.transitions)
     read("/api/v1/services", services.all)
     read("/api/v1/services/{name}", services.one)
+    read("/api/v1/services/{name}/ribbon", history.service_ribbon)
     read("/api/v1/incidents", incidents.all)
     read("/api/v1/incidents/{id}", incidents.one)
     read("/api/v1/events", pages.events)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from monitor.clock import Clock
+from monitor.core.history import Past, Point, Sample, Span
 from monitor.core.model import Incident
 from monitor.core.world import World
 from monitor.telemetry import Telemetry
@@ -29,6 +30,16 @@ class Records(Protocol):
     async def incident_events(self, identity: str, limit: int) -> list[Mapping[str, Any]]: ...
 
     async def events_after(self, event: str, limit: int) -> list[Mapping[str, Any]] | None: ...
+
+    async def transitions(
+        self, limit: int, *, kind: str | None = None, subject: str | None = None, before: int | None = None
+    ) -> list[Past]: ...
+
+    async def states(self, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]: ...
+
+    async def samples(self, check: str, since: datetime, until: datetime) -> list[Sample]: ...
+
+    async def rollup(self, check: str, since: datetime, until: datetime) -> list[Point]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import aiohttp
 import pytest
 
 from monitor.config.redact import Redactor
+from monitor.core.history import Past, Point, Sample, Span
 from monitor.core.model import Incident
 from monitor.core.world import World
 from monitor.store.contract import StoreError
+from monitor.store.memory import MemoryStore
 from monitor.telemetry import Telemetry
 from monitor.web import Health, Site, View, application, bind
 from tests.web.made import PASSWORD, StillClock, at, troubled
@@ -37,6 +40,7 @@ class Journal:
         self.kept: list[Incident] = []
         self.bodies: list[Mapping[str, Any]] = []
         self.broken = False
+        self.history = MemoryStore()
 
     async def incidents(self, limit: int) -> list[Incident]:
         if self.broken:
@@ -60,6 +64,25 @@ class Journal:
         bodies = list(reversed(await self.events(9999)))
         names = [body["id"] for body in bodies]
         return bodies[names.index(event) + 1 :][:limit] if event in names else None
+
+    async def transitions(
+        self, limit: int, *, kind: str | None = None, subject: str | None = None, before: int | None = None
+    ) -> list[Past]:
+        return await (await self._history()).transitions(limit, kind=kind, subject=subject, before=before)
+
+    async def states(self, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:
+        return await (await self._history()).states(kind, subject, since, until)
+
+    async def samples(self, check: str, since: datetime, until: datetime) -> list[Sample]:
+        return await (await self._history()).samples(check, since, until)
+
+    async def rollup(self, check: str, since: datetime, until: datetime) -> list[Point]:
+        return await (await self._history()).rollup(check, since, until)
+
+    async def _history(self) -> MemoryStore:
+        if self.broken:
+            raise StoreError("the disk is gone")
+        return self.history
 
 
 class Agent:

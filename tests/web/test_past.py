@@ -1,0 +1,113 @@
+"""Charts, ribbons and transitions over a real history."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from monitor.core.model import Change, Look, State, Transition, Verdict
+from monitor.core.rows import Rows
+from probes.contract import Reason
+from tests.core.builders import moment
+from tests.web.conftest import Agent
+from tests.web.contract import assert_described
+from tests.web.made import PASSWORD, at, observation
+from tests.web.test_server import assert_problem
+
+HOURS = 3
+
+
+@pytest.fixture
+async def past(agent: Agent) -> Agent:
+    """Three hours of looks at `home`, one a minute, slow in the last; it was down for ten minutes of them."""
+    agent.clock.at = HOURS * 3600.0
+    store = agent.journal.history
+    await store.open()
+    rows: Rows[str] = Rows()
+    check = agent.world.judges["home"].check
+    for second in range(0, HOURS * 3600, 60):
+        took = 2.0 if second >= 7200 else 0.2
+        rows.add("home", check, Look("home", observation(took), moment(second), moment(second + took)), State.UP)
+    await store.record(rows, at(HOURS * 3600))
+    changes = [
+        transition(1, 0, "unknown", "up"),
+        transition(2, 3600, "up", "down", f"{PASSWORD} refused"),
+        transition(3, 4200, "down", "up"),
+    ]
+    await store.commit([Change(transitions=tuple(changes))], frozenset())
+    return agent
+
+
+def transition(seq: int, second: float, old: str, new: str, why: str = "") -> Transition:
+    verdict = Verdict(State(new), Reason.REFUSED if why else None, why)
+    return Transition("check", "home", seq, at(second), at(second), old, new, verdict)
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        ("/api/v1/checks/{name}/chart", "home/chart"),
+        ("/api/v1/checks/{name}/chart", "home/chart?span=1h&measurement=body_size"),
+        ("/api/v1/checks/{name}/chart", "home/chart?span=400d"),
+        ("/api/v1/checks/{name}/chart", "search/chart"),
+        ("/api/v1/checks/{name}/chart", "home/chart?measurement=nothing"),
+        ("/api/v1/checks/{name}/chart", "home/chart?span=2h"),
+        ("/api/v1/checks/{name}/chart", "nothing/chart"),
+        ("/api/v1/checks/{name}/ribbon", "home/ribbon"),
+        ("/api/v1/checks/{name}/ribbon", "search/ribbon?span=90d"),
+        ("/api/v1/checks/{name}/ribbon", "nothing/ribbon"),
+        ("/api/v1/checks/{name}/transitions", "home/transitions"),
+        ("/api/v1/checks/{name}/transitions", "home/transitions?before=0"),
+        ("/api/v1/services/{name}/ribbon", "shop/ribbon"),
+        ("/api/v1/services/{name}/ribbon", "nothing/ribbon"),
+    ],
+)
+async def test_every_answer_follows_its_schema(past: Agent, path: str, url: str) -> None:
+    url = f"{path.partition('{')[0]}{url}"
+    status, headers, text = await past.get(url)
+    assert_described(path, status, headers["Content-Type"], json.loads(text))
+    assert PASSWORD not in text
+    assert (await past.get(url, method="HEAD"))[0] == status
+    assert_problem(*await past.get(url, method="POST"), expected=405)
+
+
+async def test_a_chart_of_a_day_and_of_the_last_hour(past: Agent) -> None:
+    day = await past.json("/api/v1/checks/home/chart?span=24h")
+    assert (day["measurement"], day["unit"], day["step"]) == ("response_time", "seconds", 300.0)
+    assert sum(point[1] for point in day["points"]) == HOURS * 60
+    assert day["points"][0][0] == at(0).timestamp()
+    assert day["points"][0][2] == pytest.approx(0.2, rel=0.02)
+    assert day["points"][-1][4] == pytest.approx(2.0, rel=0.02)
+    hour = await past.json("/api/v1/checks/home/chart?span=1h")
+    assert hour["step"] == 10.0
+    assert [point[1] for point in hour["points"]] == [1] * 60
+    assert all(point[5] == pytest.approx(2.0, rel=0.02) for point in hour["points"])
+
+
+async def test_a_ribbon_tells_how_long_each_state_lasted(past: Agent) -> None:
+    ribbon = await past.json("/api/v1/checks/home/ribbon")
+    assert [span[2] for span in ribbon["spans"]] == ["up", "down", "up"]
+    assert ribbon["spans"][1][:2] == [at(3600).timestamp(), at(4200).timestamp()]
+    assert ribbon["spans"][1][3] == "*** refused"
+    assert ribbon["seconds"]["down"] == 600.0
+
+
+async def test_transitions_by_pages(past: Agent) -> None:
+    first = (await past.json("/api/v1/checks/home/transitions?limit=2"))["transitions"]
+    assert [item["new"] for item in first] == ["up", "down"]
+    assert first[1]["reason"] == "refused"
+    rest = (await past.json(f"/api/v1/checks/home/transitions?before={first[-1]['number']}"))["transitions"]
+    assert [item["old"] for item in rest] == ["unknown"]
+
+
+async def test_where_the_history_cannot_be_read_that_is_said(past: Agent) -> None:
+    past.journal.broken = True
+    for path in ("checks/home/chart", "checks/home/ribbon", "checks/home/transitions", "services/shop/ribbon"):
+        assert_problem(*await past.get(f"/api/v1/{path}"), expected=503)
+
+
+async def test_a_measurement_that_a_check_lacks_names_those_it_has(past: Agent) -> None:
+    _, _, text = await past.get("/api/v1/checks/home/chart?measurement=<script>")
+    assert "response_time, body_size" in json.loads(text)["detail"]
+    assert "script" not in text
