@@ -135,7 +135,7 @@ def _measurement(judge: Judge, asked: str | None) -> tuple[str, str]:
     known = {item.name: item.unit.value for item in judge.check.probe.measured}
     name = asked or ("response_time" if "response_time" in known else next(iter(known), ""))
     if name not in known:
-        raise Problem(400, f"measurement must be one of {', '.join(known) or 'none: this check has none'}.")
+        raise Problem(404, f"measurement must be one of {', '.join(known) or 'none: this check has none'}.")
     return name, known[name]
 
 

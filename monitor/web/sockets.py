@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import logging
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 BACKLOG = 128
 CONNECTIONS_LIMIT = 256
@@ -85,6 +87,7 @@ class Site:
         self._runner = web.AppRunner(
             app,
             access_log=None,
+            logger=_quiet_logger(),
             handle_signals=False,
             shutdown_timeout=STOP_GRACE,
             keepalive_timeout=75,
@@ -119,6 +122,14 @@ class Site:
         await self._runner.cleanup()
         for item in self.sockets:
             item.close()
+
+
+def _quiet_logger() -> logging.Logger:
+    """The library's log, without requests that are no HTTP: any stranger could fill the disk with them."""
+    logger = logging.getLogger("brownout.http")
+    if not logger.filters:
+        logger.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+    return logger
 
 
 class _Refusal(asyncio.Protocol):

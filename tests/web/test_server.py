@@ -275,3 +275,14 @@ async def test_whoever_listens_to_the_world_is_asked_by_any_name(agent: Agent) -
     async with agent.client.get(address, headers={"Host": "status.example.com"}) as answer:
         assert answer.status == 200
     await site.stop()
+
+
+async def test_what_is_no_http_is_refused_and_leaves_no_trace_in_the_log(
+    agent: Agent, caplog: pytest.LogCaptureFixture
+) -> None:
+    for nonsense in (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: \x00\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(agent.base.rpartition(":")[2]))
+        writer.write(nonsense)
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+    assert caplog.records == []
