@@ -1,0 +1,164 @@
+"""The Debian package in a booted machine: installed, started, reloaded, hung, upgraded in place, removed, purged.
+
+The tests are one story, in order: they share the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.container.nspawn import Machine, booted, missing
+
+ROOT = Path(__file__).parents[2]
+HERE = missing()
+REQUIRED = os.environ.get("BROWNOUT_CONTAINER") == "required"
+pytestmark = [
+    pytest.mark.skipif(HERE is not None and not REQUIRED, reason=HERE or ""),
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("container"),
+]
+
+RECEIVER = """
+import http.server, json
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        event = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        with open("/run/events", "a") as file:
+            print(event["type"], self.headers["webhook-id"], file=file, flush=True)
+        self.send_response(204)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 9000), Receiver).serve_forever()
+"""
+
+CHECKS = """
+sinks:
+  hook: {type: webhook, url: "http://127.0.0.1:9000/", secret: {credential: hook}}
+checks:
+  - {name: shop, probe: tcp, address: "127.0.0.1:8000", every: 1s}
+  - {name: machine, probe: host, every: 2s}
+  - {name: logind, probe: process, program: systemd-logind, every: 2s}
+  - {name: ping, probe: exec, command: [/bin/ping, -c1, 127.0.0.1], every: 2s, timeout: 2s}
+  - {name: units, probe: systemd, units: [dbus.service], every: 2s}
+routes: [{to: [hook]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package: BROWNOUT_DEB, or built by what `make deb` calls."""
+    if "BROWNOUT_DEB" in os.environ:
+        return Path(os.environ["BROWNOUT_DEB"]).resolve()
+    out = tmp_path_factory.mktemp("deb")
+    # LEVEL=1: nobody downloads this one.
+    done = subprocess.run(
+        [ROOT / "packaging" / "build-deb", Path(sys.executable).parent, out],
+        env=os.environ | {"LEVEL": "1"}, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return next(out.glob("*.deb"))
+
+
+@pytest.fixture(scope="module")
+def machine(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    assert HERE is None, HERE
+    with booted(package, tmp_path_factory.mktemp("console") / "log") as machine:
+        yield machine
+
+
+def opened(machine: Machine) -> list[str]:
+    """The ids of the incidents' openings that were told."""
+    lines = machine.do("cat /run/events 2>/dev/null || true").splitlines()
+    return [line.split()[1] for line in lines if line.startswith("incident.opened")]
+
+
+def test_a_fresh_install_starts_without_any_secret(machine: Machine) -> None:
+    machine.do("dpkg --install /root/brownout.deb")
+    # Type=notify: `start` has waited for READY=1, and only that brings the status text.
+    assert machine.show("ActiveState") == "active"
+    assert machine.show("StatusText").startswith("watching 1 check")
+    assert machine.do("systemctl is-enabled brownout") == "enabled"
+    assert machine.do("ls -A /etc/brownout/secrets") == ""
+    assert machine.do("stat -c '%a %U %G' /etc/brownout /etc/brownout/checks.yaml /etc/brownout/secrets").splitlines() == [
+        "750 root brownout", "640 root brownout", "700 root root",
+    ]  # fmt: skip
+    assert machine.do("stat -c '%a %U' /var/lib/private/brownout") == "700 brownout"
+    assert machine.do("cat /proc/$(systemctl show brownout -p MainPID --value)/status | grep -E 'CapBnd|NoNewPrivs'").split() == [
+        "CapBnd:", "0000000000000000", "NoNewPrivs:", "1",
+    ]  # fmt: skip
+    machine.until(lambda: machine.check("health").get("state") == "up", "the first check to be up")
+
+
+def test_the_sandbox_hides_the_machine_until_a_drop_in_opens_it(machine: Machine) -> None:
+    machine.write("/root/receiver.py", RECEIVER)
+    machine.do("systemd-run --unit=receiver python3 /root/receiver.py")
+    machine.do("umask 077; echo whsec_dGhlIGtleSBvZiB0aGUgY29udGFpbmVy > /etc/brownout/secrets/hook")
+    machine.write("/etc/brownout/checks.yaml", CHECKS)
+    machine.do("systemctl restart brownout")
+    machine.until(lambda: machine.check("machine").get("last") is not None, "a look at the machine")
+    assert "memory_used" not in machine.check("machine")["last"]["measurements"]
+    machine.until(lambda: (machine.check("logind").get("last") or {}).get("reason") == "denied", "others' processes")
+    machine.until(lambda: machine.check("units").get("state") == "up", "systemd is asked without any drop-in")
+
+    closed = machine.do("cat /proc/sys/net/ipv4/ping_group_range").split()
+    told = machine.do("brownout install --with host,exec --with ping")
+    assert "10-host.conf: made" in told
+    assert "run: systemctl daemon-reload" in told
+    assert closed == ["1", "0"]
+    assert machine.do("cat /proc/sys/net/ipv4/ping_group_range").split() == ["0", "2147483647"]
+    assert machine.do("brownout install --with host,exec,ping").endswith("Nothing has changed.")
+    machine.do("systemctl restart brownout")
+    machine.until(lambda: machine.check("ping").get("state") == "up", "ping without CAP_NET_RAW")
+    machine.until(lambda: machine.check("logind").get("state") == "up", "others' processes are seen")
+    machine.until(lambda: "cpu" in (machine.check("machine").get("last") or {})["measurements"], "/proc/stat is seen")
+
+
+def test_a_hung_agent_is_killed_by_the_watchdog_and_goes_on_where_it_was(machine: Machine) -> None:
+    machine.until(lambda: len(opened(machine)) == 1, "the incident of the shop to be told")
+    before = machine.status()["incidents"]
+    machine.do(textwrap.dedent("""
+        mkdir -p /run/systemd/system/brownout.service.d
+        printf '[Service]\\nWatchdogSec=2\\nRestartSec=100ms\\n' > /run/systemd/system/brownout.service.d/test.conf
+        systemctl daemon-reload && systemctl restart brownout
+    """))
+    main = machine.show("MainPID")
+    machine.do(f"kill -STOP {main}")
+    machine.until(lambda: machine.show("NRestarts") == "1" and machine.show("ActiveState") == "active", "the watchdog")
+    assert machine.show("MainPID") != main
+    assert "Watchdog timeout" in machine.do("journalctl -u brownout -o cat")
+    machine.until(lambda: machine.check("shop").get("state") == "down", "the state as it was")
+    machine.until(lambda: machine.check("machine").get("state") == "up", "looks after the restart")
+    assert [each["id"] for each in machine.status()["incidents"]] == [each["id"] for each in before]
+    assert len(opened(machine)) == 1, "told once"
+
+
+def test_an_upgrade_restarts_it_and_keeps_what_is_the_admins(machine: Machine) -> None:
+    main = machine.show("MainPID")
+    machine.do("dpkg --install /root/brownout.deb")
+    assert machine.show("MainPID") != main
+    assert machine.show("ActiveState") == "active"
+    assert "127.0.0.1:9000" in machine.do("cat /etc/brownout/checks.yaml")
+    machine.until(lambda: machine.check("shop").get("state") == "down", "the state as it was")
+    assert len(opened(machine)) == 1, "told once"
+
+
+def test_stopping_is_quick_and_clean(machine: Machine) -> None:
+    machine.do("systemctl stop brownout")
+    assert machine.show("Result") == "success"
+    machine.do("systemctl start brownout")
+
+
+def test_removing_leaves_state_and_purging_forgets_it(machine: Machine) -> None:
+    machine.do("dpkg --remove brownout")
+    assert machine.do("pgrep -f 'brownout ru[n]' || echo none") == "none"
+    assert machine.do("ls /var/lib/private/brownout/brownout.db /etc/brownout/checks.yaml /etc/brownout/secrets/hook")
+    assert machine.do("test -e /usr/lib/brownout || echo gone") == "gone"
+    machine.do("dpkg --purge brownout")
+    left = machine.do("find / -xdev -path /proc -prune -o -name '*brownout*' ! -path '/root/*' ! -path '/run/*' -print")
+    assert left == ""
