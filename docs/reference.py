@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import groupby
+from pathlib import Path
 
 from docs._markdown import code, fenced, sentence, table
 from docs.keys import own_keys
@@ -149,6 +151,20 @@ def _command(name: str) -> str:
     return "\n\n".join([*parts, table(("Argument", "Meaning"), rows)] if rows else parts)
 
 
+def drop_ins_part() -> str:
+    """What each drop-in's own comment says."""
+    rows = []
+    for path in sorted((Path(__file__).parent.parent / "systemd" / "drop-ins").glob("*.conf")):
+        comment = " ".join(
+            line.lstrip("# ") for line in path.read_text("utf-8").partition("[Service]")[0].splitlines()
+        )
+        told = re.fullmatch(r"\w+: (.+) Opens: (.+) Why: (.+) Exposure: \S+ -> (\S+)", comment.strip())
+        if told is None:
+            raise ValueError(f"{path.name}: for what, Opens, Why and Exposure, in this order")
+        rows.append((code(path.stem), *(each[0].upper() + each[1:] for each in told.groups())))
+    return table(("`--with`", "For", "What it opens", "Why", "Exposure"), rows)
+
+
 # --- figures --------------------------------------------------------------------------------------------------
 
 
@@ -200,6 +216,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "sinks": sinks_part,
     "reasons": reasons_part,
     "commands": cli_part,
+    "drop-ins": drop_ins_part,
     "judging": judging_part,
     "delivery": delivery_part,
 }

@@ -83,7 +83,8 @@ class Exec(Probe):
     32 programs run at a time. At its limit, which is half a second before the look's, it and all of its session get
     SIGTERM, and SIGKILL 0.15 s later; so does what holds its output 0.25 s after it has ended. What left the session
     (`setsid`) escapes, until the agent's service ends. In the service's sandbox a plug-in can no more than the agent:
-    no sudo, no setuid, no writing outside its folder; see systemd.exec(5). A process that sleeps in the kernel cannot
+    no sudo, no setuid, no writing outside its folder; `brownout install --with exec` opens what most need, and `ping`
+    what ICMP does. A process that sleeps in the kernel cannot
     be ended: then the check starts no other until it wakes up.
     """
 

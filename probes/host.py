@@ -73,11 +73,11 @@ class Host(Probe):
       slow depends on what it is. `pressure_io` tells what tasks feel of it.
 
     Limits: Linux (elsewhere only cpu, load and memory). What a sandbox hides is left out and named in the evidence
-    (`hidden`): ProcSubset=pid hides most, and ProtectClock= the clock. In place of the latter a service without the
-    capability SYS_TIME can have `SystemCallFilter=adjtimex`, which then only reads. In a container the figures are
-    the host's. A mount that does not answer in time makes the look fail (`hung`) and is named; its thread is left
-    behind, and nothing else waits. By default all real local file systems are looked at; name network mounts in
-    `disks` if they matter. Six disks are watched for their pace, the fullest.
+    (`hidden`): with the shipped unit that is all but disks, until `brownout install --with host` opens /proc; `clock`
+    adds the clock's figures, and `home` the disks of /home and /root. In a container the figures are the host's. A
+    mount that does not answer in time makes the look fail (`hung`) and is named; its thread is left behind, and
+    nothing else waits. By default all real local file systems are looked at; name network mounts in `disks` if they
+    matter. Six disks are watched for their pace, the fullest.
     """
 
     kind: ClassVar[str] = "host"

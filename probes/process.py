@@ -72,7 +72,8 @@ class Process(Probe):
 
     Limits: Linux. `rss` counts shared memory once for each process. Of more than 500 processes the descriptors of the
     oldest 500 are counted; before Linux 6.2 those of other users need the right to see them, and are left out. Where
-    processes of others are hidden (hidepid=, ProtectProc=) the look cannot tell that there is none (`denied`). A
+    processes of others are hidden (hidepid=, ProtectProc=) the look cannot tell that there is none (`denied`): with
+    the shipped unit, `brownout install --with host` shows them. A
     command line is matched in its first 4 KiB; zombies and threads of the kernel have none. All checks share one
     reading of /proc a second, some 20 µs of CPU a process; the first look has no `cpu`, `started` and `restarts`.
     """

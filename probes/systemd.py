@@ -68,7 +68,7 @@ class Systemd(Probe):
 
     Limits: it asks `systemctl`, which takes some 10 ms of CPU a look, and PID 1 some 0.2 ms a unit. Patterns fit
     loaded units only, as in systemctl. `uptime` is that of the unit that entered its state last. Without a systemd,
-    as in most containers, the look cannot tell (`unsupported`).
+    as in most containers, the look cannot tell (`unsupported`). The shipped unit lets it ask; it needs no drop-in.
     """
 
     kind: ClassVar[str] = "systemd"

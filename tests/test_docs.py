@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ import jsonschema
 import pytest
 import yaml
 
-from docs import generate, keys, live, reference
+from docs import generate, keys, live, man, reference
+from docs.reference import subcommands
 from monitor.cli import _parser
 from monitor.config.jsonschema import schema as config_schema
 from monitor.config.load import load
@@ -362,7 +364,13 @@ _OTHERS = {
     "cd",
     "python3",
     "/opt/brownout/bin/pip",
+    "/usr/bin/python3",
+    "PIPX_HOME=/opt/pipx",
+    "apt",
+    "journalctl",
+    "systemd-analyze",
     "systemd-run",
+    "tar",
 }
 
 
@@ -382,10 +390,38 @@ def test_commands_exist(block: Block) -> None:
                 assert program in _OTHERS, program
 
 
-def test_install_steps_name_files_that_exist() -> None:
-    steps = next(block.text for block in BLOCKS if "systemctl" in block.text)
+def test_install_steps_are_those_of_the_unit() -> None:
+    steps = next(block.text for block in BLOCKS if "enable --now" in block.text)
     unit = (ROOT / "systemd" / "brownout.service").read_text(encoding="utf-8")
-    for source in re.findall(r"(?:-r|0644) (\S+)", steps):
+    for source in re.findall(r"-r (\S+)", steps):
         assert (ROOT / source).exists(), source
     assert "ExecStart=/opt/brownout/bin/brownout run /etc/brownout/checks.yaml" in unit
+    assert "/opt/brownout/bin/brownout install" in steps
     assert "StateDirectory=brownout\n" in unit
+
+
+def test_every_log_line_is_explained() -> None:
+    page = text_of("operations.md")
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "monitor").rglob("*.py")]
+    events = {event for text in sources for event in re.findall(r'_log\.\w+\(\s*"(\w+)"', text)}
+    assert "transition" in events
+    assert [event for event in sorted(events) if f"| `{event}` |" not in page] == [], "docs/operations.md#logs"
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed here")
+def test_the_manual_page_is_proper_roff() -> None:
+    page = man.manual()
+    command = ["groff", "-man", "-Tutf8", "-ww", "-rLL=200n"]
+    done = subprocess.run(command, input=page, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    shown = re.sub(r"\x1b\[[\d;]*m|.\x08", "", done.stdout)
+    for name, command in subcommands().items():
+        assert f"brownout {name}" in shown
+        assert all(
+            option in shown
+            for action in command._actions
+            for option in action.option_strings[-1:]
+            if option != "--help"
+        )
+    assert "/etc/brownout/secrets/" in shown
+    assert "wrong usage or configuration" in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,10 @@ import pytest
 from monitor.systemd import Notifier, Watchdog, watchdog_period
 from tests.web.made import StillClock
 
-UNIT = Path(__file__).parent.parent / "systemd" / "brownout.service"
+SYSTEMD = Path(__file__).parent.parent / "systemd"
+UNIT = SYSTEMD / "brownout.service"
+DROP_INS = sorted((SYSTEMD / "drop-ins").glob("*.conf"))
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -120,8 +124,10 @@ def test_the_unit_says_what_the_agent_relies_on() -> None:
         "ExecStart": "/opt/brownout/bin/brownout run /etc/brownout/checks.yaml",
         "Restart": "always",
         "RestartSec": "5",
-        "ProtectHome": "read-only",
+        "ExecReload": "/bin/kill -HUP $MAINPID",
         "DynamicUser": "yes",
+        "LoadCredential": "secrets:/etc/brownout/secrets",
+        "ConfigurationDirectory": "brownout/secrets",  # its absence would keep the agent from starting (243)
         "StateDirectory": "brownout",
         "ProtectSystem": "strict",
         "MemoryMax": "1G",
@@ -129,24 +135,60 @@ def test_the_unit_says_what_the_agent_relies_on() -> None:
     told = {key: values[-1] for (section, key), values in unit().items() if section == "Service"}
     assert expected.items() <= told.items()
     assert "RestartPreventExitStatus" not in told, "a port that was briefly taken must not keep the agent down"
-    assert "LoadCredential" not in told, "an example only: a missing file would keep the service from starting"
 
 
 def test_no_key_is_said_twice() -> None:
-    assert [key for key, values in unit().items() if len(values) > 1] == []
+    twice = [key for (_, key), values in unit().items() if len(values) > 1]
+    assert twice == ["SystemCallFilter"], "the second takes away from the first"
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed here")
-def test_systemd_finds_nothing_to_say_about_the_unit(tmp_path: Path) -> None:
-    # The one thing that may differ here is where the program is: verify wants it to exist.
-    program = tmp_path / "brownout"
+def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = ["systemd-analyze", "--no-pager", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+
+
+def written(folder: Path, *drop_ins: Path) -> Path:
+    """The unit with drop-ins, which are further [Service] sections. The program is elsewhere: it must exist."""
+    program = folder / "brownout"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    copy = tmp_path / "brownout.service"
-    copy.write_text(UNIT.read_text().replace("/opt/brownout/bin/brownout", str(program)))
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(copy)], capture_output=True, text=True, timeout=50, check=False
-    )
+    copy = folder / "brownout.service"
+    text = UNIT.read_text().replace("/opt/brownout/bin/brownout", str(program))
+    # It looks for the manual page, too.
+    text = text.replace("Documentation=man:brownout(1)\n", "")
+    copy.write_text(text + "".join(each.read_text() for each in drop_ins))
+    return copy
+
+
+@needs_systemd
+@pytest.mark.parametrize("drop_ins", [[], *([each] for each in DROP_INS), DROP_INS], ids=lambda each: str(len(each)))
+def test_systemd_finds_nothing_to_say_about_the_unit(drop_ins: list[Path], tmp_path: Path) -> None:
+    done = analyze("verify", "--man=no", written(tmp_path, *drop_ins))
     # systemd 252 exits with 0 whatever it finds: any output is a failure.
     assert done.stdout + done.stderr == ""
     assert done.returncode == 0
+
+
+def exposure(unit: Path) -> str:
+    """As systemd itself counts, from 0.0 (all closed) to 10.0."""
+    told = analyze("security", "--offline=yes", unit).stdout
+    found = re.search(r"exposure level for brownout.service: ([\d.]+)", told)
+    assert found, told
+    return found[1]
+
+
+@needs_systemd
+def test_the_exposure_of_the_unit(tmp_path: Path) -> None:
+    assert float(exposure(written(tmp_path))) <= 1.5
+
+
+@needs_systemd
+@pytest.mark.parametrize("drop_in", DROP_INS, ids=lambda each: each.stem)
+def test_each_drop_in_says_what_it_costs(drop_in: Path, tmp_path: Path) -> None:
+    text = drop_in.read_text()
+    told = re.fullmatch(r"# (\w+): .+?\n# Opens: .+?\n# Why: .+?\n# Exposure: (\S+) -> (\S+)\n\[Service\]\n.+",
+                        text, re.DOTALL)  # fmt: skip
+    assert told, text
+    base, with_it = exposure(written(tmp_path)), exposure(written(tmp_path, drop_in))
+    assert told.groups() == (drop_in.stem.title(), base, with_it)
+    assert all(len(line) <= 120 for line in text.splitlines())

@@ -55,8 +55,8 @@ class Journald(Source):
     a break of more than two minutes are passed over. `directory` reads another journal than that of this machine,
     such as one that systemd-journal-remote collects.
 
-    The agent needs the group `systemd-journal` (with the shipped unit: `SupplementaryGroups=systemd-journal` in a
-    drop-in); otherwise, and when there is no `journalctl`, the check is unknown. A look that cannot read all within
+    The agent needs the group `systemd-journal` (with the shipped unit: `brownout install --with journald`);
+    otherwise, and when there is no `journalctl`, the check is unknown. A look that cannot read all within
     its time goes on at the next one. There are no response times.
     """
 

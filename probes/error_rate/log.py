@@ -80,8 +80,8 @@ class Log(Source):
     and with `*` for numbers and long random parts, since that is where tokens stand.
 
     A log that is not there, or may not be read, makes the check unknown, not down: it says nothing of the service.
-    Give the agent the right to read it: with the shipped unit, `SupplementaryGroups=adm` in a drop-in, as on Debian
-    the group `adm` reads logs. A file that is packed (`.gz`) is not read, a line of more than 64 KiB (of JSON:
+    Give the agent the right to read it: with the shipped unit, `brownout install --with logs`, which adds the group
+    `adm` that reads logs on Debian. A file that is packed (`.gz`) is not read, a line of more than 64 KiB (of JSON:
     32 KiB) is counted as unreadable, and if no line at all can be read, the look says so. A log that is edited in
     place is read again from its beginning. With `copytruncate`, lines that are written while logrotate copies are
     lost to everybody.

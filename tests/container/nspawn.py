@@ -39,9 +39,9 @@ class Machine:
 
     def try_to(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run a script of bash in it, as root."""
-        inside = ["nsenter", f"--target={self._init}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root",
-                  "--wd", "env", "-i", f"PATH={_PATH}", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive",
-                  "bash", "-c", script]  # fmt: skip
+        spaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
+        clean = ("env", "-i", f"PATH={_PATH}", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
+        inside = ["nsenter", f"--target={self._init}", *spaces, *clean, "bash", "-c", script]
         return subprocess.run(
             inside, capture_output=True, text=True, timeout=COMMAND, check=False, stdin=subprocess.DEVNULL
         )
@@ -49,7 +49,9 @@ class Machine:
     def do(self, script: str) -> str:
         """What it prints; it must succeed."""
         done = self.try_to(script)
-        assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}\n{self.try_to('journalctl -n 40 -o cat').stdout}"
+        assert done.returncode == 0, (
+            f"{script}\n{done.stdout}{done.stderr}\n{self.try_to('journalctl -n 40 -o cat').stdout}"
+        )
         return done.stdout.strip()
 
     def write(self, path: str, text: str) -> None:
@@ -71,7 +73,9 @@ class Machine:
         deadline = time.monotonic() + patience
         while not holds():
             if time.monotonic() > deadline:
-                log = self.try_to("systemctl status brownout --no-pager -l; journalctl -u brownout -n 40 -o cat").stdout
+                log = self.try_to(
+                    "systemctl status brownout --no-pager -l; journalctl -u brownout -n 40 -o cat"
+                ).stdout
                 raise AssertionError(f"waited {patience:g} s in vain for {what}\n{log}")
             time.sleep(0.2)
 

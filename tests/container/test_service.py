@@ -1,6 +1,6 @@
 """The Debian package in a booted machine: installed, started, reloaded, hung, upgraded in place, removed, purged.
 
-The tests are one story, in order: they share the machine.
+One story, in order, as one test: its steps share the machine, and tests may be handed to several workers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ REQUIRED = os.environ.get("BROWNOUT_CONTAINER") == "required"
 pytestmark = [
     pytest.mark.skipif(HERE is not None and not REQUIRED, reason=HERE or ""),
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("container"),
 ]
 
 RECEIVER = """
@@ -78,24 +77,22 @@ def opened(machine: Machine) -> list[str]:
     return [line.split()[1] for line in lines if line.startswith("incident.opened")]
 
 
-def test_a_fresh_install_starts_without_any_secret(machine: Machine) -> None:
+def a_fresh_install_starts_without_any_secret(machine: Machine) -> None:
     machine.do("dpkg --install /root/brownout.deb")
     # Type=notify: `start` has waited for READY=1, and only that brings the status text.
     assert machine.show("ActiveState") == "active"
     assert machine.show("StatusText").startswith("watching 1 check")
     assert machine.do("systemctl is-enabled brownout") == "enabled"
     assert machine.do("ls -A /etc/brownout/secrets") == ""
-    assert machine.do("stat -c '%a %U %G' /etc/brownout /etc/brownout/checks.yaml /etc/brownout/secrets").splitlines() == [
-        "750 root brownout", "640 root brownout", "700 root root",
-    ]  # fmt: skip
+    owners = machine.do("cd /etc/brownout && stat -c '%a %U %G %n' . checks.yaml secrets").splitlines()
+    assert owners == ["750 root brownout .", "640 root brownout checks.yaml", "700 root root secrets"]
     assert machine.do("stat -c '%a %U' /var/lib/private/brownout") == "700 brownout"
-    assert machine.do("cat /proc/$(systemctl show brownout -p MainPID --value)/status | grep -E 'CapBnd|NoNewPrivs'").split() == [
-        "CapBnd:", "0000000000000000", "NoNewPrivs:", "1",
-    ]  # fmt: skip
+    rights = machine.do(f"grep -E 'CapBnd|NoNewPrivs' /proc/{machine.show('MainPID')}/status").split()
+    assert rights == ["CapBnd:", "0000000000000000", "NoNewPrivs:", "1"]
     machine.until(lambda: machine.check("health").get("state") == "up", "the first check to be up")
 
 
-def test_the_sandbox_hides_the_machine_until_a_drop_in_opens_it(machine: Machine) -> None:
+def the_sandbox_hides_the_machine_until_a_drop_in_opens_it(machine: Machine) -> None:
     machine.write("/root/receiver.py", RECEIVER)
     machine.do("systemd-run --unit=receiver python3 /root/receiver.py")
     machine.do("umask 077; echo whsec_dGhlIGtleSBvZiB0aGUgY29udGFpbmVy > /etc/brownout/secrets/hook")
@@ -119,17 +116,21 @@ def test_the_sandbox_hides_the_machine_until_a_drop_in_opens_it(machine: Machine
     machine.until(lambda: "cpu" in (machine.check("machine").get("last") or {})["measurements"], "/proc/stat is seen")
 
 
-def test_a_hung_agent_is_killed_by_the_watchdog_and_goes_on_where_it_was(machine: Machine) -> None:
+def a_hung_agent_is_killed_by_the_watchdog_and_goes_on_where_it_was(machine: Machine) -> None:
     machine.until(lambda: len(opened(machine)) == 1, "the incident of the shop to be told")
     before = machine.status()["incidents"]
-    machine.do(textwrap.dedent("""
+    machine.do(
+        textwrap.dedent("""
         mkdir -p /run/systemd/system/brownout.service.d
         printf '[Service]\\nWatchdogSec=2\\nRestartSec=100ms\\n' > /run/systemd/system/brownout.service.d/test.conf
         systemctl daemon-reload && systemctl restart brownout
-    """))
+    """)
+    )
     main = machine.show("MainPID")
     machine.do(f"kill -STOP {main}")
-    machine.until(lambda: machine.show("NRestarts") == "1" and machine.show("ActiveState") == "active", "the watchdog")
+    machine.until(
+        lambda: machine.show("NRestarts") == "1" and machine.show("ActiveState") == "active", "the watchdog"
+    )
     assert machine.show("MainPID") != main
     assert "Watchdog timeout" in machine.do("journalctl -u brownout -o cat")
     machine.until(lambda: machine.check("shop").get("state") == "down", "the state as it was")
@@ -138,7 +139,7 @@ def test_a_hung_agent_is_killed_by_the_watchdog_and_goes_on_where_it_was(machine
     assert len(opened(machine)) == 1, "told once"
 
 
-def test_an_upgrade_restarts_it_and_keeps_what_is_the_admins(machine: Machine) -> None:
+def an_upgrade_restarts_it_and_keeps_what_is_the_admins(machine: Machine) -> None:
     main = machine.show("MainPID")
     machine.do("dpkg --install /root/brownout.deb")
     assert machine.show("MainPID") != main
@@ -148,17 +149,28 @@ def test_an_upgrade_restarts_it_and_keeps_what_is_the_admins(machine: Machine) -
     assert len(opened(machine)) == 1, "told once"
 
 
-def test_stopping_is_quick_and_clean(machine: Machine) -> None:
+def stopping_is_quick_and_clean(machine: Machine) -> None:
     machine.do("systemctl stop brownout")
     assert machine.show("Result") == "success"
     machine.do("systemctl start brownout")
 
 
-def test_removing_leaves_state_and_purging_forgets_it(machine: Machine) -> None:
+def removing_leaves_state_and_purging_forgets_it(machine: Machine) -> None:
     machine.do("dpkg --remove brownout")
     assert machine.do("pgrep -f 'brownout ru[n]' || echo none") == "none"
     assert machine.do("ls /var/lib/private/brownout/brownout.db /etc/brownout/checks.yaml /etc/brownout/secrets/hook")
     assert machine.do("test -e /usr/lib/brownout || echo gone") == "gone"
     machine.do("dpkg --purge brownout")
-    left = machine.do("find / -xdev -path /proc -prune -o -name '*brownout*' ! -path '/root/*' ! -path '/run/*' -print")
+    left = machine.do(
+        "find / -xdev -path /proc -prune -o -name '*brownout*' ! -path '/root/*' ! -path '/run/*' -print"
+    )
     assert left == ""
+
+
+def test_the_package_in_a_booted_machine(machine: Machine) -> None:
+    a_fresh_install_starts_without_any_secret(machine)
+    the_sandbox_hides_the_machine_until_a_drop_in_opens_it(machine)
+    a_hung_agent_is_killed_by_the_watchdog_and_goes_on_where_it_was(machine)
+    an_upgrade_restarts_it_and_keeps_what_is_the_admins(machine)
+    stopping_is_quick_and_clean(machine)
+    removing_leaves_state_and_purging_forgets_it(machine)
