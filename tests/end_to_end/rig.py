@@ -261,7 +261,7 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 async def status(url: str) -> dict[str, Any]:
     async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
-        answer = await client.get(f"{url}/api/v1/status")
+        answer = await client.get(f"{url}/api/v1/status?limit=10000")
     answer.raise_for_status()
     document: dict[str, Any] = answer.json()
     return document
