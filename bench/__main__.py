@@ -1,11 +1,25 @@
-"""All benchmarks, one after another, each in a process of its own so that none warms or burdens the next."""
+"""All benchmarks but the long ones, one after another, each in a process of its own so that none burdens the next."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-NAMES = ("cli", "start", "memory", "judging", "look_cost", "looks", "spawn", "follow", "postgres_look", "delivery")
+NAMES = (
+    "cli",
+    "start",
+    "restart",
+    "memory",
+    "judging",
+    "look_cost",
+    "looks",
+    "spawn",
+    "follow",
+    "postgres_look",
+    "delivery",
+)
+LONG = ("soak",)
+"""An hour: to be started by name."""
 
 
 def main() -> int:

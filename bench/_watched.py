@@ -71,7 +71,7 @@ class Witness:
                 self.pause = max(self.pause, time.monotonic() - before - TICK)
 
     def begin(self) -> None:
-        self.watching, self.began, self.cpu, self.queued = True, time.monotonic(), _cpu(), _queued()
+        self.watching, self.began, self.cpu, self.queued = True, time.monotonic(), _cpu(), queued()
 
     def end(self) -> dict[str, Any]:
         self.watching = False
@@ -79,7 +79,7 @@ class Witness:
         return {
             "seconds": seconds,
             "cpu": cpu,
-            "queued": _queued() - self.queued,
+            "queued": queued() - self.queued,
             "looks": len(self.lateness),
             "results": dict(self.results),
             "p50": percentile(self.lateness, 50),
@@ -95,7 +95,7 @@ def _cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _queued() -> float:
+def queued() -> float:
     """Seconds that our main thread could have run but had no core, as another process had it."""
     schedstat = Path("/proc/self/schedstat")
     return int(schedstat.read_text().split()[1]) / 1e9 if schedstat.exists() else 0.0

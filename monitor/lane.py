@@ -228,6 +228,8 @@ class Lane:
             return self._bug(delivery, error)
         except TimeoutError as error:
             return SendFailed(f"no answer within {limit:g} s") if timer.expired() else self._bug(delivery, error)
+        except MemoryError:
+            return SendFailed("the agent has no memory left")
         except (Exception, SystemExit) as error:  # noqa: BLE001  (a sink may be anyone's code)
             return self._bug(delivery, error)
         return None

@@ -94,6 +94,8 @@ class Runner:
         except Exception as error:  # noqa: BLE001  (a probe is foreign code: whatever it raises is its own bug)
             if isinstance(error, TimeoutError) and limit.expired():
                 return Observation(reason=Reason.OVERRUN, detail=f"stopped after {order.timeout + GRACE:g} s")
+            if isinstance(error, MemoryError):
+                return Observation(reason=Reason.NO_DESCRIPTORS, detail="no memory can be had")
             if isinstance(error, OSError) and error.errno in (EMFILE, ENFILE):  # wherever a library runs out of them
                 return Observation(reason=Reason.NO_DESCRIPTORS, detail="no file can be opened")
             memory.clear()  # what confused it once must not do so for ever

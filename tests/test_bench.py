@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import NAMES
+from bench.__main__ import LONG, NAMES
 from bench._line import Figure, Line, percentile
 
 ROOT = Path(__file__).parents[1]
@@ -18,7 +18,7 @@ LINE = re.compile(rf"(?P<name>\w+) \| {FIGURE}(; {FIGURE})* \| (ok|over) \| [^|]
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + LONG)
 def test_prints_one_comparable_line(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"bench.{name}", "--quick"], cwd=ROOT, capture_output=True, text=True, timeout=110
@@ -30,7 +30,7 @@ def test_prints_one_comparable_line(name: str) -> None:
 
 
 def test_all_modules_are_listed() -> None:
-    assert set(NAMES) == {path.stem for path in (ROOT / "bench").glob("[a-z]*.py")}
+    assert {*NAMES, *LONG} == {path.stem for path in (ROOT / "bench").glob("[a-z]*.py")}
 
 
 def test_a_line_is_over_when_one_of_its_figures_is() -> None:

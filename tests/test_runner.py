@@ -122,14 +122,18 @@ def test_a_bug_in_a_probe_is_an_observation_and_is_logged_with_its_check(error: 
     assert (line["event"], line["check"], line["probe"]) == ("probe_bug", "home", "acting")
 
 
-def test_descriptors_that_run_out_in_a_probe_are_no_bug_of_it() -> None:
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [(OSError(EMFILE, "hunter2"), "no file can be opened"), (MemoryError(), "no memory can be had")],
+)
+def test_what_runs_out_in_a_probe_is_no_bug_of_it(error: Exception, detail: str) -> None:
     async def behave(context: Context) -> Observation:
-        raise OSError(EMFILE, "hunter2")
+        raise error
 
     async def main() -> None:
         memory: dict[str, float | str] = {"learned": "for weeks"}
         taken = await runner().look(order(behave), memory)
-        assert taken.observation == Observation(reason=Reason.NO_DESCRIPTORS, detail="no file can be opened")
+        assert taken.observation == Observation(reason=Reason.NO_DESCRIPTORS, detail=detail)
         assert memory == {"learned": "for weeks"}
 
     run(main())

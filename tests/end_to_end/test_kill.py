@@ -27,6 +27,7 @@ from tests.end_to_end.rig import (
     until_state,
 )
 from tests.end_to_end.stage import page, write_checks
+from tests.soak.kills import kills
 
 OUTAGE = [("opened", "outage"), ("updated", "degradation"), ("resolved", "degradation")]
 CHANGES = [("up", "down", "status"), ("down", "degraded", "failing"), ("degraded", "up", None)]
@@ -170,3 +171,10 @@ async def test_kill_9_keeps_what_is_known_and_tells_nothing_false(tmp_path: Path
             assert await running.stop() == 0
         check_story(receiver)
         assert receiver.repeated, "what was not answered was sent again"
+
+
+@pytest.mark.timeout(180)
+async def test_kills_at_any_moment(tmp_path: Path) -> None:
+    """A few of what `make soak` does two hundred times: while it starts, while it runs, and while it stops."""
+    soak = await kills(tmp_path, seed=29, moments=5, targets=3, tell=print)
+    assert all(soak.deaths.values()), soak.deaths

@@ -1,4 +1,4 @@
-"""No more memory for a running agent: it lives on, or dies and is started again; it neither hangs nor loses an event."""
+"""No more memory for a running agent: it lives on, or dies and is started again; it never hangs and loses nothing."""
 
 from __future__ import annotations
 

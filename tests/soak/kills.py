@@ -1,4 +1,4 @@
-"""A real agent that is killed at random moments, while targets go bad and recover, and a receiver keeps the ledger."""
+"""A real agent that is killed at random moments, while targets go bad and recover; a receiver keeps the ledger."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Soak:
         while True:
             self.random.choice(self.targets).status = self.random.choice((200, 500))
             self.receiver.refuses = 503 if self.random.random() < 0.1 else None
-            if self.random.random() < 0.2:
+            if self.random.random() < 0.3:
                 self.receiver.answering.clear()
             else:
                 self.receiver.answering.set()
