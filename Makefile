@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run demo test gate lock bench docs deb clean
+.PHONY: run demo test gate soak lock bench docs deb clean
 
 run: $(VENV)/run.stamp          ## set up, then run the agent on the shipped checks.yaml
 	$(BIN)/brownout run checks.yaml
@@ -22,6 +22,10 @@ gate: $(VENV)/dev.stamp         ## everything but pytest
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+soak: $(VENV)/dev.stamp         ## what takes a quarter of an hour: 200 kills, a minute's pause; SEED=N repeats the kills
+	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(if $(MOMENTS),--moments $(MOMENTS))
+	BROWNOUT_PAUSE=60 $(BIN)/pytest -q -p no:cacheprovider tests/faults/test_paused.py
 
 lock: $(VENV)/dev.stamp         ## renew both lock files; no download address gets into them
 	$(BIN)/pip install -q uv

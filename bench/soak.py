@@ -27,9 +27,9 @@ SCRAPE = 15.0
 
 def measure(options: Namespace) -> Line:
     """The whole agent on one core, the server it looks at on another, /metrics and the page's status asked for every
-    15 s. Flat: the median of the last fifth of the time after the warm-up against that of the first fifth. A look that
-    begins 100 ms late or more is explained by what held the loop for at least half of that: other processes or guests
-    on the core, the garbage collector, or a flush of what the checks remember."""
+    15 s. Flat: the median of the last fifth of the time after the warm-up against that of the first fifth. A look
+    that begins 100 ms late or more is explained by what held the loop for at least half of that: other processes or
+    guests on the core, the garbage collector, or a flush of what the checks remember."""
     seconds = 4.0 if options.quick else _minutes() * 60
     warm = min(WARM, seconds / 2)
     mine, others = cores()
@@ -54,14 +54,21 @@ def _scraped(port: int, until: float, process: Popen[str]) -> float:
     missed = 0.0
     while process.poll() is None and (left := until - time.monotonic()) > 0:
         time.sleep(min(SCRAPE, left))
-        with urlopen(f"http://127.0.0.1:{port}/api/v1/status", timeout=60) as reply:
-            reply.read()
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as reply:
-            text: str = reply.read().decode()
+        try:
+            _get(port, "/api/v1/status")
+            text = _get(port, "/metrics")
+        except OSError:
+            break  # it has ended meanwhile
         missed = next(
             float(line.split()[1]) for line in text.splitlines() if line.startswith("brownout_missed_beats_")
         )
     return missed
+
+
+def _get(port: int, path: str) -> str:
+    with urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as reply:
+        text: str = reply.read().decode()
+    return text
 
 
 def _figures(seen: dict[str, Any], warm: float, seconds: float, missed: float) -> tuple[Figure, ...]:
