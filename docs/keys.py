@@ -28,6 +28,7 @@ from monitor.config.schema import (
     SinkKeys,
 )
 from monitor.config.units import format_duration, format_size
+from monitor.core.history import Retention
 from monitor.core.model import Confirm, Recover
 
 _NONE = "none"
@@ -49,7 +50,7 @@ def _evidence_defaults() -> dict[str, str]:
 
 def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
     """What the loader puts in for a key that is left out. A key without an entry here stops the generator."""
-    limits = Limits()
+    limits, kept = Limits(), Retention()
     return {
         AgentKeys: {
             "listen": code(f"{DEFAULT_LISTEN.host}:{DEFAULT_LISTEN.port}"),
@@ -60,6 +61,10 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "limits": _NONE,
             "limits.looks": code(limits.looks),
             "limits.looks_per_host": code(limits.looks_per_host),
+            "history": _NONE,
+            "history.raw": code(format_duration(kept.raw)),
+            "history.five_minutes": code(format_duration(kept.five_minutes)),
+            "history.hourly": code(format_duration(kept.hourly)),
             "public_url": "none: events carry no link to the page",
             "public": _NONE,
             "public.listen": _NONE,

@@ -32,6 +32,7 @@ from monitor.core.world import Plan, World
 from monitor.outbox import Outbox
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance
+from monitor.recorder import Recorder
 from monitor.reload import Ended, Reloader
 from monitor.runner import Runner
 from monitor.scheduler import Scheduler
@@ -79,6 +80,7 @@ class _Parts:
     sites: tuple[Site, ...]
     """The inner one, and that for the world, if there is one."""
     attendance: Attendance
+    recorder: Recorder
 
 
 class Agent:
@@ -101,7 +103,9 @@ class Agent:
         """`load` reads the configuration again, for a reload; `sinks` take the place of all those that it names."""
         self._config = config
         self._clock = clock or SystemClock()
-        self._store = store or SqliteStore(config.agent.state_dir, vantage=config.agent.vantage.name)
+        self._store = store or SqliteStore(
+            config.agent.state_dir, vantage=config.agent.vantage.name, retention=config.agent.history
+        )
         self._given_sinks = sinks
         self._upkeep = Upkeep(config.checks.values())
         self._terminal = terminal or sys.stdout
@@ -196,6 +200,7 @@ class Agent:
             random=Random(),  # noqa: S311  (jitter, not secrets)
             on_result=telemetry.delivery,
         )
+        recorder = Recorder(self._store, clock, telemetry.looks_lost)
         feed = Feed(self._store, lambda value: self._config.redactor.value(value))
         pipeline = Pipeline(
             world,
@@ -206,6 +211,7 @@ class Agent:
             wake=outbox.wake,
             observer=telemetry,
             presence=attendance.read,
+            record=recorder.take,
             publish=feed.publish,
         )
         scheduler = Scheduler(
@@ -235,7 +241,7 @@ class Agent:
         ]
         if (change := world.start(clock.now())) is not None:
             pipeline.enter(change)
-        return _Parts(scheduler, pipeline, outbox, telemetry, tuple(sites), attendance)
+        return _Parts(scheduler, pipeline, outbox, telemetry, tuple(sites), attendance, recorder)
 
     def _view(self, telemetry: Telemetry, pipeline: Pipeline, post: Post, feed: Feed) -> View:
         agent = self._config.agent
@@ -287,6 +293,7 @@ class Agent:
                 group.create_task(for_ever("loop watch", parts.telemetry.watch_loop())),
                 group.create_task(for_ever("outbox watch", parts.telemetry.watch_outbox(self._store))),
                 group.create_task(for_ever("presence", parts.attendance.watch())),
+                group.create_task(for_ever("history", parts.recorder.run())),
             ]
             self._announce(parts.sites)
             await stop.wait()
@@ -296,6 +303,7 @@ class Agent:
             await cancelled(looking)
             await cancelled(committing)
             await parts.pipeline.settle()
+            await parts.recorder.settle()
             await parts.outbox.drain(DRAIN)
             for task in others:
                 await cancelled(task)

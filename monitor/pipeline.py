@@ -15,7 +15,8 @@ import structlog
 
 from monitor.clock import Clock
 from monitor.core.judge import Judge, Judgement
-from monitor.core.model import Change, CheckRecord, Event, Look, State
+from monitor.core.model import Change, Check, CheckRecord, Event, Look, State
+from monitor.core.quantise import quantised
 from monitor.core.world import World
 from monitor.runner import Order, Runner
 from monitor.store.contract import Fenced, Store, StoreError, Unstorable
@@ -62,9 +63,10 @@ class Pipeline:
         observer: Observer,
         presence: Callable[[], Presence] | None = None,
         publish: Callable[[Sequence[Event]], None] = lambda _events: None,
+        record: Callable[[Check, Look, State], None] | None = None,
     ) -> None:
         """`wake` is told the sinks for which something was committed, `publish` the events; `presence` is for passive
-        probes."""
+        probes; `record` gets every look as it was judged, with the state that the check then has."""
         self._world = world
         self._runner = runner
         self._store = store
@@ -80,6 +82,7 @@ class Pipeline:
         """Ids of the checks that were looked at since their memory was flushed."""
         self._flush_at = clock.now().tick + FLUSH_EVERY
         self._presence = presence
+        self._record = record
         self._publish = publish
         self._urgent: set[str] = set()
         """Ids of the checks whose memory is waited for."""
@@ -130,7 +133,10 @@ class Pipeline:
         return self._judge(look, judge)
 
     def _judge(self, look: Look, judge: Judge) -> Judgement:
+        look = quantised(look, judge.check)
         decision = self._world.observe(look)
+        if self._record is not None:
+            self._record(judge.check, look, judge.state)
         self._report_blindness(look, judge, moved=decision.judgement.transition is not None)
         self._observer.look(look, judge)
         self._unsaved.add(look.check)

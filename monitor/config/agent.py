@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from monitor.config.model import AgentSettings, Limits, Listen, Vantage
-from monitor.config.schema import AgentKeys
+from monitor.config.schema import AgentKeys, HistoryKeys
+from monitor.core.history import Retention
 from monitor.tokens import Token
 
 DEFAULT_LISTEN = Listen("127.0.0.1", 9788)
@@ -24,11 +25,17 @@ def finish_agent(keys: AgentKeys, env: Mapping[str, str], base: Path) -> AgentSe
             reference=vantage.reference if vantage else (),
         ),
         limits=Limits(limits.looks, limits.looks_per_host) if limits else Limits(),
+        history=_retention(keys.history) if keys.history else Retention(),
         public_url=keys.public_url,
         public=keys.public.listen if keys.public else None,
         tokens=tuple(Token.of(name, item.token.reveal(), item.scopes) for name, item in keys.tokens.items()),
         protected=keys.protected,
     )
+
+
+def _retention(keys: HistoryKeys) -> Retention:
+    written = {"raw": keys.raw, "five_minutes": keys.five_minutes, "hourly": keys.hourly}
+    return Retention(**{name: kept for name, kept in written.items() if kept is not None})
 
 
 def _state_dir(written: str | None, env: Mapping[str, str], base: Path) -> Path:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from monitor.config.redact import Redactor
+from monitor.core.history import Retention
 from monitor.core.model import Check, Service
 from monitor.core.routing import Route
 from monitor.sinks.contract import Sink
@@ -42,6 +43,7 @@ class AgentSettings:
     state_dir: Path
     vantage: Vantage
     limits: Limits
+    history: Retention = field(default_factory=Retention)
     public_url: str | None = None
     """Where people reach the agent's page: the base of links in events."""
     public: Listen | None = None

@@ -30,11 +30,13 @@ from monitor.config.fields import (
 )  # fmt: skip
 from monitor.config.model import Limits, Listen
 from monitor.config.suggest import shorten
+from monitor.config.units import parse_duration
 from monitor.core.model import Impact
 from monitor.tokens import SHORTEST_TOKEN, Scope
 from probes.contract import Secret
 
 SHORTEST_EVERY = timedelta(milliseconds=100)
+SHORTEST_KEPT = timedelta(hours=1)
 SHORTEST_TIMEOUT = timedelta(milliseconds=10)
 _LONGEST_NAME = 100
 _TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{SHORTEST_TOKEN},256}}")
@@ -121,6 +123,13 @@ def _check_tokens(tokens: dict[str, TokenKeys]) -> dict[str, TokenKeys]:
     return tokens
 
 
+def _parse_kept(text: str) -> timedelta:
+    kept = timedelta(0) if text == "off" else parse_duration(text)
+    if text != "off" and kept < SHORTEST_KEPT:
+        raise ValueError("must be at least 1h, or off")
+    return kept
+
+
 def _public(parse: Callable[[str], Any], noun: str) -> Leaf:
     return Leaf(parse, noun, TEXT_JSON)
 
@@ -132,6 +141,7 @@ _Addresses = Annotated[tuple[_Address, ...], Listed()]
 _Count = Annotated[Whole, _at_least(1, "1")]
 _Every = Annotated[Duration, _at_least(SHORTEST_EVERY, "100ms")]
 _Timeout = Annotated[Duration, _at_least(SHORTEST_TIMEOUT, "10ms")]
+_Kept = Annotated[timedelta, _public(_parse_kept, "a duration such as 30d, or off")]
 _Impact = Annotated[Impact, choice({impact.value: impact for impact in Impact})]
 _Switch = Annotated[bool, choice({"on": True, "off": False})]
 _Listen = Annotated[Listen, _public(_parse_listen, "an address such as 127.0.0.1:9788")]
@@ -161,6 +171,12 @@ class LimitsKeys(FieldsModel):
     )
 
 
+class HistoryKeys(FieldsModel):
+    raw: _Kept | None = _key("How long every look is kept; off: not at all (7d)")
+    five_minutes: _Kept | None = _key("How long roll-ups of 5 minutes are kept, or off (30d)")
+    hourly: _Kept | None = _key("How long roll-ups of an hour are kept, or off (400d)")
+
+
 class TokenKeys(FieldsModel):
     token: _Token = _key("The token itself; best from the environment, a file or a credential", ...)
     scopes: _Scopes = _key("What it allows: read, operate (acknowledge, silence, maintain), admin (reload)", ...)
@@ -175,6 +191,7 @@ class AgentKeys(FieldsModel):
     state_dir: Text | None = _key("Where the journal lives; default: $STATE_DIRECTORY, else ~/.local/state/brownout")
     vantage: VantageKeys | None = _key("Where the agent looks from")
     limits: LimitsKeys | None = _key("How much the agent does at once")
+    history: HistoryKeys | None = _key("How much of the past is kept; states and transitions are kept for ever")
     public_url: _Url | None = _key("Where people reach the agent's pages")
     public: PublicKeys | None = _key("A second listener, for the world")
     tokens: Annotated[dict[str, TokenKeys], AfterValidator(_check_tokens)] = _key(

@@ -59,6 +59,7 @@ class AgentFigures:
     changes: int = 0
     commit_failures: int = 0
     unstorable: int = 0
+    looks_lost: int = 0
     arrivals: dict[tuple[str, str], int] = field(default_factory=dict)
     api_refused: dict[str, int] = field(default_factory=dict)
     deliveries: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -132,6 +133,11 @@ class AgentCollector(Collector):
         yield _counter("brownout_changes_committed", "Changes made durable by them.", figures.changes)
         yield _counter("brownout_commit_failures", "Commits that the journal refused.", figures.commit_failures)
         yield _counter("brownout_unstorable", "Changes and memories given up as unstorable.", figures.unstorable)
+        yield _counter(
+            "brownout_history_looks_lost",
+            "Looks that the history lacks, as it could not be written.",
+            figures.looks_lost,
+        )
 
     def _delivering(self) -> Iterable[Metric]:
         deliveries = CounterMetricFamily(

@@ -136,6 +136,10 @@ class Telemetry:
         refused = self._figures.api_refused
         refused[kind] = refused.get(kind, 0) + 1
 
+    def looks_lost(self, looks: int) -> None:
+        """The history had to do without some looks."""
+        self._figures.looks_lost += looks
+
     def delivery(self, sink: str, outcome: str, seconds: float) -> None:
         """One attempt to deliver ended. `outcome` comes from a closed set: it becomes a label."""
         figures = self._figures

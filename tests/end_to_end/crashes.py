@@ -138,6 +138,10 @@ class MortalStore:
     async def events(self, limit: int) -> list[Mapping[str, Any]]:
         return await self._inner.events(limit)
 
+    def __getattr__(self, name: str) -> Any:
+        """The history: nothing that is told depends on it."""
+        return getattr(self._inner, name)
+
     async def close(self) -> None:
         await self._inner.close()
 
