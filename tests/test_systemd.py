@@ -124,7 +124,7 @@ def test_the_unit_says_what_the_agent_relies_on() -> None:
         "ExecStart": "/opt/brownout/bin/brownout run /etc/brownout/checks.yaml",
         "Restart": "always",
         "RestartSec": "5",
-        "ExecReload": "/bin/kill -HUP $MAINPID",
+        "ExecReload": "/bin/sh -c 'kill -HUP ${MAINPID}'",
         "DynamicUser": "yes",
         "LoadCredential": "secrets:/etc/brownout/secrets",
         "ConfigurationDirectory": "brownout/secrets",  # its absence would keep the agent from starting (243)

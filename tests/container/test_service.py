@@ -139,6 +139,25 @@ def a_hung_agent_is_killed_by_the_watchdog_and_goes_on_where_it_was(machine: Mac
     assert len(opened(machine)) == 1, "told once"
 
 
+def a_reload_is_answered_and_a_bad_file_leaves_the_old_one(machine: Machine) -> None:
+    main, shop = machine.show("MainPID"), machine.check("shop")
+    machine.write("/etc/brownout/checks.yaml", CHECKS.replace("name: units,", "name: bus,"))
+    machine.do("systemctl reload brownout")
+    machine.until(lambda: machine.check("bus").get("state") == "up", "the check with another name")
+    assert machine.check("units") == {}
+    assert machine.check("shop")["since"] == shop["since"], "what did not change goes on"
+    machine.write("/etc/brownout/checks.yaml", CHECKS + "bogus: 1\n")
+    machine.do("systemctl reload brownout")
+    machine.until(lambda: "refused" in machine.show("StatusText"), "the refusal")
+    assert machine.show("ActiveState") == "active"
+    assert machine.show("MainPID") == main
+    assert "bogus" in machine.do("journalctl -u brownout -o cat | grep config_fault")
+    machine.write("/etc/brownout/checks.yaml", CHECKS)
+    machine.do("systemctl reload brownout")
+    machine.until(lambda: machine.show("StatusText") == "watching 5 checks", "the good one again")
+    assert len(opened(machine)) == 1, "told once"
+
+
 def an_upgrade_restarts_it_and_keeps_what_is_the_admins(machine: Machine) -> None:
     main = machine.show("MainPID")
     machine.do("dpkg --install /root/brownout.deb")
@@ -171,6 +190,7 @@ def test_the_package_in_a_booted_machine(machine: Machine) -> None:
     a_fresh_install_starts_without_any_secret(machine)
     the_sandbox_hides_the_machine_until_a_drop_in_opens_it(machine)
     a_hung_agent_is_killed_by_the_watchdog_and_goes_on_where_it_was(machine)
+    a_reload_is_answered_and_a_bad_file_leaves_the_old_one(machine)
     an_upgrade_restarts_it_and_keeps_what_is_the_admins(machine)
     stopping_is_quick_and_clean(machine)
     removing_leaves_state_and_purging_forgets_it(machine)
