@@ -2,57 +2,103 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 
-from monitor.store.contract import Damaged, Fenced, StoreError
+from monitor.store._copy import copy_database
+from monitor.store.contract import Damaged, Fenced, Refused, StoreError
 
 _ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full: make room",
     sqlite3.SQLITE_BUSY: "another program holds it: close whatever has the file open",
     sqlite3.SQLITE_READONLY: "it may not be written: see to its owner and to the mount",
-    sqlite3.SQLITE_IOERR: "the disk reports errors: see the kernel's log",
+    sqlite3.SQLITE_IOERR: "the disk is full, or reports errors: see df and the kernel's log",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened: see to its owner and to its directory",
 }
 _PRIMARY_CODE = 0xFF
 """SQLite's extended result codes carry the primary one in their low byte."""
+_HALF_THERE = ("no such table", "no such column", "malformed", "Could not decode")
+"""What is said of a file whose header is well and whose schema or texts are not."""
+COPIES_KEPT = 2
+"""Copies from before a migration."""
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    return (getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY_CODE
 
 
 def translate(error: sqlite3.Error, path: Path) -> StoreError:
     """What went wrong with the journal, and what to do."""
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY_CODE
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return Damaged(
-            f"the journal {path} is damaged ({error}); nothing was deleted: move it and its -wal and -shm files away "
-            f"to start afresh, or put a backup in their place"
-        )
+    code, text = primary_code(error), str(error)
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT) or text.startswith(_HALF_THERE):
+        return Damaged(f"the journal {path} is damaged ({text})")
     advice = _ADVICE.get(code)
-    return StoreError(f"the journal {path}: {error}" + (f" ({advice})" if advice else ""))
+    return StoreError(f"the journal {path}: {text}" + (f" ({advice})" if advice else ""))
 
 
-def connect(path: Path, busy_timeout: timedelta) -> sqlite3.Connection:
-    """Open the file, create it for us alone if need be, and bring its schema up to date."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise StoreError(f"cannot open the journal {path}: {error.strerror}") from error
+def connect(
+    path: Path, busy_timeout: timedelta, *, origin: str | None = None, scripts: Mapping[int, str] | None = None
+) -> sqlite3.Connection:
+    """Open the file, create it for us alone if need be, and bring its schema up to date.
+
+    A new file gets the name `origin`, or one that is drawn. `scripts` are the migrations, if not ours.
+    """
+    created = _make_sure_of(path)
     db = sqlite3.connect(path, timeout=busy_timeout.total_seconds(), isolation_level=None)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA cache_size = -16384")  # 16 MiB: a storm of 10,000 transitions does not spill
-        _migrate(db, path)
+        _migrate(db, path, migrations() if scripts is None else scripts)
+        _name(db, origin)
     except BaseException:
         db.close()
+        if created:
+            _forget_if_empty(path)
         raise
     return db
+
+
+def _make_sure_of(path: Path) -> bool:
+    """Whether the file was made now."""
+    try:
+        if path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+            if path.stat().st_size == 0 and not _has_wal(path):
+                raise Damaged(f"the journal {path} is damaged (it is empty)")
+            return False
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise machine_or_person(f"cannot open the journal {path}", error) from error
+    return True
+
+
+def _has_wal(path: Path) -> bool:
+    wal = path.with_name(path.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
+
+
+def _forget_if_empty(path: Path) -> None:
+    """A disk that is full takes the name and nothing else: an empty file would be taken for a damaged one."""
+    with suppress(OSError):
+        if path.stat().st_size == 0:
+            path.unlink()
+
+
+def machine_or_person(what: str, error: OSError) -> StoreError:
+    """A right that is missing is for a person to give; anything else (full, read-only, broken) may pass."""
+    text = f"{what}: {error.strerror}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Refused(f"{text} (uid {os.getuid()}): chown it to this user")
+    return StoreError(text)
 
 
 @contextmanager
@@ -95,28 +141,43 @@ def migrations() -> dict[int, str]:
     return {version: scripts[version].read_text("utf-8") for version in sorted(scripts)}
 
 
-def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    scripts = migrations()
-    have = _schema_version(db)
-    newest = max(scripts)
+def _migrate(db: sqlite3.Connection, path: Path, scripts: Mapping[int, str]) -> None:
+    have, newest = schema_version(db), max(scripts)
     if have > newest:
-        raise StoreError(
+        raise Refused(
             f"the journal {path} was written by a newer Brownout (schema {have}, this one knows {newest}): install "
-            f"that version again, or move the file away to start afresh"
+            f"that version again, put a backup in its place (brownout restore), or move the file away to start afresh"
         )
+    if 0 < have < newest:
+        _copy_before(db, path, newest)
     for version, script in scripts.items():
         if version > have:
             with transaction(db, durable=True):
                 for statement in _statements(script):
                     db.execute(statement)
                 set_meta(db, "schema_version", str(version))
+
+
+def _copy_before(db: sqlite3.Connection, path: Path, version: int) -> None:
+    """The way back, should the newer version be a disappointment. The oldest copies make room."""
+    copy_database(db, path.with_name(f"journal-before-schema-{version:03}.db"))
+    for old in sorted(path.parent.glob("journal-before-schema-*.db"))[:-COPIES_KEPT]:
+        old.unlink()
+
+
+def _name(db: sqlite3.Connection, origin: str | None) -> None:
     if get_meta(db, "origin") is None:
         with transaction(db, durable=True):
-            set_meta(db, "origin", uuid.uuid4().hex[:12])
+            set_meta(db, "origin", origin or new_origin())
             set_meta(db, "epoch", "0")
 
 
-def _schema_version(db: sqlite3.Connection) -> int:
+def new_origin() -> str:
+    """A name for a journal that no other has: event ids are made from it."""
+    return uuid.uuid4().hex[:12]
+
+
+def schema_version(db: sqlite3.Connection) -> int:
     known = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'").fetchone()
     return int(get_meta(db, "schema_version") or 0) if known else 0
 

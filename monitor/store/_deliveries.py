@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from monitor.store._codec import from_micros, to_micros
-from monitor.store.contract import Backlog, DeadLetter, Delivery
+from monitor.store.contract import Account, Backlog, DeadLetter, Delivery, Row, Standing
 
+STATES = ("waiting", "leased", "dead")
 _DELIVERY = "o.id, e.id, e.type, o.sink, o.stream, o.attempts, e.body, e.at"
 _CLAIMABLE = """
     SELECT id FROM outbox WHERE sink = ? AND head = 1 AND due <= ?
     ORDER BY due, id LIMIT ?"""
 _LEASE = "UPDATE outbox SET state = 'leased', attempts = attempts + 1, due = ?, epoch = ? WHERE id = ?"
 _READ = f"SELECT {_DELIVERY} FROM outbox o JOIN events e ON e.number = o.event WHERE o.id = ?"  # noqa: S608
-_OURS = "id = ? AND attempts = ? AND state = 'leased' AND epoch = ?"
-"""Each lease raises `attempts`, so (row, attempt, epoch) names one lease, and a late answer matches none."""
+_OURS = """event = (SELECT number FROM events WHERE id = ?) AND sink = ?
+    AND attempts = ? AND state = 'leased' AND epoch = ?"""
+"""Each lease raises `attempts`, so (row, attempt, epoch) names one lease, and a late answer matches none. The row is
+named by event and sink: one that was leased from memory has its number only since it is written down."""
 _NEXT_IN_STREAM = """
     UPDATE outbox SET head = 1 WHERE id =
         (SELECT MIN(id) FROM outbox WHERE sink = ? AND stream = ? AND state <> 'dead')"""
 _BACKLOG = """
     SELECT o.sink, SUM(o.state <> 'dead'), SUM(o.state = 'dead'), MIN(CASE WHEN o.state <> 'dead' THEN e.at END)
     FROM outbox o JOIN events e ON e.number = o.event GROUP BY o.sink"""
+_UNFINISHED = f"""
+    SELECT o.state, o.due, {_DELIVERY} FROM outbox o JOIN events e ON e.number = o.event
+    WHERE o.state <> 'dead' AND o.id > ? ORDER BY o.id LIMIT ?"""  # noqa: S608
+_WRITE_DOWN = """
+    INSERT INTO outbox (event, sink, stream, epoch, head, state, attempts, due, error, died)
+    SELECT number, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9 FROM events WHERE id = ?1
+    ON CONFLICT (event, sink) DO UPDATE SET epoch = ?4, head = 0, state = ?5, attempts = ?6, due = ?7, error = ?8,
+        died = ?9"""
+_DONE = "DELETE FROM outbox WHERE event = (SELECT number FROM events WHERE id = ?) AND sink = ?"
 _DEAD = f"""
     SELECT {_DELIVERY}, o.error, o.died FROM outbox o JOIN events e ON e.number = o.event
     WHERE o.state = 'dead' ORDER BY o.died DESC, o.id DESC LIMIT ?"""  # noqa: S608
@@ -37,7 +50,7 @@ def claim(
 
 
 def delivered(db: sqlite3.Connection, epoch: int, delivery: Delivery) -> None:
-    done = db.execute(f"DELETE FROM outbox WHERE {_OURS}", (delivery.id, delivery.attempt, epoch))  # noqa: S608
+    done = db.execute(f"DELETE FROM outbox WHERE {_OURS}", _lease(delivery, epoch))  # noqa: S608
     if done.rowcount:
         db.execute(_NEXT_IN_STREAM, (delivery.sink, delivery.stream))
 
@@ -45,14 +58,14 @@ def delivered(db: sqlite3.Connection, epoch: int, delivery: Delivery) -> None:
 def failed(db: sqlite3.Connection, epoch: int, delivery: Delivery, retry_at: datetime, error: str) -> None:
     db.execute(
         f"UPDATE outbox SET state = 'waiting', due = ?, error = ? WHERE {_OURS}",  # noqa: S608
-        (to_micros(retry_at), error, delivery.id, delivery.attempt, epoch),
+        (to_micros(retry_at), error, *_lease(delivery, epoch)),
     )
 
 
 def dead(db: sqlite3.Connection, epoch: int, delivery: Delivery, now: datetime, error: str) -> None:
     done = db.execute(
         f"UPDATE outbox SET state = 'dead', head = 0, died = ?, error = ? WHERE {_OURS}",  # noqa: S608
-        (to_micros(now), error, delivery.id, delivery.attempt, epoch),
+        (to_micros(now), error, *_lease(delivery, epoch)),
     )
     if done.rowcount:
         db.execute(_NEXT_IN_STREAM, (delivery.sink, delivery.stream))
@@ -81,6 +94,33 @@ def backlog(db: sqlite3.Connection) -> dict[str, Backlog]:
 def dead_letters(db: sqlite3.Connection, limit: int) -> list[DeadLetter]:
     rows = db.execute(_DEAD, (limit,))
     return [DeadLetter(_delivery(row[:-2]), row[-2], from_micros(row[-1])) for row in rows]
+
+
+def unfinished(db: sqlite3.Connection, after: int, limit: int) -> list[Row]:
+    """Rows with a higher number than `after`, in the order in which they were queued."""
+    rows = db.execute(_UNFINISHED, (after, limit))
+    return [Row(_delivery(row[2:]), row[0] == "leased", from_micros(row[1])) for row in rows]
+
+
+def write_down(db: sqlite3.Connection, epoch: int, accounts: Iterable[Account]) -> None:
+    """What became of rows meanwhile. Their events are there already; those that are not were given up."""
+    streams: dict[tuple[str, str], None] = {}
+    for account in accounts:
+        streams[account.sink, account.stream] = None
+        if account.standing is Standing.DONE:
+            db.execute(_DONE, (account.event_id, account.sink))
+            continue
+        dead, micros = account.standing is Standing.DEAD, to_micros(account.due) if account.due else 0
+        times = (0, account.error, micros) if dead else (micros, account.error, None)
+        what = (account.event_id, account.sink, account.stream, epoch, account.standing.value, account.attempts)
+        db.execute(_WRITE_DOWN, (*what, *times))
+    for stream in streams:
+        db.execute("UPDATE outbox SET head = 0 WHERE sink = ? AND stream = ?", stream)
+        db.execute(_NEXT_IN_STREAM, stream)
+
+
+def _lease(delivery: Delivery, epoch: int) -> tuple[str, str, int, int]:
+    return delivery.event_id, delivery.sink, delivery.attempt, epoch
 
 
 def _delivery(row: tuple[Any, ...]) -> Delivery:

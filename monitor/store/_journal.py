@@ -38,6 +38,10 @@ _SAVE_SERVICE = """
     ON CONFLICT DO UPDATE SET epoch = excluded.epoch, state = excluded.state, since = excluded.since,
         seq = excluded.seq
     WHERE excluded.seq >= services.seq"""
+INCIDENT_COLUMNS = (
+    "id", "services", "root", "checks", "impact", "opened", "since", "updates", "resolved", "merged_into",
+    "told", "why",
+)  # fmt: skip
 _SAVE_INCIDENT = """
     INSERT INTO incidents
         (id, services, root, checks, impact, opened, since, updates, resolved, merged_into, told, why)
@@ -71,15 +75,20 @@ def take_over(db: sqlite3.Connection, vantage: str) -> Journal:
     set_meta(db, "epoch", str(epoch))
     _rename_vantage(db, vantage)
     db.execute("UPDATE outbox SET state = 'waiting', due = 0 WHERE state = 'leased'")
+    return read_journal(db, vantage, epoch)
+
+
+def read_journal(db: sqlite3.Connection, vantage: str, epoch: int) -> Journal:
+    """What is known. Raises `ValueError` or `TypeError` where a value is none that we have written."""
     checks = db.execute("SELECT check_id, state, since, seq, snapshot FROM checks WHERE vantage = ?", (vantage,))
     services = db.execute("SELECT service, state, since, seq FROM services WHERE vantage = ?", (vantage,))
     return Journal(
         origin=str(get_meta(db, "origin")),
         epoch=epoch,
-        checks={row[0]: _check(row) for row in checks},
-        services={row[0]: _service(row) for row in services},
+        checks={row[0]: read_check(row) for row in checks},
+        services={row[0]: read_service(row) for row in services},
         incidents=tuple(
-            map(_incident, db.execute("SELECT * FROM incidents WHERE resolved IS NULL ORDER BY opened, id"))
+            map(read_incident, db.execute("SELECT * FROM incidents WHERE resolved IS NULL ORDER BY opened, id"))
         ),
     )
 
@@ -153,7 +162,9 @@ def _drop_evidence(db: sqlite3.Connection, newest: int) -> None:
 
 
 def newest_incidents(db: sqlite3.Connection, limit: int) -> list[Incident]:
-    return list(map(_incident, db.execute("SELECT * FROM incidents ORDER BY opened DESC, id DESC LIMIT ?", (limit,))))
+    return list(
+        map(read_incident, db.execute("SELECT * FROM incidents ORDER BY opened DESC, id DESC LIMIT ?", (limit,)))
+    )
 
 
 def newest_bodies(db: sqlite3.Connection, limit: int) -> list[bytes]:
@@ -198,7 +209,8 @@ def _incident_row(i: Incident) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _incident(row: tuple[Any, ...]) -> Incident:
+def read_incident(row: tuple[Any, ...]) -> Incident:
+    """Of the columns in `INCIDENT_COLUMNS`."""
     identity, services, root, checks, impact, opened, since, updates, resolved, merged_into, told, why = row
     return Incident(
         id=identity,
@@ -216,11 +228,11 @@ def _incident(row: tuple[Any, ...]) -> Incident:
     )
 
 
-def _check(row: tuple[Any, ...]) -> CheckRecord:
+def read_check(row: tuple[Any, ...]) -> CheckRecord:
     check, state, since, seq, snapshot = row
     return CheckRecord(check, State(state), from_micros(since), seq, json.loads(snapshot))
 
 
-def _service(row: tuple[Any, ...]) -> ServiceRecord:
+def read_service(row: tuple[Any, ...]) -> ServiceRecord:
     service, state, since, seq = row
     return ServiceRecord(service, ServiceState(state), from_micros(since), seq)

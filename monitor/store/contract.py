@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Protocol
 
 from monitor.core.history import SAMPLES_LIMIT, Past, Point, Sample, Span
@@ -24,7 +25,11 @@ class StoreError(Exception):
 
 
 class Damaged(StoreError):
-    """What is kept cannot be read; nothing was deleted. The text says which file to move away."""
+    """What is kept cannot be read; nothing was deleted."""
+
+
+class Refused(StoreError):
+    """Only a person can mend it (a wrong owner, a newer schema): trying it again is in vain. The text says how."""
 
 
 class Unstorable(StoreError):
@@ -69,6 +74,37 @@ class Delivery:
     body: bytes
     at: datetime
     """When the event happened; a backlog counts from here."""
+
+
+class Standing(StrEnum):
+    """What has become of an outbox row. One that was accepted, or superseded, is `done`."""
+
+    WAITING = "waiting"
+    LEASED = "leased"
+    DEAD = "dead"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An outbox row that is not finished, as it stands. `due`: when it may be tried, or when its lease ends."""
+
+    delivery: Delivery
+    leased: bool
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What has become of a row while the journal could not be written. `due`, for a dead one: when it died."""
+
+    event_id: str
+    sink: str
+    stream: str
+    standing: Standing
+    attempts: int = 0
+    due: datetime | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

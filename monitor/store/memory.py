@@ -22,7 +22,7 @@ _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
-class _Row:
+class QueuedRow:
     """One event for one sink. `due`: when it may be tried, or when its lease ends."""
 
     id: int
@@ -50,7 +50,7 @@ class Shelf:
     bodies: dict[str, bytes] = field(default_factory=dict)
     streams: dict[str, str] = field(default_factory=dict)
     """Of the events, by id."""
-    queues: dict[str, dict[str, list[_Row]]] = field(default_factory=dict)
+    queues: dict[str, dict[str, list[QueuedRow]]] = field(default_factory=dict)
     """Unfinished rows, oldest first, by sink and stream; an empty stream is removed."""
     looks: dict[str, Columns] = field(default_factory=dict)
     watched: list[list[datetime]] = field(default_factory=list)
@@ -268,12 +268,12 @@ class MemoryStore:
             if sink in supersedes:
                 queue[:] = [row for row in queue if row.attempts]
             self._shelf.rows += 1
-            queue.append(_Row(self._shelf.rows, event, sink))
+            queue.append(QueuedRow(self._shelf.rows, event, sink))
 
-    def _leased(self, delivery: Delivery) -> _Row | None:
+    def _leased(self, delivery: Delivery) -> QueuedRow | None:
         queue = self._shelf.queues.get(delivery.sink, {}).get(delivery.stream)
         row = queue[0] if queue else None
-        if row and row.id == delivery.id and row.attempts == delivery.attempt and row.leased:
+        if row and row.event.id == delivery.event_id and row.attempts == delivery.attempt and row.leased:
             return row
         return None
 
@@ -300,7 +300,7 @@ class MemoryStore:
             del shelf.incidents[incident.id]
 
 
-def _heads(queues: Mapping[str, list[_Row]]) -> Iterator[_Row]:
+def _heads(queues: Mapping[str, list[QueuedRow]]) -> Iterator[QueuedRow]:
     return (queue[0] for queue in queues.values())
 
 

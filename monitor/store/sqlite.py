@@ -17,9 +17,18 @@ from monitor.core.rows import Rows
 from monitor.store import _deliveries, _journal
 from monitor.store._archive import Archive
 from monitor.store._codec import decode_body
-from monitor.store._database import check_epoch, connect, transaction, translate
-from monitor.store._lock import AgentLock, prepare
-from monitor.store.contract import Backlog, DeadLetter, Delivery, Keep, StoreError
+from monitor.store._database import check_epoch, transaction
+from monitor.store._peek import Known
+from monitor.store._rescue import Rescue
+from monitor.store.contract import (
+    Account,
+    Backlog,
+    DeadLetter,
+    Delivery,
+    Keep,
+    Row,
+    StoreError,
+)
 
 T = TypeVar("T")
 
@@ -31,7 +40,10 @@ class SqliteStore:
     """A `Store` in ``state_dir/brownout.db``: WAL, and FULL sync for what must not be lost.
 
     All of SQLite, and the JSON of what it stores, runs on one thread of its own: the loop is never held, and two
-    writes never meet. `busy_timeout` is how long another program (a backup) may hold the file.
+    writes never meet. `busy_timeout` is how long another program may hold the file.
+
+    What a `LastingStore` needs besides: `peek` and `unfinished` read what must go on without the journal, `revive`
+    makes it writable again, and `catch_up` writes down what happened meanwhile.
     """
 
     def __init__(
@@ -43,33 +55,77 @@ class SqliteStore:
         retention: Retention = Retention(),  # noqa: B008  (frozen)
         busy_timeout: timedelta = timedelta(seconds=5),
     ) -> None:
-        self._directory = state_dir
-        self._path = state_dir / "brownout.db"
+        path = state_dir / "brownout.db"
         self._vantage = vantage
         self._keep = keep
-        self._busy_timeout = busy_timeout
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="brownout-store")
-        self._db: sqlite3.Connection | None = None
-        self._lock: AgentLock | None = None
-        self._epoch = 0
+        self._held = Held(path, vantage, keep, busy_timeout)
         self._unpruned = 0
-        self._archive = Archive(self._path, retention, busy_timeout)
+        self._archive = Archive(path, retention, busy_timeout)
 
     async def open(self) -> Journal:
-        journal = await self._call(self._open)
+        journal = await self._call(self._held.open)
+        await self._open_archive()
+        return journal
+
+    async def _open_archive(self) -> None:
         # Without the history there are no charts, and that is all.
         with contextlib.suppress(StoreError):
             await self._archive.open()
-        return journal
 
     @property
     def history_put_aside(self) -> str | None:
         """What was wrong with the history that was found, and where it is now; None: nothing."""
         return self._archive.put_aside
 
+    @property
+    def rescues(self) -> Sequence[Rescue]:
+        """Damaged files that were kept aside since the start, oldest first."""
+        return self._held.rescues
+
+    async def peek(self, limit: int) -> Known | None:
+        """What can be read of a journal that cannot be opened, or of the damaged one in whose place there is none."""
+        return await self._call(lambda: self._held.peek(limit))
+
+    async def unfinished(self, limit: int) -> list[Row]:
+        """The rows that are neither accepted nor given up, in the order in which they were queued."""
+        return await self._read(lambda db: _deliveries.unfinished(db, 0, limit))
+
+    async def revive(self, origin: str) -> str:
+        """Make the journal writable again, or raise the `StoreError` that tells why it is not.
+
+        What is damaged is kept aside. The answer is the name of the journal that is there now; a file that had to be
+        made anew bears `origin`, and `unfamiliar` tells that it does not know all that it once did.
+        """
+        reopened, before = "", self._held.openings
+        try:
+            reopened = await self._call(lambda: self._held.revive(origin))
+        finally:
+            if self._held.openings != before:  # whoever reads the journal must read the file that is there now
+                await self._archive.close()
+                await self._open_archive()
+        return reopened
+
+    @property
+    def unfamiliar(self) -> bool:
+        """Whether the file was made anew by `revive`, and nobody has told it yet what there is."""
+        return self._held.unfamiliar
+
+    async def catch_up(self, changes: Sequence[Change], accounts: Sequence[Account]) -> None:
+        """What happened while the journal could not be written, in one transaction. The events' rows are as
+        `accounts` say, and no others are made."""
+
+        def write(db: sqlite3.Connection) -> int:
+            new = _journal.write_changes(db, changes, frozenset(), self._vantage, self._held.epoch)
+            _deliveries.write_down(db, self._held.epoch, accounts)
+            return new
+
+        self._unpruned += await self._write(write, durable=True)
+        self._held.unfamiliar = False
+
     async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
         def write(db: sqlite3.Connection) -> int:
-            return _journal.write_changes(db, changes, supersedes, self._vantage, self._epoch)
+            return _journal.write_changes(db, changes, supersedes, self._vantage, self._held.epoch)
 
         self._unpruned += await self._write(write, durable=True)
         if self._unpruned >= PRUNE_EVERY:
@@ -77,19 +133,19 @@ class SqliteStore:
             self._thread.submit(self._prune)  # nobody waits for it
 
     async def save(self, checks: Sequence[CheckRecord]) -> None:
-        await self._write(lambda db: _journal.save_checks(db, checks, self._vantage, self._epoch))
+        await self._write(lambda db: _journal.save_checks(db, checks, self._vantage, self._held.epoch))
 
     async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
-        return await self._write(lambda db: _deliveries.claim(db, self._epoch, sink, now, lease_until, limit))
+        return await self._write(lambda db: _deliveries.claim(db, self._held.epoch, sink, now, lease_until, limit))
 
     async def delivered(self, delivery: Delivery, now: datetime) -> None:  # noqa: ARG002  (other stores keep when)
-        await self._write(lambda db: _deliveries.delivered(db, self._epoch, delivery))
+        await self._write(lambda db: _deliveries.delivered(db, self._held.epoch, delivery))
 
     async def failed(self, delivery: Delivery, retry_at: datetime, error: str) -> None:
-        await self._write(lambda db: _deliveries.failed(db, self._epoch, delivery, retry_at, error))
+        await self._write(lambda db: _deliveries.failed(db, self._held.epoch, delivery, retry_at, error))
 
     async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
-        await self._write(lambda db: _deliveries.dead(db, self._epoch, delivery, now, error), durable=True)
+        await self._write(lambda db: _deliveries.dead(db, self._held.epoch, delivery, now, error), durable=True)
 
     async def hasten(self, sink: str, now: datetime) -> None:
         await self._write(lambda db: _deliveries.hasten(db, sink, now))
@@ -155,64 +211,27 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._archive.close()
-        await self._call(self._close)
+        await self._call(self._held.close)
 
     async def _call(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._held.guarded, work)
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._call(lambda: work(self._connection()))
+        return await self._call(lambda: work(self._held.connection()))
 
     async def _write(self, work: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:
         def write() -> T:
-            db = self._connection()
+            db = self._held.connection()
             with transaction(db, durable=durable):
-                check_epoch(db, self._epoch)
+                check_epoch(db, self._held.epoch)
                 return work(db)
 
         return await self._call(write)
 
-    # --- on the thread -------------------------------------------------------------------------------------
-
-    def _guarded(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except sqlite3.Error as error:
-            raise translate(error, self._path) from error
-
-    def _connection(self) -> sqlite3.Connection:
-        if self._db is None:
-            raise StoreError(f"the journal {self._path} is not open")
-        return self._db
-
-    def _open(self) -> Journal:
-        if self._db is not None:
-            raise StoreError(f"the journal {self._path} is open already")
-        prepare(self._directory)
-        self._lock = AgentLock(self._directory)
-        try:
-            self._db = connect(self._path, self._busy_timeout)
-            with transaction(self._db, durable=True):
-                journal = _journal.take_over(self._db, self._vantage)
-                _journal.prune(self._db, self._keep)
-        except BaseException:
-            self._close()
-            raise
-        self._epoch = journal.epoch
-        return journal
-
     def _prune(self) -> None:
         # A disk in trouble says so at the next write, to someone who can act on it.
         with contextlib.suppress(sqlite3.Error, StoreError):
-            db = self._connection()
+            db = self._held.connection()
             with transaction(db, durable=False):
-                check_epoch(db, self._epoch)
+                check_epoch(db, self._held.epoch)
                 _journal.prune(db, self._keep)
-
-    def _close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None

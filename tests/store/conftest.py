@@ -12,6 +12,7 @@ import pytest
 
 import monitor.store
 from monitor.store.contract import Keep, Store
+from monitor.store.lasting import LastingStore
 from monitor.store.memory import MemoryStore, Shelf
 from monitor.store.sqlite import SqliteStore
 
@@ -60,7 +61,17 @@ class SqliteDisk:
         (self.folder / "agent.lock").unlink()
 
 
-DISKS: dict[str, Callable[[Path], Disk]] = {"memory": MemoryDisk, "sqlite": SqliteDisk}
+class LastingDisk(SqliteDisk):
+    def store(self, keep: Keep = ALL) -> Store:
+        return LastingStore(SqliteStore(self.folder, keep=keep))
+
+    def crashed(self) -> Disk:
+        copy = LastingDisk(self.folder)
+        shutil.copytree(self.folder, copy.folder, ignore=lambda *_: ["state"])
+        return copy
+
+
+DISKS: dict[str, Callable[[Path], Disk]] = {"memory": MemoryDisk, "sqlite": SqliteDisk, "lasting": LastingDisk}
 
 FOUND = [
     module.name

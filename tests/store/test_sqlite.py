@@ -14,7 +14,7 @@ import pytest
 
 from monitor.store import _deliveries
 from monitor.store._database import migrations
-from monitor.store.contract import Damaged, Keep, StoreBusy, StoreError
+from monitor.store.contract import Keep, StoreBusy, StoreError
 from monitor.store.sqlite import PRUNE_EVERY, SqliteStore
 from tests.end_to_end.rig import POWERLESS
 from tests.store.made import NOBODY, event, told, whole_change
@@ -93,28 +93,6 @@ def test_a_state_dir_of_someone_else(tmp_path: Path) -> None:
     assert "cannot be written by this user" in done.stdout
 
 
-async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
-    file = tmp_path / "brownout.db"
-    file.write_bytes(b"not a database at all" * 500)
-    with pytest.raises(Damaged, match=r"brownout\.db is damaged .* nothing was deleted: move it"):
-        await SqliteStore(tmp_path).open()
-    assert file.read_bytes() == b"not a database at all" * 500
-
-
-async def test_a_damaged_page_is_said_at_its_use(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path)
-    await store.open()
-    await store.commit([told(*(event(f"e{n}", f"s{n}", text="x" * 500) for n in range(300)))], NOBODY)
-    await store.close()
-    file = tmp_path / "brownout.db"
-    with file.open("r+b") as raw:
-        raw.seek(4096 * 12)
-        raw.write(b"\xff" * (file.stat().st_size - 4096 * 12))
-    with pytest.raises(Damaged):
-        await opened_and_read(store)
-    await store.close()
-
-
 async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
     await store.open()
@@ -187,11 +165,6 @@ async def test_claims_do_not_search_the_backlog(tmp_path: Path) -> None:
     )
     assert plan.endswith("INDEX outbox_heads (sink=? AND due<?)")
     await store.close()
-
-
-async def opened_and_read(store: SqliteStore) -> None:
-    await store.open()
-    await store.events(1_000)
 
 
 def write(state_dir: Path, statement: str) -> None:

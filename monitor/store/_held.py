@@ -1,0 +1,161 @@
+"""The journal's file in our hands: opened, revived when it failed, kept aside when it is damaged, and let go."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from monitor.core.model import Journal
+from monitor.store import _journal
+from monitor.store._database import check_epoch, connect, get_meta, primary_code, set_meta, transaction, translate
+from monitor.store._lock import AgentLock, prepare
+from monitor.store._peek import Known, peek
+from monitor.store._rescue import Rescue, bring_over, remove, set_aside
+from monitor.store.contract import Damaged, Fenced, Keep, Refused, StoreBusy, StoreError
+
+T = TypeVar("T")
+
+
+class Held:
+    """One agent's hold on `path`. All of it is called on one thread."""
+
+    def __init__(self, path: Path, vantage: str, keep: Keep, busy_timeout: timedelta) -> None:
+        self._path = path
+        self._directory = path.parent
+        self._vantage = vantage
+        self._keep = keep
+        self._busy_timeout = busy_timeout
+        self._db: sqlite3.Connection | None = None
+        self._lock: AgentLock | None = None
+        self._damaged = False
+        self.epoch = 0
+        self.openings = 0
+        """How often the file was opened."""
+        self.unfamiliar = False
+        """Whether `revive` had to make the file anew, and nobody has told it yet what there is."""
+        self.rescues: list[Rescue] = []
+
+    def peek(self, limit: int) -> Known | None:
+        """What can be read of a journal that cannot be opened, or of the damaged one in whose place there is none."""
+        aside = self.rescues[-1].aside if self.rescues and not self._path.exists() else None
+        return peek(aside or self._path, limit)
+
+    def guarded(self, work: Callable[[], T]) -> T:
+        """Translates what SQLite raises, and remembers damage."""
+        try:
+            return work()
+        except sqlite3.Error as error:
+            translated = translate(error, self._path)
+            self._damaged = self._damaged or isinstance(translated, Damaged)
+            raise translated from error
+
+    def connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise StoreError(f"the journal {self._path} is not open")
+        return self._db
+
+    def open(self) -> Journal:
+        """What is known; of a damaged file what can be read."""
+        if self._db is not None:
+            raise StoreError(f"the journal {self._path} is open already")
+        try:
+            self._hold()
+            try:
+                return self._connect(None)
+            except Damaged:
+                journal = self._start_afresh(None)
+                self.unfamiliar = False  # whoever opens it goes by what was brought over
+                return journal
+        except (Refused, StoreBusy):
+            self.close()  # nobody will try again
+            raise
+
+    def _hold(self) -> None:
+        """The directory is ours from here to `close`, whatever becomes of the file."""
+        if self._lock is None:
+            prepare(self._directory)
+            self._lock = AgentLock(self._directory)
+
+    def _connect(self, origin: str | None) -> Journal:
+        """Open the file, or create it with this name. Raises `Damaged` where it cannot be read."""
+        try:
+            self._db = connect(self._path, self._busy_timeout, origin=origin)
+            with transaction(self._db, durable=True):
+                journal = _journal.take_over(self._db, self._vantage)
+                _journal.prune(self._db, self._keep)
+        except sqlite3.Error as error:
+            self._let_go()
+            raise translate(error, self._path) from error
+        except (ValueError, TypeError, KeyError) as error:
+            self._let_go()
+            raise Damaged(f"the journal {self._path} is damaged (it holds what nobody has written)") from error
+        except BaseException:
+            self._let_go()
+            raise
+        self.epoch = journal.epoch
+        self.openings += 1
+        return journal
+
+    def _start_afresh(self, origin: str | None) -> Journal:
+        """Keep the damaged file aside, and go on with what can be read of it."""
+        self._let_go()
+        rescue = Rescue(set_aside(self._path))
+        self._damaged = False
+        try:
+            db = connect(self._path, self._busy_timeout, origin=origin)
+            with closing(db), transaction(db, durable=True):
+                rescue = bring_over(rescue.aside, db, origin)
+        except BaseException:
+            remove(self._path)  # it knows nothing, and must not be taken for the one that did
+            raise
+        finally:
+            self.unfamiliar = True
+            self.rescues.append(rescue)
+        return self._connect(None)
+
+    def revive(self, origin: str) -> str:
+        """See `SqliteStore.revive`."""
+        if self._damaged:
+            return self._start_afresh(origin).origin
+        self._hold()
+        if self._db is not None:
+            try:
+                return self._try_a_write()
+            except sqlite3.Error as error:
+                if primary_code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
+                    raise
+            self._let_go()  # the file was moved, or the disk mounted anew: what we hold may be of the past
+        epoch, known = self.epoch, self._path.exists()
+        self.unfamiliar = self.unfamiliar or not known
+        try:
+            journal = self._connect(origin)
+        except Damaged:
+            return self._start_afresh(origin).origin
+        if known and epoch and journal.origin == origin and journal.epoch != epoch + 1:
+            raise Fenced(f"another agent has taken over this journal (epoch {journal.epoch - 1}, ours was {epoch})")
+        return journal.origin
+
+    def _try_a_write(self) -> str:
+        db = self.connection()
+        with transaction(db, durable=True):
+            check_epoch(db, self.epoch)
+            set_meta(db, "epoch", str(self.epoch))
+            return str(get_meta(db, "origin"))
+
+    def _let_go(self) -> None:
+        if self._db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.close()
+            self._db = None
+
+    def close(self) -> None:
+        """Let go of the file and of the directory."""
+        self._let_go()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None

@@ -1,0 +1,231 @@
+"""A damaged journal is kept aside, and what can be read of it goes into a fresh one.
+
+Table by table in the order of what would be missed most, row by row from both ends: damage to one page costs what is
+on that page. The damaged file is only read.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from monitor.store import _deliveries, _journal
+from monitor.store._database import get_meta, new_origin, set_meta, translate
+from monitor.store._peek import reading
+from monitor.store.contract import StoreError
+
+DAMAGED_KEPT = 3
+"""Damaged files kept aside; a further one replaces the oldest."""
+REST_PATIENCE = 5.0
+"""Seconds for what is nice to have: nobody is watched meanwhile."""
+_GAP_LIMIT = 20_000
+"""Row numbers between two damaged places that are tried one by one."""
+
+_FIRST = ("checks", "services", "incidents", "events", "outbox", "transitions")
+"""What the agent goes on with, and what it owes; then the rest."""
+
+_Row = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Rescue:
+    """What became of a damaged journal."""
+
+    aside: Path
+    rows: dict[str, int] = field(default_factory=dict)
+    """Brought over, by table."""
+    known_ids: bool = False
+    """Whether event ids go on where they were: the journal's name and every count of changes could be read."""
+
+
+def set_aside(path: Path) -> Path:
+    """Rename the file, its -wal and its -shm; where it is now. Raises `StoreError` where nothing can be renamed."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    aside = path.with_name(f"journal-damaged-{stamp}.db")
+    try:
+        for suffix in ("-wal", "-shm", ""):  # the file itself last: killed in between, it is found damaged again
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        for old in sorted(path.parent.glob("journal-damaged-*.db"))[:-DAMAGED_KEPT]:
+            remove(old)
+    except OSError as error:
+        raise StoreError(f"the journal {path} is damaged and cannot be kept aside: {error.strerror}") from error
+    return aside
+
+
+def remove(path: Path) -> None:
+    """A database and what SQLite keeps beside it."""
+    for suffix in ("-wal", "-shm", ""):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def bring_over(aside: Path, fresh: sqlite3.Connection, origin: str | None) -> Rescue:
+    """Into a fresh journal, inside a transaction, all that can be read of the damaged one. `origin`: its name, if we
+    know it by ourselves."""
+    rescue = Rescue(aside)
+    try:
+        with reading(aside) as old:
+            old.text_factory = _lenient
+            _bring_meta(old, fresh)
+            rescue.known_ids = _bring_tables(old, fresh, rescue.rows) and _meta(old, "origin") is not None
+    except (sqlite3.DatabaseError, OSError) as error:
+        if isinstance(error, sqlite3.Error) and error.sqlite_errorcode in (sqlite3.SQLITE_FULL,):
+            raise translate(error, aside) from error  # of the fresh one: there is no room for what could be read
+    if origin is not None:
+        rescue.known_ids = True
+    # A count that begins anew would give new changes the ids of old ones, and receivers would think they know them.
+    kept = get_meta(fresh, "origin") if rescue.known_ids else None
+    set_meta(fresh, "origin", origin or kept or new_origin())
+    return rescue
+
+
+def _lenient(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _meta(db: sqlite3.Connection, key: str) -> str | None:
+    try:
+        return get_meta(db, key)
+    except sqlite3.Error:
+        return None
+
+
+def _bring_meta(old: sqlite3.Connection, fresh: sqlite3.Connection) -> None:
+    for key in ("origin", "epoch", "vantage"):
+        value = _meta(old, key)
+        if value is not None and (key != "epoch" or value.isdigit()):
+            set_meta(fresh, key, value)
+
+
+def _bring_tables(old: sqlite3.Connection, fresh: sqlite3.Connection, counts: dict[str, int]) -> bool:
+    """Whether every count of changes is known."""
+    have = [row[0] for row in fresh.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    rest = [name for name in have if name not in (*_FIRST, "meta") and not name.startswith("sqlite_")]
+    whole = {name: _bring_table(old, fresh, name, counts) for name in _FIRST}
+    _set_heads(fresh)
+    lost = not (whole["checks"] and whole["services"])
+    if lost:
+        _count_on(fresh)
+    give_up = time.monotonic() + REST_PATIENCE
+    for name in rest:
+        _bring_table(old, fresh, name, counts, give_up)
+    return not lost or whole["transitions"]
+
+
+def _bring_table(
+    old: sqlite3.Connection,
+    fresh: sqlite3.Connection,
+    table: str,
+    counts: dict[str, int],
+    give_up: float = float("inf"),
+) -> bool:
+    """Whether all of it was there and could be read."""
+    new = [row[1] for row in fresh.execute(f"PRAGMA table_info({table})")]
+    try:
+        known = {row[1] for row in old.execute(f"PRAGMA table_info({table})")}
+    except sqlite3.Error:
+        known = set()
+    columns = [name for name in new if name in known]
+    whole = bool(columns)
+    fits = _FITS.get(table, bool)
+    put = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+    counts[table] = 0
+    for row in _rows(old, table, columns) if columns else ():
+        if row is None or time.monotonic() > give_up:
+            whole = False
+            if row is None:
+                continue
+            break
+        try:
+            if not fits(dict(zip(columns, row, strict=True))):
+                raise ValueError(table)
+            counts[table] += fresh.execute(put, row).rowcount
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, sqlite3.IntegrityError):
+            whole = False
+    return whole
+
+
+def _rows(old: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[_Row | None]:
+    """The rows that can be read; None where some cannot."""
+    what = f"SELECT rowid, {', '.join(columns)} FROM {table}"  # noqa: S608
+    reached = [0, 0]
+    for turn, order in enumerate(("", " DESC")):
+        try:
+            for row in old.execute(f"{what} ORDER BY rowid{order}"):
+                reached[turn] = row[0]
+                yield row[1:]
+        except sqlite3.Error:
+            yield None
+        else:
+            return
+    for number in range(reached[0] + 1, min(reached[1], reached[0] + _GAP_LIMIT)):
+        try:
+            row = old.execute(f"{what} WHERE rowid = ?", (number,)).fetchone()
+        except sqlite3.Error:
+            continue
+        if row is not None:
+            yield row[1:]
+
+
+def _set_heads(fresh: sqlite3.Connection) -> None:
+    fresh.execute("DELETE FROM outbox WHERE event NOT IN (SELECT number FROM events)")
+    fresh.execute("UPDATE outbox SET head = 0")
+    fresh.execute(
+        """UPDATE outbox SET head = 1 WHERE id IN
+            (SELECT MIN(id) FROM outbox WHERE state <> 'dead' GROUP BY sink, stream)"""
+    )
+
+
+def _count_on(fresh: sqlite3.Connection) -> None:
+    """Whose record is lost goes on from its last transition: the state that was told, and the count of changes."""
+    for kind, table, name, more, values in (
+        ("check", "checks", "check_id", ", snapshot", ", CAST('{}' AS BLOB)"),
+        ("service", "services", "service", "", ""),
+    ):
+        fresh.execute(
+            f"""INSERT OR IGNORE INTO {table} ({name}, vantage, epoch, state, since, seq{more})
+            SELECT subject, vantage, 0, new, since, MAX(seq){values} FROM transitions WHERE kind = ?
+            GROUP BY subject, vantage""",  # noqa: S608
+            (kind,),
+        )
+
+
+def _fits_check(row: Mapping[str, Any]) -> bool:
+    _journal.read_check((row["check_id"], row["state"], row["since"], row["seq"], row["snapshot"]))
+    return isinstance(row["vantage"], str) and isinstance(row["seq"], int)
+
+
+def _fits_service(row: Mapping[str, Any]) -> bool:
+    _journal.read_service((row["service"], row["state"], row["since"], row["seq"]))
+    return isinstance(row["vantage"], str) and isinstance(row["seq"], int)
+
+
+def _fits_incident(row: Mapping[str, Any]) -> bool:
+    _journal.read_incident(tuple(row[name] for name in _journal.INCIDENT_COLUMNS))
+    return isinstance(row["updates"], int)
+
+
+def _fits_event(row: Mapping[str, Any]) -> bool:
+    return isinstance(row["body"], bytes) and isinstance(json.loads(row["body"]), dict)
+
+
+def _fits_outbox(row: Mapping[str, Any]) -> bool:
+    whole = all(isinstance(row[name], int) for name in ("id", "event", "attempts", "due"))
+    return whole and row["state"] in _deliveries.STATES and isinstance(row["sink"], str)
+
+
+_FITS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+    "checks": _fits_check,
+    "services": _fits_service,
+    "incidents": _fits_incident,
+    "events": _fits_event,
+    "outbox": _fits_outbox,
+}
+"""Whether a row is what it should be: damage need not break the file, it may only change what is in it."""

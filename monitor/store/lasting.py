@@ -1,0 +1,347 @@
+"""The store that lasts: when the journal cannot be written, events go out from memory, and are written down later.
+
+While all is well every call goes to the journal. A call that fails for the disk's sake (full, read-only, locked,
+broken, damaged) leads all calls to a bounded memory, which begins with what the journal still owed; so nobody who
+uses the store notices, but for the mark `durable: false` in the events. `run` tries to revive the journal, and when
+it can be written all that has happened goes into it in one transaction: changes, and what became of each row. A sink
+that has accepted an event from memory does not get it again.
+
+What is in memory alone is lost with the process. The journal then knows less than the sinks: what still holds is
+decided again, with the same ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from monitor.core.model import Change, CheckRecord, Incident, Journal
+from monitor.store._database import new_origin
+from monitor.store._peek import Known
+from monitor.store._rescue import Rescue
+from monitor.store._spare import Bounds, Spare
+from monitor.store.contract import (
+    Account,
+    Backlog,
+    Damaged,
+    DeadLetter,
+    Delivery,
+    Fenced,
+    Refused,
+    Row,
+    Store,
+    StoreBusy,
+    StoreError,
+    Unstorable,
+)
+
+T = TypeVar("T")
+
+RETRY = 1.0
+"""Seconds between two attempts to revive the journal."""
+PATIENCE = 10.0
+"""Seconds until a disk that does not answer counts as one that cannot be written."""
+REMIND = 600.0
+"""Seconds between two log lines about trouble that lasts."""
+ROWS = 10_000
+"""Rows that are taken over from the journal. Of a longer backlog the rest waits until the journal works again."""
+
+_log = structlog.get_logger("brownout.journal")
+
+
+class _Silent(StoreError):
+    """It may never answer again."""
+
+
+class Durable(Store, Protocol):
+    """A store on a disk, and what a `LastingStore` needs of it besides."""
+
+    @property
+    def rescues(self) -> Sequence[Rescue]: ...
+
+    @property
+    def unfamiliar(self) -> bool: ...
+
+    async def peek(self, limit: int) -> Known | None: ...
+
+    async def unfinished(self, limit: int) -> list[Row]: ...
+
+    async def revive(self, origin: str) -> str: ...
+
+    async def catch_up(self, changes: Sequence[Change], accounts: Sequence[Account]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How the journal is, for the page, `/healthz` and metrics."""
+
+    trouble: str = ""
+    """Why it cannot be written; empty while it can."""
+    failures: int = 0
+    """Attempts that failed, in all."""
+    waiting: int = 0
+    """Events in memory that it does not have yet."""
+    unsent: int = 0
+    """Events given up for want of room in memory."""
+    forgotten: int = 0
+    """Events and transitions that it will never have, for want of room in memory; the events were sent."""
+    set_aside: str = ""
+    """Where the latest damaged file was kept aside."""
+    damaged: int = 0
+    """How many were, since the start."""
+
+
+class LastingStore:
+    """A `Store` that never fails for its disk's sake. `run` it once, beside whoever uses it."""
+
+    def __init__(self, durable: Durable, *, bounds: Bounds = Bounds(), retry: float = RETRY) -> None:  # noqa: B008
+        self._durable = durable
+        self._bounds = bounds
+        self._retry = retry
+        self._spare: Spare | None = None
+        """In whose place we are: there only while the journal cannot be written."""
+        self._turn = asyncio.Lock()
+        """Held by whoever writes to the memory, or leads the way to it or back."""
+        self._diverted = asyncio.Event()
+        self._origin = ""
+        self._trouble: StoreError | None = None
+        self._failures = self._unsent = self._forgotten = self._quiet = self._rescues_told = 0
+        self.everything: Callable[[], Change | None] = Change
+        """Tells all that is known (every record, every open incident), for a file that had to be made anew; None
+        while something decided has not come to us yet, since no record may be ahead of its events."""
+
+    @property
+    def condition(self) -> Condition:
+        spare, rescues = self._spare, self._durable.rescues
+        return Condition(
+            trouble=str(self._trouble or ""),
+            failures=self._failures,
+            waiting=spare.events if spare else 0,
+            unsent=self._unsent + (spare.unsent if spare else 0),
+            forgotten=self._forgotten + (spare.forgotten if spare else 0),
+            set_aside=str(rescues[-1].aside) if rescues else "",
+            damaged=len(rescues),
+        )
+
+    async def open(self) -> Journal:
+        """The journal, or what can be read of it. Raises where only a person can help: `Refused`, `StoreBusy`."""
+        try:
+            journal = await self._patiently(self._durable.open())
+        except (Refused, StoreBusy, Fenced):
+            raise
+        except StoreError as error:
+            known = await self._durable.peek(ROWS)
+            journal = known.journal if known else Journal(new_origin(), 0)
+            self._origin = journal.origin
+            async with self._turn:
+                await self._divert(error, known.rows if known else ())
+        self._origin = journal.origin
+        self._report_rescues()
+        return journal
+
+    async def run(self) -> None:
+        """Bring the journal up to date whenever it can be written again. For ever. Raises `Fenced`."""
+        while True:
+            await self._diverted.wait()
+            await asyncio.sleep(self._retry)
+            await self._mend()
+
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
+        async with self._turn:
+            spare = self._spare
+            if spare is None:
+                try:
+                    await self._patiently(self._durable.commit(changes, supersedes))
+                except (Fenced, Unstorable):
+                    raise
+                except StoreError as error:
+                    spare = await self._divert(error)
+                else:
+                    return
+            await spare.commit(changes, supersedes)
+
+    async def save(self, checks: Sequence[CheckRecord]) -> None:
+        """Raises `StoreError` while the journal cannot be written: memories need no second memory."""
+        async with self._turn:
+            if self._spare is not None:
+                raise StoreError(str(self._trouble))
+            try:
+                await self._patiently(self._durable.save(checks))
+            except (Fenced, Unstorable):
+                raise
+            except StoreError as error:
+                await self._divert(error)
+                raise
+
+    async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
+        return await self._either(lambda store: store.claim(sink, now, lease_until, limit))
+
+    async def delivered(self, delivery: Delivery, now: datetime) -> None:
+        await self._either(lambda store: store.delivered(delivery, now))
+
+    async def failed(self, delivery: Delivery, retry_at: datetime, error: str) -> None:
+        await self._either(lambda store: store.failed(delivery, retry_at, error))
+
+    async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
+        await self._either(lambda store: store.dead(delivery, now, error))
+
+    async def hasten(self, sink: str, now: datetime) -> None:
+        await self._either(lambda store: store.hasten(sink, now))
+
+    async def next_due(self, sink: str) -> datetime | None:
+        return await self._either(lambda store: store.next_due(sink))
+
+    async def backlog(self) -> Mapping[str, Backlog]:
+        return await self._either(lambda store: store.backlog())
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        here = await self._from_memory(lambda store: store.dead_letters(limit))
+        return [*here, *await self._as_known(lambda store: store.dead_letters(limit))][:limit]
+
+    async def incidents(self, limit: int) -> list[Incident]:
+        here = await self._from_memory(lambda store: store.incidents(limit))
+        known = {incident.id: incident for incident in await self._as_known(lambda store: store.incidents(limit))}
+        merged = (known | {incident.id: incident for incident in here}).values()
+        return sorted(merged, key=lambda incident: (incident.opened, incident.id), reverse=True)[:limit]
+
+    async def events(self, limit: int) -> list[Mapping[str, Any]]:
+        here = await self._from_memory(lambda store: store.events(limit))
+        seen = {body["id"] for body in here}
+        known = await self._as_known(lambda store: store.events(limit))
+        return [*here, *(body for body in known if body["id"] not in seen)][:limit]
+
+    async def close(self) -> None:
+        if self._spare is not None and self._origin:
+            await self._mend()
+        if self._spare is not None:
+            _log.error(
+                "journal_unwritten", events=self._spare.events, error=str(self._trouble), lost="with this stop"
+            )
+        await self._durable.close()
+        self._spare = None
+
+    # --- here or there -------------------------------------------------------------------------------------
+
+    async def _either(self, call: Callable[[Store], Awaitable[T]]) -> T:
+        """From the journal, or from memory when that fails. What the journal has answered when all were led to memory
+        meanwhile is asked again there: the memory may have begun without it."""
+        while True:
+            spare = self._spare
+            if spare is None:
+                try:
+                    answer = await self._patiently(call(self._durable))
+                except Fenced:
+                    raise
+                except StoreError as error:
+                    async with self._turn:
+                        await self._divert(error)
+                else:
+                    if self._spare is None:
+                        return answer
+            else:
+                async with self._turn:
+                    if self._spare is spare:
+                        return await call(spare.store)
+
+    async def _from_memory(self, call: Callable[[Store], Awaitable[list[T]]]) -> list[T]:
+        return [] if self._spare is None else await call(self._spare.store)
+
+    async def _as_known(self, call: Callable[[Store], Awaitable[list[T]]]) -> list[T]:
+        """What the journal still tells, in trouble or not."""
+        try:
+            return await self._patiently(call(self._durable))
+        except StoreError as error:
+            if self._spare is None and not isinstance(error, Damaged):
+                raise
+            async with self._turn:
+                await self._divert(error)
+            return []
+
+    async def _patiently(self, call: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await call
+        except TimeoutError:
+            raise _Silent(f"the journal's disk has not answered for {PATIENCE:g} s") from None
+
+    # --- there and back ------------------------------------------------------------------------------------
+
+    async def _divert(self, error: StoreError, rows: Sequence[Row] | None = None) -> Spare:
+        """Lead all calls to memory. `rows`: what is owed, where the journal need not be asked."""
+        if not self._origin:
+            raise error  # it was never opened
+        if self._spare is None:
+            self._note(error)
+            if rows is None:
+                rows = () if isinstance(error, _Silent) else await self._owed()
+            self._spare = await Spare.begin(rows, self._bounds)
+            self._diverted.set()
+        return self._spare
+
+    async def _owed(self) -> Sequence[Row]:
+        """What can be read of the outbox."""
+        try:
+            return await self._patiently(self._durable.unfinished(ROWS))
+        except StoreError:
+            known = await self._durable.peek(ROWS)
+            return known.rows if known else ()
+
+    async def _mend(self) -> None:
+        """One attempt to write everything down."""
+        try:
+            origin = await self._patiently(self._durable.revive(self._origin))
+            self._report_rescues()
+            async with self._turn:
+                if not await self._catch_up():
+                    return
+        except (Fenced, Unstorable):
+            raise
+        except StoreError as error:
+            self._note(error)
+            return
+        if origin != self._origin:
+            # We began without it, under another name: what we know does not fit what it knows.
+            raise StoreError(
+                f"the journal can be read now, and it is another than was thought ({origin}): starting anew"
+            )
+
+    async def _catch_up(self) -> bool:
+        spare = self._spare
+        if spare is None:
+            return True
+        everything = self.everything() if self._durable.unfamiliar else Change()
+        if everything is None:
+            return False  # the pipeline's commit waits for its turn
+        change, accounts = spare.owed()
+        await self._patiently(self._durable.catch_up([everything, change], accounts))
+        self._unsent += spare.unsent
+        self._forgotten += spare.forgotten
+        self._spare = self._trouble = None
+        self._diverted.clear()
+        self._quiet = 0
+        _log.warning("journal_written_again", events=spare.events, transitions=len(change.transitions))
+        return True
+
+    def _note(self, error: StoreError) -> None:
+        self._failures += 1
+        if self._quiet <= 0 or type(error) is not type(self._trouble):
+            self._quiet = round(REMIND / self._retry)
+            _log.error("journal_failed", error=str(error), effect="events go out from memory, marked durable: false")
+        self._quiet -= 1
+        self._trouble = error
+
+    def _report_rescues(self) -> None:
+        rescues = self._durable.rescues
+        for rescue in rescues[self._rescues_told :]:
+            _log.error(
+                "journal_damaged",
+                kept_aside=str(rescue.aside),
+                brought_over=rescue.rows,
+                event_ids="go on" if rescue.known_ids else "begin anew",
+            )
+        self._rescues_told = len(rescues)
