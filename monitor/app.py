@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from random import Random
 from typing import TextIO
@@ -40,6 +41,7 @@ from monitor.sinks._http import new_client
 from monitor.sinks.contract import Nature, Sink
 from monitor.start import StartError, cancelled, for_ever, listening_sockets
 from monitor.store.contract import Store, StoreError
+from monitor.store.lasting import Condition, LastingStore
 from monitor.store.sqlite import SqliteStore
 from monitor.systemd import Notifier, Watchdog
 from monitor.telemetry import Telemetry
@@ -53,6 +55,8 @@ __all__ = ["Agent", "StartError", "new_runner"]
 
 KEEP_PATIENCE = 2.0
 """Seconds that whoever sent something waits for the journal; after that it is taken all the same."""
+LOCK_PATIENCE = timedelta(seconds=1)
+"""How long another program may hold the journal until pages go out without it."""
 DRAIN = 2.0
 """Seconds that sends under way get to finish when the agent stops."""
 
@@ -103,9 +107,7 @@ class Agent:
         """`load` reads the configuration again, for a reload; `sinks` take the place of all those that it names."""
         self._config = config
         self._clock = clock or SystemClock()
-        self._store = store or SqliteStore(
-            config.agent.state_dir, vantage=config.agent.vantage.name, retention=config.agent.history
-        )
+        self._store = store or _lasting_store(config)
         self._given_sinks = sinks
         self._upkeep = Upkeep(config.checks.values())
         self._terminal = terminal or sys.stdout
@@ -190,6 +192,7 @@ class Agent:
             version=version("brownout"),
             vantage=config.agent.vantage.name,
             redact=config.redactor.value,
+            journal=self._journal_condition,
         )
         outbox = Outbox(
             self._store,
@@ -232,6 +235,8 @@ class Agent:
             ask=scheduler.ask,
             open=lambda: not self._stopping,
         )
+        if isinstance(self._store, LastingStore):
+            self._store.everything = pipeline.everything
         view = self._view(telemetry, pipeline, post, feed)
         apps = (application(view), public_application(view))
         sites = [
@@ -269,6 +274,7 @@ class Agent:
             scheduler_progress_age=self._clock.now().tick - self._progress,
             loop_lag=telemetry.loop_lag,
             journal_ok=pipeline.journal_ok,
+            journal=self._journal_condition(),
             outbox_oldest_age=telemetry.outbox_oldest_age,
             refusing_sinks=telemetry.refusing_sinks,
             beats_begun=begun,
@@ -277,6 +283,9 @@ class Agent:
             stopping=self._stopping,
             config_ok=self._reloader.refused is None,
         )
+
+    def _journal_condition(self) -> Condition:
+        return self._store.condition if isinstance(self._store, LastingStore) else Condition()
 
     def _progressed(self) -> None:
         """The scheduler's loop has come round: what systemd's watchdog and `/healthz` go by."""
@@ -295,6 +304,8 @@ class Agent:
                 group.create_task(for_ever("presence", parts.attendance.watch())),
                 group.create_task(for_ever("history", parts.recorder.run())),
             ]
+            if isinstance(self._store, LastingStore):
+                others.append(group.create_task(for_ever("journal", self._store.run())))
             self._announce(parts.sites)
             await stop.wait()
             self._stopping = True
@@ -324,6 +335,13 @@ class Agent:
         )
         self._notifier.ready(f"watching {len(config.checks)} checks")
         self.started.set()
+
+
+def _lasting_store(config: Config) -> LastingStore:
+    agent = config.agent
+    return LastingStore(
+        SqliteStore(agent.state_dir, vantage=agent.vantage.name, retention=agent.history, busy_timeout=LOCK_PATIENCE)
+    )
 
 
 def _plan(config: Config) -> Plan:

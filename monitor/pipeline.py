@@ -160,6 +160,11 @@ class Pipeline:
         self._pending.append(change)
         self._news.set()
 
+    def everything(self) -> Change | None:
+        """All that is known, for a journal that has lost it. None while something that was decided is not committed:
+        no record may be ahead of the events that tell of it."""
+        return None if self._pending else self._world.everything(self._clock.now())
+
     async def keep(self, check: str, patience: float) -> bool:
         """Have a check's memory in the journal now. False: it was not possible, or not within `patience` seconds; it
         is tried again with every flush."""
@@ -288,9 +293,10 @@ class Pipeline:
             _log.error("memory_lost", check=records[0].check, error=str(error))
 
     async def _keep(self, error: StoreError) -> None:
+        if self.journal_ok:
+            _log.error("journal_failed", error=str(error), uncommitted=len(self._pending))
         self.journal_ok = False
         self._observer.commit_failed()
-        _log.error("journal_failed", error=str(error), uncommitted=len(self._pending))
         await asyncio.sleep(RETRY_COMMIT)
 
 

@@ -112,6 +112,15 @@ class World:
         status.incident = replace(incident, services=(status.service.id,), root=judge.check.id)
         return Change(incidents=(status.incident,))
 
+    def everything(self, now: Moment) -> Change:
+        """All records and open incidents: for a journal that has lost what it knew."""
+        statuses = self.services.values()
+        return Change(
+            checks=tuple(judge.record(now) for judge in self.judges.values() if judge.seq),
+            services=tuple(status.record() for status in statuses if status.seq),
+            incidents=tuple(status.incident for status in statuses if status.incident is not None),
+        )
+
     def observe(self, look: Look) -> Decision:
         """Take in one look of a check that is in the plan."""
         judge = self.judges[look.check]

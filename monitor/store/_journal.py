@@ -173,7 +173,7 @@ def newest_bodies(db: sqlite3.Connection, limit: int) -> list[bytes]:
 
 def find_incident(db: sqlite3.Connection, identity: str) -> Incident | None:
     row = db.execute("SELECT * FROM incidents WHERE id = ?", (identity,)).fetchone()
-    return None if row is None else _incident(row)
+    return None if row is None else read_incident(row)
 
 
 def bodies_of(db: sqlite3.Connection, stream: str, limit: int) -> list[bytes]:

@@ -93,7 +93,7 @@ class Spare:
     def _take_over(self, row: Row) -> None:
         delivery, shelf = row.delivery, self._shelf
         event = Event(delivery.event_id, EventType(delivery.event_type), delivery.at, delivery.stream, {})
-        shelf.bodies[event.id] = delivery.body
+        shelf.bodies[event.id], shelf.streams[event.id] = delivery.body, event.stream
         shelf.rows += 1
         queued = QueuedRow(shelf.rows, event, delivery.sink, row.due, delivery.attempt, row.leased)
         shelf.queues.setdefault(delivery.sink, {}).setdefault(event.stream, []).append(queued)
@@ -136,7 +136,7 @@ class Spare:
                 self.unsent += event.id in owing
                 self.forgotten += event.id not in owing
                 self._bytes -= len(self._shelf.bodies.pop(event.id))
-                del self._news[event.id], self._rows[event.id]
+                del self._news[event.id], self._rows[event.id], self._shelf.streams[event.id]
         for queues in self._shelf.queues.values():
             for stream, queue in list(queues.items()):
                 queue[:] = [row for row in queue if row.event.id in self._rows]

@@ -16,20 +16,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
 
-from monitor.core.model import Change, CheckRecord, Incident, Journal
+from monitor.core.model import Change, CheckRecord, Journal
 from monitor.store._database import new_origin
-from monitor.store._peek import Known
-from monitor.store._rescue import Rescue
+from monitor.store._readings import Durable, Readings, Silent, patiently
 from monitor.store._spare import Bounds, Spare
 from monitor.store.contract import (
-    Account,
     Backlog,
     Damaged,
-    DeadLetter,
     Delivery,
     Fenced,
     Refused,
@@ -44,36 +41,12 @@ T = TypeVar("T")
 
 RETRY = 1.0
 """Seconds between two attempts to revive the journal."""
-PATIENCE = 10.0
-"""Seconds until a disk that does not answer counts as one that cannot be written."""
 REMIND = 600.0
 """Seconds between two log lines about trouble that lasts."""
 ROWS = 10_000
 """Rows that are taken over from the journal. Of a longer backlog the rest waits until the journal works again."""
 
 _log = structlog.get_logger("brownout.journal")
-
-
-class _Silent(StoreError):
-    """It may never answer again."""
-
-
-class Durable(Store, Protocol):
-    """A store on a disk, and what a `LastingStore` needs of it besides."""
-
-    @property
-    def rescues(self) -> Sequence[Rescue]: ...
-
-    @property
-    def unfamiliar(self) -> bool: ...
-
-    async def peek(self, limit: int) -> Known | None: ...
-
-    async def unfinished(self, limit: int) -> list[Row]: ...
-
-    async def revive(self, origin: str) -> str: ...
-
-    async def catch_up(self, changes: Sequence[Change], accounts: Sequence[Account]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +69,7 @@ class Condition:
     """How many were, since the start."""
 
 
-class LastingStore:
+class LastingStore(Readings):
     """A `Store` that never fails for its disk's sake. `run` it once, beside whoever uses it."""
 
     def __init__(self, durable: Durable, *, bounds: Bounds = Bounds(), retry: float = RETRY) -> None:  # noqa: B008
@@ -130,8 +103,10 @@ class LastingStore:
 
     async def open(self) -> Journal:
         """The journal, or what can be read of it. Raises where only a person can help: `Refused`, `StoreBusy`."""
+        if self._origin:
+            raise StoreError("this store is open already")
         try:
-            journal = await self._patiently(self._durable.open())
+            journal = await patiently(self._durable.open())
         except (Refused, StoreBusy, Fenced):
             raise
         except StoreError as error:
@@ -156,7 +131,7 @@ class LastingStore:
             spare = self._spare
             if spare is None:
                 try:
-                    await self._patiently(self._durable.commit(changes, supersedes))
+                    await patiently(self._durable.commit(changes, supersedes))
                 except (Fenced, Unstorable):
                     raise
                 except StoreError as error:
@@ -171,7 +146,7 @@ class LastingStore:
             if self._spare is not None:
                 raise StoreError(str(self._trouble))
             try:
-                await self._patiently(self._durable.save(checks))
+                await patiently(self._durable.save(checks))
             except (Fenced, Unstorable):
                 raise
             except StoreError as error:
@@ -199,22 +174,6 @@ class LastingStore:
     async def backlog(self) -> Mapping[str, Backlog]:
         return await self._either(lambda store: store.backlog())
 
-    async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        here = await self._from_memory(lambda store: store.dead_letters(limit))
-        return [*here, *await self._as_known(lambda store: store.dead_letters(limit))][:limit]
-
-    async def incidents(self, limit: int) -> list[Incident]:
-        here = await self._from_memory(lambda store: store.incidents(limit))
-        known = {incident.id: incident for incident in await self._as_known(lambda store: store.incidents(limit))}
-        merged = (known | {incident.id: incident for incident in here}).values()
-        return sorted(merged, key=lambda incident: (incident.opened, incident.id), reverse=True)[:limit]
-
-    async def events(self, limit: int) -> list[Mapping[str, Any]]:
-        here = await self._from_memory(lambda store: store.events(limit))
-        seen = {body["id"] for body in here}
-        known = await self._as_known(lambda store: store.events(limit))
-        return [*here, *(body for body in known if body["id"] not in seen)][:limit]
-
     async def close(self) -> None:
         if self._spare is not None and self._origin:
             await self._mend()
@@ -234,7 +193,7 @@ class LastingStore:
             spare = self._spare
             if spare is None:
                 try:
-                    answer = await self._patiently(call(self._durable))
+                    answer = await patiently(call(self._durable))
                 except Fenced:
                     raise
                 except StoreError as error:
@@ -248,26 +207,18 @@ class LastingStore:
                     if self._spare is spare:
                         return await call(spare.store)
 
-    async def _from_memory(self, call: Callable[[Store], Awaitable[list[T]]]) -> list[T]:
-        return [] if self._spare is None else await call(self._spare.store)
+    async def _here(self, call: Callable[[Store], Awaitable[T]]) -> T | None:
+        return None if self._spare is None else await call(self._spare.store)
 
-    async def _as_known(self, call: Callable[[Store], Awaitable[list[T]]]) -> list[T]:
-        """What the journal still tells, in trouble or not."""
+    async def _there(self, call: Callable[[Durable], Awaitable[T]]) -> T | None:
         try:
-            return await self._patiently(call(self._durable))
+            return await patiently(call(self._durable))
         except StoreError as error:
             if self._spare is None and not isinstance(error, Damaged):
                 raise
             async with self._turn:
                 await self._divert(error)
-            return []
-
-    async def _patiently(self, call: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await call
-        except TimeoutError:
-            raise _Silent(f"the journal's disk has not answered for {PATIENCE:g} s") from None
+            return None
 
     # --- there and back ------------------------------------------------------------------------------------
 
@@ -278,7 +229,7 @@ class LastingStore:
         if self._spare is None:
             self._note(error)
             if rows is None:
-                rows = () if isinstance(error, _Silent) else await self._owed()
+                rows = () if isinstance(error, Silent) else await self._owed()
             self._spare = await Spare.begin(rows, self._bounds)
             self._diverted.set()
         return self._spare
@@ -286,7 +237,7 @@ class LastingStore:
     async def _owed(self) -> Sequence[Row]:
         """What can be read of the outbox."""
         try:
-            return await self._patiently(self._durable.unfinished(ROWS))
+            return await patiently(self._durable.unfinished(ROWS))
         except StoreError:
             known = await self._durable.peek(ROWS)
             return known.rows if known else ()
@@ -294,7 +245,7 @@ class LastingStore:
     async def _mend(self) -> None:
         """One attempt to write everything down."""
         try:
-            origin = await self._patiently(self._durable.revive(self._origin))
+            origin = await patiently(self._durable.revive(self._origin))
             self._report_rescues()
             async with self._turn:
                 if not await self._catch_up():
@@ -318,7 +269,7 @@ class LastingStore:
         if everything is None:
             return False  # the pipeline's commit waits for its turn
         change, accounts = spare.owed()
-        await self._patiently(self._durable.catch_up([everything, change], accounts))
+        await patiently(self._durable.catch_up([everything, change], accounts))
         self._unsent += spare.unsent
         self._forgotten += spare.forgotten
         self._spare = self._trouble = None

@@ -18,6 +18,7 @@ from monitor.store import _deliveries, _journal
 from monitor.store._archive import Archive
 from monitor.store._codec import decode_body
 from monitor.store._database import check_epoch, transaction
+from monitor.store._held import Held
 from monitor.store._peek import Known
 from monitor.store._rescue import Rescue
 from monitor.store.contract import (

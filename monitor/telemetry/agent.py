@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from monitor.store.contract import Backlog
+from monitor.store.lasting import Condition
 
 LATENESS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SENDING = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -77,11 +78,13 @@ class AgentCollector(Collector):
         identity: Mapping[str, str],
         now: Callable[[], datetime],
         worst_lag: Callable[[], float],
+        journal: Callable[[], Condition],
     ) -> None:
         self._figures = figures
         self._identity = identity
         self._now = now
         self._worst_lag = worst_lag
+        self._journal = journal
 
     def collect(self) -> Iterable[Metric]:
         yield InfoMetricFamily("brownout_agent", "The agent itself.", value=dict(self._identity))
@@ -127,17 +130,29 @@ class AgentCollector(Collector):
         yield refused
 
     def _committing(self) -> Iterable[Metric]:
-        figures = self._figures
+        figures, journal = self._figures, self._journal()
+        failures = figures.commit_failures + journal.failures
         yield _histogram("brownout_commit_seconds", "Time taken by commits to the journal.", figures.commits)
         yield _counter("brownout_commits", "Commits to the journal.", sum(figures.commits.counts))
         yield _counter("brownout_changes_committed", "Changes made durable by them.", figures.changes)
-        yield _counter("brownout_commit_failures", "Commits that the journal refused.", figures.commit_failures)
+        yield _counter("brownout_commit_failures", "Writes that the journal refused.", failures)
         yield _counter("brownout_unstorable", "Changes and memories given up as unstorable.", figures.unstorable)
         yield _counter(
             "brownout_history_looks_lost",
             "Looks that the history lacks, as it could not be written.",
             figures.looks_lost,
         )
+        yield _gauge("brownout_journal_writable", "1 while the journal can be written.", float(not journal.trouble))
+        yield _gauge("brownout_journal_waiting_events", "Events that only memory has yet.", journal.waiting)
+        yield _counter("brownout_journal_damaged", "Damaged journals that were kept aside.", journal.damaged)
+        dropped = CounterMetricFamily(
+            "brownout_memory_outbox_dropped",
+            "Events given up for want of room while the journal could not be written, by whether each sink had them.",
+            labels=["sent"],
+        )
+        dropped.add_metric(["no"], journal.unsent)
+        dropped.add_metric(["yes"], journal.forgotten)
+        yield dropped
 
     def _delivering(self) -> Iterable[Metric]:
         deliveries = CounterMetricFamily(

@@ -14,6 +14,7 @@ from monitor.core.judge import Judge
 from monitor.core.model import Impact, Look
 from monitor.core.world import World
 from monitor.store.contract import Backlog, StoreError
+from monitor.store.lasting import Condition
 from monitor.telemetry.agent import SENDING, AgentCollector, AgentFigures, Tally, age
 from monitor.telemetry.exposition import Family
 from monitor.telemetry.series import CHECK_FAMILIES, SERVICE_FAMILY, CheckSeries, ServiceSeries
@@ -57,7 +58,9 @@ class Telemetry:
         version: str,
         vantage: str,
         redact: Callable[[Any], Any] = lambda value: value,
+        journal: Callable[[], Condition] = Condition,
     ) -> None:
+        """`journal` tells how the journal is, at each scrape."""
         self._clock = clock
         self._redact = redact
         self._figures = AgentFigures()
@@ -71,7 +74,7 @@ class Telemetry:
         self._registry = CollectorRegistry(auto_describe=False)
         identity = {"version": version, "vantage": vantage}
         self._registry.register(
-            AgentCollector(self._figures, identity, lambda: clock.now().at, lambda: self.loop_lag)
+            AgentCollector(self._figures, identity, lambda: clock.now().at, lambda: self.loop_lag, journal)
         )
         ProcessCollector(registry=self._registry)
         self.adopt(world)

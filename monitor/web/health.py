@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from monitor.core.wording import iso
+from monitor.store.lasting import Condition
 
 STALLED = 15.0
 """Seconds without progress of the scheduler that are a failure: half of what systemd's watchdog allows."""
@@ -40,6 +41,7 @@ class Health:
     ready: bool
     stopping: bool
     config_ok: bool
+    journal: Condition = Condition()  # noqa: RUF009  (frozen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,12 @@ def examine(health: Health) -> list[Finding]:
     lagging = f"the event loop was {lag:.1f} s late: give the agent more CPU, or fewer checks"
     waiting = f"an event has waited {oldest or 0:.0f} s to be delivered: see brownout_outbox_waiting for its sink"
     left_out = "looks are being left out: raise agent.limits, or look less often"
-    unwritten = "the journal cannot be written: events wait in memory, unsent, and a restart would lose them"
     refused = "the changed configuration was refused, the one before stays in force: see brownout validate"
     return [
         _finding("scheduler:progress_age", round(age, 3), "s", "fail" if age > STALLED else "pass", stalled),
         _finding("scheduler:missed_beats", health.beats_missed, "", "warn" if _misses(health) else "pass", left_out),
         _finding("loop:lag", round(lag, 4), "s", "warn" if lag > LAGGING else "pass", lagging),
-        _finding("journal:writable", health.journal_ok, "", "pass" if health.journal_ok else "warn", unwritten),
+        *_journal_findings(health),
         _finding("outbox:oldest_age", oldest, "s", "warn" if (oldest or 0) > BACKLOG else "pass", waiting),
         _finding(
             "outbox:refused",
@@ -77,6 +78,19 @@ def examine(health: Health) -> list[Finding]:
             _refused(health),
         ),
         _finding("config:accepted", health.config_ok, "", "pass" if health.config_ok else "warn", refused),
+    ]
+
+
+def _journal_findings(health: Health) -> list[Finding]:
+    journal = health.journal
+    written = health.journal_ok and not journal.trouble
+    unwritten = "the journal cannot be written: pages go out from memory, marked durable: false, and a restart loses "
+    unwritten += f"what waits there ({journal.waiting} events)" + (f": {journal.trouble}" if journal.trouble else "")
+    lost = f"; {journal.unsent} events were given up unsent" if journal.unsent else ""
+    damaged = f"the journal was damaged; what could be read goes on, the file is kept as {journal.set_aside}"
+    return [
+        _finding("journal:writable", written, "", "pass" if written else "warn", unwritten + lost),
+        _finding("journal:damaged", journal.damaged, "", "warn" if journal.damaged else "pass", damaged),
     ]
 
 
