@@ -510,3 +510,12 @@ def test_whatever_happens_every_opened_incident_can_be_closed(looks: list[tuple[
     assert len(ids) == len(set(ids))
     assert story.world.services["shop"].since is not None
     assert story.world.services["shop"].since >= START - timedelta(days=1)
+
+
+def test_everything_that_is_known_is_told_to_a_journal_that_has_lost_it() -> None:
+    here = begun(Story(shop()), ["home", "checkout"])
+    here.kill("home", 1)
+    change = here.world.everything(moment(31))
+    assert [(record.check, record.state) for record in change.checks] == [("home", "down"), ("checkout", "up")]
+    assert [(record.service, record.state) for record in change.services] == [("shop", "outage")]
+    assert [incident.root for incident in change.incidents] == ["home"]

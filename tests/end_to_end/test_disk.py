@@ -23,7 +23,8 @@ from tests.end_to_end.rig import (
     until,
     until_state,
 )
-from tests.end_to_end.test_kill import CHANGES, OUTAGE, write_checks
+from tests.end_to_end.stage import page, write_checks
+from tests.end_to_end.test_kill import CHANGES, OUTAGE
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -32,7 +33,7 @@ async def test_a_full_disk_silences_nobody(tmp_path: Path) -> None:
     """Outage and its end are told while the disk is full; the end of a second outage when it is mended."""
     with small_disk(tmp_path / "state") as disk:
         async with listening(Receiver()) as receiver, answering(Target()) as target:
-            file = write_checks(tmp_path, receiver, target)
+            file = write_checks(tmp_path, receiver, page("home", target.url))
             with agent(tmp_path, "run", file) as running:
                 url = await running.started()
                 await until_state(url, "home", "up")
@@ -65,38 +66,37 @@ async def test_a_full_disk_silences_nobody(tmp_path: Path) -> None:
 async def test_what_was_not_accepted_in_time_is_sent_from_the_journal(tmp_path: Path) -> None:
     """The sink is away, too. Both come back; a row queued before the disk was full goes out first."""
     with small_disk(tmp_path / "state") as disk:
-        async with answering(Target()) as target:
-            async with listening(Receiver()) as receiver:
-                receiver.answering.clear()
-                file = write_checks(tmp_path, receiver, target)
-                with agent(tmp_path, "run", file) as running:
-                    url = await running.started()
-                    await until_state(url, "home", "up")
-                    target.status = 500
-                    await until(lambda: len(receiver.told) == 2, "the outage, which is not answered")
-                    disk.fill()
-                    target.status = 200
-                    await until_state(url, "home", "up")
-                    await until(lambda: bool(running.lines("journal_failed")), "the journal's trouble")
-                    disk.empty()
-                    await until(lambda: bool(running.lines("journal_written_again")), "the journal")
-                    await running.kill()
-                receiver.answering.set()
-                with agent(tmp_path, "run", file) as running:
-                    await running.started()
-                    await until(lambda: len(receiver.told) == 6, "all of it")
-                    await running.stop()
-                assert (receiver.checks("home"), receiver.incidents()) == (CHANGES, OUTAGE)
-                assert [hook.event.get("durable", True) for hook in receiver.told] == [True] * 2 + [False] * 4
-                orders = {stream: [h.id for h in receiver.told if h.stream == stream] for stream in streams(receiver)}
-                assert all(len(ids) == 3 for ids in orders.values())
+        async with answering(Target()) as target, listening(Receiver()) as receiver:
+            receiver.answering.clear()
+            file = write_checks(tmp_path, receiver, page("home", target.url))
+            with agent(tmp_path, "run", file) as running:
+                url = await running.started()
+                await until_state(url, "home", "up")
+                target.status = 500
+                await until(lambda: len(receiver.told) == 2, "the outage, which is not answered")
+                disk.fill()
+                target.status = 200
+                await until_state(url, "home", "up")
+                await until(lambda: bool(running.lines("journal_failed")), "the journal's trouble")
+                disk.empty()
+                await until(lambda: bool(running.lines("journal_written_again")), "the journal")
+                await running.kill()
+            receiver.answering.set()
+            with agent(tmp_path, "run", file) as running:
+                await running.started()
+                await until(lambda: len(receiver.told) == 6, "all of it")
+                await running.stop()
+            assert (receiver.checks("home"), receiver.incidents()) == (CHANGES, OUTAGE)
+            assert [hook.event.get("durable", True) for hook in receiver.told] == [True] * 2 + [False] * 4
+            orders = {stream: [h.id for h in receiver.told if h.stream == stream] for stream in streams(receiver)}
+            assert all(len(ids) == 3 for ids in orders.values())
 
 
 async def test_kill_9_while_the_disk_is_full_tells_it_again_with_the_same_id(tmp_path: Path) -> None:
     """What was in memory alone is gone; it still holds, so it is decided again, on a disk that is still full."""
     with small_disk(tmp_path / "state") as disk:
         async with listening(Receiver()) as receiver, answering(Target()) as target:
-            file = write_checks(tmp_path, receiver, target)
+            file = write_checks(tmp_path, receiver, page("home", target.url))
             with agent(tmp_path, "run", file) as running:
                 await until_state(await running.started(), "home", "up")
                 disk.fill()
@@ -121,7 +121,7 @@ async def test_kill_9_while_the_disk_is_full_tells_it_again_with_the_same_id(tmp
 async def test_a_read_only_disk_at_the_start_and_back(tmp_path: Path) -> None:
     with small_disk(tmp_path / "state") as disk:
         async with listening(Receiver()) as receiver, answering(Target()) as target:
-            file = write_checks(tmp_path, receiver, target)
+            file = write_checks(tmp_path, receiver, page("home", target.url))
             with agent(tmp_path, "run", file) as running:
                 await until_state(await running.started(), "home", "up")
                 target.status = 500
@@ -146,7 +146,7 @@ async def test_a_new_agent_on_a_full_disk(tmp_path: Path) -> None:
     with small_disk(tmp_path / "state") as disk:
         disk.fill()
         async with listening(Receiver()) as receiver, answering(Target(status=500)) as target:
-            file = write_checks(tmp_path, receiver, target)
+            file = write_checks(tmp_path, receiver, page("home", target.url))
             with agent(tmp_path, "run", file) as running:
                 await running.started()
                 await until(lambda: len(receiver.told) == 2, "the outage")
@@ -162,7 +162,7 @@ async def test_a_new_agent_on_a_full_disk(tmp_path: Path) -> None:
 async def test_another_program_holds_the_journal(tmp_path: Path) -> None:
     """Somebody has typed BEGIN IMMEDIATE into a shell, and gone to lunch."""
     async with listening(Receiver()) as receiver, answering(Target()) as target:
-        file = write_checks(tmp_path, receiver, target)
+        file = write_checks(tmp_path, receiver, page("home", target.url))
         with agent(tmp_path, "run", file) as running:
             url = await running.started()
             await until_state(url, "home", "up")
@@ -179,36 +179,33 @@ async def test_another_program_holds_the_journal(tmp_path: Path) -> None:
         assert owed(tmp_path / "state", receiver) == 0
 
 
-async def test_damage_while_it_runs(tmp_path: Path) -> None:
-    """The file is overwritten under the agent. It goes on with a fresh one that knows what the agent knows."""
+async def test_a_journal_that_was_damaged_while_the_agent_was_away(tmp_path: Path) -> None:
+    """The incident is open, the journal is garbage from the middle on. It is kept aside, and the story goes on."""
     state = tmp_path / "state"
     async with listening(Receiver()) as receiver, answering(Target()) as target:
-        file = write_checks(tmp_path, receiver, target)
+        file = write_checks(tmp_path, receiver, page("home", target.url))
         with agent(tmp_path, "run", file) as running:
-            url = await running.started()
-            await until_state(url, "home", "up")
+            await until_state(await running.started(), "home", "up")
             target.status = 500
             await until(lambda: len(receiver.told) == 2, "the outage")
-            for name in ("brownout.db", "brownout.db-wal"):
-                with (state / name).open("r+b") as raw:
-                    size = raw.seek(0, 2)
-                    raw.seek(0)
-                    raw.write(b"\xa5" * size)
-            target.status = 200
-            await until(lambda: len(receiver.told) == 6, "the recovery")
-            await until(lambda: bool(running.lines("journal_damaged")), "word of the damage")
-            await until(lambda: bool(running.lines("journal_written_again")), "a fresh journal")
-            assert "kept as" in (await health(url))["output"]
-            assert await metric(url, "brownout_journal_damaged_total") == 1
-            await running.kill()
-        assert len(list(state.glob("journal-damaged-*.db"))) == 1
+            await running.stop()
+        with closing(sqlite3.connect(state / "brownout.db")) as db:
+            root = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'transitions'").fetchone()[0]
+        with (state / "brownout.db").open("r+b") as raw:
+            raw.seek(4096 * (root - 1))
+            raw.write(b"\xa5" * 4096)
         with agent(tmp_path, "run", file) as running:
             url = await running.started()
-            await look_times(url, "home", 2)
-            target.status = 500
-            await until(lambda: len(receiver.told) == 8, "another outage, under ids of its own")
+            [said] = running.lines("journal_damaged")
+            assert (said["brought_over"]["incidents"], said["event_ids"]) == (1, "go on")
+            assert "kept as" in (await health(url))["output"]
+            assert await metric(url, "brownout_journal_damaged_total") == 1
+            target.status = 200
+            await until(lambda: len(receiver.told) == 6, "the recovery")
             await running.stop()
-        assert (receiver.checks("home")[:3], receiver.incidents()[:3]) == (CHANGES, OUTAGE)
+        assert (receiver.checks("home"), receiver.incidents()) == (CHANGES, OUTAGE)
+        assert receiver.repeated == []
+        assert len(list(state.glob("journal-damaged-*.db"))) == 1
 
 
 async def trouble_is_told(url: str, word: str) -> None:
@@ -253,4 +250,3 @@ def later(receiver: Receiver, first: int) -> list[str]:
 
 def streams(receiver: Receiver) -> set[str]:
     return {hook.stream for hook in receiver.told}
-
