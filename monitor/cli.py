@@ -76,6 +76,18 @@ def _parser() -> argparse.ArgumentParser:
         "--export", type=Path, metavar="SVG", help="write the screen of the outage as a picture instead of showing it"
     )
 
+    backup = _command(
+        commands, "backup", "copy the journal and the history beside a running agent, and verify the copy"
+    )
+    backup.add_argument("file", metavar="FILE", type=Path, help="where to; the history goes beside it")
+    _state(backup)
+    backup.add_argument("--force", action="store_true", help="replace what is there")
+    backup.add_argument("--no-history", action="store_true", help="only the journal: states, incidents, events")
+
+    restore = _command(commands, "restore", "put a backup in the place of the journal, while no agent runs")
+    restore.add_argument("file", metavar="FILE", type=Path, help="what brownout backup has made")
+    _state(restore)
+
     install = _command(commands, "install", "make this installation a service of systemd, or mend it")
     install.add_argument(
         "--with", dest="additions", action="append", default=[], metavar="NAMES",
@@ -89,6 +101,13 @@ def _parser() -> argparse.ArgumentParser:
     _placing(uninstall)
     uninstall.add_argument("--purge", action="store_true", help="remove state, configuration and secrets as well")
     return parser
+
+
+def _state(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", type=Path, metavar="CONFIG", help="the configuration that names the state_dir")
+    command.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help="the agent's state_dir, without a configuration"
+    )
 
 
 def _placing(command: argparse.ArgumentParser) -> None:
