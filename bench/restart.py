@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psutil
+
 from bench._checks import written
 from bench._line import Figure, Line, median, run, spread
 from bench._peer import PATIENCE, agent, free_port
@@ -61,7 +63,7 @@ def measure(options: Namespace) -> Line:
     count, repeats, every = (50, 1, "1s") if options.quick else (10_000, 3, "30s")
     target = Target()
     target.start()
-    firsts, readies = [], []
+    firsts, readies, cpu = [], [], []
     with TemporaryDirectory(prefix="brownout-bench-") as name:
         folder = Path(name)
         file = written(folder, count, port=free_port(), target=target.port, every=every)
@@ -77,6 +79,8 @@ def measure(options: Namespace) -> Line:
                 began = time.monotonic() - ready
                 _until(lambda: target.first is not None, "a first look")
                 firsts.append((target.first or 0.0) - began)
+                spent = psutil.Process(process.pid).cpu_times()
+                cpu.append(spent.user + spent.system)
                 readies.append(ready)
                 _until(lambda: target.asked >= count, "every check to be looked at")
                 process.kill()
@@ -86,6 +90,7 @@ def measure(options: Namespace) -> Line:
     figures = (
         Figure("to_first_look", median(firsts), "s", LIMIT),
         Figure("to_ready", median(readies), "s"),
+        Figure("cpu_to_first_look", median(cpu), "s"),
         Figure("false_transitions", false, "in all", 0),
     )
     how = f"{count:,} http checks, kill -9, then from exec to the first look at the target; {spread(firsts, 's')}"
