@@ -17,6 +17,7 @@ NAMES = (
     "follow",
     "postgres_look",
     "delivery",
+    "api",
 )
 LONG = ("soak",)
 """An hour: to be started by name."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import islice
+from time import perf_counter
 from typing import Any
 
 from aiohttp import web
@@ -21,8 +22,11 @@ from monitor.web.problem import Problem
 from monitor.web.stream import dumps, finite, stream
 from monitor.web.view import View
 
-SLICE = 64
-"""Checks rendered at a time: half a millisecond, or four where nothing of them is kept yet."""
+TURN = 0.002
+"""Seconds of rendering after which the loop gets a turn. By time and not by number: a busy loop's turns are long, and
+an answer must not take hundreds of them."""
+SLICE = 16
+"""Checks between two looks at the clock; half a millisecond where nothing of them is kept yet."""
 KEPT_FOR = 60.0
 """Seconds after the last answer for which the texts are kept: they take about 700 bytes a check."""
 FACTS_LIMIT = 16
@@ -64,13 +68,16 @@ class Checks:
         self._asked += 1
         yield b'{"checks":['
         count, comma = 0, b""
-        rest = iter(judges)
-        while part := list(islice(rest, SLICE)):
-            yield comma + b",".join([self._line(judge) for judge in part])
-            comma = b","
-            count += len(part)
-            await asyncio.sleep(0)
-        yield b'],"count":%d}' % count
+        part: list[bytes] = []
+        rest, began = iter(judges), perf_counter()
+        while some := [self._line(judge) for judge in islice(rest, SLICE)]:
+            part += some
+            if perf_counter() - began >= TURN:
+                yield comma + b",".join(part)
+                comma, count, part = b",", count + len(part), []
+                await asyncio.sleep(0)
+                began = perf_counter()
+        yield (comma if part else b"") + b",".join(part) + b'],"count":%d}' % (count + len(part))
         self._keep_for_a_while()
 
     def _line(self, judge: Judge) -> bytes:
@@ -95,7 +102,7 @@ class Checks:
 class Line:
     """One check's line: what the configuration fixes, what the verdict does, and the last look."""
 
-    __slots__ = ("_head", "_seq", "_told", "_verdict", "check")
+    __slots__ = ("_head", "_last", "_look", "_seq", "_told", "_verdict", "check")
 
     def __init__(self, check: Check, redact: Redact) -> None:
         self.check = check
@@ -124,13 +131,17 @@ class Line:
         self._verdict: Verdict | None = None
         self._seq = -1
         self._told = b""
+        self._look: Look | None = None
+        self._last = b""
 
     def render(self, judge: Judge, redact: Redact) -> bytes:
+        if judge.last is not self._look or not self._told:
+            self._look = judge.last
+            self._last = _last(judge)
         if judge.verdict is not self._verdict or judge.seq != self._seq:
             self._verdict, self._seq = judge.verdict, judge.seq
             self._told = dumps(_told(judge, redact))[1:-1]
-        confirming = b"true" if judge.suspicious else b"false"
-        return b'%b,%b,"confirming":%b,"last":%b}' % (self._head, self._told, confirming, _last(judge.last))
+        return b"%b,%b,%b}" % (self._head, self._told, self._last)
 
 
 def _told(judge: Judge, redact: Redact) -> dict[str, Any]:
@@ -144,16 +155,18 @@ def _told(judge: Judge, redact: Redact) -> dict[str, Any]:
     }
 
 
-def _last(look: Look | None) -> bytes:
-    """Written by hand, as it differs each time: a tenth of what the encoder takes. No text in it is a target's."""
+def _last(judge: Judge) -> bytes:
+    """Written by hand, as each look changes it: a tenth of what the encoder takes. No text in it is a target's."""
+    look, confirming = judge.last, "true" if judge.suspicious else "false"
     if look is None:
-        return b"null"
+        return f'"confirming":{confirming},"last":null'.encode()
     seen = look.observation
     took = finite(seen.measurements.get(RESPONSE_TIME))
     reason = f'"{seen.reason.value}"' if seen.reason else "null"
     ok = "true" if seen.ok else "false"
     figure = "null" if took is None else repr(float(took))
-    return f'{{"at":"{iso(look.ended.at)}","ok":{ok},"reason":{reason},"response_time":{figure}}}'.encode()
+    told = f'{{"at":"{iso(look.ended.at)}","ok":{ok},"reason":{reason},"response_time":{figure}}}'
+    return f'"confirming":{confirming},"last":{told}'.encode()
 
 
 def _evidence(look: Look | None, redact: Redact) -> dict[str, str]:

@@ -1,9 +1,12 @@
 // The live page: asks the agent how everything stands and shows it. Text goes in by textContent only: much of it was
-// written by the targets, and some targets are hostile.
+// written by the targets, and some targets are hostile. What a check shows when it is opened is in detail.js.
 "use strict";
 
 const EVERY = 2000;          // ms between two questions
-const EVENTS_EVERY = 10000;
+const EVERY_LIVE = 5000;     // the same while the agent tells of events by itself
+const EVENTS_EVERY = 60000;
+const SOON = 250;            // ms: a storm of events is one question
+const COME_BACK = 30000;     // ms until a stream that was refused is asked for again
 const GIVE_UP = 8000;        // ms that one answer may take
 const HISTORY = 60;          // response times kept of each check, for its sparkline
 const SHOWN_OPEN = 60;       // with more checks than this, services that are well start folded
@@ -17,9 +20,10 @@ const KIND = { operational: "up", degradation: "degraded", outage: "down" };
 const SHAPES = { up: "M2 7l3 3 5-7", degraded: "M6 1.5L11 10.5H1zM6 5v2", down: "M2 2l8 8M10 2l-8 8", unknown: "M4 4.2a2 2 0 1 1 2.6 2V7.4M6 10.2v.1" };
 
 const $ = (id) => document.getElementById(id);
-const history = new Map();   // check id -> {at, values}
+const recent = new Map();    // check id -> {at, values}
 let answeredAt = null;       // by our clock, ms
 let skew = 0;                // the agent's clock minus ours, ms
+let live = false;            // whether the agent tells of events by itself
 
 // --- small tools for the document ---
 
@@ -195,7 +199,9 @@ function buildCheck() {
   const node = make("li", "check");
   const state = pill(node);
   const what = make("div", "what", node);
-  const name = make("span", "name", what);
+  const name = make("button", "name", what);
+  name.type = "button";
+  name.setAttribute("aria-expanded", "false");
   const target = make("span", "target", what);
   const spark = drawing("spark", "0 0 100 24", node);
   spark.setAttribute("preserveAspectRatio", "none");
@@ -204,11 +210,15 @@ function buildCheck() {
   const facts = make("div", "facts", node);
   const chips = make("ul", "chips", node);
   chips.setAttribute("aria-label", "Thresholds");
-  node.parts = { state, name, target, spark, time, why, facts, chips };
+  node.parts = { state, name, target, spark, time, why, facts, chips, detail: null };
+  const toggle = () => toggleDetail(node);
+  name.addEventListener("click", toggle);
+  for (const part of [state, spark, time]) part.addEventListener("click", toggle);
   return node;
 }
 
 function showCheck(node, check) {
+  node.check = check;
   const { state, name, target, spark, time, why, facts, chips } = node.parts;
   attribute(node, "data-state", check.state);
   showPill(state, check.state);
@@ -223,13 +233,18 @@ function showCheck(node, check) {
   const told = tellFacts(check);
   facts.hidden = !told;
   text(facts, told);
-  chips.hidden = check.thresholds.length === 0;
-  list(chips, check.thresholds, (item) => `${item.level} ${item.condition}`, () => make("li"), (chip, item) => {
+  const active = check.thresholds.filter((item) => item.active);
+  chips.hidden = active.length === 0 || node.parts.detail !== null;
+  list(chips, active, (item) => `${item.level} ${item.condition}`, () => make("li"), (chip, item) => {
     attribute(chip, "data-state", item.active ? item.level : null);
     const now = item.value === null ? "" : ` · now ${quantity(item.value, item.unit)}`;
     text(chip, `${item.active ? `${WORDS[item.level]}: ` : ""}${item.condition}${now}`);
     attribute(chip, "title", `${item.level} when it holds`);
   });
+  if (decodeURIComponent(location.hash.slice(1)) === check.id && !node.shownByAddress) {
+    node.shownByAddress = true;
+    toggleDetail(node, true);
+  }
 }
 
 function tellFacts(check) {
@@ -242,12 +257,12 @@ function tellFacts(check) {
 }
 
 function remember(check, response) {
-  const known = history.get(check.id) || { at: null, values: [] };
+  const known = recent.get(check.id) || { at: null, values: [] };
   if (check.last && check.last.at !== known.at) {
     known.at = check.last.at;
     if (response && response.value !== null) known.values.push(response.value);
     if (known.values.length > HISTORY) known.values.shift();
-    history.set(check.id, known);
+    recent.set(check.id, known);
   }
   return known.values;
 }
@@ -275,8 +290,12 @@ function showEvents(events) {
 
 // --- asking ---
 
+const token = () => sessionStorage.getItem("token");
+
 async function ask(path) {
-  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(GIVE_UP) });
+  const headers = token() ? { Authorization: `Bearer ${token()}` } : {};
+  const answer = await fetch(path, { cache: "no-store", headers, signal: AbortSignal.timeout(GIVE_UP) });
+  $("token").hidden = answer.status !== 401 && answer.status !== 403;
   if (!answer.ok) throw new Error(`the agent answers ${answer.status}`);
   return answer.json();
 }
@@ -289,22 +308,31 @@ function showStatus(status) {
   showServices(status);
 }
 
+const time = (moment) => new Date(moment).toLocaleTimeString([], { hour12: false });
+
 function showReach(error) {
   const lost = $("lost");
   document.body.classList.toggle("stale", error !== null && answeredAt !== null);
-  lost.hidden = error === null;
+  lost.hidden = error === null || !$("token").hidden;
   if (error === null) {
-    text($("updated"), `Asked every ${EVERY / 1000} s, last answer ${new Date(answeredAt).toLocaleTimeString([], { hour12: false })}`);
+    text($("updated"), `${live ? "Live" : `Asked every ${EVERY / 1000} s`}, last heard ${time(answeredAt)}`);
     return;
   }
-  const then = answeredAt === null ? "" : ` What you see is from ${new Date(answeredAt).toLocaleTimeString([], { hour12: false })}.`;
-  text(lost, `The agent cannot be reached.${then}`);
-  document.title = "Agent cannot be reached · Brownout";
+  const then = answeredAt === null ? "" : ` Last heard ${time(answeredAt)}: what you see is from then.`;
+  text(lost, `The agent does not answer.${then}`);
+  document.title = "Agent does not answer · Brownout";
   attribute($("icon"), "href", "static/icon-unknown.svg");
 }
 
-async function follow(path, every, show, fail) {
-  for (;;) {
+// Asks again and again; `hurry` is called to have it done at once.
+function follow(path, every, show, fail) {
+  let timer = null;
+  let asking = false;
+  let again = false;
+  const turn = async () => {
+    clearTimeout(timer);
+    if (asking) { again = true; return; }
+    asking = true;
     // A page that nobody sees asks nothing.
     if (!document.hidden) {
       try {
@@ -314,9 +342,56 @@ async function follow(path, every, show, fail) {
         fail(error);
       }
     }
-    await new Promise((done) => { setTimeout(done, every); });
-  }
+    asking = false;
+    timer = setTimeout(turn, again ? SOON : every());
+    again = false;
+  };
+  const hurry = () => { clearTimeout(timer); timer = setTimeout(turn, SOON); };
+  turn();
+  return hurry;
 }
 
-follow("api/v1/status", EVERY, showStatus, showReach);
-follow("api/v1/events?limit=20", EVENTS_EVERY, (answer) => showEvents(answer.events), () => {});
+const hurryStatus = follow("api/v1/status", () => (live ? EVERY_LIVE : EVERY), showStatus, showReach);
+const hurryEvents = follow("api/v1/events?limit=20", () => (live ? EVENTS_EVERY : EVENTS_EVERY / 6), (answer) => showEvents(answer.events), () => {});
+
+// --- being told ---
+
+const TOLD = [
+  "check.changed", "service.changed", "incident.opened", "incident.updated", "incident.resolved", "agent.impaired",
+  "agent.recovered", "gap",
+];
+let stream = null;
+
+function listen() {
+  if (stream !== null || document.hidden || token() || !window.EventSource) return;
+  stream = new EventSource("api/v1/events");
+  stream.onopen = () => { live = true; hurryStatus(); hurryEvents(); };
+  stream.onerror = () => {
+    live = false;
+    if (stream.readyState === EventSource.CLOSED) deafen();
+  };
+  for (const name of TOLD) stream.addEventListener(name, () => { hurryStatus(); hurryEvents(); refreshDetails(true); });
+}
+
+function deafen() {
+  if (stream !== null) stream.close();
+  stream = null;
+  live = false;
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) deafen();
+  else { listen(); hurryStatus(); hurryEvents(); refreshDetails(true); }
+});
+setInterval(listen, COME_BACK);
+setInterval(() => refreshDetails(false), EVERY_LIVE);
+listen();
+
+$("token").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("token", $("token-text").value.trim());
+  $("token-text").value = "";
+  deafen();
+  hurryStatus();
+  hurryEvents();
+});
