@@ -23,7 +23,7 @@ from monitor.config.load import load
 from monitor.core.judge import Judge
 from monitor.kinds import installed_kinds
 from monitor.logs import configure_logs
-from monitor.web.checks import Checks
+from monitor.web.checks import TURN, Checks
 
 BEAT = 0.001
 """Seconds between ticks, each of which stands for a look that is due."""
@@ -40,7 +40,8 @@ class Delays:
 @dataclass
 class Ticks:
     answering: int = 0
-    watched: bool = False
+    rendering: list[float] = field(default_factory=list)
+    """CPU of making the pieces of each answer (ms)."""
     asked: Delays = field(default_factory=Delays)
     others: Delays = field(default_factory=Delays)
 
@@ -49,11 +50,17 @@ class Ticks:
 
         async def seen(checks: Checks, judges: Iterable[Judge]) -> AsyncIterator[bytes]:
             self.answering += 1
+            used = time.thread_time()
+            rendering = 0.0
             try:
                 async for piece in pieces(checks, judges):
+                    # What the loop did between two pieces is in it only as far as its turn was this one's.
+                    rendering += min(time.thread_time() - used, 2 * TURN)
                     yield piece
+                    used = time.thread_time()
             finally:
                 self.answering -= 1
+                self.rendering.append(rendering * 1000)
 
         setattr(Checks, "_pieces", seen)  # noqa: B010  (the type of a method cannot be assigned to)
 
@@ -69,6 +76,7 @@ class Ticks:
     def told(self) -> dict[str, float]:
         return {
             "asked": max(self.asked.own, default=0.0),
+            "rendering": max(self.rendering[1:], default=0.0),
             "asked_p99": percentile(self.asked.own, 99),
             "asked_raw": max(self.asked.raw, default=0.0),
             "else": max(self.others.own, default=0.0),

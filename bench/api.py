@@ -17,13 +17,13 @@ from bench._peer import PATIENCE, answer, cores, finish, free_port, peer, respon
 
 LIMIT, DELAY = 150.0, 10.0
 """Milliseconds: for the whole answer, and by which it may delay a look (the project's own goals)."""
-REPEATS = 4
+REPEATS = 3
 
 
 def measure(options: Namespace) -> Line:
     """`/api/v1/checks` of a real agent on one core, asked from another, all checks looked at between two answers."""
     count = 200 if options.quick else 10_000
-    every = 2.0 if options.quick else 20.0
+    every = 2.0 if options.quick else 30.0
     mine, others = cores()
     with TemporaryDirectory(prefix="brownout-bench-") as name, responder(others) as target:
         port = free_port()
@@ -77,6 +77,7 @@ def _figures(
         Figure("delay_of_a_look", ticks["asked"], "ms", DELAY),
         Figure("first_answer", cold, "ms"),
         Figure("again_at_once", median(again), "ms"),
+        Figure("cpu_of_rendering", ticks["rendering"], "ms"),
         Figure("size", size / 1e6, "MB"),
         Figure("delay_p99", ticks["asked_p99"], "ms"),
         Figure("delay_else", ticks["else"], "ms"),
