@@ -10,10 +10,14 @@ from typing import Any
 
 from aiohttp import web
 
+from monitor.web.guard import TIME_LIMIT
+
 SLICE = 8
 """Items built at a time: about a millisecond, for checks with all that belongs to them."""
 SEND_TIMEOUT = 20.0
-"""Seconds in which a client must have taken the answer; below the handlers' own limit."""
+"""Seconds in which a client must have taken a piece of the answer."""
+STREAM_TIMEOUT = 120.0
+"""Seconds for the whole: a slow line may take a while, and nobody for ever."""
 
 
 async def json_pieces(head: Mapping[str, Any], lists: Mapping[str, Iterable[Any]]) -> AsyncIterator[bytes]:
@@ -39,16 +43,20 @@ async def stream(request: web.Request, pieces: AsyncIterator[bytes], content_typ
     """Send piece by piece; a client that does not read is let go."""
     response = web.StreamResponse(headers={"Content-Type": content_type})
     await response.prepare(request)
+    if (limit := request.get(TIME_LIMIT)) is not None:
+        limit.reschedule(asyncio.get_running_loop().time() + STREAM_TIMEOUT)
     if request.method == "HEAD":
         return response
     try:
-        async with asyncio.timeout(SEND_TIMEOUT):
-            async for piece in pieces:
+        async for piece in pieces:
+            async with asyncio.timeout(SEND_TIMEOUT):
                 await response.write(piece)
-    except (TimeoutError, ConnectionError):
+    except BaseException as error:
         # Half an answer must not look like a whole one.
         if request.transport is not None:
             request.transport.abort()
+        if not isinstance(error, TimeoutError | ConnectionError):
+            raise
     return response
 
 

@@ -70,7 +70,7 @@ function drawChart(svg, { chart, limits, spans, say, when }, width) {
   const near = limits.map((item) => item.limit).filter((limit) => limit > 0 && limit < seen * 4);
   const top = Math.max(seen, ...near) * 1.12 || 1;
   const inner = { width: width - EDGE.left - EDGE.right, height: HEIGHT - EDGE.top - EDGE.bottom };
-  const x = (at) => EDGE.left + ((at - from) / (to - from)) * inner.width;
+  const x = (at) => EDGE.left + Math.min(Math.max((at - from) / (to - from), 0), 1) * inner.width;
   const y = (value) => EDGE.top + inner.height * (1 - Math.max(value, 0) / top);
   svg.replaceChildren();
   svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);

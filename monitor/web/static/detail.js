@@ -238,7 +238,7 @@ function showWhy(detail) {
   row(box, "State", `${WORDS[check.state]} since ${clock(check.since)}, for ${ago(age(check.since))}${check.confirming ? "; being confirmed" : ""}`);
   if (check.why) row(box, "Why", sentence(check.why));
   if (check.reason) row(box, "Reason", check.reason.replaceAll("_", " "));
-  if (check.advice) row(box, "What to do", sentence(check.advice));
+  if (check.advice && check.reason !== "threshold") row(box, "What to do", sentence(check.advice));
   if (check.runbook) linked(box, "Runbook", check.runbook);
   if (check.owner) row(box, "Owner", check.owner);
   row(box, "Looks", `every ${seconds(check.every)}, by ${check.probe}`);

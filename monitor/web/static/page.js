@@ -75,6 +75,7 @@ function list(parent, items, key, build, update) {
 
 function seconds(value) {
   if (value < 0) return "-" + seconds(-value);
+  if (value > 0 && value < 0.001) return `${Math.round(value * 1e6)} µs`;
   if (value < 1) return `${Number((value * 1000).toPrecision(3))} ms`;
   if (value < 60) return `${Number(value.toPrecision(3))} s`;
   return ago(value);
