@@ -34,7 +34,7 @@ from monitor.outbox import Outbox
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance
 from monitor.recorder import Recorder
-from monitor.reload import Ended, Reloader
+from monitor.reload import Ended, Outcome, Reloader
 from monitor.runner import Runner
 from monitor.scheduler import Scheduler
 from monitor.sinks._http import new_client
@@ -46,7 +46,7 @@ from monitor.store.sqlite import SqliteStore
 from monitor.systemd import Notifier, Watchdog
 from monitor.telemetry import Telemetry
 from monitor.upkeep import Upkeep
-from monitor.web import Feed, Health, Post, Site, View, application, public_application
+from monitor.web import Feed, Health, Post, Site, Steering, View, application, public_application
 from probes._resolve import SystemResolver
 from probes._tls import SharedTls
 from probes.contract import Presence
@@ -115,7 +115,9 @@ class Agent:
         self._stopping = False
         self._notifier = Notifier.from_environ(os.environ)
         self._watchdog = Watchdog.from_environ(os.environ, self._notifier, self._clock)
-        self._reloader = Reloader(config, load or (lambda: config), self._adopt, self._notifier, self._clock)
+        self._reloader = Reloader(
+            config, load or (lambda: config), self._adopt, self._told, self._notifier, self._clock
+        )
         self.started = asyncio.Event()
         """Set once the agent looks and answers."""
 
@@ -165,6 +167,9 @@ class Agent:
         limits = config.agent.limits
         parts.scheduler.adopt(config.checks.values(), limits.looks, limits.looks_per_host)
         gc.freeze()  # as at the start; looking for garbage first would hold the loop
+
+    def _told(self, outcome: Outcome) -> None:
+        self._parts.telemetry.reloaded(self._reloader.loaded, accepted=outcome.accepted)
 
     def _level_sinks(self) -> frozenset[str]:
         return frozenset(name for name, sink in self._sinks.items() if sink.nature is Nature.LEVEL)
@@ -266,10 +271,12 @@ class Agent:
             tokens=lambda: self._config.agent.tokens,
             protected=lambda: self._config.agent.protected,
             feed=feed,
+            steering=Steering(self._reloader.as_json, self._reloader.wait),
         )
 
     def _health(self, telemetry: Telemetry, pipeline: Pipeline) -> Health:
         begun, missed = telemetry.recent_beats
+        refused = self._reloader.refused
         return Health(
             scheduler_progress_age=self._clock.now().tick - self._progress,
             loop_lag=telemetry.loop_lag,
@@ -281,7 +288,8 @@ class Agent:
             beats_missed=missed,
             ready=self.started.is_set(),
             stopping=self._stopping,
-            config_ok=self._reloader.refused is None,
+            config_ok=refused is None,
+            config_fault=str(refused.faults[0]) if refused else "",
         )
 
     def _journal_condition(self) -> Condition:
@@ -333,6 +341,8 @@ class Agent:
             **({"public_page": public[0]} if public else {}),
             state_dir=str(config.agent.state_dir),
         )
+        with suppress(OSError):  # only `brownout reload` reads it
+            (config.agent.state_dir / "agent.url").write_text(f"{page}\n")
         self._notifier.ready(f"watching {len(config.checks)} checks")
         self.started.set()
 

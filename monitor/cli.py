@@ -67,6 +67,17 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--url", default="http://127.0.0.1:9788", help="where the agent listens (%(default)s)")
     _json(status)
 
+    reload = _command(commands, "reload", "have the running agent read its file again, and tell what changed")
+    _file(reload)
+    reload.add_argument("--url", default="", help="where the agent listens (what FILE says)")
+    reload.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="TOKEN",
+        help="a file with a token of agent.tokens that has the scope admin (else $BROWNOUT_TOKEN; else SIGHUP)",
+    )
+    _json(reload)
+
     schema = _command(commands, "schema", "print the JSON Schema of checks.yaml, for editors")
     schema.add_argument("--event", action="store_true", help="print the schema of events (the webhook body) instead")
 

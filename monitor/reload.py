@@ -80,11 +80,12 @@ class Reloader:
         config: Config,
         load: Callable[[], Config],
         adopt: Callable[[Config, bool], None],
+        tell: Callable[[Outcome], None],
         notifier: Notifier,
         clock: Clock,
     ) -> None:
         """`load` reads the file again, and raises `ConfigError`; `adopt` puts another configuration into force, at
-        once, and is told whether the redactor has learnt new secrets."""
+        once, and is told whether the redactor has learnt new secrets; `tell` is told each outcome."""
         self.config = config
         self.outcome: Outcome | None = None
         """Of the last reload; None before the first."""
@@ -92,6 +93,7 @@ class Reloader:
         """When what is in force was read."""
         self._load = load
         self._adopt = adopt
+        self._tell = tell
         self._notifier = notifier
         self._clock = clock
         self._number = 0
@@ -113,6 +115,24 @@ class Reloader:
             self._asked = asyncio.get_running_loop().create_future()
             self._news.set()
         return self._asked
+
+    async def wait(self) -> dict[str, Any] | None:
+        """As `ask`, for the API: what became of it, None when the agent stops before."""
+        try:
+            outcome = await asyncio.shield(self.ask())
+        except Ended:
+            return None
+        return outcome.as_json()
+
+    def as_json(self) -> dict[str, Any]:
+        """What is in force, and the last reload."""
+        return {
+            "file": str(self.config.path.absolute()),
+            "loaded": iso(self.loaded),
+            "checks": len(self.config.checks),
+            "disabled": self.config.disabled,
+            "reload": self.outcome.as_json() if self.outcome else None,
+        }
 
     async def run(self) -> None:
         """Reload when asked, until cancelled."""
@@ -148,6 +168,7 @@ class Reloader:
             checks, took = len(self.config.checks), round(outcome.seconds, 3)
             _log.info("reloaded", changes=diff.sentence, checks=checks, seconds=took)
         self.outcome = outcome
+        self._tell(outcome)
         watching = f"watching {len(self.config.checks)} checks"
         self._notifier.ready(watching if outcome.accepted else f"{watching}; the changed file was {outcome.sentence}")
         return outcome

@@ -61,13 +61,14 @@ class Diff:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "checks": {**_as_json(self.checks), "renamed": [list(pair) for pair in self.renamed]},
+            "checks": _as_json(self.checks),
+            "renamed": dict(self.renamed),
+            "unchanged": self.unchanged,
             "services": _as_json(self.services),
             "sinks": _as_json(self.sinks),
             "routes": self.routes,
             "agent": list(self.agent),
             "restart": list(self.restart),
-            "unchanged": self.unchanged,
         }
 
 

@@ -26,7 +26,7 @@ from monitor.config.drafts import References, resolve_dependencies
 from monitor.config.faults import Entry, Faults, Place
 from monitor.config.foreach import expand
 from monitor.config.kinds import Kinds, sink_model
-from monitor.config.model import Config, ConfigError, Fault
+from monitor.config.model import AgentSettings, Config, ConfigError, Fault
 from monitor.config.routes import Lookup, closed_lookups, read_routes
 from monitor.config.schema import MAIN_ONLY, SECTIONS, AgentKeys, DefaultsKeys, SinkKeys, parse_name
 from monitor.config.secrets import Secrets
@@ -34,7 +34,7 @@ from monitor.config.services import read_services
 from monitor.config.suggest import Vocabulary
 from monitor.sinks.contract import Sink
 
-__all__ = ["ConfigError", "Fault", "Kinds", "load"]
+__all__ = ["ConfigError", "Fault", "Kinds", "find_agent", "load"]
 
 FOLDER = "checks.d"
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -94,6 +94,25 @@ def _load(path: Path, file: str, kinds: Kinds, env: Mapping[str, str]) -> Config
         disabled=len(drafts) - len(live),
         redactor=secrets.redactor(),
     )
+
+
+def find_agent(path: str | Path, *, env: Mapping[str, str]) -> AgentSettings:
+    """Where the agent of this file listens and keeps its journal, whatever else is wrong with the file. Raises
+    `ConfigError` when that cannot be told."""
+    path, faults = Path(path), Faults()
+    try:
+        document = read_document(path, str(path))
+    except Unreadable as error:
+        raise ConfigError((error.fault,)) from None
+    sections = _merge([document], Faults())
+    if (entry := sections.single.get("agent")) is not None and isinstance(entry.value, dict):
+        # The others may need variables that only the agent has.
+        known: dict[str, Plain] = {key: entry.value[key] for key in ("listen", "state_dir") if key in entry.value}
+        sections.single["agent"] = Entry(entry.place, known)
+    secrets = Secrets(env, path.parent)
+    agent = _read_single("agent", AgentKeys, sections, secrets, faults)
+    faults.raise_if_any(secrets.fault_redactor(), [document.file])
+    return finish_agent(agent, env, path.parent)
 
 
 @contextmanager

@@ -65,6 +65,11 @@ class AgentFigures:
     api_refused: dict[str, int] = field(default_factory=dict)
     deliveries: dict[tuple[str, str], int] = field(default_factory=dict)
     sending: dict[str, Tally] = field(default_factory=dict)
+    config_ok: bool = True
+    """Whether the last reload was accepted; the start counts."""
+    config_loaded: float = 0.0
+    """When what is in force was read, in Unix time."""
+    reloads: dict[str, int] = field(default_factory=lambda: {"accepted": 0, "refused": 0})
     backlog: Mapping[str, Backlog] = field(default_factory=dict)
     """As last read from the store; empty when it could not be read."""
 
@@ -93,6 +98,20 @@ class AgentCollector(Collector):
         yield from self._committing()
         yield from self._delivering()
         yield from self._waiting()
+        yield from self._configured()
+
+    def _configured(self) -> Iterable[Metric]:
+        figures = self._figures
+        told = "Whether the configuration was accepted when it was last read (1) or not (0)."
+        yield _gauge("brownout_config_reload_success", told, int(figures.config_ok))
+        told = "When the configuration in force was read, in Unix time."
+        yield _gauge("brownout_config_loaded_timestamp_seconds", told, figures.config_loaded)
+        reloads = CounterMetricFamily(
+            "brownout_config_reloads", "Reloads, by what became of them.", labels=["result"]
+        )
+        for result, count in figures.reloads.items():
+            reloads.add_metric([result], count)
+        yield reloads
 
     def _looking(self) -> Iterable[Metric]:
         figures = self._figures

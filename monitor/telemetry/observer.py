@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -71,6 +72,7 @@ class Telemetry:
         """(when, beats begun, beats missed) where this window and the one before began."""
         self._refused: dict[str, float] = {}
         """When each sink had its last dead letter, in monotonic seconds."""
+        self._figures.config_loaded = clock.now().at.timestamp()
         self._registry = CollectorRegistry(auto_describe=False)
         identity = {"version": version, "vantage": vantage}
         self._registry.register(
@@ -124,6 +126,11 @@ class Telemetry:
 
     def commit_failed(self) -> None:
         self._figures.commit_failures += 1
+
+    def reloaded(self, loaded: datetime, *, accepted: bool) -> None:
+        """The configuration was read again; what is in force is from `loaded`."""
+        self._figures.config_ok, self._figures.config_loaded = accepted, loaded.timestamp()
+        self._figures.reloads["accepted" if accepted else "refused"] += 1
 
     def unstorable(self) -> None:
         """One change or one check's memory cannot be stored, and was given up."""

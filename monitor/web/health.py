@@ -42,6 +42,8 @@ class Health:
     stopping: bool
     config_ok: bool
     journal: Condition = Condition()  # noqa: RUF009  (frozen)
+    config_fault: str = ""
+    """The first thing wrong with a changed configuration that was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ def examine(health: Health) -> list[Finding]:
     lagging = f"the event loop was {lag:.1f} s late: give the agent more CPU, or fewer checks"
     waiting = f"an event has waited {oldest or 0:.0f} s to be delivered: see brownout_outbox_waiting for its sink"
     left_out = "looks are being left out: raise agent.limits, or look less often"
-    refused = "the changed configuration was refused, the one before stays in force: see brownout validate"
+    refused = "the changed configuration was refused, the one before stays in force"
+    refused += f": {health.config_fault}" if health.config_fault else ": see brownout validate"
     return [
         _finding("scheduler:progress_age", round(age, 3), "s", "fail" if age > STALLED else "pass", stalled),
         _finding("scheduler:missed_beats", health.beats_missed, "", "warn" if _misses(health) else "pass", left_out),

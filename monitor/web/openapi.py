@@ -95,6 +95,8 @@ def _paths() -> dict[str, Any]:
             "One incident and its events", "Incident", 404, parameters=[_in_path("id", "The incident's id.")]
         ),
         "/api/v1/events": _events(),
+        "/api/v1/config": _read("What is in force, and what became of the last reload", "Configuration"),
+        "/api/v1/reload": _reload(),
         "/api/v1/public": _read("What the public page shows", "Public", protected=False),
         "/api/v1/openapi.json": _open("This document", {JSON: {"schema": {"type": "object"}}}),
         "/healthz": _health("Whether the agent is well: 503 when nothing is looked at"),
@@ -196,6 +198,15 @@ def _events() -> dict[str, Any]:
     )
     told["get"]["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     return told
+
+
+def _reload() -> dict[str, Any]:
+    content = {JSON: {"schema": _reference("Reload")}}
+    told = _open("Read the configuration again", content, 401, 403, 413, 415, 429)
+    operation = {"post": told["get"]}
+    operation["post"]["security"] = [{"token": [Scope.ADMIN.value]}]
+    operation["post"]["responses"]["422"] = {"description": "It has faults, and changes nothing.", "content": content}
+    return operation
 
 
 def _health(summary: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from monitor.web.access import Access, Handler
 from monitor.web.arrivals import add_arrivals
 from monitor.web.assets import add_assets
 from monitor.web.checks import Checks
+from monitor.web.configuration import Configuration
 from monitor.web.feed import Feed
 from monitor.web.guard import add_headers, host_guard, problems
 from monitor.web.incidents import Incidents
@@ -77,6 +78,9 @@ def _add_reading(app: web.Application, view: View) -> None:
     read("/api/v1/incidents", incidents.all)
     read("/api/v1/incidents/{id}", incidents.one)
     read("/api/v1/events", pages.events)
+    configuration = Configuration(view)
+    read("/api/v1/config", configuration.show)
+    app.router.add_post("/api/v1/reload", app[ACCESS].requires(Scope.ADMIN, configuration.reload))
 
 
 def public_application(view: View) -> web.Application:

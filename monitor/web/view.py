@@ -55,6 +55,15 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
+class Steering:
+    """`config` tells what is in force, as JSON; `reload` has the file read again and tells what became of it, None
+    when the agent stops before."""
+
+    config: Callable[[], Mapping[str, Any]]
+    reload: Callable[[], Awaitable[Mapping[str, Any] | None]]
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """`world` and `health` are asked anew for every answer: a reload brings another world."""
 
@@ -78,3 +87,5 @@ class View:
     """Whether reading needs a token with the scope `read`."""
     feed: Feed | None = None
     """Where committed events go, for those who follow them; None: nobody publishes any."""
+    steering: Steering | None = None
+    """None: what is in force stays so."""

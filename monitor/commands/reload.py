@@ -1,0 +1,204 @@
+"""`brownout reload [FILE]`: the running agent reads its file again, and what becomes of that is told here.
+
+With a token the agent is asked over HTTP. Without one it is sent SIGHUP, as the holder of the state directory that
+the file names, and its API tells how it went.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from monitor.commands._common import FAULTS_SHOWN, FINDING, FINE, default_file, fail, print_faults, print_json
+from monitor.config.load import find_agent
+from monitor.config.model import AgentSettings, ConfigError
+from monitor.sinks.console import harmless
+from monitor.store._holder import holder
+
+TOKEN = "BROWNOUT_TOKEN"  # noqa: S105  (the name of a variable)
+INSTALLED = Path("/var/lib/brownout")
+"""Where an agent that systemd has started keeps its journal, if its file does not say."""
+PATIENCE = 120.0
+"""Seconds that a reload may take: 10,000 checks take about four."""
+POLL = 0.1
+"""Seconds between two looks at what became of it."""
+
+
+class NotAsked(Exception):
+    """The agent was not asked, or what became of it is not known; the text says what to do."""
+
+
+def execute(options: Namespace) -> int:
+    try:
+        token = _token(options.token_file)
+        outcome = _ask(options, token) if token else _signal(options)
+    except ConfigError as error:
+        print_faults(error, ending="; the agent was not asked")
+        return FINDING
+    except NotAsked as error:
+        return fail(str(error))
+    if options.json:
+        print_json(outcome)
+    else:
+        _show(outcome)
+    return FINE if outcome["accepted"] else FINDING
+
+
+def _token(file: Path | None) -> str:
+    if file is None:
+        return os.environ.get(TOKEN, "").strip()
+    try:
+        text = file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotAsked(f"--token-file {file} cannot be read: {getattr(error, 'strerror', 'it is no text')}") from None
+    if not text:
+        raise NotAsked(f"--token-file {file} is empty")
+    return text
+
+
+def _settings(options: Namespace) -> AgentSettings:
+    """Raises `ConfigError`."""
+    return find_agent(options.file or default_file(), env=os.environ)
+
+
+def _ask(options: Namespace, token: str) -> Mapping[str, Any]:
+    """Over the API."""
+    url = options.url.rstrip("/") or _found_address(_settings(options))
+    with _client() as client:
+        answer = _request(client, "POST", f"{url}/api/v1/reload", {"Authorization": f"Bearer {token}"})
+    if answer.status_code in (httpx.codes.OK, httpx.codes.UNPROCESSABLE_ENTITY):
+        return _document(answer, "accepted", url)
+    raise NotAsked(f"the agent at {url} refused to be asked: {_detail(answer)}")
+
+
+def _signal(options: Namespace) -> Mapping[str, Any]:
+    """By SIGHUP, on the agent's own machine."""
+    settings = _settings(options)
+    directory, pid = _running(settings, options)
+    url = options.url.rstrip("/") or _told_address(directory) or _address(settings)
+    with _client() as client:
+        before = _config(client, url)
+        asked, own = options.file, Path(before["file"])
+        if asked is not None and asked.absolute() != own and not (own.exists() and asked.samefile(own)):
+            raise NotAsked(
+                f"the agent {pid} watches {own}, and not {asked}: name that file, or restart it with this one"
+            )
+        try:
+            os.kill(pid, signal.SIGHUP)
+        except PermissionError:
+            raise NotAsked(f"the agent {pid} belongs to another user: use sudo, or a token ({TOKEN})") from None
+        except ProcessLookupError:
+            raise NotAsked(f"the agent {pid} has just ended") from None
+        return _awaited(client, url, _number(before))
+
+
+def _running(settings: AgentSettings, options: Namespace) -> tuple[Path, int]:
+    """The state directory, and the pid of the agent that holds it."""
+    for directory in dict.fromkeys((settings.state_dir, INSTALLED)):
+        try:
+            pid = holder(directory)
+        except OSError as error:
+            told = f"{directory}/agent.lock cannot be read ({error.strerror}): use sudo, or a token ({TOKEN})"
+            raise NotAsked(told) from None
+        if pid is not None:
+            return directory, pid
+    file = options.file or default_file()
+    raise NotAsked(f"no agent runs with state_dir {settings.state_dir} ({file}): start one with brownout run {file}")
+
+
+def _told_address(directory: Path) -> str:
+    """What the agent itself has written down: a changed `listen` takes effect with its next start only."""
+    try:
+        return (directory / "agent.url").read_text("ascii").strip().rstrip("/")
+    except (OSError, UnicodeDecodeError):  # it is not ours, or not there
+        return ""
+
+
+def _found_address(settings: AgentSettings) -> str:
+    return _told_address(settings.state_dir) or _told_address(INSTALLED) or _address(settings)
+
+
+def _address(settings: AgentSettings) -> str:
+    listen = settings.listen
+    host = "127.0.0.1" if listen.host in ("", "0.0.0.0", "::") else listen.host  # noqa: S104  (asked, not bound)
+    return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
+
+
+def _awaited(client: httpx.Client, url: str, number: int) -> Mapping[str, Any]:
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        reload = _config(client, url).get("reload")
+        if reload is not None and reload["number"] > number:
+            return dict(reload)
+        time.sleep(POLL)
+    raise NotAsked(f"the agent was told, and has not answered for {PATIENCE:g} s: see its log")
+
+
+def _config(client: httpx.Client, url: str) -> Mapping[str, Any]:
+    answer = _request(client, "GET", f"{url}/api/v1/config", {})
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        raise NotAsked(f"the agent at {url} answers nobody without a token: give one in {TOKEN} or with --token-file")
+    if answer.status_code != httpx.codes.OK:
+        raise NotAsked(f"{url} answered {answer.status_code}: is it a Brownout agent? name it with --url")
+    return _document(answer, "loaded", url)
+
+
+def _number(config: Mapping[str, Any]) -> int:
+    return int(config["reload"]["number"]) if config["reload"] else 0
+
+
+def _client() -> httpx.Client:
+    # A proxy of the environment knows nothing of our loopback.
+    return httpx.Client(timeout=httpx.Timeout(PATIENCE, connect=3.0), trust_env=False)
+
+
+def _request(client: httpx.Client, method: str, url: str, headers: Mapping[str, str]) -> httpx.Response:
+    try:
+        return client.request(method, url, headers=headers)
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
+        raise NotAsked("--url must begin with http:// or https://, as in http://127.0.0.1:9788") from None
+    except httpx.TransportError as error:
+        told = harmless(str(error))[:200] or type(error).__name__
+        raise NotAsked(
+            f"no agent answers at {url.partition('/api/')[0]} ({told}): name its address with --url"
+        ) from None
+
+
+def _document(answer: httpx.Response, key: str, url: str) -> Mapping[str, Any]:
+    try:
+        document = answer.json()
+        if isinstance(document, dict) and key in document:
+            return document
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        pass
+    raise NotAsked(f"what answers at {url} is not a Brownout agent: name the agent's address with --url")
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        detail = answer.json()["detail"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return f"it answered {answer.status_code}"
+    return harmless(str(detail))[:300]
+
+
+def _show(outcome: Mapping[str, Any]) -> None:
+    if outcome["accepted"]:
+        print(harmless(outcome["sentence"]))
+        return
+    for fault in outcome["faults"][:FAULTS_SHOWN]:
+        where = f"{fault['file']}:{fault['line']}:{fault['column']}" if fault["line"] else fault["file"]
+        path = f"{fault['path']}: " if fault["path"] else ""
+        print(harmless(f"{where}: {path}{fault['message']}"), file=sys.stderr)
+    if (more := len(outcome["faults"]) - FAULTS_SHOWN) > 0:
+        print(f"... and {more} more: brownout reload --json lists them all", file=sys.stderr)
+    print(f"brownout: {harmless(outcome['sentence'])}", file=sys.stderr)
