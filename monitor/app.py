@@ -166,7 +166,6 @@ class Agent:
             parts.pipeline.enter(change)
         limits = config.agent.limits
         parts.scheduler.adopt(config.checks.values(), limits.looks, limits.looks_per_host)
-        gc.freeze()  # as at the start; looking for garbage first would hold the loop
 
     def _told(self, outcome: Outcome) -> None:
         self._parts.telemetry.reloaded(self._reloader.loaded, accepted=outcome.accepted)

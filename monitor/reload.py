@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -182,9 +183,10 @@ class Reloader:
             kept = in_force(before, after)
             return kept, compare(before, replace(kept, agent=after.agent)), before.redactor.learn(after.redactor)
 
-        with _short_turns():
-            self.config, diff, learnt = await _beside(read)
-        self._adopt(self.config, learnt)
+        with _collector_paused():
+            with _short_turns():
+                self.config, diff, learnt = await _beside(read)
+            self._adopt(self.config, learnt)
         return diff
 
 
@@ -231,6 +233,18 @@ async def _beside(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="reload", daemon=True).start()
     return await done
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A search for garbage among all that is new would hold the loop, half a second with 10,000 checks. What is there
+    at the end stays, as what was there at the start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextlib.contextmanager

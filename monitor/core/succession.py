@@ -68,6 +68,7 @@ class _Names:
 
     checks: Mapping[str, str]
     services: Mapping[str, str]
+    """Only those whose name is another one now."""
 
     def incident(self, incident: Incident) -> Incident:
         def renamed(names: Iterable[str], to: Mapping[str, str]) -> tuple[str, ...]:
@@ -85,7 +86,9 @@ def succeed(old: World, plan: Plan, now: Moment) -> tuple[World, Change | None]:
     former = former_ids(old.plan.checks, plan.checks)
     checks = {was: name for name, was in former.items()}
     services = {
-        was: name for was, name in checks.items() if _stands_alone(old.plan, was) and _stands_alone(plan, name)
+        was: name
+        for was, name in checks.items()
+        if was != name and _stands_alone(old.plan, was) and _stands_alone(plan, name)
     }
     names = _Names(checks, services)
     troubled = {checks.get(name, name) for name, judge in old.judges.items() if judge.state.bad or lost(judge)}
@@ -160,9 +163,7 @@ def _heir(judge: Judge, check: Check, journal: Journal) -> Judge:
 def _renamed(old: World, journal: Journal, heirs: Mapping[str, Judge], names: _Names, now: Moment) -> Change | None:
     """The state of what has a new name, under that name."""
     checks = tuple(heirs[name].record(now) for was, name in names.checks.items() if was != name)
-    services = tuple(
-        journal.services[name] for was, name in names.services.items() if was != name and name in journal.services
-    )
+    services = tuple(journal.services[name] for name in names.services.values() if name in journal.services)
     known = {status.incident for status in old.services.values()}
     incidents = tuple(incident for incident in journal.incidents if incident not in known)
     return Change(checks=checks, services=services, incidents=incidents) if checks else None

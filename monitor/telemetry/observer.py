@@ -93,7 +93,11 @@ class Telemetry:
                 if name in counted:
                     series.carry_on(counted[name])
             self._checks[name] = series
-        self._services = {name: ServiceSeries(status, self._redact) for name, status in world.services.items()}
+        known, self._services = {} if afresh else self._services, {}
+        for name, status in world.services.items():
+            told = known.get(name) or ServiceSeries(status, self._redact)
+            told.status = status
+            self._services[name] = told
 
     # What the others call. None of these waits, fails, or takes more than a microsecond or two.
 
