@@ -37,6 +37,7 @@ INSIDE_ONLY = (
     "/api/v1/incidents",
     "/api/v1/events",
     "/api/v1/openapi.json",
+    "/api/v1/config",
     "/api/v1/reload",
     "/static/page.js",
 )
