@@ -13,10 +13,8 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from importlib.metadata import version
 from random import Random
 from typing import TextIO
@@ -26,11 +24,11 @@ import structlog
 
 from monitor.clock import Clock, SystemClock
 from monitor.config.model import Config
-from monitor.core.event import Source
 from monitor.core.model import Journal
 from monitor.core.succession import succeed
-from monitor.core.world import Plan, World
+from monitor.core.world import World
 from monitor.outbox import Outbox
+from monitor.parts import Parts, lasting_store, new_runner, plan_of
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance
 from monitor.recorder import Recorder
@@ -42,49 +40,19 @@ from monitor.sinks.contract import Nature, Sink
 from monitor.start import StartError, cancelled, for_ever, listening_sockets
 from monitor.store.contract import Store, StoreError
 from monitor.store.lasting import Condition, LastingStore
-from monitor.store.sqlite import SqliteStore
 from monitor.systemd import Notifier, Watchdog
 from monitor.telemetry import Telemetry
 from monitor.upkeep import Upkeep
 from monitor.web import Feed, Health, Post, Site, Steering, View, application, public_application
-from probes._resolve import SystemResolver
-from probes._tls import SharedTls
-from probes.contract import Presence
 
 __all__ = ["Agent", "StartError", "new_runner"]
 
 KEEP_PATIENCE = 2.0
 """Seconds that whoever sent something waits for the journal; after that it is taken all the same."""
-LOCK_PATIENCE = timedelta(seconds=1)
-"""How long another program may hold the journal until pages go out without it."""
 DRAIN = 2.0
 """Seconds that sends under way get to finish when the agent stops."""
 
 _log = structlog.get_logger("brownout")
-
-
-@contextmanager
-def new_runner(clock: Clock, config: Config, presence: Callable[[], Presence] | None = None) -> Iterator[Runner]:
-    """A runner with the real resolver and the real CA store."""
-    resolver = SystemResolver()
-    try:
-        yield Runner(clock, resolver, SharedTls(), config.redactor.text, presence)
-    finally:
-        resolver.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What runs side by side."""
-
-    scheduler: Scheduler
-    pipeline: Pipeline
-    outbox: Outbox
-    telemetry: Telemetry
-    sites: tuple[Site, ...]
-    """The inner one, and that for the world, if there is one."""
-    attendance: Attendance
-    recorder: Recorder
 
 
 class Agent:
@@ -107,7 +75,7 @@ class Agent:
         """`load` reads the configuration again, for a reload; `sinks` take the place of all those that it names."""
         self._config = config
         self._clock = clock or SystemClock()
-        self._store = store or _lasting_store(config)
+        self._store = store or lasting_store(config)
         self._given_sinks = sinks
         self._upkeep = Upkeep(config.checks.values())
         self._terminal = terminal or sys.stdout
@@ -158,7 +126,7 @@ class Agent:
         """Put another configuration into force, between two turns of the loop: nobody sees half of it."""
         self._config, parts = config, self._parts
         self._upkeep.adopt(config.checks.values())
-        self.world, change = succeed(self.world, _plan(config), self._clock.now())
+        self.world, change = succeed(self.world, plan_of(config), self._clock.now())
         parts.telemetry.adopt(self.world, afresh=learnt)
         parts.outbox.adopt(self._sinks)
         parts.pipeline.adopt(self.world, self._level_sinks())
@@ -187,9 +155,9 @@ class Agent:
         runner: Runner,
         sockets: Sequence[list[socket.socket]],
         attendance: Attendance,
-    ) -> _Parts:
+    ) -> Parts:
         config, clock = self._config, self._clock
-        world = self.world = World(_plan(config), journal, clock.now())
+        world = self.world = World(plan_of(config), journal, clock.now())
         telemetry = Telemetry(
             world,
             clock=clock,
@@ -250,7 +218,7 @@ class Agent:
         ]
         if (change := world.start(clock.now())) is not None:
             pipeline.enter(change)
-        return _Parts(scheduler, pipeline, outbox, telemetry, tuple(sites), attendance, recorder)
+        return Parts(scheduler, pipeline, outbox, telemetry, tuple(sites), attendance, recorder)
 
     def _view(self, telemetry: Telemetry, pipeline: Pipeline, post: Post, feed: Feed) -> View:
         agent = self._config.agent
@@ -299,7 +267,7 @@ class Agent:
         self._progress = self._clock.now().tick
         self._watchdog.feed()
 
-    async def _watch(self, parts: _Parts, stop: asyncio.Event) -> None:
+    async def _watch(self, parts: Parts, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             looking = group.create_task(for_ever("scheduler", parts.scheduler.run()))
             committing = group.create_task(for_ever("pipeline", parts.pipeline.run()))
@@ -344,20 +312,3 @@ class Agent:
             (config.agent.state_dir / "agent.url").write_text(f"{page}\n")
         self._notifier.ready(f"watching {len(config.checks)} checks")
         self.started.set()
-
-
-def _lasting_store(config: Config) -> LastingStore:
-    agent = config.agent
-    return LastingStore(
-        SqliteStore(agent.state_dir, vantage=agent.vantage.name, retention=agent.history, busy_timeout=LOCK_PATIENCE)
-    )
-
-
-def _plan(config: Config) -> Plan:
-    return Plan(
-        checks=config.checks,
-        services=config.services,
-        routes=config.routes,
-        source=Source(config.agent.vantage.name, config.agent.public_url, config.redactor.text),
-        sinks=frozenset(config.sinks),
-    )
