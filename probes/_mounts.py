@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +14,7 @@ from probes._hang import Asker, Hung
 
 __all__ = ["FileSystems", "Hung", "RealFileSystems", "Space", "Watchers", "local_mounts"]
 
-_PROC_MOUNTS = "/proc/self/mounts"
+_MOUNTS = "/proc/self/mountinfo"
 _REAL = frozenset(
     {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "vfat", "exfat", "jfs", "reiserfs", "bcachefs"}
 )
@@ -52,6 +55,9 @@ class RealFileSystems:
     """statvfs(2). Raises OSError."""
 
     def space(self, path: str) -> Space:
+        if stat.S_IMODE(os.stat(path).st_mode) == 0:  # noqa: PTH116  (a path may be anything here)
+            # What systemd puts before a path that a service may not see: figures of it would be another disk's.
+            raise PermissionError(errno.EACCES, "hidden by the sandbox", path)
         found = os.statvfs(path)
         size = found.f_frsize
         return Space(
@@ -72,17 +78,51 @@ class Watchers:
         return await self._spaces.ask(path, timeout)
 
 
-def local_mounts(mounts: str = _PROC_MOUNTS) -> tuple[str, ...]:
+def local_mounts(mounts: str = _MOUNTS) -> tuple[str, ...]:
     """Where real, local, writable file systems are mounted; each device once, the shortest path first.
 
+    Writable is what the file system is, not what our view of it is: a service's sandbox (ProtectSystem=strict) mounts
+    everything read-only for us. What something else is mounted over, as ProtectHome= does, cannot be looked at.
     The kernel's own list: reading it touches no mount, so it cannot hang.
     """
+    lines = Path(mounts).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    table = {mount.id: mount for mount in map(_mount, lines)}
     by_device: dict[str, str] = {}
-    for line in Path(mounts).read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        device, path, kind, options, *_ = line.split(" ")
-        if kind not in _REAL or "ro" in options.split(",") or path.startswith(_NEVER):
+    for mount in table.values():
+        if mount.kind not in _REAL or mount.read_only or mount.path.startswith(_NEVER) or _covered(mount, table):
             continue
-        path = path.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
-        if device not in by_device or len(path) < len(by_device[device]):
-            by_device[device] = path
+        if mount.device not in by_device or len(mount.path) < len(by_device[mount.device]):
+            by_device[mount.device] = mount.path
     return tuple(sorted(by_device.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """A line of mountinfo (proc(5))."""
+
+    id: str
+    parent: str
+    path: str
+    kind: str
+    device: str
+    read_only: bool
+    """The file system itself, for everybody."""
+
+
+def _mount(line: str) -> _Mount:
+    place, _, what = line.partition(" - ")
+    number, parent, _, _, path, *_ = place.split(" ")
+    kind, device, options, *_ = what.split(" ")
+    path = path.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
+    return _Mount(number, parent, path, kind, device, "ro" in options.split(","))
+
+
+def _covered(mount: _Mount, table: Mapping[str, _Mount]) -> bool:
+    """True when its path leads to another: one on top of it, one before it, or the same of what it is mounted on."""
+    for other in table.values():
+        on_top = other.parent == mount.id and other.path == mount.path
+        before = other.parent == mount.parent and mount.path.startswith(f"{other.path.rstrip('/')}/")
+        if on_top or (before and other is not mount):
+            return True
+    parent = table.get(mount.parent)
+    return parent is not None and parent is not mount and _covered(parent, table)

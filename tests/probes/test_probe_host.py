@@ -114,15 +114,40 @@ async def test_trouble(context: Context, error: OSError, reason: Reason) -> None
 def test_mounts_that_count(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(
-        "/dev/sda1 / ext4 rw,relatime 0 0\n"
-        "/dev/sda1 /var/lib/docker/bind ext4 rw 0 0\n"
-        "/dev/sdb1 /data\\040one xfs rw 0 0\n"
-        "/dev/sdc1 /cd ext4 ro 0 0\n"
-        "/dev/sda2 /boot/efi vfat rw 0 0\n"
-        "server:/x /nfs nfs4 rw 0 0\n"
-        "tmpfs /run tmpfs rw 0 0\n"
+        "22 27 0:21 / /proc rw - proc proc rw\n"
+        "27 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro\n"
+        "30 27 8:1 /x /var/lib/docker/bind rw - ext4 /dev/sda1 rw\n"
+        "31 27 8:17 / /data\\040one rw master:2 - xfs /dev/sdb1 rw\n"
+        "32 27 8:33 / /cd ro - ext4 /dev/sdc1 ro\n"
+        "33 27 8:2 / /boot/efi rw - vfat /dev/sda2 rw\n"
+        "34 27 0:40 / /nfs rw - nfs4 server:/x rw\n"
+        "35 27 0:41 / /run rw - tmpfs tmpfs rw\n"
     )
     assert local_mounts(str(mounts)) == ("/", "/data one")
+
+
+def test_mounts_as_a_sandbox_shows_them(tmp_path: Path) -> None:
+    """Everything read-only for us is as writable as before; what is hidden behind another mount is not looked at."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "27 1 8:1 / / ro,relatime - ext4 /dev/sda1 rw\n"
+        "31 27 8:17 / /srv ro - xfs /dev/sdb1 rw\n"
+        "32 27 8:33 / /home ro - ext4 /dev/sdc1 rw\n"
+        "33 32 8:49 / /home/data ro - ext4 /dev/sdd1 rw\n"
+        "34 27 8:65 / /root/data ro - ext4 /dev/sde1 rw\n"
+        "40 32 0:50 /systemd/inaccessible/dir /home ro - tmpfs tmpfs rw\n"
+        "41 27 0:50 /systemd/inaccessible/dir /root ro - tmpfs tmpfs rw\n"
+        "42 27 8:1 /tmp/private /tmp rw - ext4 /dev/sda1 rw\n"
+    )
+    assert local_mounts(str(mounts)) == ("/", "/srv")
+
+
+async def test_what_a_sandbox_hides_has_no_figures(context: Context, tmp_path: Path) -> None:
+    hidden = tmp_path / "home"
+    hidden.mkdir(mode=0o000)
+    seen = await Host(disks=(str(hidden),)).look(context)
+    assert seen.reason is Reason.DENIED
+    assert "disk_used" not in seen.measurements
 
 
 def test_bad_disks() -> None:
