@@ -24,6 +24,9 @@ LINES_LIMIT: Final = 10_000
 FLUSH_LIMIT: Final = 1.0
 """Seconds that the last lines get when the process ends."""
 
+_PRIORITIES: Final = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+"""What the journal calls them: sd-daemon(3)."""
+
 
 def configure_logs(redact: Callable[[str], str], *, stream: TextIO | None = None, quiet: bool = False) -> None:
     """Set up structlog for the process. `redact` sees each finished line, tracebacks included.
@@ -40,8 +43,11 @@ def configure_logs(redact: Callable[[str], str], *, stream: TextIO | None = None
     before = [] if terminal else [structlog.processors.format_exc_info]
     stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal)
 
+    journald = _is_journald(out)
+
     def render(logger: Any, name: str, event: MutableMapping[str, Any]) -> str:
-        return redact(str(renderer(logger, name, event)))
+        priority = f"<{_PRIORITIES.get(str(event.get('level')), 6)}>" if journald else ""
+        return priority + redact(str(renderer(logger, name, event)))
 
     def dropped(lines: int) -> str:
         return render(None, "warning", stamp(None, "warning", _dropped(lines)))
@@ -55,6 +61,15 @@ def configure_logs(redact: Callable[[str], str], *, stream: TextIO | None = None
         cache_logger_on_first_use=False,
     )
     _adopt_libraries()
+
+
+def _is_journald(out: TextIO | None) -> bool:
+    """Whether systemd's journal reads it (systemd.exec(5)): it can be told how urgent each line is."""
+    try:
+        found = os.fstat(out.fileno()) if out is not None else None
+    except (OSError, ValueError):
+        return False
+    return found is not None and os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 class Lines:

@@ -68,6 +68,24 @@ def test_a_log_that_is_not_read_holds_nobody_up_and_says_once_what_was_dropped()
     assert out.getvalue().splitlines() == ["first", *map(str, range(10)), "dropped 990"]
 
 
+def test_the_journal_is_told_how_urgent_a_line_is(tmp_path: Path) -> None:
+    """And only the journal: JOURNAL_STREAM names one file, and whoever redirects stderr has another."""
+    script = """
+import os, sys, structlog
+from monitor.logs import configure_logs
+found = os.fstat(2)
+os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino + int(sys.argv[1])}"
+configure_logs(lambda text: text)
+structlog.get_logger().warning("careful")
+structlog.get_logger().info("fine")
+"""
+    for offset, begins in (("0", ["<4>{", "<6>{"]), ("1", ["{", "{"])):
+        done = subprocess.run([sys.executable, "-c", script, offset], capture_output=True, text=True, check=True)
+        lines = done.stderr.splitlines()
+        assert [line.partition("{")[0] + "{" for line in lines] == begins
+        assert [json.loads(line[line.index("{") :])["event"] for line in lines] == ["careful", "fine"]
+
+
 def test_the_last_lines_get_a_limited_time() -> None:
     out = Slow()
     lines = Lines(out, dropped)
