@@ -33,6 +33,8 @@ class Held:
         self._db: sqlite3.Connection | None = None
         self._lock: AgentLock | None = None
         self._damaged = False
+        self._file: tuple[int, int] | None = None
+        """Device and inode of the file that is open."""
         self.epoch = 0
         self.openings = 0
         """How often the file was opened."""
@@ -53,11 +55,21 @@ class Held:
             translated = translate(error, self._path)
             self._damaged = self._damaged or isinstance(translated, Damaged)
             raise translated from error
+        except ValueError as error:  # a text that is no UTF-8, a body that is no JSON, a state that there is not
+            self._damaged = True
+            raise Damaged(f"the journal {self._path} is damaged ({error})") from error
 
     def connection(self) -> sqlite3.Connection:
         if self._db is None:
             raise StoreError(f"the journal {self._path} is not open")
         return self._db
+
+    def to_write(self) -> sqlite3.Connection:
+        """The connection, unless its file was removed or replaced: SQLite would write on, where nobody looks."""
+        db = self.connection()
+        if _identity(self._path) != self._file:
+            raise StoreError(f"the journal {self._path} was removed or replaced under the running agent")
+        return db
 
     def open(self) -> Journal:
         """What is known; of a damaged file what can be read."""
@@ -99,6 +111,7 @@ class Held:
             raise
         self.epoch = journal.epoch
         self.openings += 1
+        self._file = _identity(self._path)
         return journal
 
     def _start_afresh(self, origin: str | None) -> Journal:
@@ -129,6 +142,10 @@ class Held:
             except sqlite3.Error as error:
                 if primary_code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
                     raise
+            except Fenced:
+                raise
+            except StoreError:
+                pass
             self._let_go()  # the file was moved, or the disk mounted anew: what we hold may be of the past
         epoch, known = self.epoch, self._path.exists()
         self.unfamiliar = self.unfamiliar or not known
@@ -141,7 +158,7 @@ class Held:
         return journal.origin
 
     def _try_a_write(self) -> str:
-        db = self.connection()
+        db = self.to_write()
         with transaction(db, durable=True):
             check_epoch(db, self.epoch)
             set_meta(db, "epoch", str(self.epoch))
@@ -159,3 +176,11 @@ class Held:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

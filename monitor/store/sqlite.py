@@ -222,7 +222,7 @@ class SqliteStore:
 
     async def _write(self, work: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:
         def write() -> T:
-            db = self._held.connection()
+            db = self._held.to_write()
             with transaction(db, durable=durable):
                 check_epoch(db, self._held.epoch)
                 return work(db)
