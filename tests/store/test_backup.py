@@ -1,0 +1,151 @@
+"""Backup beside a writing agent, restore where none runs; each command as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from monitor.store._backup import BEFORE, back_up, restore
+from monitor.store.contract import Refused, StoreBusy, StoreError
+from monitor.store.sqlite import SqliteStore
+from tests.end_to_end.disks import small_disk
+from tests.end_to_end.rig import BROWNOUT, ROOT, environment
+from tests.store.made import NOBODY, after, event, told, whole_change
+from tests.store.test_sqlite import COMMITTER
+
+
+def brownout(*arguments: str | Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [BROWNOUT, *arguments], capture_output=True, text=True, timeout=50, env=environment(), check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+async def filled(state_dir: Path) -> None:
+    """One event accepted, one waiting for its second attempt, one never tried, one given up."""
+    store = SqliteStore(state_dir)
+    await store.open()
+    await store.commit([whole_change(3), told(*(event(name, name) for name in ("sent", "late", "dead")))], NOBODY)
+    never, sent, late, dead = await store.claim("hook", after(0), after(30), 9)
+    await store.failed(never, after(0), "503")
+    await store.delivered(sent, after(1))
+    await store.failed(late, after(60), "503")
+    await store.dead(dead, after(1), "410")
+    await store.close()
+
+
+async def test_what_is_restored_is_what_was_known_and_owed(tmp_path: Path) -> None:
+    state, backup = tmp_path / "state", tmp_path / "backup.db"
+    await filled(state)
+    copied = back_up(state, backup)
+    assert (copied.checks, copied.incidents, copied.rows) == (1, 1, 2)
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert copied.history == tmp_path / "backup.history.db"
+    shutil.rmtree(state)
+    state.mkdir(mode=0o700)
+    restore(backup, state)
+    store = SqliteStore(state)
+    journal = await store.open()
+    assert (journal.checks["a"].seq, journal.incidents[0].told) == (3, {"hook", "pager"})
+    assert {item.event_id: item.attempt for item in await store.claim("hook", after(99), after(199), 9)} == {
+        "e3": 2,
+        "late": 2,
+    }, "and not what was accepted"
+    assert [letter.delivery.event_id for letter in await store.dead_letters(9)] == ["dead"]
+    await store.close()
+
+
+async def test_beside_an_agent_that_writes_as_fast_as_it_can(tmp_path: Path) -> None:
+    """The copy is of one moment, and the agent is not held up: it goes on committing while it is made."""
+    state = tmp_path / "state"
+    with subprocess.Popen([sys.executable, "-c", COMMITTER, state], stdout=subprocess.PIPE, cwd=ROOT) as agent:  # noqa: ASYNC220
+        assert agent.stdout
+        for _ in range(200):
+            before = int(agent.stdout.readline())
+        code, said = brownout("backup", tmp_path / "backup.db", "--state-dir", state)
+        agent.send_signal(signal.SIGKILL)
+        later = int(agent.stdout.read().split()[-1])
+    assert code == 0, said
+    with closing(sqlite3.connect(tmp_path / "backup.db")) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        [seq] = db.execute("SELECT seq FROM checks").fetchone()
+        for table in ("incidents", "transitions", "events", "outbox"):
+            assert db.execute(f"SELECT COUNT(*) FROM {table}").fetchone() == (seq,)
+    assert before <= seq < later
+
+
+async def test_nothing_is_left_behind_where_there_is_no_room(tmp_path: Path) -> None:
+    await filled(tmp_path / "state")
+    with small_disk(tmp_path / "disk") as disk:
+        disk.fill()
+        code, said = brownout("backup", disk.folder / "backup.db", "--state-dir", tmp_path / "state")
+        assert (code, [file.name for file in disk.folder.glob("*")]) == (1, ["ballast"])
+        assert "no backup was made" in said
+
+
+async def test_what_is_asked_wrongly_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    state, backup = tmp_path / "state", tmp_path / "backup.db"
+    with pytest.raises(Refused, match="is not there, or may not be read"):
+        back_up(state, backup)
+    await filled(state)
+    backup.write_text("precious")
+    with pytest.raises(Refused, match="is there already: name another file, or add --force"):
+        back_up(state, backup)
+    with pytest.raises(StoreError, match="No such file or directory"):
+        back_up(state, tmp_path / "nowhere" / "backup.db")
+    with pytest.raises(Refused, match=r"backup\.db is no backup of a journal: file is not a database"):
+        restore(backup, state)
+    back_up(state, backup, force=True, history=False)
+    with pytest.raises(Refused, match="there is no file"):
+        restore(tmp_path / "nothing.db", state)
+    whole = backup.read_bytes()
+    backup.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises((Refused, StoreError), match=r"malformed|damaged"):
+        restore(backup, state)
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as db:
+        db.execute("CREATE TABLE cats (name)")
+        db.commit()
+    with pytest.raises(Refused, match="a database of something else"):
+        restore(other, state)
+    backup.write_bytes(whole)
+    with closing(sqlite3.connect(backup)) as db:
+        db.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
+        db.commit()
+    with pytest.raises(Refused, match="newer Brownout"):
+        restore(backup, state)
+    backup.write_bytes(whole)
+    store = SqliteStore(state)
+    await store.open()
+    with pytest.raises(StoreBusy, match=f"pid {os.getpid()}"):
+        restore(backup, state)
+    assert (await store.backlog())["hook"].waiting == 2
+    await store.close()
+    assert not (state / BEFORE).exists()
+
+
+async def test_the_journal_that_was_there_is_kept_whole(tmp_path: Path) -> None:
+    """Its log goes into it: were it left, it would be taken for that of the restored one."""
+    state, backup = tmp_path / "state", tmp_path / "backup.db"
+    await filled(state)
+    back_up(state, backup)
+    store = SqliteStore(state)
+    await store.open()
+    await store.commit([whole_change(8)], NOBODY)
+    crashed = tmp_path / "crashed"
+    shutil.copytree(state, crashed)
+    await store.close()
+    assert (crashed / "brownout.db-wal").stat().st_size > 0
+    restore(backup, crashed)
+    for name, seq in (("brownout.db", 3), (BEFORE, 8)):
+        with closing(sqlite3.connect(crashed / name)) as db:
+            assert db.execute("SELECT seq FROM checks").fetchone() == (seq,), name
