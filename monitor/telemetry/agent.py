@@ -123,7 +123,7 @@ class AgentCollector(Collector):
         yield _gauge("brownout_looks_in_flight", "Looks under way.", figures.in_flight)
         yield _counter(
             "brownout_missed_beats",
-            "Scheduled looks left out: the one before was not over, or had found no room.",
+            "Scheduled looks left out: the one before was not over or had found no room, or the agent was paused.",
             figures.missed,
         )
         yield _counter(
