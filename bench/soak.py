@@ -30,7 +30,7 @@ def measure(options: Namespace) -> Line:
     15 s. Flat: the median of the last fifth of the time after the warm-up against that of the first fifth. A look
     that begins 100 ms late or more is explained by what held the loop for at least half of that: other processes or
     guests on the core, the garbage collector, or a flush of what the checks remember."""
-    seconds = 4.0 if options.quick else _minutes() * 60
+    seconds = 2.0 if options.quick else _minutes() * 60
     warm = min(WARM, seconds / 2)
     mine, others = cores()
     with TemporaryDirectory(prefix="brownout-bench-") as name, responder(others) as target:

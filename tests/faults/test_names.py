@@ -51,7 +51,7 @@ async def test_without_names_it_cannot_tell_and_pages_wait(tmp_path: Path) -> No
             await until_state(url, "named", "up")
             # A resolver that says nothing at all: names that were known go on with their last addresses.
             names.silent = True
-            await look_times(url, "named", 4)
+            await look_times(url, "named", 2)
             assert (await check_status(url, "named"))["state"] == "up"
             names.silent = False
             numbered.status = 200
