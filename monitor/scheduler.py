@@ -240,7 +240,8 @@ class Scheduler:
         self._observer.in_flight(self.in_flight)
         try:
             # Followed before it leaves: extra looks that are called off now must not be handed its room.
-            self._follow(slot, await self._take(self._order_of(turn)))
+            if not slot.gone:  # a reload between the launch and this
+                self._follow(slot, await self._take(self._order_of(turn)))
         except BaseException:
             self._ending = True  # stopped, or dying: whoever waits for this room waits in vain
             raise
