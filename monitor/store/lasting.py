@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import structlog
@@ -45,6 +45,8 @@ REMIND = 600.0
 """Seconds between two log lines about trouble that lasts."""
 ROWS = 10_000
 """Rows that are taken over from the journal. Of a longer backlog the rest waits until the journal works again."""
+
+_AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 _log = structlog.get_logger("brownout.journal")
 
@@ -114,7 +116,7 @@ class LastingStore(Readings):
             journal = known.journal if known else Journal(new_origin(), 0)
             self._origin = journal.origin
             async with self._turn:
-                await self._divert(error, known.rows if known else ())
+                await self._divert(error, [_free(row) for row in known.rows] if known else ())
         self._origin = journal.origin
         self._report_rescues()
         return journal
@@ -296,3 +298,8 @@ class LastingStore(Readings):
                 event_ids="go on" if rescue.known_ids else "begin anew",
             )
         self._rescues_told = len(rescues)
+
+
+def _free(row: Row) -> Row:
+    """A lease of the agent before us has ended with it."""
+    return replace(row, leased=False, due=_AT_ONCE) if row.leased else row

@@ -229,6 +229,23 @@ async def test_the_log_is_not_flooded(tmp_path: Path) -> None:
         assert [line["event"] for line in logged] == ["journal_failed", "journal_written_again"]
 
 
+async def test_leases_of_the_agent_before_end_where_the_journal_can_only_be_read(tmp_path: Path) -> None:
+    before = SqliteStore(tmp_path)
+    await before.open()
+    await before.commit([told(event("e1"))], NOBODY)
+    await before.claim("hook", after(0), after(3000), 9)
+    await before.close()
+    here = Place(tmp_path, Bounds())
+    here.hold()
+    assert (await here.store.open()).origin
+    assert await here.claimed() == ["e1"]
+    running = asyncio.create_task(here.store.run())
+    await here.release()
+    running.cancel()
+    assert here.rows() == [("e1", "leased", 1, 2)]
+    await here.store.close()
+
+
 async def test_what_a_person_has_to_mend_is_not_lived_with(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
     with pytest.raises(Refused, match="not a directory"):
