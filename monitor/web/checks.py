@@ -25,6 +25,8 @@ from monitor.web.view import View
 TURN = 0.002
 """Seconds of rendering after which the loop gets a turn. By time and not by number: a busy loop's turns are long, and
 an answer must not take hundreds of them."""
+PIECE = 128 * 1024
+"""Bytes after which it gets one, too: to hand them to the kernel takes as long as to make them."""
 SLICE = 16
 """Checks between two looks at the clock; half a millisecond where nothing of them is kept yet."""
 KEPT_FOR = 60.0
@@ -69,14 +71,15 @@ class Checks:
         yield b'{"checks":['
         count, comma = 0, b""
         part: list[bytes] = []
-        rest, began = iter(judges), perf_counter()
+        size, rest, began = 0, iter(judges), perf_counter()
         while some := [self._line(judge) for judge in islice(rest, SLICE)]:
             part += some
-            if perf_counter() - began >= TURN:
+            size += len(some[0]) * len(some)
+            if size >= PIECE or perf_counter() - began >= TURN:
                 yield comma + b",".join(part)
                 comma, count, part = b",", count + len(part), []
                 await asyncio.sleep(0)
-                began = perf_counter()
+                size, began = 0, perf_counter()
         yield (comma if part else b"") + b",".join(part) + b'],"count":%d}' % (count + len(part))
         self._keep_for_a_while()
 

@@ -40,6 +40,8 @@ INSIDE_ONLY = (
     "/api/v1/config",
     "/api/v1/reload",
     "/static/page.js",
+    "/static/chart.js",
+    "/static/detail.js",
 )
 FOR_ALL = (
     "/",

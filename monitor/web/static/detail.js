@@ -284,7 +284,7 @@ function thresholdTable(check) {
     const line = make("tr", "", body);
     if (item.active) line.dataset.state = item.level;
     const now = item.value === null ? "not known" : quantity(item.value, item.unit);
-    for (const words of [item.condition, item.level, now, item.active ? "yes" : "no"]) make("td", "", line).textContent = words;
+    for (const words of [item.condition, item.level, now, item.active ? "holds" : "no"]) make("td", "", line).textContent = words;
   }
   return table;
 }
