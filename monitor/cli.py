@@ -78,6 +78,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     _json(reload)
 
+    export = _command(
+        commands, "export", "write what is kept of the past: looks, roll-ups, transitions, events, incidents"
+    )
+    _file(export)
+    export.add_argument(
+        "--what", choices=("samples", "rollups", "transitions", "events", "incidents"), default="samples",
+        help="what to write (%(default)s)",
+    )  # fmt: skip
+    export.add_argument(
+        "--check", dest="checks", action="append", default=[], metavar="NAME", help="only this check; may be repeated"
+    )
+    export.add_argument("--since", default="7d", metavar="WHEN", help="so long ago, or a time (%(default)s)")
+    export.add_argument("--until", default="0s", metavar="WHEN", help="so long ago, or a time (now)")
+    export.add_argument("--step", default="1h", metavar="SPAN", help="the period of roll-ups (%(default)s)")
+    export.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="how to write it (%(default)s)")
+    export.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help="read this state directory, without the configuration"
+    )
+
     schema = _command(commands, "schema", "print the JSON Schema of checks.yaml, for editors")
     schema.add_argument("--event", action="store_true", help="print the schema of events (the webhook body) instead")
 

@@ -50,12 +50,31 @@ class Columns:
 
     def extend(self, other: Columns) -> None:
         """Take over all looks of another."""
+        if self and (self.words, self.figures.keys()) == (other.words, other.figures.keys()):
+            for name in ("ats", "ticks", "tooks", "everies", "marks", "reasons"):
+                getattr(self, name).extend(getattr(other, name))
+            for name, column in self.figures.items():
+                column.extend(other.figures[name])
+            return
         words = list(other.words)
         for row in range(len(other)):
             self.append(
                 other.ats[row], other.ticks[row], other.tooks[row], other.everies[row], other.marks[row],
                 words[other.reasons[row]], other.told(row),
             )  # fmt: skip
+
+    def parts(self, length: int) -> dict[int, Columns]:
+        """The looks by the span of `length` ms that they began in; each is named by its beginning."""
+        firsts = [at // length * length for at in self.ats]
+        if len(set(firsts)) == 1:
+            return {firsts[0]: self}
+        words, found = list(self.words), dict[int, Columns]()
+        for row, first in enumerate(firsts):
+            found.setdefault(first, Columns()).append(
+                self.ats[row], self.ticks[row], self.tooks[row], self.everies[row], self.marks[row],
+                words[self.reasons[row]], self.told(row),
+            )  # fmt: skip
+        return found
 
     def told(self, row: int) -> dict[str, float]:
         """The figures of one look."""

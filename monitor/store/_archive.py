@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,7 +55,7 @@ class Archive:
         return await self._call(self._writing, lambda: self._opened().tend(now))
 
     async def samples(self, check: str, since: datetime, until: datetime, limit: int) -> list[Sample]:
-        return await self._read(lambda past: _reading.samples(past, check, since, until, limit))
+        return await self._read(lambda past: list(islice(_reading.samples(past, check, since, until), max(limit, 0))))
 
     async def rollup(self, check: str, since: datetime, until: datetime, step: timedelta | None) -> list[Point]:
         return await self._read(lambda past: _reading.rollup(past, check, since, until, step))

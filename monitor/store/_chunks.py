@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from monitor.core.columns import ABSENT, Columns
 from monitor.core.history import Figures, Point
@@ -23,6 +24,23 @@ _FORMAT = 1
 _MILLISECOND = timedelta(milliseconds=1)
 _FIGURES = ("p50", "min", "mean", "p95", "p99", "max")
 """In this order, each after the first as the difference of its code to the one before: they lie close together."""
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _sound(load: Callable[P, T]) -> Callable[P, T]:
+    """Whatever damage leads to is a `ValueError`."""
+
+    @wraps(load)
+    def guarded(*given: P.args, **named: P.kwargs) -> T:
+        try:
+            return load(*given, **named)
+        except (ArithmeticError, LookupError, StopIteration, TypeError) as error:
+            raise ValueError(f"it is damaged: {error}") from error
+
+    return guarded
 
 
 def dump_rows(rows: Rows[int]) -> bytes:
@@ -47,6 +65,7 @@ def dump_rows(rows: Rows[int]) -> bytes:
     return bytes((_FORMAT,)) + zlib.compress(body, 1)
 
 
+@_sound
 def load_rows(blob: bytes) -> Rows[int]:
     """Raises `ValueError` for what is no batch."""
     taker = Taker(_inflated(blob))
@@ -81,11 +100,12 @@ def dump_columns(columns: Columns) -> tuple[bytes, str]:
     return b"".join(found), layout
 
 
+@_sound
 def load_columns(blob: bytes, layout: str) -> Columns:
     """Raises `ValueError` for what is no chunk of looks."""
     taker = _taker(blob)
     words, names = json.loads(layout)
-    columns, count = Columns(), taker.number()
+    columns, count = Columns(), taker.count()
     columns.words = {word: place for place, word in enumerate(words)}
     columns.ticks = array("q", taker.steps(count))
     columns.ats = array("q", (tick + apart for tick, apart in zip(columns.ticks, taker.steps(count), strict=True)))
@@ -126,10 +146,11 @@ def _dumped(figures: Sequence[Figures | None]) -> list[bytes]:
     return found
 
 
+@_sound
 def load_points(blob: bytes, layout: str) -> list[Point]:
     """Raises `ValueError` for what is no chunk of roll-ups."""
     taker = _taker(blob)
-    count, period = taker.number(), taker.number()
+    count, period = taker.count(), taker.number()
     ats, looks, failed = taker.steps(count), taker.column(count), taker.column(count)
     seconds = [taker.column(count) for _ in STATES]
     told = {name: _loaded(taker, count) for name in json.loads(layout)}

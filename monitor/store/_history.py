@@ -35,9 +35,8 @@ _PRUNE_EVERY = 60_000
 _HOUR = 3_600_000
 _MILLISECOND = timedelta(milliseconds=1)
 
-_PRUNE = """
-    DELETE FROM chunks WHERE number IN
-        (SELECT number FROM chunks WHERE kind = ? AND last < ? ORDER BY number LIMIT ?)"""
+_PRUNE = "DELETE FROM {kind} WHERE number IN (SELECT number FROM {kind} WHERE last < ? ORDER BY number LIMIT ?)"
+_PRUNE_GROWING = "DELETE FROM growing WHERE kind = ? AND last < ?"
 
 
 class History:
@@ -128,9 +127,10 @@ class History:
         with transaction(self._db):
             for kind, kept in kept_by_kind(self._retention).items():
                 oldest = now - kept // _MILLISECOND
-                removed = self._db.execute(_PRUNE, (kind, oldest, _PRUNED_AT_ONCE)).rowcount
+                removed = self._db.execute(_PRUNE.format(kind=kind), (oldest, _PRUNED_AT_ONCE)).rowcount
                 if removed == _PRUNED_AT_ONCE:
                     return True
+                self._db.execute(_PRUNE_GROWING, (kind, oldest))
             longest = max(kept_by_kind(self._retention).values()) // _MILLISECOND
             self._db.execute("DELETE FROM runs WHERE seen < ?", (now - longest,))
         if self._spare() > 0:

@@ -19,8 +19,12 @@ ASIDE = "history.db.unreadable"
 """What a damaged file is called from then on; an older one of that name is overwritten."""
 SCHEMA = 1
 
-RAW, SHORT_POINTS, LONG_POINTS = 0, 1, 2
-"""Kinds of chunks."""
+RAW, SHORT_POINTS, LONG_POINTS = "raw", "short", "long"
+"""Kinds of chunks, and the tables of those that are complete. What is as old lies together in a table and goes at the
+same time, so whole pages become free."""
+PAGE = 2_048
+"""Bytes of a page. Chunks have 1 to 9 KB: where a row is larger than a page, its further pages are full ones, and
+with larger pages a third of the file was empty."""
 
 _TABLES = """
 CREATE TABLE series (
@@ -39,21 +43,34 @@ CREATE TABLE batches (
     looks  BLOB    NOT NULL
 );
 CREATE INDEX batches_bunch ON batches (bunch, first);
-CREATE TABLE chunks (
+CREATE TABLE growing (
     number INTEGER PRIMARY KEY,
-    kind   INTEGER NOT NULL,
+    kind   TEXT    NOT NULL,
+    series INTEGER NOT NULL,
+    first  INTEGER NOT NULL,
+    last   INTEGER NOT NULL,
+    layout INTEGER NOT NULL,
+    body   BLOB    NOT NULL,
+    UNIQUE (series, kind, first)
+);
+CREATE TABLE runs (number INTEGER PRIMARY KEY, began INTEGER NOT NULL, seen INTEGER NOT NULL);
+""" + "".join(
+    f"""
+CREATE TABLE {kind} (
+    number INTEGER PRIMARY KEY,
     series INTEGER NOT NULL,
     first  INTEGER NOT NULL,
     last   INTEGER NOT NULL,
     layout INTEGER NOT NULL,
     body   BLOB    NOT NULL
 );
-CREATE INDEX chunks_series ON chunks (series, kind, first);
-CREATE TABLE runs (number INTEGER PRIMARY KEY, began INTEGER NOT NULL, seen INTEGER NOT NULL);
+CREATE INDEX {kind}_series ON {kind} (series, first);
 """
-# Looks of a check are found by its series; `bunch` is some checks that are written together. `first` and `last` are
-# UTC milliseconds since 1970. `held_*`: the state that goes on where the roll-ups end (core.rollup.Held). A row of
-# `runs` is an agent's life: its first and its last sign of it.
+    for kind in (RAW, SHORT_POINTS, LONG_POINTS)
+)
+# Looks of a check are found by its series; `bunch` is some checks that are written together. `growing` has the chunks
+# that are not complete. `first` and `last` are UTC milliseconds since 1970. `held_*`: the state that goes on where
+# the roll-ups end (core.rollup.Held). A row of `runs` is an agent's life: its first and its last sign of it.
 
 
 class Unreadable(StoreError):
@@ -81,8 +98,13 @@ def connect(path: Path, busy_timeout: timedelta) -> sqlite3.Connection:
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """For reading only, beside an agent that writes. Raises `sqlite3.Error`."""
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5, isolation_level=None)
+    """For reading only, beside an agent that writes, or after one. Raises `sqlite3.Error`.
+
+    A file without its log has nobody who writes. It is read as it is, or SQLite would create files beside it, which
+    belong to whoever reads, and which the agent might then not be able to use.
+    """
+    alone = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{alone}", uri=True, timeout=5, isolation_level=None)
     db.execute("PRAGMA cache_size = -1024")
     return db
 
@@ -97,6 +119,7 @@ def put_aside(path: Path) -> Path:
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    db.execute(f"PRAGMA page_size = {PAGE}")
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a new file heeds it
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 _CONSTANT, _PLANES = 0, 1
+_MOST = 10_000_000
 _WORTH_SPLITTING = 0.7
 """Bytes a number from which on the lowest bits are worth a plane of their own."""
 
@@ -90,6 +91,13 @@ class Taker:
             if byte < 0x80:
                 return rest >> 1 if not rest & 1 else -(rest + 1 >> 1)
 
+    def count(self) -> int:
+        """How many rows follow; one that is beyond belief must not become memory."""
+        count = self.number()
+        if not 0 <= count <= _MOST:
+            raise ValueError("it has too many rows")
+        return count
+
     def take(self, count: int) -> bytes:
         found = self._data[self._at : self._at + count]
         if count < 0 or len(found) != count:
@@ -121,7 +129,7 @@ class Taker:
 
     def _inflated(self, count: int) -> bytes:
         try:
-            plane = zlib.decompress(self.blob(), -15)
+            plane = zlib.decompressobj(-15).decompress(self.blob(), count + 1)
         except zlib.error as error:
             raise ValueError(str(error)) from error
         if len(plane) != count:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 from monitor.core.history import SPANS_LIMIT, Past, Span
-from monitor.core.model import State, Transition, Verdict
+from monitor.core.model import Incident, State, Transition, Verdict
 from monitor.core.ribbon import spans
 from monitor.store._codec import from_micros, to_micros
+from monitor.store._journal import INCIDENT_COLUMNS, read_incident
 from probes.contract import Reason
 
 _VERDICT = tuple(field.name for field in fields(Verdict))
@@ -36,6 +37,29 @@ def transitions(db: sqlite3.Connection, limit: int, **asked: str | int | datetim
     values = [to_micros(value) if isinstance(value, datetime) else value for value in given.values()]
     query = f"SELECT {_COLUMNS} FROM transitions WHERE {where} ORDER BY number DESC LIMIT ?"  # noqa: S608
     return [_past(row) for row in db.execute(query, (*values, limit))]
+
+
+def each_transition(db: sqlite3.Connection, since: datetime, until: datetime) -> Iterator[Transition]:
+    """Oldest first, read as they are taken."""
+    query = f"SELECT {_COLUMNS} FROM transitions WHERE at >= ? AND at < ? ORDER BY number"  # noqa: S608
+    for row in db.execute(query, (to_micros(since), to_micros(until))):
+        yield _past(row).transition
+
+
+def each_event(db: sqlite3.Connection, since: datetime, until: datetime) -> Iterator[bytes]:
+    """The bodies, oldest first."""
+    query = "SELECT body FROM events WHERE at >= ? AND at < ? ORDER BY number"
+    for (body,) in db.execute(query, (to_micros(since), to_micros(until))):
+        yield body
+
+
+def each_incident(db: sqlite3.Connection, since: datetime, until: datetime) -> Iterator[Incident]:
+    """Those that were open at some time in that span, oldest first."""
+    query = f"""
+        SELECT {INCIDENT_COLUMNS} FROM incidents WHERE opened < ? AND (resolved IS NULL OR resolved >= ?)
+        ORDER BY opened, id"""  # noqa: S608
+    for row in db.execute(query, (to_micros(until), to_micros(since))):
+        yield read_incident(row)
 
 
 def states(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -16,27 +17,31 @@ from monitor.store._history_file import LONG_POINTS, RAW, SHORT_POINTS
 from monitor.store._sealing import read_held
 
 _CHUNKS = """
-    SELECT body, text FROM chunks JOIN layouts ON layouts.number = layout
-    WHERE series = ? AND kind = ? AND last >= ? AND first < ? ORDER BY first, chunks.number"""
+    SELECT body, text FROM (
+        SELECT first, layout, body FROM {kind} WHERE series = :series AND first < :end AND last >= :begin
+        UNION ALL
+        SELECT first, layout, body FROM growing
+        WHERE series = :series AND kind = '{kind}' AND first < :end AND last >= :begin)
+    JOIN layouts ON layouts.number = layout ORDER BY first"""
 _BATCHES = "SELECT looks FROM batches WHERE bunch = ? AND last >= ? AND first < ? ORDER BY first, number"
 
 
-def samples(db: sqlite3.Connection, check: str, since: datetime, until: datetime, limit: int) -> list[Sample]:
-    """Raises `ValueError` for damage."""
+def samples(db: sqlite3.Connection, check: str, since: datetime, until: datetime) -> Iterator[Sample]:
+    """Oldest first, read as they are taken. Raises `ValueError` for damage."""
     number, begin, end = _number(db, check), to_millis(since), to_millis(until)
-    found: list[Sample] = []
-    if number is None or limit < 1:
-        return found
-    for body, layout in db.execute(_CHUNKS, (number, RAW, begin, end)):
-        found += _between(load_columns(body, layout), begin, end)
-        if len(found) >= limit:
-            return found[:limit]
-    found += _between(_unsealed(db, number, begin, end), begin, end)
-    return found[:limit]
+    if number is None:
+        return
+    for body, layout in _chunks(db, RAW, number, begin, end):
+        yield from _between(load_columns(body, layout), begin, end)
+    yield from _between(_unsealed(db, number, begin, end), begin, end)
 
 
-def _between(columns: Columns, begin: int, end: int) -> list[Sample]:
-    return list(columns.samples(row for row, at in enumerate(columns.ats) if begin <= at < end))
+def _chunks(db: sqlite3.Connection, kind: str, series: int, begin: int, end: int) -> Iterator[tuple[bytes, str]]:
+    yield from db.execute(_CHUNKS.format(kind=kind), {"series": series, "begin": begin, "end": end})
+
+
+def _between(columns: Columns, begin: int, end: int) -> Iterator[Sample]:
+    return columns.samples(row for row, at in enumerate(columns.ats) if begin <= at < end)
 
 
 def rollup(
@@ -67,7 +72,7 @@ def _points(db: sqlite3.Connection, number: int, period: timedelta, since: datet
 def _sealed(db: sqlite3.Connection, number: int, period: timedelta, since: datetime, until: datetime) -> list[Point]:
     kind = SHORT_POINTS if period == SHORT else LONG_POINTS
     found: list[Point] = []
-    for body, layout in db.execute(_CHUNKS, (number, kind, to_millis(since), to_millis(until))):
+    for body, layout in _chunks(db, kind, number, to_millis(since), to_millis(until)):
         found += (point for point in load_points(body, layout) if since - period < point.at < until)
     return found
 
@@ -98,6 +103,11 @@ def absences(db: sqlite3.Connection) -> list[tuple[datetime, datetime]]:
     """The times between two agents, in order."""
     rows = list(db.execute("SELECT began, seen FROM runs ORDER BY number"))
     return [(from_millis(seen), from_millis(began)) for (_, seen), (began, _) in pairwise(rows)]
+
+
+def known_checks(db: sqlite3.Connection) -> list[str]:
+    """The ids of the checks that something is kept of."""
+    return [row[0] for row in db.execute("SELECT check_id FROM series ORDER BY check_id")]
 
 
 def _number(db: sqlite3.Connection, check: str) -> int | None:

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from monitor.core.columns import Columns, distribute
 from monitor.core.history import LONG, SHORT, Point, Retention
 from monitor.core.rollup import Held, join, roll_up
 from monitor.core.rows import Rows, to_millis
-from monitor.store._chunks import dump_columns, dump_points, dump_rows, load_points, load_rows
+from monitor.store._chunks import dump_columns, dump_points, dump_rows, load_columns, load_points, load_rows
 from monitor.store._history_file import LONG_POINTS, RAW, SHORT_POINTS
 
 Write = tuple[str, tuple[object, ...]]
 
-_COVERED = {SHORT_POINTS: 86_400_000, LONG_POINTS: 20 * 86_400_000}
-"""How much time a chunk of roll-ups covers (ms): long enough to be packed well, and it is written anew every time."""
+_COVERED = {RAW: 6 * 3_600_000, SHORT_POINTS: 4 * 86_400_000, LONG_POINTS: 20 * 86_400_000}
+"""How much time a chunk covers (ms): long enough to be packed well, short enough to be written anew at every sealing
+until it is complete."""
 
 _ADD_BATCH = "INSERT INTO batches (bunch, first, last, looks) VALUES (?, ?, ?, ?)"
 _ADD_LAYOUT = "INSERT OR IGNORE INTO layouts (text) VALUES (?)"
-_ADD_CHUNK = """
-    INSERT INTO chunks (kind, series, first, last, layout, body)
-    VALUES (?, ?, ?, ?, (SELECT number FROM layouts WHERE text = ?), ?)"""
-_CHANGE_CHUNK = "UPDATE chunks SET layout = (SELECT number FROM layouts WHERE text = ?), body = ? WHERE number = ?"
-_FIND_CHUNK = """
-    SELECT chunks.number, body, text FROM chunks JOIN layouts ON layouts.number = layout
-    WHERE series = ? AND kind = ? AND first = ?"""
+_GROW = """
+    INSERT INTO growing (kind, series, first, last, layout, body)
+    VALUES (?, ?, ?, ?, (SELECT number FROM layouts WHERE text = ?), ?)
+    ON CONFLICT DO UPDATE SET layout = excluded.layout, body = excluded.body"""
+_FIND = """
+    SELECT body, text FROM growing JOIN layouts ON layouts.number = layout
+    WHERE kind = ? AND series = ? AND first = ?"""
+_COMPLETE = """
+    INSERT INTO {kind} (series, first, last, layout, body)
+    VALUES (?, ?, ?, (SELECT number FROM layouts WHERE text = ?), ?)"""
+_GROWN = "DELETE FROM growing WHERE kind = ? AND series = ? AND first = ?"
 _HOLD = "UPDATE series SET held_state = ?, held_since = ?, held_until = ? WHERE number = ?"
 
 
-def kept_by_kind(retention: Retention) -> dict[int, timedelta]:
+def kept_by_kind(retention: Retention) -> dict[str, timedelta]:
     """How long each kind of chunk is kept."""
     return {RAW: retention.raw, SHORT_POINTS: retention.five_minutes, LONG_POINTS: retention.hourly}
 
@@ -71,13 +76,13 @@ def seal(db: sqlite3.Connection, retention: Retention, bunch: int, cut: int) -> 
     writes: list[Write] = []
     for series, columns in found.items():
         if retention.raw:
-            writes += _chunk(series, columns)
+            writes += _chunks(db, series, columns, cut)
         yield
         held = read_held(db, series)
         for kind, period in ((SHORT_POINTS, SHORT), (LONG_POINTS, LONG)):
             points, after = roll_up(columns, period, held, cut)
             if kept_by_kind(retention)[kind]:
-                writes += _points(db, series, kind, points)
+                writes += _points(db, series, kind, points, cut)
             yield
         assert after is not None  # noqa: S101  (there are looks)
         writes.append((_HOLD, (after.state, after.since, after.until, series)))
@@ -98,30 +103,38 @@ def _take(blob: bytes, cut: int, found: dict[int, Columns], rest: Rows[int]) -> 
     rest.extend(late)
 
 
-def _chunk(series: int, columns: Columns) -> Iterator[Write]:
-    body, layout = dump_columns(columns)
-    yield _ADD_LAYOUT, (layout,)
-    yield _ADD_CHUNK, (RAW, series, min(columns.ats), max(columns.ats), layout, body)
+def _chunks(db: sqlite3.Connection, series: int, columns: Columns, cut: int) -> Iterator[Write]:
+    """The looks, beside those that are in the chunk of their hours."""
+    for first, part in columns.parts(_COVERED[RAW]).items():
+        known = Columns()
+        for body, layout in db.execute(_FIND, (RAW, series, first)):
+            with suppress(ValueError):  # what cannot be read makes room
+                known = load_columns(body, layout)
+        known.extend(part)
+        body, layout = dump_columns(known)
+        yield from _put(RAW, series, first, cut, body, layout)
 
 
-def _points(db: sqlite3.Connection, series: int, kind: int, points: Sequence[Point]) -> Iterator[Write]:
+def _points(db: sqlite3.Connection, series: int, kind: str, points: Sequence[Point], cut: int) -> Iterator[Write]:
     """Each point into the chunk of its days, beside those that are there."""
     parts: dict[int, list[Point]] = {}
     for point in points:
         parts.setdefault(to_millis(point.at) // _COVERED[kind] * _COVERED[kind], []).append(point)
     for first, part in parts.items():
-        row = db.execute(_FIND_CHUNK, (series, kind, first)).fetchone()
-        known = _read_points(row[1], row[2]) if row else []
+        known: list[Point] = []
+        for body, layout in db.execute(_FIND, (kind, series, first)):
+            with suppress(ValueError):
+                known = load_points(body, layout)
         body, layout = dump_points(join([*known, *part], part[0].span))
-        yield _ADD_LAYOUT, (layout,)
-        if row:
-            yield _CHANGE_CHUNK, (layout, body, row[0])
-        else:
-            yield _ADD_CHUNK, (kind, series, first, first + _COVERED[kind], layout, body)
+        yield from _put(kind, series, first, cut, body, layout)
 
 
-def _read_points(body: bytes, layout: str) -> list[Point]:
-    try:
-        return load_points(body, layout)
-    except ValueError:
-        return []  # what cannot be read makes room
+def _put(kind: str, series: int, first: int, cut: int, body: bytes, layout: str) -> Iterator[Write]:
+    """A chunk that is complete goes to its table's end, where it fills pages; until then it is where it can grow."""
+    last = first + _COVERED[kind]
+    yield _ADD_LAYOUT, (layout,)
+    if cut < last:
+        yield _GROW, (kind, series, first, last, layout, body)
+    else:
+        yield _COMPLETE.format(kind=kind), (series, first, last, layout, body)
+        yield _GROWN, (kind, series, first)

@@ -1,0 +1,162 @@
+"""What is exported, record by record: as an object for a line of JSON, and as rows of cells for CSV.
+
+In CSV a look or a period is one row for each of its measurements, so that the columns are the same for all checks.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from monitor.core.history import Figures
+from monitor.core.model import State
+from monitor.store import _past, _reading
+
+Record = Mapping[str, Any]
+Units = Mapping[tuple[str, str], str]
+
+_FIGURES = tuple(field.name for field in fields(Figures))
+CSV: Mapping[str, tuple[str, ...]] = {
+    "samples": ("check", "at", "took_seconds", "state", "reason", "scheduled", "measurement", "unit", "value"),
+    "rollups": (
+        "check", "at", "span_seconds", "looks", "failed", *(f"{state.value}_seconds" for state in State),
+        "measurement", "unit", *_FIGURES,
+    ),
+    "transitions": (
+        "kind", "subject", "seq", "at", "since", "old", "new", "reason", "why", "measurement", "value", "limit",
+    ),
+    "events": ("id", "type", "at", "sentence", "body"),
+    "incidents": ("id", "services", "root", "checks", "impact", "opened", "since", "resolved", "updates", "why"),
+}  # fmt: skip
+"""The columns, by what is exported."""
+
+WINDOW = timedelta(days=20)
+"""Roll-ups are read by so much time at once, at the least."""
+
+
+def samples(db: sqlite3.Connection, check: str, since: datetime, until: datetime, units: Units) -> Iterator[Record]:
+    for sample in _reading.samples(db, check, since, until):
+        yield {
+            "check": check,
+            "at": _iso(sample.began),
+            "took_seconds": sample.took,
+            "state": sample.state.value,
+            "reason": sample.reason.value if sample.reason else None,
+            "scheduled": sample.scheduled,
+            "measurements": {
+                name: {"value": value, "unit": units.get((check, name))}
+                for name, value in sample.measurements.items()
+            },
+        }
+
+
+def rollups(
+    db: sqlite3.Connection, check: str, since: datetime, until: datetime, step: timedelta, units: Units
+) -> Iterator[Record]:
+    told = since
+    window = max(WINDOW, step * 10)
+    while told < until:
+        end = min(told + window, until)
+        for point in _reading.rollup(db, check, told, end, step):
+            if point.at < told and told is not since:
+                continue  # it was told with the window before
+            yield {
+                "check": check,
+                "at": _iso(point.at),
+                "span_seconds": point.span.total_seconds(),
+                "looks": point.looks,
+                "failed": point.failed,
+                **{f"{state.value}_seconds": point.seconds.get(state, 0.0) for state in State},
+                "measurements": {
+                    name: {"unit": units.get((check, name)), **asdict(figures)}
+                    for name, figures in point.figures.items()
+                },
+            }
+        told = end
+
+
+def transitions(db: sqlite3.Connection, since: datetime, until: datetime, checks: Sequence[str]) -> Iterator[Record]:
+    for item in _past.each_transition(db, since, until):
+        if checks and (item.kind != "check" or item.subject not in checks):
+            continue
+        verdict = item.verdict
+        yield {
+            "kind": item.kind,
+            "subject": item.subject,
+            "seq": item.seq,
+            "at": _iso(item.at),
+            "since": _iso(item.since),
+            "old": item.old,
+            "new": item.new,
+            "reason": verdict.reason.value if verdict.reason else None,
+            "why": verdict.why,
+            "measurement": verdict.measurement,
+            "value": verdict.value,
+            "limit": verdict.limit,
+            "evidence": dict(item.evidence),
+        }
+
+
+def events(db: sqlite3.Connection, since: datetime, until: datetime) -> Iterator[Record]:
+    """The published bodies (docs/events.md)."""
+    for body in _past.each_event(db, since, until):
+        yield json.loads(body)
+
+
+def incidents(db: sqlite3.Connection, since: datetime, until: datetime) -> Iterator[Record]:
+    for item in _past.each_incident(db, since, until):
+        yield {
+            "id": item.id,
+            "services": list(item.services),
+            "root": item.root,
+            "checks": list(item.checks),
+            "impact": item.impact.value,
+            "opened": _iso(item.opened),
+            "since": _iso(item.since),
+            "resolved": _iso(item.resolved) if item.resolved else None,
+            "updates": item.updates,
+            "why": item.why,
+        }
+
+
+def written(record: Record, what: str, form: str) -> Iterator[str]:
+    """The lines of one record."""
+    if form == "jsonl":
+        yield json.dumps(record, ensure_ascii=False)
+        return
+    for cells in _rows(record, what):
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(map(_cell, cells))
+        yield line.getvalue()
+
+
+def _rows(record: Record, what: str) -> Iterator[list[Any]]:
+    if what == "events":
+        record = {
+            **record,
+            "at": record.get("at", record.get("time")),
+            "body": json.dumps(record, ensure_ascii=False),
+        }
+    measured = record.get("measurements") or {None: {}}
+    for name, figures in measured.items():
+        row = {**record, **({"measurement": name} if "measurements" in record else {}), **figures}
+        yield [row.get(column) for column in CSV[what]]
+
+
+def _cell(value: Any) -> Any:
+    """A text that a spreadsheet would take for a formula is made one that it shows: targets write these texts."""
+    if isinstance(value, list | tuple):
+        value = " ".join(value)
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
+        return "'" + value
+    return value
+
+
+def _iso(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
