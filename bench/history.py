@@ -127,17 +127,21 @@ class _Target:
             if due >= since:
                 self._look(rows, due)
 
+    def _well(self, due: float) -> bool:
+        """A quarter of an hour of outage every ten days; other failures come alone, and change no state."""
+        return (due + self._phase * 1e5) % 864_000 > 900
+
     def _look(self, rows: Rows[str], due: float) -> None:
         draw = self._random
-        failed = draw.random() < 0.002
+        failed = draw.random() < 0.002 or not self._well(due)
         rush = 1.3 if 9 <= due / 3600 % 24 < 17 else 1.0
         seconds = draw.lognormvariate(0, self._noise) * self._median * rush
         began = int((due + draw.expovariate(1000)) * 10) * 100
         ended = max(int((due + seconds + 0.002) * 10) * 100, began)
         names = ("certificate_expires_in",) if failed else ("response_time", "body_size", "certificate_expires_in")
         rows.append(
-            self.name, to_millis(BEGAN) + began, began, ended - began, int(EVERY * 1000), _DOWN if failed else _UP,
-            "first_byte_timeout" if failed else "", names,
+            self.name, to_millis(BEGAN) + began, began, ended - began, int(EVERY * 1000),
+            _UP if self._well(due) else _DOWN, "first_byte_timeout" if failed else "", names,
         )  # fmt: skip
         expires = figure(90 * 86_400 - due % (60 * 86_400))
         size = figure(draw.gauss(18_000, 400)) if self._dynamic else 18_200.0

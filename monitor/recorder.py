@@ -29,11 +29,12 @@ _log = structlog.get_logger("brownout.history")
 class Recorder:
     """`take` is the pipeline's port; `run` writes and tends until it is cancelled; `settle` writes what is left."""
 
-    def __init__(self, store: Store, clock: Clock, lost: Callable[[int], None]) -> None:
-        """`lost` is told of looks that were given up."""
+    def __init__(self, store: Store, clock: Clock, lost: Callable[[int], None], *, limit: int = LOOKS_LIMIT) -> None:
+        """`lost` is told of looks that were given up, as more than `limit` were waiting."""
         self._store = store
         self._clock = clock
         self._lost = lost
+        self._limit = limit
         self._fresh: Rows[str] = Rows()
         self._waiting: list[Rows[str]] = []
         self._failing = False
@@ -79,5 +80,5 @@ class Recorder:
             _log.error("history_failed", error=str(error), harm="charts and roll-ups lack what cannot be written")
 
     def _give_up(self) -> None:
-        while sum(map(len, self._waiting)) > LOOKS_LIMIT:
+        while sum(map(len, self._waiting)) > self._limit:
             self._lost(len(self._waiting.pop(0)))

@@ -15,6 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
+
 from monitor.core.history import Past, Point, Retention, Sample, Span
 from monitor.core.rows import Rows
 from monitor.store import _past, _reading
@@ -24,14 +26,14 @@ from monitor.store.contract import StoreError
 
 T = TypeVar("T")
 
+_log = structlog.get_logger("brownout.history")
+
 
 class Archive:
     """`state_dir/history.db`, and reading `journal`. Every method raises `StoreError`."""
 
     def __init__(self, journal: Path, retention: Retention, busy_timeout: timedelta) -> None:
         self.path = journal.with_name(NAME)
-        self.put_aside: str | None = None
-        """What was wrong with the file that was found, and where it is now."""
         self._journal = journal
         self._retention = retention
         self._busy_timeout = busy_timeout
@@ -44,7 +46,8 @@ class Archive:
         self._events: sqlite3.Connection | None = None
 
     async def open(self) -> None:
-        """A file that cannot be read is put aside, and a new one is begun."""
+        """A file that cannot be read is put aside, and a new one is begun. What cannot be opened now is tried again
+        with every batch."""
         self._open_for_reading = True
         await self._call(self._writing, self._open)
 
@@ -81,7 +84,8 @@ class Archive:
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def read() -> T:
-            self._opened()
+            if not self._open_for_reading:
+                raise StoreError(f"the history {self.path} is not open")
             if self._past is None:
                 self._past = connect_to_read(self.path)
             return work(self._past)
@@ -107,23 +111,25 @@ class Archive:
             raise StoreError(f"the history {self.path}: {error}") from error
 
     def _opened(self) -> History:
-        if self._history is None:
+        if not self._open_for_reading:
             raise StoreError(f"the history {self.path} is not open")
-        return self._history
+        return self._history or self._open()
 
-    def _open(self) -> None:
+    def _open(self) -> History:
         try:
-            self._begin()
+            return self._begin()
         except (Unreadable, sqlite3.DatabaseError) as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
             self._close()
-            self.put_aside = f"{error}; it is {put_aside(self.path)} now, and a new one was begun"
-            self._begin()
+            aside = put_aside(self.path)
+            _log.error("history_kept_aside", error=str(error), file=str(aside), lost="charts and roll-ups so far")
+            return self._begin()
 
-    def _begin(self) -> None:
+    def _begin(self) -> History:
         self._db = connect(self.path, self._busy_timeout)
         self._history = History(self._db, self._retention)
+        return self._history
 
     def _close_reading(self) -> None:
         for db in (self._past, self._events):

@@ -22,8 +22,8 @@ from monitor.store._pack import Taker, put_bytes, put_column, put_number, put_st
 
 _FORMAT = 1
 _MILLISECOND = timedelta(milliseconds=1)
-_FIGURES = ("p50", "min", "mean", "p95", "p99", "max")
-"""In this order, each after the first as the difference of its code to the one before: they lie close together."""
+_FIGURES = {"p50": None, "min": "p50", "mean": "p50", "p95": "p50", "p99": "p95", "max": "p99"}
+"""In this order, each as the difference of its code to that of one before it, to which it lies close."""
 
 
 P = ParamSpec("P")
@@ -137,12 +137,12 @@ def dump_points(points: Sequence[Point]) -> tuple[bytes, str]:
 
 def _dumped(figures: Sequence[Figures | None]) -> list[bytes]:
     found = [put_column([0 if item is None else item.count for item in figures])]
-    before = [0] * len(figures)
-    for which in _FIGURES:
+    known: dict[str | None, Sequence[int]] = {None: [0] * len(figures)}
+    for which, base in _FIGURES.items():
         codes, escaped = _codes.encode(ABSENT if item is None else getattr(item, which) for item in figures)
-        found += [put_column([code - base for code, base in zip(codes, before, strict=True)])]
+        found += [put_column([code - other for code, other in zip(codes, known[base], strict=True)])]
         found += [put_bytes(escaped.tobytes())]
-        before = list(codes)
+        known[which] = codes
     return found
 
 
@@ -169,11 +169,11 @@ def load_points(blob: bytes, layout: str) -> list[Point]:
 
 def _loaded(taker: Taker, count: int) -> list[Figures | None]:
     counts = taker.column(count)
-    before = [0] * count
+    known: dict[str | None, Sequence[int]] = {None: [0] * count}
     values: dict[str, Any] = {}
-    for which in _FIGURES:
-        before = [step + base for step, base in zip(taker.column(count), before, strict=True)]
-        values[which] = _codes.decode(before, _column("d", taker))
+    for which, base in _FIGURES.items():
+        known[which] = [step + other for step, other in zip(taker.column(count), known[base], strict=True)]
+        values[which] = _codes.decode(known[which], _column("d", taker))
     return [
         Figures(counts[row], **{which: values[which][row] for which in _FIGURES}) if counts[row] else None
         for row in range(count)

@@ -27,7 +27,7 @@ SLICE = 0.004
 """Seconds of work in one slice, about."""
 _PRUNED_AT_ONCE = 16
 """Rows removed in a slice. It also bounds what a clock that is wrong for a moment can cost."""
-_SPARE_PAGES = 2_000
+SPARE_PAGES = 8_000
 """Free pages kept for what comes next; beyond them, and a quarter of the file, they are given back."""
 _PAGES_AT_ONCE = 32
 _PRUNE_EVERY = 60_000
@@ -42,9 +42,11 @@ _PRUNE_GROWING = "DELETE FROM growing WHERE kind = ? AND last < ?"
 class History:
     """All of it is called on one thread. Raises `sqlite3.Error`; `ValueError` for damage within a blob."""
 
-    def __init__(self, db: sqlite3.Connection, retention: Retention) -> None:
+    def __init__(self, db: sqlite3.Connection, retention: Retention, *, spare: int = SPARE_PAGES) -> None:
+        """`spare`: free pages that are kept at least."""
         self._db = db
         self._retention = retention
+        self._spare_pages = spare
         self._numbers: dict[str, int] = dict(db.execute("SELECT check_id, number FROM series"))
         self._oldest: dict[int, int] = dict(db.execute("SELECT bunch, MIN(first) FROM batches GROUP BY bunch"))
         """Of each bunch that has looks which are not sealed: when the first of them began (ms)."""
@@ -143,4 +145,4 @@ class History:
         """Free pages that can be given back."""
         [free] = self._db.execute("PRAGMA freelist_count").fetchone()
         [pages] = self._db.execute("PRAGMA page_count").fetchone()
-        return int(free - max(_SPARE_PAGES, pages // 4))
+        return int(free - max(self._spare_pages, pages // 4))

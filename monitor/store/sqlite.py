@@ -75,11 +75,6 @@ class SqliteStore:
             await self._archive.open()
 
     @property
-    def history_put_aside(self) -> str | None:
-        """What was wrong with the history that was found, and where it is now; None: nothing."""
-        return self._archive.put_aside
-
-    @property
     def rescues(self) -> Sequence[Rescue]:
         """Damaged files that were kept aside since the start, oldest first."""
         return self._held.rescues
