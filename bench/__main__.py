@@ -18,6 +18,7 @@ NAMES = (
     "postgres_look",
     "delivery",
     "api",
+    "history",
 )
 LONG = ("soak",)
 """An hour: to be started by name."""

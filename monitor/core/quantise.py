@@ -4,8 +4,8 @@ Three digits of a figure are kept, and of a time as much as a check's interval d
 own noise, and it is what makes a week of every look fit on the disk.
 
 - A figure has **three significant digits**: 0.123456 s is 0.123 s, 8,765,432 bytes are 8,770,000. It is off by 0.5 %
-  at most. Limits that people write (`300ms`, `1.5s`, `20MB`) have three digits themselves, and are met exactly; whole
-  numbers below 1,000 stay what they are.
+  at most. Limits that people write (`300ms`, `1.5s`, `20MB`) mostly have three digits themselves, and are met
+  exactly; whole numbers below 1,000 stay what they are.
 - A **ratio above a half** is rounded by what it lacks to one: 0.99951 stays apart from 1, since 0.049 % of failures
   and none are not nearly the same.
 - A measurement that a **`rate()`** of the check names is a counter: its differences count, and it is kept exact.
