@@ -234,6 +234,17 @@ def test_a_failing_store_keeps_changes_retries_and_keeps_their_order() -> None:
     in_bench(test)
 
 
+def test_everything_is_told_only_when_nothing_waits_to_be_committed() -> None:
+    async def test(here: Bench) -> None:
+        here.pipeline.enter(news("e0"))
+        assert here.pipeline.everything() is None
+        here.begin()
+        await asyncio.sleep(1)
+        assert here.pipeline.everything() is not None
+
+    in_bench(test)
+
+
 def test_looking_goes_on_while_the_store_hangs() -> None:
     async def test(here: Bench) -> None:
         gate = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The journal's disk is full, read-only, or held by another: a real agent still pages, and writes it down later."""
+"""The journal's disk is full or read-only, or the file is damaged: a real agent pages, and writes it down later."""
 
 from __future__ import annotations
 
@@ -140,43 +140,6 @@ async def test_a_read_only_disk_at_the_start_and_back(tmp_path: Path) -> None:
                 await running.stop()
             assert (receiver.checks("home"), receiver.incidents()) == (CHANGES, OUTAGE)
             assert owed(disk.folder, receiver) == 0
-
-
-async def test_a_new_agent_on_a_full_disk(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "state") as disk:
-        disk.fill()
-        async with listening(Receiver()) as receiver, answering(Target(status=500)) as target:
-            file = write_checks(tmp_path, receiver, page("home", target.url))
-            with agent(tmp_path, "run", file) as running:
-                await running.started()
-                await until(lambda: len(receiver.told) == 2, "the outage")
-                disk.empty()
-                await until(lambda: bool(running.lines("journal_written_again")), "the journal")
-                target.status = 200
-                await until(lambda: len(receiver.told) == 6, "the recovery")
-                await running.stop()
-            assert receiver.repeated == []
-            assert owed(disk.folder, receiver) == 0
-
-
-async def test_another_program_holds_the_journal(tmp_path: Path) -> None:
-    """Somebody has typed BEGIN IMMEDIATE into a shell, and gone to lunch."""
-    async with listening(Receiver()) as receiver, answering(Target()) as target:
-        file = write_checks(tmp_path, receiver, page("home", target.url))
-        with agent(tmp_path, "run", file) as running:
-            url = await running.started()
-            await until_state(url, "home", "up")
-            with closing(sqlite3.connect(tmp_path / "state" / "brownout.db", isolation_level=None)) as other:
-                other.execute("BEGIN IMMEDIATE")
-                target.status = 500
-                await until(lambda: len(receiver.told) == 2, "the outage")
-                await trouble_is_told(url, "another program holds it")
-            await until(lambda: bool(running.lines("journal_written_again")), "the journal")
-            target.status = 200
-            await until(lambda: len(receiver.told) == 6, "the recovery")
-            await running.stop()
-        assert receiver.repeated == []
-        assert owed(tmp_path / "state", receiver) == 0
 
 
 async def test_a_journal_that_was_damaged_while_the_agent_was_away(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -19,6 +21,7 @@ from monitor.store._spare import Bounds
 from monitor.store.contract import Refused, StoreError, Unstorable
 from monitor.store.lasting import LastingStore
 from monitor.store.sqlite import SqliteStore
+from tests.end_to_end.disks import small_disk
 from tests.store.made import NOBODY, after, event, incident, record, told, whole_change
 
 LEVEL = frozenset({"pager"})
@@ -244,6 +247,47 @@ async def test_leases_of_the_agent_before_end_where_the_journal_can_only_be_read
     running.cancel()
     assert here.rows() == [("e1", "leased", 1, 2)]
     await here.store.close()
+
+
+async def test_a_new_agent_on_a_full_disk_keeps_its_name(tmp_path: Path) -> None:
+    """Event ids are made of the journal's name: it must be that of the events that were told from memory."""
+    with small_disk(tmp_path / "state") as disk:
+        disk.fill()
+        async with place(disk.folder) as here:
+            assert "disk" in here.store.condition.trouble
+            name = here.store._origin
+            await here.store.commit([whole_change()], NOBODY)
+            assert await here.claimed() == ["e1"]
+            disk.empty()
+            await here.until(lambda: not here.store.condition.trouble)
+            assert here.rows() == [("e1", "leased", 1, 1)]
+        journal = await SqliteStore(disk.folder).open()
+        assert (journal.origin, set(journal.checks)) == (name, {"a"})
+
+
+HOLDER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+async def test_another_process_holds_the_journal(tmp_path: Path) -> None:
+    """Somebody has typed BEGIN IMMEDIATE into a shell, and gone to lunch."""
+    async with place(tmp_path) as here:
+        command = [sys.executable, "-c", HOLDER, tmp_path / "brownout.db"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:  # noqa: ASYNC220
+            assert shell.stdout
+            assert shell.stdout.readline() == b"held\n"
+            await here.store.commit([told(event("e1"))], NOBODY)
+            [page] = await here.store.claim("hook", after(0), after(30), 9)
+            await here.store.delivered(page, after(1))
+            assert "another program holds it" in here.store.condition.trouble
+        await here.until(lambda: not here.store.condition.trouble)
+        assert here.rows() == []
+        assert [body["id"] for body in await here.store.events(9)] == ["e1"]
 
 
 async def test_what_a_person_has_to_mend_is_not_lived_with(tmp_path: Path) -> None:
