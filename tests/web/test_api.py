@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -208,3 +211,21 @@ async def test_no_secret_comes_out_of_the_lists(serve: Serve) -> None:
         assert status == 200
         assert PASSWORD not in text
         json.loads(text, parse_constant=pytest.fail)
+
+
+def curls() -> list[list[str]]:
+    """The commands of docs/api.md, as words."""
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    return [shlex.split(line) for line in re.findall(r"^\$ curl (.*)$", text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("words", curls(), ids=lambda words: words[-1])
+async def test_the_documents_commands_work(storied: Agent, words: list[str]) -> None:
+    """As curl would ask; of what only writes, that it is known and refused without the token."""
+    headers = dict(re.split(": *", words[place + 1], maxsplit=1) for place, word in enumerate(words) if word == "-H")
+    path = next(word for word in words if word.startswith("http://127.0.0.1:9788")).removeprefix(
+        "http://127.0.0.1:9788"
+    )
+    method = words[words.index("-X") + 1] if "-X" in words else "GET"
+    async with storied.client.request(method, storied.base + path, headers=headers) as answer:
+        assert answer.status == (200 if method == "GET" else 401)
