@@ -7,6 +7,7 @@ import resource
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.end_to_end.ledger import all_sent, check_journal, check_ledger
@@ -28,7 +29,7 @@ async def test_without_descriptors_it_cannot_tell_and_pages_nobody(tmp_path: Pat
                 receiver.refuses, bad.status = 503, 500
                 await until(lambda: receiver.refused >= 1, "an attempt to tell")
                 await kept.get("/healthz")
-                given = limit_descriptors(running.process.pid)
+                given = await limit_descriptors(running.process.pid)
                 await sees(kept, "home", "unknown", "no_descriptors")
                 await sees(kept, "shop", "unknown", "no_descriptors")
                 metrics = (await kept.get("/metrics")).text
@@ -52,13 +53,14 @@ async def test_without_descriptors_it_cannot_tell_and_pages_nobody(tmp_path: Pat
         assert "down" not in {new for _, new, _ in receiver.checks("home")}
 
 
-def limit_descriptors(pid: int) -> tuple[int, int]:
-    """Not one more than it holds now; what it was allowed before."""
+async def limit_descriptors(pid: int) -> tuple[int, int]:
+    """Not one more than it holds for good, so that none is left for a look; what it was allowed before."""
+    process, held = psutil.Process(pid), []
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    held = max(int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir())
-    resource.prlimit(
-        pid, resource.RLIMIT_NOFILE, (min(held, len(list(Path(f"/proc/{pid}/fd").iterdir()))), before[1])
-    )
+    for _ in range(20):  # looks come and go
+        held.append(process.num_fds())
+        await asyncio.sleep(0.02)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(held) - 2, before[1]))
     return before
 
 
