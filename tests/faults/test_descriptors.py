@@ -12,13 +12,13 @@ import pytest
 
 from tests.end_to_end.ledger import all_sent, check_journal, check_ledger
 from tests.end_to_end.rig import PATIENCE, Receiver, Target, agent, answering, listening, until, until_state
-from tests.end_to_end.stage import page, write_checks
+from tests.end_to_end.stage import CALM, page, write_checks
 
 
 @pytest.mark.timeout(150)
 async def test_without_descriptors_it_cannot_tell_and_pages_nobody(tmp_path: Path) -> None:
     async with listening(Receiver()) as receiver, answering(Target()) as good, answering(Target()) as bad:
-        file = write_checks(tmp_path, receiver, page("home", good.url), page("shop", bad.url))
+        file = write_checks(tmp_path, receiver, page("home", good.url), page("shop", bad.url), pace=CALM)
         with agent(tmp_path, "run", file) as running:
             url = await running.started()
             # One connection from before: who watches the agent keeps seeing it.
@@ -27,6 +27,7 @@ async def test_without_descriptors_it_cannot_tell_and_pages_nobody(tmp_path: Pat
                 await until_state(url, "shop", "up")
                 # An outage whose page the receiver refuses for now, so that it has to be sent again.
                 receiver.refuses, bad.status = 503, 500
+                await until_state(url, "shop", "down")
                 await until(lambda: receiver.refused >= 1, "an attempt to tell")
                 await kept.get("/healthz")
                 given = await limit_descriptors(running.process.pid)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.end_to_end.ledger import all_sent, check_journal, check_ledger
 from tests.end_to_end.rig import PATIENCE, Agent, Receiver, Target, agent, answering, listening, until, until_state
-from tests.end_to_end.stage import page, write_checks
+from tests.end_to_end.stage import CALM, page, write_checks
 
 STARVED = 3.0
 """Seconds without a page of memory more."""
@@ -21,7 +21,7 @@ STARVED = 3.0
 async def test_a_memory_limit_costs_no_event(tmp_path: Path) -> None:
     async with listening(Receiver()) as receiver, answering(Target()) as target, answering(Target()) as fine:
         checks = [page(f"page {number}", fine.url) for number in range(6)]
-        file = write_checks(tmp_path, receiver, page("home", target.url), *checks)
+        file = write_checks(tmp_path, receiver, page("home", target.url), *checks, pace=CALM)
         with agent(tmp_path, "run", file) as running:
             url = await running.started()
             await until_state(url, "home", "up")
