@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from monitor.core.history import Figures
@@ -36,8 +36,9 @@ CSV: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The columns, by what is exported."""
 
-WINDOW = timedelta(days=20)
-"""Roll-ups are read by so much time at once, at the least."""
+AT_ONCE = 1_000
+"""Periods of roll-ups that are read at once."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def samples(db: sqlite3.Connection, check: str, since: datetime, until: datetime, units: Units) -> Iterator[Record]:
@@ -59,13 +60,12 @@ def samples(db: sqlite3.Connection, check: str, since: datetime, until: datetime
 def rollups(
     db: sqlite3.Connection, check: str, since: datetime, until: datetime, step: timedelta, units: Units
 ) -> Iterator[Record]:
-    told = since
-    window = max(WINDOW, step * 10)
+    told = _EPOCH + (since - _EPOCH) // step * step  # periods begin there, and none is to be cut by a window
     while told < until:
-        end = min(told + window, until)
+        end = told + step * AT_ONCE
         for point in _reading.rollup(db, check, told, end, step):
-            if point.at < told and told is not since:
-                continue  # it was told with the window before
+            if point.at >= min(end, until):
+                break
             yield {
                 "check": check,
                 "at": _iso(point.at),

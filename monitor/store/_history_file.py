@@ -22,7 +22,7 @@ SCHEMA = 1
 RAW, SHORT_POINTS, LONG_POINTS = "raw", "short", "long"
 """Kinds of chunks, and the tables of those that are complete. What is as old lies together in a table and goes at the
 same time, so whole pages become free."""
-PAGE = 2_048
+PAGE = 1_024
 """Bytes of a page. Chunks have 1 to 9 KB: where a row is larger than a page, its further pages are full ones, and
 with larger pages a third of the file was empty."""
 

@@ -56,7 +56,7 @@ def each_event(db: sqlite3.Connection, since: datetime, until: datetime) -> Iter
 def each_incident(db: sqlite3.Connection, since: datetime, until: datetime) -> Iterator[Incident]:
     """Those that were open at some time in that span, oldest first."""
     query = f"""
-        SELECT {INCIDENT_COLUMNS} FROM incidents WHERE opened < ? AND (resolved IS NULL OR resolved >= ?)
+        SELECT {", ".join(INCIDENT_COLUMNS)} FROM incidents WHERE opened < ? AND (resolved IS NULL OR resolved >= ?)
         ORDER BY opened, id"""  # noqa: S608
     for row in db.execute(query, (to_micros(until), to_micros(since))):
         yield read_incident(row)
