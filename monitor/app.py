@@ -247,7 +247,8 @@ class Agent:
         return Health(
             scheduler_progress_age=self._clock.now().tick - self._progress,
             loop_lag=telemetry.loop_lag,
-            journal_ok=pipeline.journal_ok,
+            # A store that lasts tells it at once; the pipeline learns it with the next flush.
+            journal_ok=pipeline.journal_ok or isinstance(self._store, LastingStore),
             journal=self._journal_condition(),
             outbox_oldest_age=telemetry.outbox_oldest_age,
             refusing_sinks=telemetry.refusing_sinks,

@@ -62,7 +62,7 @@ def connect(
     except BaseException:
         db.close()
         if created:
-            _forget_if_empty(path)
+            _forget(path)
         raise
     return db
 
@@ -86,11 +86,11 @@ def _has_wal(path: Path) -> bool:
     return wal.exists() and wal.stat().st_size > 0
 
 
-def _forget_if_empty(path: Path) -> None:
-    """A disk that is full takes the name and nothing else: an empty file would be taken for a damaged one."""
-    with suppress(OSError):
-        if path.stat().st_size == 0:
-            path.unlink()
+def _forget(path: Path) -> None:
+    """A disk that is full takes the name and little else: what was begun would be taken for a damaged journal."""
+    for suffix in ("-wal", "-shm", ""):
+        with suppress(OSError):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def machine_or_person(what: str, error: OSError) -> StoreError:

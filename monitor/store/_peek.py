@@ -38,7 +38,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     wal = path.with_name(path.name + "-wal")
     whole = not wal.exists() or wal.stat().st_size == 0
     try:
-        db = _open(path, "immutable=1" if whole else "mode=ro")
+        db = _open(path, "mode=ro&immutable=1" if whole else "mode=ro")
     except sqlite3.OperationalError:
         in_memory = tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
         with in_memory as folder, closing(_copied(path, wal, Path(folder))) as db:

@@ -247,8 +247,10 @@ class LastingStore(Readings):
     async def _mend(self) -> None:
         """One attempt to write everything down."""
         try:
-            origin = await patiently(self._durable.revive(self._origin))
-            self._report_rescues()
+            try:
+                origin = await patiently(self._durable.revive(self._origin))
+            finally:
+                self._report_rescues()
             async with self._turn:
                 if not await self._catch_up():
                     return

@@ -258,8 +258,10 @@ async def test_a_new_agent_on_a_full_disk_keeps_its_name(tmp_path: Path) -> None
             name = here.store._origin
             await here.store.commit([whole_change()], NOBODY)
             assert await here.claimed() == ["e1"]
+            await here.until(lambda: here.store.condition.failures > 5)
             disk.empty()
             await here.until(lambda: not here.store.condition.trouble)
+            assert here.store.condition.damaged == 0, "what was begun on a full disk is no damaged journal"
             assert here.rows() == [("e1", "leased", 1, 1)]
         journal = await SqliteStore(disk.folder).open()
         assert (journal.origin, set(journal.checks)) == (name, {"a"})
