@@ -23,7 +23,7 @@ from tests.end_to_end.rig import (
     until,
     until_state,
 )
-from tests.end_to_end.stage import page, write_checks
+from tests.end_to_end.stage import CALM, page, write_checks
 from tests.end_to_end.test_kill import CHANGES, OUTAGE
 
 pytestmark = pytest.mark.timeout(120)
@@ -33,7 +33,7 @@ async def test_a_full_disk_silences_nobody(tmp_path: Path) -> None:
     """Outage and its end are told while the disk is full; the end of a second outage when it is mended."""
     with small_disk(tmp_path / "state") as disk:
         async with listening(Receiver()) as receiver, answering(Target()) as target:
-            file = write_checks(tmp_path, receiver, page("home", target.url))
+            file = write_checks(tmp_path, receiver, page("home", target.url), pace=CALM)
             with agent(tmp_path, "run", file) as running:
                 url = await running.started()
                 await until_state(url, "home", "up")
@@ -68,7 +68,7 @@ async def test_what_was_not_accepted_in_time_is_sent_from_the_journal(tmp_path: 
     with small_disk(tmp_path / "state") as disk:
         async with answering(Target()) as target, listening(Receiver()) as receiver:
             receiver.answering.clear()
-            file = write_checks(tmp_path, receiver, page("home", target.url))
+            file = write_checks(tmp_path, receiver, page("home", target.url), pace=CALM)
             with agent(tmp_path, "run", file) as running:
                 url = await running.started()
                 await until_state(url, "home", "up")
@@ -96,7 +96,7 @@ async def test_kill_9_while_the_disk_is_full_tells_it_again_with_the_same_id(tmp
     """What was in memory alone is gone; it still holds, so it is decided again, on a disk that is still full."""
     with small_disk(tmp_path / "state") as disk:
         async with listening(Receiver()) as receiver, answering(Target()) as target:
-            file = write_checks(tmp_path, receiver, page("home", target.url))
+            file = write_checks(tmp_path, receiver, page("home", target.url), pace=CALM)
             with agent(tmp_path, "run", file) as running:
                 await until_state(await running.started(), "home", "up")
                 disk.fill()
@@ -121,7 +121,7 @@ async def test_kill_9_while_the_disk_is_full_tells_it_again_with_the_same_id(tmp
 async def test_a_read_only_disk_at_the_start_and_back(tmp_path: Path) -> None:
     with small_disk(tmp_path / "state") as disk:
         async with listening(Receiver()) as receiver, answering(Target()) as target:
-            file = write_checks(tmp_path, receiver, page("home", target.url))
+            file = write_checks(tmp_path, receiver, page("home", target.url), pace=CALM)
             with agent(tmp_path, "run", file) as running:
                 await until_state(await running.started(), "home", "up")
                 target.status = 500
@@ -146,7 +146,7 @@ async def test_a_journal_that_was_damaged_while_the_agent_was_away(tmp_path: Pat
     """The incident is open, the journal is garbage from the middle on. It is kept aside, and the story goes on."""
     state = tmp_path / "state"
     async with listening(Receiver()) as receiver, answering(Target()) as target:
-        file = write_checks(tmp_path, receiver, page("home", target.url))
+        file = write_checks(tmp_path, receiver, page("home", target.url), pace=CALM)
         with agent(tmp_path, "run", file) as running:
             await until_state(await running.started(), "home", "up")
             target.status = 500

@@ -19,14 +19,14 @@ from tests.end_to_end.rig import (
     until,
     until_state,
 )
-from tests.end_to_end.stage import page, write_checks
+from tests.end_to_end.stage import CALM, page, write_checks
 from tests.store.test_backup import brownout
 
 
 @pytest.mark.timeout(120)
 async def test_from_a_backup_the_story_goes_on(tmp_path: Path) -> None:
     async with listening(Receiver()) as receiver, answering(Target()) as target:
-        file = write_checks(tmp_path, receiver, page("home", target.url))
+        file = write_checks(tmp_path, receiver, page("home", target.url), pace=CALM)
         with agent(tmp_path, "run", file) as running:
             url = await running.started()
             await until_state(url, "home", "up")
