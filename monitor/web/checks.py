@@ -22,10 +22,10 @@ from monitor.web.problem import Problem
 from monitor.web.stream import dumps, finite, stream
 from monitor.web.view import View
 
-TURN = 0.002
+TURN = 0.001
 """Seconds of rendering after which the loop gets a turn. By time and not by number: a busy loop's turns are long, and
 an answer must not take hundreds of them."""
-PIECE = 128 * 1024
+PIECE = 64 * 1024
 """Bytes after which it gets one, too: to hand them to the kernel takes as long as to make them."""
 SLICE = 16
 """Checks between two looks at the clock; half a millisecond where nothing of them is kept yet."""

@@ -40,6 +40,7 @@ INSIDE_ONLY = (
     "/api/v1/config",
     "/api/v1/reload",
     "/static/page.js",
+    "/static/basics.js",
     "/static/chart.js",
     "/static/detail.js",
 )

@@ -230,14 +230,15 @@ async def test_assets_are_asked_for_again_only_when_they_changed(agent: Agent) -
 
 async def test_the_page_asks_nobody_else_and_writes_no_markup(agent: Agent) -> None:
     _, _, html = await agent.get("/")
-    _, _, script = await agent.get("/static/page.js")
+    names = ("basics", "chart", "detail", "page")
+    script = "".join([(await agent.get(f"/static/{name}.js"))[2] for name in names])
     _, _, style = await agent.get("/static/page.css")
     assert "//" not in html, "an address of somebody else"
     assert "url(" not in style
     assert "style=" not in html
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
         assert way not in script
-    for name in ("static/page.js", "static/page.css", "static/icon-unknown.svg"):
+    for name in (*(f"static/{name}.js" for name in names), "static/page.css", "static/icon-unknown.svg"):
         assert name in html
     assert html.count('role="status"') == html.count('role="alert"') == 1
 
