@@ -8,10 +8,11 @@ about 5 % for response times as they are met (tests/core/test_rollup.py).
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from monitor.core.columns import Columns
 from monitor.core.history import LONG, POINTS_LIMIT, SHORT, Figures, Point
@@ -175,9 +176,5 @@ def _atoms(part: Figures) -> Iterator[tuple[float, float]]:
 
 def _weighted(atoms: Sequence[tuple[float, float]], below: float) -> float:
     """The value that so much weight lies below."""
-    passed = 0.0
-    for value, weight in atoms:
-        passed += weight
-        if passed >= below:
-            return value
-    return atoms[-1][0]
+    passed = list(accumulate(weight for _, weight in atoms))
+    return atoms[min(bisect_left(passed, below), len(atoms) - 1)][0]

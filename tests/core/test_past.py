@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.columns import Columns, distribute
@@ -96,6 +96,23 @@ def test_a_reason_of_another_version_is_still_a_failure() -> None:
     assert [sample.reason for sample in columns.samples(range(3))] == [None, Reason.REFUSED, Reason.NO_DATA]
 
 
+def test_rows_are_split_among_bunches() -> None:
+    rows = rows_of((0, {"a": 1.0}), (60, {"a": 2.0}))
+    rows.whose[1] = "other"
+    parts = rows.split({"home": 3, "other": 40}.__getitem__, lambda number: number // 32)
+    assert {bunch: (part.whose, part.values.tolist()) for bunch, part in parts.items()} == {
+        0: ([3], [1.0]), 1: ([40], [2.0]),
+    }  # fmt: skip
+
+
+def test_extra_looks_tell_the_state_and_nothing_else() -> None:
+    columns = columns_of([0.1])
+    columns.append(BEGAN + 1000, 1000, 0, 15_000, 1, "refused", {"response_time": 9.0})
+    [point], _ = roll_up(columns, SHORT, None, BEGAN + 11_000)
+    assert (point.looks, point.failed, point.figures["response_time"].max) == (1, 0, 0.1)
+    assert point.seconds == {State.UP: 0.9, State.DEGRADED: 10.0}
+
+
 def test_a_state_is_known_for_three_intervals() -> None:
     columns = columns_of([0.1, 0.1], every=60)
     points, held = roll_up(columns, SHORT, None, BEGAN + 15 * MINUTE)
@@ -108,6 +125,7 @@ def test_a_state_is_known_for_three_intervals() -> None:
     assert roll_up(Columns(), SHORT, None, BEGAN) == ([], None)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.001, 9), min_size=1, max_size=200))
 def test_a_period_has_the_figures_of_its_looks(values: list[float]) -> None:
     points, _ = roll_up(columns_of(values), LONG, None, BEGAN + 60 * MINUTE)
@@ -177,5 +195,7 @@ def test_a_ribbon_has_holes_where_nobody_was() -> None:
         (1100, 1500, "down"), (1500, 1800, None),
     ]  # fmt: skip
     assert found[0] == Span(at(50), at(400), "up", "is up", at(0))
+    assert [span.state for span in spans(made, at(0), at(300), [(at(100), at(300))])] == ["up", None]
+    assert [span.state for span in spans(made, at(0), at(300), [(at(100), at(200))])] == ["up", None, "up"]
     assert spans([], at(0), at(9)) == []
     assert spans(made[:1], at(-9), at(0)) == []
