@@ -9,6 +9,7 @@ NAMES = (
     "cli",
     "start",
     "restart",
+    "stop",
     "memory",
     "judging",
     "look_cost",
