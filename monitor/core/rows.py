@@ -126,15 +126,21 @@ class Rows(Generic[K]):
             yield row, at, names[shape]
             at += len(names[shape])
 
-    def split(self, key_of: Callable[[K], N], part_of: Callable[[N], int]) -> dict[int, Rows[N]]:
-        """The same looks under other names of their checks, in parts."""
-        parts: dict[int, Rows[N]] = {}
-        words = list(self.words)
-        for row, at, names in self.offsets():
-            key = key_of(self.whose[row])
-            part = parts.setdefault(part_of(key), Rows())
-            part._copy(key, self, row, words[self.reasons[row]], names, at)  # noqa: SLF001
-        return parts
+    def split(self, key_of: Callable[[K], N], part_of: Callable[[N], int]) -> Iterator[tuple[int, Rows[N]]]:
+        """The same looks under other names of their checks, one part after another: all at once would be the memory
+        of every check twice."""
+        begins = array("I")
+        parts: dict[int, array[int]] = {}
+        for row, at, _ in self.offsets():
+            begins.append(at)
+            parts.setdefault(part_of(key_of(self.whose[row])), array("I")).append(row)
+        words, layouts = list(self.words), list(self.layouts)
+        for number, members in parts.items():
+            part: Rows[N] = Rows()
+            for row in members:
+                word, names = words[self.reasons[row]], layouts[self.shapes[row]]
+                part._copy(key_of(self.whose[row]), self, row, word, names, begins[row])
+            yield number, part
 
     def cut(self, at: int) -> tuple[Rows[K], Rows[K]]:
         """The looks that began before that time (ms), and the others."""

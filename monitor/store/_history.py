@@ -61,7 +61,7 @@ class History:
         with transaction(self._db):
             if any(kept_by_kind(self._retention).values()):
                 self._rename(looks)
-                for bunch, rows in looks.split(self._number, lambda number: number // BUNCH).items():
+                for bunch, rows in looks.split(self._number, lambda number: number // BUNCH):
                     add_batch(self._db, bunch, rows)
                     first = min(rows.ats)
                     self._oldest[bunch] = min(first, self._oldest.get(bunch, first))

@@ -105,7 +105,7 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     """
     alone = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{alone}", uri=True, timeout=5, isolation_level=None)
-    db.execute("PRAGMA cache_size = -1024")
+    db.execute("PRAGMA cache_size = -256")
     return db
 
 
@@ -123,7 +123,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a new file heeds it
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
-    db.execute("PRAGMA cache_size = -1024")
+    db.execute("PRAGMA cache_size = -256")
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA:
         raise Unreadable(f"the history {path} was written by a newer Brownout (schema {version}, known is {SCHEMA})")
