@@ -70,7 +70,6 @@ def heard(receiver: Receiver, event: str) -> bool:
         "delivered:before:6",
         "delivered:after:1",
         "save:before:1",
-        "save:after:1",
     ],
 )
 async def test_a_process_that_ends_at_a_point(tmp_path: Path, point: str) -> None:
