@@ -165,7 +165,7 @@ class PrometheusText(Source):
         known = self._baselines[index]
         first = known.empty
         if first:
-            known.wall = self._notes.wall(memory, index)
+            known.wall = self._notes.wall(memory, index, reading.start)
         increase = await known.advance(reading)
         sums = await _sums(page.values)
         resumed = self._notes.resume(memory, index, reading, sums) if first and increase is None else None
@@ -238,9 +238,10 @@ class _Notes:
         text = " ".join(repr(figure) for figure in (self._of, reading.wall, start, *sums))
         memory[f"prometheus.{index}"] = text
 
-    def wall(self, memory: MutableMapping[str, float | str], index: int) -> float | None:
+    def wall(self, memory: MutableMapping[str, float | str], index: int, start: float | None) -> float | None:
+        """When another process of the target was read last; one that began at `start` is noted, and so is not new."""
         known = self._known(memory, index)
-        return known[0] if known else None
+        return known[0] if known and known[1] != start else None
 
     def resume(
         self, memory: MutableMapping[str, float | str], index: int, reading: Reading, sums: list[float]

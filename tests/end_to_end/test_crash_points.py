@@ -107,6 +107,7 @@ class Life:
     """One process: from opening the journal to the end of the story, or to the crash."""
 
     def __init__(self, folder: Path, outside: Outside, fate: Fate, *, patient: bool) -> None:
+        self.folder = folder
         self.inner = SqliteStore(folder)
         self.store: Store = MortalStore(self.inner, fate)
         self.outside = outside
@@ -180,7 +181,7 @@ class Life:
     async def abandon(self, image: Path) -> None:
         """The process is gone: what it left on the disk, as a reboot would find it."""
         await self.inner.events(1)  # its thread has ended what it was doing
-        shutil.copytree(self.inner._directory, image, ignore=shutil.ignore_patterns("agent.lock"))
+        shutil.copytree(self.folder, image, ignore=shutil.ignore_patterns("agent.lock"))
         await self.inner.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -190,6 +191,16 @@ async def test_counts_go_on_over_a_restart_of_the_agent(app: Application, contex
     # What was noted for other selectors is not compared with.
     other = probe(app.url, total="http_requests_total", bad='http_requests_total{status="500"}')
     assert (await look(other, context)).measurements.keys() == {"read_time"}
+
+
+async def test_a_process_that_was_young_at_the_last_look_is_not_counted_anew(serve: Serve, context: Context) -> None:
+    text = b"process_start_time_seconds %.2f\nhits_total %d\nbad_total %d\n"
+    begun = time.time() - 1.0
+    server = await serve(_answer(text % (begun, 10, 0)), _answer(text % (begun, 18, 4)))
+    for told in ({}, {"requests": 8.0, "bad_requests": 4.0}):
+        agent = probe(server.url(), total="hits_total", bad="bad_total")  # each is that of another agent process
+        seen = (await look(agent, context)).measurements
+        assert {name: seen[name] for name in ("requests", "bad_requests") if name in seen} == told
 
 
 async def test_extra_looks_take_nothing_from_the_windows(app: Application, context: Context) -> None:
