@@ -49,6 +49,8 @@ __all__ = ["Agent", "StartError", "new_runner"]
 
 KEEP_PATIENCE = 2.0
 """Seconds that whoever sent something waits for the journal; after that it is taken all the same."""
+HISTORY_PATIENCE = 1.0
+"""Seconds that the last looks get to be written when the agent stops."""
 DRAIN = 2.0
 """Seconds that sends under way get to finish when the agent stops."""
 
@@ -290,8 +292,10 @@ class Agent:
             await cancelled(looking)
             await cancelled(committing)
             await parts.pipeline.settle()
-            await parts.recorder.settle()
             await parts.outbox.drain(DRAIN)
+            with suppress(TimeoutError):  # a disk that hangs: the last looks are not worth a stop that does
+                async with asyncio.timeout(HISTORY_PATIENCE):
+                    await parts.recorder.settle()
             for task in others:
                 await cancelled(task)
         _log.info("stopped")

@@ -38,6 +38,7 @@ class Recorder:
         self._fresh: Rows[str] = Rows()
         self._waiting: list[Rows[str]] = []
         self._failing = False
+        self._turn = asyncio.Lock()
 
     def take(self, check: Check, look: Look, state: State) -> None:
         """Keep a look that was judged; `state` is the check's after it."""
@@ -51,18 +52,19 @@ class Recorder:
             await asyncio.sleep(max(due - self._clock.now().tick, 0.0))
 
     async def settle(self) -> None:
-        """Write all that is there."""
-        self._waiting.append(self._fresh)
-        self._fresh = Rows()
-        try:
-            while self._waiting:
-                await self._store.record(self._waiting[0], self._clock.now().at)
-                del self._waiting[0]
-        except StoreError as error:
-            self._report(error)
-            self._give_up()
-        else:
-            self._failing = False
+        """Write all that is there, once: whoever comes while a batch is being written waits for its end."""
+        async with self._turn:
+            self._waiting.append(self._fresh)
+            self._fresh = Rows()
+            try:
+                while self._waiting:
+                    await self._store.record(self._waiting[0], self._clock.now().at)
+                    del self._waiting[0]
+            except StoreError as error:
+                self._report(error)
+                self._give_up()
+            else:
+                self._failing = False
 
     async def _tend(self, due: float) -> None:
         try:

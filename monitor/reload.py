@@ -177,29 +177,45 @@ class Reloader:
     async def _take_over(self) -> Diff:
         """Raises `ConfigError`."""
         before = self.config
-
-        def read() -> tuple[Config, Diff, bool]:
-            after = _loaded(self._load, before)
-            kept = in_force(before, after)
-            return kept, compare(before, replace(kept, agent=after.agent)), before.redactor.learn(after.redactor)
-
         with _collector_paused():
             with _short_turns():
-                self.config, diff, learnt = await _beside(read)
-            self._adopt(self.config, learnt)
-        return diff
+                found = await _beside(lambda: _compared(self._load, before))
+            if isinstance(found, _Refused):
+                raise ConfigError(found.faults)
+            self.config = found.config
+            self._adopt(found.config, found.learnt)
+            gc.freeze()  # what is there now stays, as what was there at the start
+        return found.diff
 
 
-def _loaded(load: Callable[[], Config], before: Config) -> Config:
-    """Raises `ConfigError`, whatever happens: a file must not take the agent down."""
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    config: Config
+    diff: Diff
+    learnt: bool
+    """Whether there is a secret that was not known before."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Not the error itself: its traceback would keep all that was read, plain secrets included."""
+
+    faults: tuple[Fault, ...]
+
+
+def _compared(load: Callable[[], Config], before: Config) -> _Accepted | _Refused:
+    """A file must not take the agent down: probes and sinks are foreign code, and so is their `==`."""
     try:
-        return load()
-    except ConfigError:
-        raise
-    except Exception as error:
-        _log.exception("config_bug")  # of a probe or a sink: it is foreign code
-        fault = Fault(str(before.path), 0, 0, "", f"reading it failed ({type(error).__name__}): see the agent's log")
-        raise ConfigError((fault,)) from error
+        after = load()
+        kept = in_force(before, after)
+        diff = compare(before, replace(kept, agent=after.agent))
+        return _Accepted(kept, diff, before.redactor.learn(after.redactor))
+    except ConfigError as error:
+        return _Refused(error.faults)
+    except Exception as error:  # noqa: BLE001  (of foreign code; it is on the log)
+        _log.exception("config_bug")
+        said = f"reading it failed ({type(error).__name__}): see the agent's log"
+        return _Refused((Fault(str(before.path), 0, 0, "", said),))
 
 
 def _report_refusal(outcome: Outcome) -> None:
@@ -237,13 +253,11 @@ async def _beside(work: Callable[[], T]) -> T:
 
 @contextlib.contextmanager
 def _collector_paused() -> Iterator[None]:
-    """A search for garbage among all that is new would hold the loop, half a second with 10,000 checks. What is there
-    at the end stays, as what was there at the start."""
+    """A search for garbage among all that is new would hold the loop, half a second with 10,000 checks."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         gc.enable()
 
 

@@ -78,6 +78,26 @@ def test_what_is_left_is_written_at_the_end() -> None:
     assert run(end()) == [3]
 
 
+def test_whoever_settles_meanwhile_waits_and_nothing_is_written_twice() -> None:
+    class Slow(Past):
+        async def record(self, looks: Rows[str], now: datetime) -> None:
+            await asyncio.sleep(5)
+            await super().record(looks, now)
+
+    async def both() -> list[int]:
+        store = Slow()
+        recording = Recorder(store, VirtualClock(), lambda looks: None)
+        take(recording, 3)
+        first = asyncio.create_task(recording.settle())
+        await asyncio.sleep(1)
+        take(recording, 2)
+        await recording.settle()
+        assert first.done()
+        return store.batches
+
+    assert run(both()) == [3, 2]
+
+
 def test_a_history_in_trouble_costs_looks_only_when_they_are_too_many() -> None:
     store = Past()
     store.failing = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -154,6 +155,20 @@ async def test_whatever_happens_while_it_is_read_is_a_refusal(desk: Desk, error:
         outcome = await desk.reloader.ask()
     assert "see the agent's log" in outcome.faults[0].message
     assert logged[0]["event"] == "config_bug"
+    await end(running)
+
+
+async def test_a_refused_file_leaves_nothing_in_memory(desk: Desk) -> None:
+    running = await begin(desk)
+    desk.write("checks: [{name: home, probe: tpc}]\n")
+    await desk.reloader.ask()
+    kept = gc.get_freeze_count()
+    errors = sum(isinstance(item, ConfigError) for item in gc.get_objects())
+    for _ in range(3):
+        await desk.reloader.ask()
+    gc.collect()
+    assert gc.get_freeze_count() == kept
+    assert sum(isinstance(item, ConfigError) for item in gc.get_objects()) <= errors
     await end(running)
 
 

@@ -16,7 +16,7 @@ from monitor.store._database import check_epoch, connect, get_meta, primary_code
 from monitor.store._lock import AgentLock, prepare
 from monitor.store._peek import Known, peek
 from monitor.store._rescue import Rescue, bring_over, remove, set_aside
-from monitor.store.contract import Damaged, Fenced, Keep, Refused, StoreBusy, StoreError
+from monitor.store.contract import Damaged, Fenced, Keep, Refused, StoreBusy, StoreError, Unstorable
 
 T = TypeVar("T")
 
@@ -55,6 +55,8 @@ class Held:
             translated = translate(error, self._path)
             self._damaged = self._damaged or isinstance(translated, Damaged)
             raise translated from error
+        except UnicodeEncodeError as error:  # of what was handed in, not of what is kept
+            raise Unstorable(f"the journal {self._path} keeps no such text ({error.reason})") from error
         except ValueError as error:  # a text that is no UTF-8, a body that is no JSON, a state that there is not
             self._damaged = True
             raise Damaged(f"the journal {self._path} is damaged ({error})") from error

@@ -29,6 +29,8 @@ RETRY = 2000
 """Milliseconds after which a browser comes back."""
 REPLAY = 500
 """Events read from the journal at a time."""
+ID_LIMIT = 100
+"""Characters of an event's id, at most."""
 REPLAY_MOST = 10_000
 """Events that one reader is told again."""
 WRITE_TIMEOUT = 20.0
@@ -49,6 +51,9 @@ class Reader:
         self.full = False
 
     def offer(self, item: tuple[str, bytes] | None) -> None:
+        """Once one is left out so is all behind it: who comes back asks for what follows the last it was told."""
+        if self.full:
+            return
         try:
             self.queue.put_nowait(item)
         except asyncio.QueueFull:
@@ -96,7 +101,7 @@ class Feed:
     async def _begin(self, request: web.Request) -> web.StreamResponse:
         last = request.headers.get("Last-Event-ID", "")
         try:
-            missed = await self._journal.events_after(last, 1) if last else []
+            missed = await self._behind(last, 1) if last else []
         except StoreError:
             raise unreadable() from None
         response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM, "X-Accel-Buffering": "no"})
@@ -125,13 +130,19 @@ class Feed:
     async def _missed(self, last: str) -> AsyncIterator[tuple[str, bytes]]:
         """What the journal has behind that event."""
         for _ in range(REPLAY_MOST // REPLAY if last else 0):
-            bodies = await self._journal.events_after(last, REPLAY)
+            bodies = await self._behind(last, REPLAY)
             if not bodies:
                 return
             for body in bodies:
                 last = str(body["id"])
                 yield last, self._frame(body)
                 await asyncio.sleep(0)
+
+    async def _behind(self, last: str, limit: int) -> list[Mapping[str, Any]] | None:
+        """None: that event is not known. What cannot be an id of ours is not asked for: it may be no text at all."""
+        if len(last) > ID_LIMIT or not (last.isascii() and last.isprintable()):
+            return None
+        return await self._journal.events_after(last, limit)
 
     def _frame(self, body: Mapping[str, Any]) -> bytes:
         """JSON has no line breaks of its own, so that it is one `data` line whatever a target said."""

@@ -101,6 +101,7 @@ async def counted(probe: ErrorRate, context: Context, wanted: tuple[float, float
             total, bad = total + seen.measurements["requests"], bad + seen.measurements["bad_requests"]
             await asyncio.sleep(0.02)
     seen = await probe.look(context)
+    assert seen.ok, seen
     assert (total + seen.measurements["requests"], bad + seen.measurements["bad_requests"]) == wanted
 
 
@@ -151,6 +152,7 @@ async def test_rotated_while_the_agent_restarts(nginx: Nginx, context: Context) 
         nginx.log.rename(nginx.folder / "access.log.1")
         nginx.reopen()
         await load
+        await asyncio.to_thread(wait_until, nginx.log.exists, "nginx did not reopen its log")
     again = ErrorRate(log=(str(nginx.log),))
     figures = first.measurements
     await counted(again, context, (800 - figures["requests"], 400 - figures["bad_requests"]))

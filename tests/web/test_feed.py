@@ -116,6 +116,17 @@ async def test_where_the_journal_has_forgotten_that_is_said(station: Station) ->
         assert (await stream.next())["id"] == "evt_1"
 
 
+async def test_what_cannot_be_an_id_of_ours_is_not_asked_for(station: Station) -> None:
+    station.agent.journal.broken = True  # so that whoever asks it hears so
+    for strange in (b"\xff", b"x" * 101):
+        reader, writer = await asyncio.open_connection("127.0.0.1", station.site.port)
+        writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n")
+        writer.write(b"Last-Event-ID: %b\r\n\r\n" % strange)
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"event: gap\n")
+        writer.close()
+
+
 async def test_silence_has_heartbeats(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "HEARTBEAT", 0.01)
     async with station.listen() as stream:
@@ -146,9 +157,19 @@ async def test_a_reader_that_does_not_read_is_let_go_and_nobody_waits_for_it(
         assert len(station.feed.readers) == 1
 
 
+async def test_a_reader_that_was_full_is_told_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "BUFFER", 1)
+    reader = feed.Reader()
+    for number in (1, 2):
+        reader.offer((f"evt_{number}", b""))
+    assert reader.queue.get_nowait() == ("evt_1", b"")
+    reader.offer(("evt_3", b""))
+    assert (reader.full, reader.queue.empty()) == (True, True)
+
+
 async def test_at_the_stop_streams_end(station: Station) -> None:
     async with station.listen() as stream:
-        await asyncio.wait_for(station.site.stop(), 2.0)
+        await asyncio.wait_for(station.site.stop(), 10)
         assert await stream.block() is None
 
 
