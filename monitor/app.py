@@ -259,7 +259,7 @@ class Agent:
             ready=self.started.is_set(),
             stopping=self._stopping,
             config_ok=refused is None,
-            config_fault=str(refused.faults[0]) if refused else "",
+            config_fault=self._config.redactor.text(str(refused.faults[0])) if refused else "",
         )
 
     def _journal_condition(self) -> Condition:

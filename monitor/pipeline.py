@@ -211,7 +211,7 @@ class Pipeline:
         batch = self._pending[: self._batch]
         began = self._clock.now().tick
         try:
-            await self._store.commit(batch, self._level_sinks)
+            events = await self._store.commit(batch, self._level_sinks)
         except Fenced:
             raise
         except Unstorable as error:
@@ -224,8 +224,8 @@ class Pipeline:
         self._batch = min(self._batch * 2, COMMIT_BATCH)
         self.journal_ok = True
         self._observer.committed(len(batch), self._clock.now().tick - began)
-        self._publish([event for change in batch for event in change.events])
-        sinks = frozenset(sink for change in batch for event in change.events for sink in event.sinks)
+        self._publish(events)
+        sinks = frozenset(sink for event in events for sink in event.sinks)
         if sinks:
             self._wake(sinks)
         _report(batch)

@@ -211,7 +211,9 @@ def _compared(load: Callable[[], Config], before: Config) -> _Accepted | _Refuse
         diff = compare(before, replace(kept, agent=after.agent))
         return _Accepted(kept, diff, before.redactor.learn(after.redactor))
     except ConfigError as error:
-        return _Refused(error.faults)
+        # What the agent knows to be a secret, the new file may have in a place where it is none.
+        clean = before.redactor.for_faults().text
+        return _Refused(tuple(fault.cleaned(clean) for fault in error.faults))
     except Exception as error:  # noqa: BLE001  (of foreign code; it is on the log)
         _log.exception("config_bug")
         said = f"reading it failed ({type(error).__name__}): see the agent's log"

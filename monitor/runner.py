@@ -114,8 +114,8 @@ class Runner:
     def _admitted(self, observation: Observation) -> Observation:
         """The observation as the rest of the agent may keep it: bounded, and without secrets.
 
-        This is the one gate that text from targets comes through. Good looks carry little text, and what shows it
-        redacts it again; so only their size is looked at.
+        This is the one gate that text from targets comes through. Good looks carry little text, and what keeps or
+        shows it redacts it; so only their size is looked at.
         """
         if observation.ok and _small(observation):
             return observation

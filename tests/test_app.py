@@ -17,7 +17,7 @@ import structlog
 from monitor.app import Agent, StartError
 from monitor.config.load import load
 from monitor.config.model import Config
-from monitor.core.model import Change, CheckRecord, Journal
+from monitor.core.model import Change, CheckRecord, Event, Journal
 from monitor.kinds import installed_kinds
 from monitor.lifetime import run_until_signal
 from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
@@ -58,9 +58,9 @@ class Dying(MemoryStore):
         self._meet("claim")
         return await super().claim(sink, now, lease_until, limit)
 
-    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
         self._meet("commit")
-        await super().commit(changes, supersedes)
+        return await super().commit(changes, supersedes)
 
     async def save(self, checks: Sequence[CheckRecord]) -> None:
         self._meet("save")

@@ -21,6 +21,7 @@ from tests.core.builders import check
 from tests.store.made import NOBODY, whole_change
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+SECRET_ADDRESS = 'probe: http, url: "http://user:192.0.2.1@127.0.0.1/"'
 CHECKS = """\
 agent: {{state_dir: {state}}}
 checks:
@@ -106,6 +107,19 @@ def test_transitions_events_and_incidents(file: Path, capsys: pytest.CaptureFixt
     assert cells(capsys, file, "--what", "incidents", *ever)[0]["checks"] == "a b"
     assert json.loads(cells(capsys, file, "--what", "events", *ever)[0]["body"])["id"] == "e1"
     assert cells(capsys, file, "--what", "transitions", *ever)[0]["old"] == "up"
+
+
+def test_what_has_become_a_secret_since_is_taken_out(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = file.read_text("utf-8")
+    file.write_text(text.replace("127.0.0.1", "user:refused@127.0.0.1") + f"  - {{name: x, {SECRET_ADDRESS}}}\n")
+    ever = ("--since", "2020-01-01")
+    [transition] = exported(capsys, file, "--what", "transitions", *ever)
+    assert (transition["why"], transition["evidence"]) == ("***", {"address": "***"})
+    assert transition["old"] == "up"
+    [incident] = exported(capsys, file, "--what", "incidents", *ever)
+    assert incident["why"] == "the database is down"
+    [transition] = exported(capsys, "--state-dir", file.parent / "state", "--what", "transitions", *ever)
+    assert transition["why"] == "refused", "without the configuration nobody knows"
 
 
 def test_a_formula_of_a_target_is_a_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from monitor.core.judge import Judge
-from monitor.core.model import Change, CheckRecord, Look
+from monitor.core.model import Change, CheckRecord, Event, Look
 from monitor.core.world import World
 from monitor.pipeline import COMMIT_BATCH, FLUSH_EVERY, RETRY_COMMIT, Pipeline
 from monitor.runner import Order, Runner
@@ -55,6 +55,7 @@ class Troubled(MemoryStore):
         super().__init__(shelf)
         self.calls: list[tuple[str, float, int]] = []
         self.trouble: Callable[[str, int], Awaitable[None] | None] = lambda call, number: None
+        self.kept_as: Callable[[Event], Event] = lambda event: event
 
     async def _meet(self, call: str, items: int) -> None:
         self.calls.append((call, asyncio.get_running_loop().time(), items))
@@ -62,9 +63,9 @@ class Troubled(MemoryStore):
         if waited is not None:
             await waited
 
-    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
         await self._meet("commit", len(changes))
-        await super().commit(changes, supersedes)
+        return [self.kept_as(event) for event in await super().commit(changes, supersedes)]
 
     async def save(self, checks: Sequence[CheckRecord]) -> None:
         await self._meet("save", len(checks))
@@ -98,6 +99,7 @@ class Bench:
     watched: World
     script: Scripted
     woken: list[frozenset[str]]
+    published: list[Event]
     running: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -127,6 +129,7 @@ class Bench:
 async def bench() -> Bench:
     shelf = Shelf()
     store, notes, script, woken = Troubled(shelf), Notes(), Scripted(), list[frozenset[str]]()
+    published = list[Event]()
     journal = await store.open()
     watched = world(*(check(name) for name in NAMES), journal=journal)
     pipeline = Pipeline(
@@ -137,8 +140,9 @@ async def bench() -> Bench:
         level_sinks=frozenset(),
         wake=woken.append,
         observer=notes,
+        publish=published.extend,
     )
-    return Bench(pipeline, store, shelf, notes, watched, script, woken)
+    return Bench(pipeline, store, shelf, notes, watched, script, woken, published)
 
 
 def in_bench(test: Callable[[Bench], Awaitable[None]]) -> None:
@@ -179,6 +183,18 @@ def test_a_transition_is_committed_at_once_and_its_sinks_are_woken() -> None:
         assert here.woken == [frozenset({"hook"})]
         assert here.notes.looks == 4
         assert here.pipeline.uncommitted == 0
+
+    in_bench(test)
+
+
+def test_events_are_published_as_the_store_has_them() -> None:
+    """While the journal cannot be written they are marked, and whoever follows them must be told so as well."""
+
+    async def test(here: Bench) -> None:
+        here.store.kept_as = lambda event: replace(event, body={**event.body, "durable": False})
+        here.pipeline.enter(news("e1"))
+        await here.pipeline.settle()
+        assert [(event.id, event.body["durable"]) for event in here.published] == [("e1", False)]
 
     in_bench(test)
 

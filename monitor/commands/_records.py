@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,8 @@ from monitor.store import _past, _reading
 
 Record = Mapping[str, Any]
 Units = Mapping[tuple[str, str], str]
+Clean = Callable[[Any], Any]
+"""Takes secrets out of a tree of JSON values: what was no secret when it was written may have become one."""
 
 _FIGURES = tuple(field.name for field in fields(Figures))
 CSV: Mapping[str, tuple[str, ...]] = {
@@ -81,7 +83,9 @@ def rollups(
         told = end
 
 
-def transitions(db: sqlite3.Connection, since: datetime, until: datetime, checks: Sequence[str]) -> Iterator[Record]:
+def transitions(
+    db: sqlite3.Connection, since: datetime, until: datetime, checks: Sequence[str], clean: Clean
+) -> Iterator[Record]:
     for item in _past.each_transition(db, since, until):
         if checks and (item.kind != "check" or item.subject not in checks):
             continue
@@ -95,21 +99,21 @@ def transitions(db: sqlite3.Connection, since: datetime, until: datetime, checks
             "old": item.old,
             "new": item.new,
             "reason": verdict.reason.value if verdict.reason else None,
-            "why": verdict.why,
+            "why": clean(verdict.why),
             "measurement": verdict.measurement,
             "value": verdict.value,
             "limit": verdict.limit,
-            "evidence": dict(item.evidence),
+            "evidence": clean(dict(item.evidence)),
         }
 
 
-def events(db: sqlite3.Connection, since: datetime, until: datetime) -> Iterator[Record]:
+def events(db: sqlite3.Connection, since: datetime, until: datetime, clean: Clean) -> Iterator[Record]:
     """The published bodies (docs/events.md)."""
     for body in _past.each_event(db, since, until):
-        yield json.loads(body)
+        yield clean(json.loads(body))
 
 
-def incidents(db: sqlite3.Connection, since: datetime, until: datetime) -> Iterator[Record]:
+def incidents(db: sqlite3.Connection, since: datetime, until: datetime, clean: Clean) -> Iterator[Record]:
     for item in _past.each_incident(db, since, until):
         yield {
             "id": item.id,
@@ -121,7 +125,7 @@ def incidents(db: sqlite3.Connection, since: datetime, until: datetime) -> Itera
             "since": _iso(item.since),
             "resolved": _iso(item.resolved) if item.resolved else None,
             "updates": item.updates,
-            "why": item.why,
+            "why": clean(item.why),
         }
 
 

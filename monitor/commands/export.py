@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from monitor.commands._common import FINE, WRONG, fail, load_or_explain
-from monitor.commands._records import CSV, Record, events, incidents, rollups, samples, transitions, written
+from monitor.commands._records import CSV, Clean, Record, events, incidents, rollups, samples, transitions, written
 from monitor.config.suggest import Vocabulary
 from monitor.config.units import parse_duration
 from monitor.store._history_file import NAME, connect_to_read
@@ -38,6 +38,8 @@ class Source:
     """By a check's name or id: its id."""
     units: Mapping[tuple[str, str], str]
     """By a check's id and a measurement."""
+    clean: Clean = lambda value: value
+    """Takes the configuration's secrets out of texts."""
 
 
 def execute(options: Namespace) -> int:
@@ -64,7 +66,7 @@ def _source(options: Namespace) -> Source | None:
     units = {
         (check.id, item.name): item.unit.value for check in config.checks.values() for item in check.probe.measured
     }
-    return Source(config.agent.state_dir, ids, units)
+    return Source(config.agent.state_dir, ids, units, config.redactor.value)
 
 
 def _export(options: Namespace, source: Source, since: datetime, until: datetime) -> int:
@@ -100,11 +102,12 @@ def _records(
             for check in _asked(options.checks, source, known_checks(db)):
                 yield from rollups(db, check, since, until, step, source.units)
         case "transitions":
-            yield from transitions(db, since, until, [source.ids.get(name, name) for name in options.checks])
+            asked = [source.ids.get(name, name) for name in options.checks]
+            yield from transitions(db, since, until, asked, source.clean)
         case "events":
-            yield from events(db, since, until)
+            yield from events(db, since, until, source.clean)
         case _:
-            yield from incidents(db, since, until)
+            yield from incidents(db, since, until, source.clean)
 
 
 def _asked(names: list[str], source: Source, known: list[str]) -> list[str]:

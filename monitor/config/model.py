@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -80,6 +80,10 @@ class Fault:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         return f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
+
+    def cleaned(self, clean: Callable[[str], str]) -> Fault:
+        """Without what `clean` takes out of a text."""
+        return replace(self, path=clean(self.path), message=clean(self.message))
 
     def as_json(self) -> dict[str, str | int]:
         return {

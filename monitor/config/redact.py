@@ -37,6 +37,10 @@ class Redactor:
     def text(self, text: str) -> str:
         return self._pattern.sub(MASK, text) if self._pattern else text
 
+    def for_faults(self) -> FaultRedactor:
+        """One for messages, which knows the same secrets."""
+        return FaultRedactor(self._secrets)
+
     def value(self, value: Any) -> Any:
         """The same for the texts in a tree of JSON values; its keys are our own words."""
         if self._pattern is None:

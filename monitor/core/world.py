@@ -131,7 +131,9 @@ class World:
             self.unseen.discard(look.check)
         if judgement.transition is None:
             return Decision(judgement, self._judge_first(judge, look) if news else None)
-        transition = replace(judgement.transition, evidence=dict(look.observation.evidence))
+        clean = self.plan.source.redact  # nothing has looked through what a good look brought
+        evidence = {clean(name): clean(text) for name, text in look.observation.evidence.items()}
+        transition = replace(judgement.transition, evidence=evidence)
         told = self.check_event(judge, transition, previous) if _worth_telling(transition) else None
         own = Change(
             checks=(judge.record(look.ended),), transitions=(transition,), events=(told,) if told is not None else ()

@@ -13,6 +13,7 @@ from monitor.core.model import Change, Incident
 from monitor.core.rows import Rows
 from monitor.store._peek import Known
 from monitor.store._rescue import Rescue
+from monitor.store._spare import Spare
 from monitor.store.contract import Account, DeadLetter, Row, Store, StoreError
 
 T = TypeVar("T")
@@ -55,46 +56,45 @@ class Readings(ABC):
     """What a `Store` tells of the past. The history has a file of its own, and its own trouble."""
 
     _durable: Durable
-
-    @abstractmethod
-    async def _here(self, call: Callable[[Store], Awaitable[T]]) -> T | None:
-        """From the memory that stands in for the journal; None while none does."""
+    _spare: Spare | None
+    """The memory that stands in for the journal; None while none does. It is asked before the journal: what it hands
+    over in between is then told twice, and not left out."""
 
     @abstractmethod
     async def _there(self, call: Callable[[Durable], Awaitable[T]]) -> T | None:
         """From the journal; None where its trouble is known and it cannot be read."""
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        here = await self._here(lambda store: store.dead_letters(limit)) or []
+        here = await self._spare.store.dead_letters(limit) if self._spare else []
         there = await self._there(lambda store: store.dead_letters(limit)) or []
         return [*here, *there][:limit]
 
     async def incidents(self, limit: int) -> list[Incident]:
-        here = await self._here(lambda store: store.incidents(limit)) or []
+        here = await self._spare.store.incidents(limit) if self._spare else []
         there = await self._there(lambda store: store.incidents(limit)) or []
         merged = ({item.id: item for item in there} | {item.id: item for item in here}).values()
         return sorted(merged, key=lambda incident: (incident.opened, incident.id), reverse=True)[:limit]
 
     async def incident(self, identity: str) -> Incident | None:
-        here = await self._here(lambda store: store.incident(identity))
+        here = await self._spare.store.incident(identity) if self._spare else None
         return here or await self._there(lambda store: store.incident(identity))
 
     async def events(self, limit: int) -> list[Mapping[str, Any]]:
-        here = await self._here(lambda store: store.events(limit)) or []
+        here = self._spare.newest(limit) if self._spare else []
         there = await self._there(lambda store: store.events(limit)) or []
         return _once([*here, *there])[:limit]
 
     async def incident_events(self, identity: str, limit: int) -> list[Mapping[str, Any]]:
+        here = self._spare.oldest(limit, identity) if self._spare else []
         there = await self._there(lambda store: store.incident_events(identity, limit)) or []
-        here = await self._here(lambda store: store.incident_events(identity, limit)) or []
         return _once([*there, *here])[:limit]
 
     async def events_after(self, event: str, limit: int) -> list[Mapping[str, Any]] | None:
+        here = self._spare.oldest(limit) if self._spare else []
+        if self._spare and (rest := self._spare.after(event, limit)) is not None:
+            return rest
         there = await self._there(lambda store: store.events_after(event, limit))
-        if there is None:
-            return await self._here(lambda store: store.events_after(event, limit))
-        newer = await self._here(lambda store: store.events(limit)) or []
-        return _once([*there, *reversed(newer)])[:limit]
+        return None if there is None else _once([*there, *here])[:limit]
 
     async def record(self, looks: Rows[str], now: datetime) -> None:
         await self._durable.record(looks, now)

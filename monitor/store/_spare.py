@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import dropwhile, islice
+from typing import Any
 
 from monitor.core.model import Change, Event, EventType
+from monitor.store._codec import decode_body
 from monitor.store.contract import Account, Row, Standing
 from monitor.store.memory import MemoryStore, QueuedRow, Shelf
 
@@ -52,16 +55,37 @@ class Spare:
         """How many the journal does not have yet."""
         return len(self._news)
 
-    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
         """As a store does, and bounded. Each event is marked: no journal has it yet. Raises `Unstorable`."""
         marked = [replace(change, events=tuple(map(_marked, change.events))) for change in changes]
         new = {event.id: event for change in marked for event in change.events if event.id not in self._rows}
-        await self.store.commit(marked, supersedes)
+        told = await self.store.commit(marked, supersedes)
         for event in new.values():
             self._news[event.id] = event
             self._bytes += len(self._shelf.bodies[event.id])
             self._rows[event.id] = dict.fromkeys(event.sinks, event.stream)
         self._bound()
+        return told
+
+    # What the journal owed is read from the journal: here are only the events that it does not have.
+
+    def newest(self, limit: int) -> list[Mapping[str, Any]]:
+        """The bodies of events, newest first."""
+        return self._bodies(islice(reversed(self._news), limit))
+
+    def after(self, event: str, limit: int) -> list[Mapping[str, Any]] | None:
+        """The bodies of the events behind that one, oldest first; None: it is not known here."""
+        if event not in self._news:
+            return None
+        return self._bodies(islice(dropwhile(lambda name: name != event, self._news), 1, limit + 1))
+
+    def oldest(self, limit: int, stream: str | None = None) -> list[Mapping[str, Any]]:
+        """The bodies of events, oldest first; `stream`: of this one only."""
+        names = (name for name, event in self._news.items() if stream is None or event.stream == stream)
+        return self._bodies(islice(names, limit))
+
+    def _bodies(self, names: Iterable[str]) -> list[Mapping[str, Any]]:
+        return [decode_body(self._shelf.bodies[name]) for name in names]
 
     def owed(self) -> tuple[Change, list[Account]]:
         """For the journal: everything that has changed, and what has become of each row."""

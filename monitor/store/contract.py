@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from monitor.core.history import SAMPLES_LIMIT, Past, Point, Sample, Span
-from monitor.core.model import Change, CheckRecord, Incident, Journal
+from monitor.core.model import Change, CheckRecord, Event, Incident, Journal
 from monitor.core.rows import Rows
 
 
@@ -135,10 +135,11 @@ class Store(Protocol):
     async def open(self) -> Journal:
         """Take the next epoch and tell what is known. Leases of earlier epochs end here."""
 
-    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
         """Make changes durable, all in one transaction. Committing a change twice changes nothing.
 
-        A record with a lower `seq` than the one kept, or an incident with fewer `updates`, does not replace it.
+        The answer are their events with the bodies that sinks are sent, in order: what is told otherwise must be the
+        same. A record with a lower `seq` than the one kept, or an incident with fewer `updates`, does not replace it.
         """
 
     async def save(self, checks: Sequence[CheckRecord]) -> None:

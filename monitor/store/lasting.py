@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import structlog
 
-from monitor.core.model import Change, CheckRecord, Journal
+from monitor.core.model import Change, CheckRecord, Event, Journal
 from monitor.store._database import new_origin
 from monitor.store._readings import Durable, Readings, Silent, patiently
 from monitor.store._spare import Bounds, Spare
@@ -78,8 +78,7 @@ class LastingStore(Readings):
         self._durable = durable
         self._bounds = bounds
         self._retry = retry
-        self._spare: Spare | None = None
-        """In whose place we are: there only while the journal cannot be written."""
+        self._spare = None
         self._turn = asyncio.Lock()
         """Held by whoever writes to the memory, or leads the way to it or back."""
         self._diverted = asyncio.Event()
@@ -128,19 +127,17 @@ class LastingStore(Readings):
             await asyncio.sleep(self._retry)
             await self._mend()
 
-    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
         async with self._turn:
             spare = self._spare
             if spare is None:
                 try:
-                    await patiently(self._durable.commit(changes, supersedes))
+                    return await patiently(self._durable.commit(changes, supersedes))
                 except (Fenced, Unstorable):
                     raise
                 except StoreError as error:
                     spare = await self._divert(error)
-                else:
-                    return
-            await spare.commit(changes, supersedes)
+            return await spare.commit(changes, supersedes)
 
     async def save(self, checks: Sequence[CheckRecord]) -> None:
         """Raises `StoreError` while the journal cannot be written: memories need no second memory."""
@@ -208,9 +205,6 @@ class LastingStore(Readings):
                 async with self._turn:
                     if self._spare is spare:
                         return await call(spare.store)
-
-    async def _here(self, call: Callable[[Store], Awaitable[T]]) -> T | None:
-        return None if self._spare is None else await call(self._spare.store)
 
     async def _there(self, call: Callable[[Durable], Awaitable[T]]) -> T | None:
         try:

@@ -88,7 +88,7 @@ class MemoryStore:
             incidents=tuple(sorted(still_open, key=_age)),
         )
 
-    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
         self._guard()
         # Everything that can fail comes first: half a commit must not be seen.
         records = [_kept(record) for change in changes for record in change.checks]
@@ -99,6 +99,7 @@ class MemoryStore:
         self._put(records)
         for change in changes:
             self._apply(change, bodies, supersedes)
+        return [event for change in changes for event in change.events]
 
     async def save(self, checks: Sequence[CheckRecord]) -> None:
         self._guard()

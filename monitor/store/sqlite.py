@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from monitor.core.history import SAMPLES_LIMIT, Past, Point, Retention, Sample, Span
-from monitor.core.model import Change, CheckRecord, Incident, Journal
+from monitor.core.model import Change, CheckRecord, Event, Incident, Journal
 from monitor.core.rows import Rows
 from monitor.store import _deliveries, _journal
 from monitor.store._archive import Archive
@@ -119,7 +119,7 @@ class SqliteStore:
         self._unpruned += await self._write(write, durable=True)
         self._held.unfamiliar = False
 
-    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
         def write(db: sqlite3.Connection) -> int:
             return _journal.write_changes(db, changes, supersedes, self._vantage, self._held.epoch)
 
@@ -127,6 +127,7 @@ class SqliteStore:
         if self._unpruned >= PRUNE_EVERY:
             self._unpruned = 0
             self._thread.submit(self._prune)  # nobody waits for it
+        return [event for change in changes for event in change.events]
 
     async def save(self, checks: Sequence[CheckRecord]) -> None:
         await self._write(lambda db: _journal.save_checks(db, checks, self._vantage, self._held.epoch))

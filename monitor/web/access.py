@@ -18,7 +18,8 @@ from monitor.web.names import hostname, is_address, is_loopback_name
 from monitor.web.problem import problem
 
 ATTEMPTS = 10
-"""Wrong tokens that one address may try at once; then one every `ATTEMPT_EVERY`."""
+"""Wrong tokens of one address that are told so at once; then one every `ATTEMPT_EVERY`. A right one is always taken:
+behind a proxy all have one address, and somebody's mistake must not shut out the others. It is too long to guess."""
 ATTEMPT_EVERY = 6.0
 """Seconds."""
 ADDRESSES = 4096
@@ -84,22 +85,25 @@ class Access:
         return name in self._names and not is_loopback_name(name) and not is_address(name)
 
     def _authorize(self, request: web.Request, scope: Scope) -> web.Response | None:
-        now, who = self._clock.now().tick, _network(request.remote)
-        if (wait := self._attempts.wait(who, now)) > 0:
-            told = "Too many wrong tokens came from this address."
-            return self._refuse("throttled", 429, told, {"Retry-After": str(int(wait) + 1)})
         text = bearer(request)
         if not text:
             return self._refuse("missing", 401, f"This needs a token with the scope {scope}.", _challenge())
         token = find_token(self._tokens(), text)
         if token is None:
-            self._attempts.failed(who, now)
-            return self._refuse("unknown", 401, "No token of agent.tokens is this one.", _challenge("invalid_token"))
+            return self._unknown(_network(request.remote))
         if scope not in token.scopes:
             told = f"The token {token.name} lacks the scope {scope}."
             return self._refuse("scope", 403, told, _challenge("insufficient_scope", scope))
         request[TOKEN_NAME] = token.name
         return None
+
+    def _unknown(self, who: str) -> web.Response:
+        now = self._clock.now().tick
+        if (wait := self._attempts.wait(who, now)) > 0:
+            told = "Too many wrong tokens came from this address."
+            return self._refuse("throttled", 429, told, {"Retry-After": str(int(wait) + 1)})
+        self._attempts.failed(who, now)
+        return self._refuse("unknown", 401, "No token of agent.tokens is this one.", _challenge("invalid_token"))
 
     async def _check_body(self, request: web.Request) -> web.Response | None:
         if request.can_read_body:
@@ -114,8 +118,8 @@ class Access:
 
 
 class Attempts:
-    """Wrong tokens by address: a bucket of `ATTEMPTS` that refills, so that guessing is bounded and mistyping is not
-    punished for long. Being bounded itself, it forgets."""
+    """Wrong tokens by address: a bucket of `ATTEMPTS` that refills, so that guessing is told apart from mistyping and
+    seen in the metrics. Being bounded itself, it forgets."""
 
     def __init__(self) -> None:
         self._full_at: OrderedDict[str, float] = OrderedDict()

@@ -16,6 +16,7 @@ from aiohttp import web
 from monitor.core.judge import Judge
 from monitor.core.model import Check, Look, State, Verdict
 from monitor.core.wording import cut, iso
+from monitor.core.world import World
 from monitor.web import query
 from monitor.web.items import Redact, check_item
 from monitor.web.problem import Problem
@@ -45,14 +46,16 @@ class Checks:
     def __init__(self, view: View) -> None:
         self._view = view
         self._kept: dict[str, Line] = {}
+        """By id. Made anew for another world: a reload removes checks, and may make a secret of what stands here."""
+        self._world: World | None = None
         self._asked = 0
         self._forget: asyncio.TimerHandle | None = None
 
     async def all(self, request: web.Request) -> web.StreamResponse:
         """In the order of the configuration."""
         wanted = _filter(request)
-        judges = self._view.world().judges
-        return await stream(request, self._pieces(filter(wanted, list(judges.values()))), _JSON)
+        judges = list(self._view.world().judges.values())
+        return await stream(request, self._pieces(filter(wanted, judges)), _JSON)
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """With thresholds, figures, phases and evidence."""
@@ -84,6 +87,8 @@ class Checks:
         self._keep_for_a_while()
 
     def _line(self, judge: Judge) -> bytes:
+        if (world := self._view.world()) is not self._world:
+            self._world, self._kept = world, {}
         line = self._kept.get(judge.check.id)
         if line is None or line.check is not judge.check:
             line = self._kept[judge.check.id] = Line(judge.check, self._view.redact)

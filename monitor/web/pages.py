@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -61,8 +62,10 @@ class Pages:
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """Well enough to be left alone? 503 only when nothing is being looked at."""
-        view = self._view
-        return health(health_document(view.health(), view.version, view.vantage, view.clock.now().at))
+        view, told = self._view, self._view.health()
+        if view.protected():
+            told = replace(told, config_fault="")  # it quotes the file, and this answer is open to everybody
+        return health(health_document(told, view.version, view.vantage, view.clock.now().at))
 
     async def readyz(self, _request: web.Request) -> web.Response:
         return health(readiness_document(self._view.health()))

@@ -470,6 +470,17 @@ def test_secrets_are_taken_out_of_bodies() -> None:
     assert body["check"]["labels"] == {"tier": "nowhere"}, "names and labels are no secrets"
 
 
+def test_secrets_are_taken_out_of_what_a_good_look_brought() -> None:
+    """What fails passes the agent's gate; of a good look nobody has looked through the texts before."""
+    plain = world(check("home"))
+    source = replace(plain.plan.source, redact=lambda text: text.replace("hunter2", "***"))
+    story = Story(World(replace(plain.plan, source=source), Journal("origin", 1), moment(0)))
+    seen = Observation({"response_time": 0.1}, evidence={"X-hunter2": "key=hunter2"})
+    story.feed(replace(look(0, check="home"), observation=seen))
+    [transition] = [item for change in story.changes for item in change.transitions if item.kind == "check"]
+    assert (transition.new, transition.evidence) == ("up", {"X-***": "key=***"})
+
+
 def test_a_link_to_the_page_and_the_runbook() -> None:
     plain = shop()
     plan = replace(plain.plan, source=replace(plain.plan.source, public_url="https://status.example.com"))

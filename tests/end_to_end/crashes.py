@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, NoReturn
 
-from monitor.core.model import Change, CheckRecord, Incident, Journal
+from monitor.core.model import Change, CheckRecord, Event, Incident, Journal
 from monitor.sinks.contract import Nature, Sink, SinkContext
 from monitor.store.contract import Backlog, DeadLetter, Delivery, Store
 
@@ -98,9 +98,9 @@ class MortalStore:
     async def open(self) -> Journal:
         return await self._inner.open()
 
-    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> None:
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
         with self._fate.calling("commit"):
-            await self._inner.commit(changes, supersedes)
+            return await self._inner.commit(changes, supersedes)
 
     async def save(self, checks: Sequence[CheckRecord]) -> None:
         with self._fate.calling("save"):

@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 
 from docs.live import tour
+from monitor.config.redact import Redactor
 from monitor.web import application
 from monitor.web.checks import KEPT_FOR
 from monitor.web.openapi import document
@@ -162,6 +163,18 @@ async def test_what_is_kept_of_lines_is_let_go_when_nobody_asks(agent: Agent) ->
     await agent.json("/api/v1/checks")
     agent.world = shop(page("another"))  # a reload
     assert await names(agent, "") == ["home", "checkout", "search", "images", "another"]
+
+
+async def test_what_a_reload_makes_a_secret_is_not_told_from_a_text_that_was_kept(serve: Serve) -> None:
+    redactor = Redactor()
+    before = shop(page("old"))
+    agent = await serve(before, redact=redactor.value)
+    assert "example.com/old" in (await agent.get("/api/v1/checks"))[2]
+    redactor.learn(Redactor(["example.com/old"]))
+    agent.world = shop(before.judges["old"].check)  # the very same definition, in another world
+    _, _, text = await agent.get("/api/v1/checks")
+    assert "example.com/old" not in text
+    assert '"target":"https://shop.***"' in text
 
 
 async def test_one_check_with_all_there_is_to_it(agent: Agent) -> None:
