@@ -6,7 +6,6 @@ import asyncio
 import math
 import re
 from collections.abc import Iterable
-from time import thread_time
 
 import pytest
 from hypothesis import given, settings
@@ -157,22 +156,22 @@ def test_lines_across_the_borders_of_windows_are_found() -> None:
 async def test_a_huge_answer_is_read_in_slices() -> None:
     line = b'http_requests_total{method="GET",path="/api/v1/thing/%d",status="%d"} %d\n'
     text = b"# TYPE http_requests counter\n" + b"".join(line % (n, 200 + n % 300, n) for n in range(100_000))
-    stalls: list[float] = []
+    turns = 0
 
     async def beat() -> None:
+        nonlocal turns
         while True:
-            since = thread_time()  # not the wall clock: a busy machine may take the CPU away
             await asyncio.sleep(0)
-            stalls.append(thread_time() - since)
+            turns += 1
 
     beating = asyncio.create_task(beat())
-    count = 0
-    async for part in _promtext.samples(bytearray(text), ["http_requests_total", "something_else"]):
-        count += len(part)
+    names = ["http_requests_total", "something_else"]
+    parts = [len(part) async for part in _promtext.samples(bytearray(text), names)]
     beating.cancel()
-    assert count == 100_000
-    assert max(stalls) < 0.02
-    assert sum(1 for each in stalls if each > 0.005) <= 2
+    assert sum(parts) == 100_000
+    print(f"{len(parts)} slices of at most {max(parts)} lines, {turns} turns")
+    assert max(parts) < 10_000
+    assert turns > len(parts) > 30
 
 
 # --- selectors ----------------------------------------------------------------------------------------------------

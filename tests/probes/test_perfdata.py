@@ -59,7 +59,7 @@ def test_long_output() -> None:
 def test_huge_or_hostile_output_is_read_in_no_time(text: str) -> None:
     began = time.process_time()
     assert len(read_figures(text)) <= MOST_FIGURES
-    assert time.process_time() - began < 0.1
+    assert time.process_time() - began < 1  # seconds of CPU; what is quadratic takes minutes
 
 
 def test_many_figures_are_bounded() -> None:

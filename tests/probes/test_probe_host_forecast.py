@@ -128,7 +128,7 @@ def test_it_stays_small_and_quick() -> None:
     assert len(json.loads(text)) == 6
     assert len(text) < 12_000
     print(f"{spent * 1000:.2f} ms a minute for six disks, {len(text)} characters")
-    assert spent < 0.02
+    assert spent < 0.2  # seconds of CPU; a few milliseconds where nothing else runs
 
 
 async def test_from_up_to_degraded_and_back(context: Context) -> None:
