@@ -71,8 +71,8 @@ class Archive:
             lambda events: _past.states(events, vantage, (kind, subject), since, until, absences)
         )
 
-    async def transitions(self, limit: int, **asked: str | int | datetime | None) -> list[Past]:
-        return await self._read_journal(lambda events: _past.transitions(events, limit, **asked))
+    async def transitions(self, vantage: str, limit: int, **asked: str | int | datetime | None) -> list[Past]:
+        return await self._read_journal(lambda events: _past.transitions(events, vantage, limit, **asked))
 
     async def close(self) -> None:
         self._open_for_reading = False

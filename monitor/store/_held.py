@@ -16,7 +16,7 @@ from monitor.store._database import check_epoch, connect, get_meta, primary_code
 from monitor.store._lock import AgentLock, prepare
 from monitor.store._peek import Known, peek
 from monitor.store._rescue import Rescue, bring_over, remove, set_aside
-from monitor.store.contract import Damaged, Fenced, Keep, Refused, StoreBusy, StoreError, Unstorable
+from monitor.store.contract import Damaged, Fenced, Refused, StoreBusy, StoreError, Unstorable
 
 T = TypeVar("T")
 
@@ -24,11 +24,10 @@ T = TypeVar("T")
 class Held:
     """One agent's hold on `path`. All of it is called on one thread."""
 
-    def __init__(self, path: Path, vantage: str, keep: Keep, busy_timeout: timedelta) -> None:
+    def __init__(self, path: Path, vantage: str, busy_timeout: timedelta) -> None:
         self._path = path
         self._directory = path.parent
         self._vantage = vantage
-        self._keep = keep
         self._busy_timeout = busy_timeout
         self._db: sqlite3.Connection | None = None
         self._lock: AgentLock | None = None
@@ -67,8 +66,11 @@ class Held:
         return self._db
 
     def to_write(self) -> sqlite3.Connection:
-        """The connection, unless its file was removed or replaced: SQLite would write on, where nobody looks."""
+        """The connection, unless its file was removed or replaced: SQLite would write on, where nobody looks. Nor
+        where damage was found: what reads the damaged place may be pruning alone, which nobody waits for."""
         db = self.connection()
+        if self._damaged:
+            raise Damaged(f"the journal {self._path} is damaged")
         if _identity(self._path) != self._file:
             raise StoreError(f"the journal {self._path} was removed or replaced under the running agent")
         return db
@@ -101,7 +103,6 @@ class Held:
             self._db = connect(self._path, self._busy_timeout, origin=origin)
             with transaction(self._db, durable=True):
                 journal = _journal.take_over(self._db, self._vantage)
-                _journal.prune(self._db, self._keep)
         except sqlite3.Error as error:
             self._let_go()
             raise translate(error, self._path) from error
@@ -120,7 +121,6 @@ class Held:
         """Keep the damaged file aside, and go on with what can be read of it."""
         self._let_go()
         rescue = Rescue(set_aside(self._path))
-        self._damaged = False
         try:
             db = connect(self._path, self._busy_timeout, origin=origin)
             with closing(db), transaction(db, durable=True):
@@ -167,6 +167,7 @@ class Held:
             return str(get_meta(db, "origin"))
 
     def _let_go(self) -> None:
+        self._damaged = False
         if self._db is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._db.close()

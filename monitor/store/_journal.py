@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 from monitor.core.model import (
@@ -23,7 +23,6 @@ from monitor.core.model import (
 )
 from monitor.store._codec import encode_body, from_micros, to_json, to_micros
 from monitor.store._database import get_meta, set_meta
-from monitor.store.contract import Keep
 
 _VERDICT = tuple(field.name for field in fields(Verdict))
 
@@ -42,6 +41,7 @@ INCIDENT_COLUMNS = (
     "id", "services", "root", "checks", "impact", "opened", "since", "updates", "resolved", "merged_into",
     "told", "why",
 )  # fmt: skip
+_INCIDENTS = f"SELECT {', '.join(INCIDENT_COLUMNS)} FROM incidents"  # noqa: S608
 _SAVE_INCIDENT = """
     INSERT INTO incidents
         (id, services, root, checks, impact, opened, since, updates, resolved, merged_into, told, why)
@@ -59,14 +59,6 @@ _SUPERSEDE = "DELETE FROM outbox WHERE sink = ? AND stream = ? AND state <> 'dea
 _ENQUEUE = """
     INSERT OR IGNORE INTO outbox (event, sink, stream, epoch, head)
     SELECT ?1, ?2, ?3, ?4, NOT EXISTS (SELECT 1 FROM outbox WHERE sink = ?2 AND stream = ?3 AND state <> 'dead')"""
-_PRUNE = (
-    """DELETE FROM outbox WHERE id IN
-        (SELECT id FROM outbox WHERE state = 'dead' ORDER BY died DESC, id DESC LIMIT -1 OFFSET :dead)""",
-    """DELETE FROM events WHERE number <= (SELECT number FROM events ORDER BY number DESC LIMIT 1 OFFSET :events)
-        AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.event = events.number)""",
-    """DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE resolved IS NOT NULL
-        ORDER BY opened DESC, id DESC LIMIT -1 OFFSET :incidents)""",
-)
 
 
 def take_over(db: sqlite3.Connection, vantage: str) -> Journal:
@@ -87,9 +79,7 @@ def read_journal(db: sqlite3.Connection, vantage: str, epoch: int) -> Journal:
         epoch=epoch,
         checks={row[0]: read_check(row) for row in checks},
         services={row[0]: read_service(row) for row in services},
-        incidents=tuple(
-            map(read_incident, db.execute("SELECT * FROM incidents WHERE resolved IS NULL ORDER BY opened, id"))
-        ),
+        incidents=tuple(map(read_incident, db.execute(f"{_INCIDENTS} WHERE resolved IS NULL ORDER BY opened, id"))),
     )
 
 
@@ -145,26 +135,8 @@ def _add_event(db: sqlite3.Connection, event: Event, supersedes: frozenset[str],
     return True
 
 
-def prune(db: sqlite3.Connection, keep: Keep) -> None:
-    limits = asdict(keep)
-    for statement in _PRUNE:
-        db.execute(statement, limits)
-    _drop_evidence(db, keep.evidence)
-
-
-def _drop_evidence(db: sqlite3.Connection, newest: int) -> None:
-    """Of all but the newest transitions; how far that is done is noted, or each time would look at all of them."""
-    [last] = db.execute("SELECT MAX(number) FROM transitions").fetchone()
-    done, end = int(get_meta(db, "evidence_dropped") or 0), (last or 0) - newest
-    if end > done:
-        db.execute("UPDATE transitions SET evidence = ? WHERE number > ? AND number <= ?", (b"{}", done, end))
-        set_meta(db, "evidence_dropped", str(end))
-
-
 def newest_incidents(db: sqlite3.Connection, limit: int) -> list[Incident]:
-    return list(
-        map(read_incident, db.execute("SELECT * FROM incidents ORDER BY opened DESC, id DESC LIMIT ?", (limit,)))
-    )
+    return list(map(read_incident, db.execute(f"{_INCIDENTS} ORDER BY opened DESC, id DESC LIMIT ?", (limit,))))
 
 
 def newest_bodies(db: sqlite3.Connection, limit: int) -> list[bytes]:
@@ -172,7 +144,7 @@ def newest_bodies(db: sqlite3.Connection, limit: int) -> list[bytes]:
 
 
 def find_incident(db: sqlite3.Connection, identity: str) -> Incident | None:
-    row = db.execute("SELECT * FROM incidents WHERE id = ?", (identity,)).fetchone()
+    row = db.execute(f"{_INCIDENTS} WHERE id = ?", (identity,)).fetchone()
     return None if row is None else read_incident(row)
 
 

@@ -28,15 +28,18 @@ _FILTERS = {
 _BACKWARDS = f"""
     SELECT {_COLUMNS} FROM transitions WHERE vantage = ? AND kind = ? AND subject = ? AND at < ?
     ORDER BY seq DESC LIMIT ?"""  # noqa: S608
+# The table is kept for ever, and its only index is (vantage, kind, subject, seq): who asks for a subject has to name
+# the vantage and to take the subject's own order, or every row of the table is read for a check that is quiet.
 
 
-def transitions(db: sqlite3.Connection, limit: int, **asked: str | int | datetime | None) -> list[Past]:
+def transitions(db: sqlite3.Connection, vantage: str, limit: int, **asked: str | int | datetime | None) -> list[Past]:
     """The newest first; `asked` are filters by the names in `_FILTERS`."""
     given = {name: value for name, value in asked.items() if value is not None}
-    where = " AND ".join(["1", *(_FILTERS[name] for name in given)])
+    where = " AND ".join(["vantage = ?", *(_FILTERS[name] for name in given)])
     values = [to_micros(value) if isinstance(value, datetime) else value for value in given.values()]
-    query = f"SELECT {_COLUMNS} FROM transitions WHERE {where} ORDER BY number DESC LIMIT ?"  # noqa: S608
-    return [_past(row) for row in db.execute(query, (*values, limit))]
+    order = "seq" if "subject" in given else "number"
+    query = f"SELECT {_COLUMNS} FROM transitions WHERE {where} ORDER BY {order} DESC LIMIT ?"  # noqa: S608
+    return [_past(row) for row in db.execute(query, (vantage, *values, limit))]
 
 
 def each_transition(db: sqlite3.Connection, since: datetime, until: datetime) -> Iterator[Transition]:

@@ -30,6 +30,7 @@ _GAP_LIMIT = 20_000
 _FIRST = ("checks", "services", "incidents", "events", "outbox", "transitions")
 """What the agent goes on with, and what it owes; then the rest."""
 
+_NUMBERS = ("epoch", "evidence_dropped")
 _Row = tuple[Any, ...]
 
 
@@ -98,9 +99,9 @@ def _meta(db: sqlite3.Connection, key: str) -> str | None:
 
 
 def _bring_meta(old: sqlite3.Connection, fresh: sqlite3.Connection) -> None:
-    for key in ("origin", "epoch", "vantage"):
+    for key in ("origin", "epoch", "vantage", "evidence_dropped"):
         value = _meta(old, key)
-        if value is not None and (key != "epoch" or value.isdigit()):
+        if value is not None and (key not in _NUMBERS or value.isdecimal()):
             set_meta(fresh, key, value)
 
 

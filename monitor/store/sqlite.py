@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeVar
 
 from monitor.core.history import SAMPLES_LIMIT, Past, Point, Retention, Sample, Span
@@ -20,6 +21,7 @@ from monitor.store._codec import decode_body
 from monitor.store._database import check_epoch, transaction
 from monitor.store._held import Held
 from monitor.store._peek import Known
+from monitor.store._pruning import prune
 from monitor.store._rescue import Rescue
 from monitor.store.contract import (
     Account,
@@ -35,6 +37,8 @@ T = TypeVar("T")
 
 PRUNE_EVERY = 1_000
 """New events between two prunings: seldom enough to cost nothing, often enough to stay near the limits."""
+PRUNE_FIRST = 0.2
+"""Seconds for pruning when the journal is opened, while nobody is watched yet; the rest goes in slices."""
 
 
 class SqliteStore:
@@ -60,12 +64,15 @@ class SqliteStore:
         self._vantage = vantage
         self._keep = keep
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="brownout-store")
-        self._held = Held(path, vantage, keep, busy_timeout)
+        self._held = Held(path, vantage, busy_timeout)
         self._unpruned = 0
+        self._pruning: Iterator[None] | None = None
+        """What is under way. On the store's thread."""
         self._archive = Archive(path, retention, busy_timeout)
 
     async def open(self) -> Journal:
         journal = await self._call(self._held.open)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._prune_first)
         await self._open_archive()
         return journal
 
@@ -124,7 +131,7 @@ class SqliteStore:
             return _journal.write_changes(db, changes, supersedes, self._vantage, self._held.epoch)
 
         self._unpruned += await self._write(write, durable=True)
-        if self._unpruned >= PRUNE_EVERY:
+        if self._unpruned >= PRUNE_EVERY and self._pruning is None:
             self._unpruned = 0
             self._thread.submit(self._prune)  # nobody waits for it
         return [event for change in changes for event in change.events]
@@ -179,7 +186,7 @@ class SqliteStore:
         before: int | None = None,
     ) -> list[Past]:
         return await self._archive.transitions(
-            limit, kind=kind, subject=subject, since=since, until=until, before=before
+            self._vantage, limit, kind=kind, subject=subject, since=since, until=until, before=before
         )
 
     async def states(self, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:
@@ -225,10 +232,30 @@ class SqliteStore:
 
         return await self._call(write)
 
+    def _prune_first(self) -> None:
+        until = monotonic() + PRUNE_FIRST
+        while more := self._prune_slice():
+            if monotonic() > until:
+                break
+        if more:
+            self._thread.submit(self._prune)
+
     def _prune(self) -> None:
-        # A disk in trouble says so at the next write, to someone who can act on it.
-        with contextlib.suppress(sqlite3.Error, StoreError):
-            db = self._held.connection()
-            with transaction(db, durable=False):
-                check_epoch(db, self._held.epoch)
-                _journal.prune(db, self._keep)
+        """One slice; the next one takes its turn behind whatever waits for the thread by then."""
+        if self._prune_slice():
+            self._thread.submit(self._prune)
+
+    def _prune_slice(self) -> bool:
+        """Whether there is more to be done."""
+        with contextlib.suppress(StoreError):  # the next write says so, to someone who can act on it
+            return self._held.guarded(self._slice)
+        return False
+
+    def _slice(self) -> bool:
+        db = self._held.to_write()
+        work, self._pruning = self._pruning or prune(db, self._keep), None
+        with transaction(db, durable=False):
+            check_epoch(db, self._held.epoch)
+            done = next(work, True)
+        self._pruning = None if done else work
+        return not done
