@@ -292,7 +292,8 @@ class Agent:
             await cancelled(looking)
             await cancelled(committing)
             await parts.pipeline.settle()
-            await parts.outbox.drain(DRAIN)
+            # Slow clients wait beside slow sinks, not behind them.
+            await asyncio.gather(parts.outbox.drain(DRAIN), *(site.stop() for site in parts.sites))
             with suppress(TimeoutError):  # a disk that hangs: the last looks are not worth a stop that does
                 async with asyncio.timeout(HISTORY_PATIENCE):
                     await parts.recorder.settle()

@@ -17,8 +17,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 BACKLOG = 128
 CONNECTIONS_LIMIT = 256
 """Open connections; more are closed at once, so that requests that never end leave descriptors to the probes."""
-STOP_GRACE = 2.0
-"""Seconds that answers under way get when the agent stops."""
+STOP_GRACE = 1.0
+"""Seconds that answers under way get when the agent stops; what was cut off then gets as long to come to its end."""
 
 
 LOOPBACK = web.AppKey("loopback", list[bool])
@@ -117,6 +117,7 @@ class Site:
         return server()
 
     async def stop(self) -> None:
+        """Once more does nothing."""
         for server in self._servers:
             server.close()
         await self._runner.cleanup()
