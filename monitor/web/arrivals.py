@@ -60,13 +60,16 @@ class Arrivals:
         if request.method not in _METHODS[door]:
             allowed = ", ".join(_METHODS[door])
             return problem(405, f"Write to this surface with {allowed}.", {"Allow": allowed}), "refused"
-        found = self._find(door, _token(request), request.match_info.get("rest", "").strip("/"))
-        if found is None:
-            return problem(404, "No check of this agent has this token."), "unknown"
-        judge, path = found
+        sought = door, _token(request), request.match_info.get("rest", "").strip("/")
+        if self._find(*sought) is None:
+            return _unknown(), "unknown"
         body, cut = await _read(request, BODY_LIMITS[door])
         if not self._post.open():
             return problem(503, "The agent is stopping. Send it again.", {"Retry-After": "5"}), "refused"
+        found = self._find(*sought)  # anew: a reload may have come while the body did
+        if found is None:
+            return _unknown(), "unknown"
+        judge, path = found
         arrival = Arrival(self._post.presence(), path, dict(request.query), body, cut, self._redact)
         try:
             self._hand_over(judge, arrival)
@@ -106,6 +109,10 @@ class Arrivals:
 
     def _redact(self, text: str) -> str:
         return str(self._view.redact(text))
+
+
+def _unknown() -> web.Response:
+    return problem(404, "No check of this agent has this token.")
 
 
 def _claims(world: World) -> dict[tuple[str, bytes], Judge]:

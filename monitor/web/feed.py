@@ -37,6 +37,10 @@ WRITE_TIMEOUT = 20.0
 """Seconds that a reader may take for what it is sent."""
 
 
+GAP = b"event: gap\ndata: {}\n\n"
+"""Events are missing here; the list has what the journal still has of them."""
+
+
 class Journal(Protocol):
     """Where those who were away find what they missed: a store."""
 
@@ -108,8 +112,7 @@ class Feed:
         await response.prepare(request)
         request[TIME_LIMIT].reschedule(None)
         if request.method != "HEAD":
-            gap = b"" if missed is not None else b"event: gap\ndata: {}\n\n"
-            await response.write(b"retry: %d\n\n%b" % (RETRY, gap))
+            await response.write(b"retry: %d\n\n%b" % (RETRY, GAP if missed is None else b""))
         return response
 
     async def _serve(self, request: web.Request, response: web.StreamResponse, reader: Reader) -> None:
@@ -128,15 +131,16 @@ class Feed:
                 request.transport.abort()
 
     async def _missed(self, last: str) -> AsyncIterator[tuple[str, bytes]]:
-        """What the journal has behind that event."""
-        for _ in range(REPLAY_MOST // REPLAY if last else 0):
-            bodies = await self._behind(last, REPLAY)
+        """What the journal has behind that event; a gap, where that is too much."""
+        for _ in range(REPLAY_MOST // REPLAY):
+            bodies = await self._behind(last, REPLAY) if last else None
             if not bodies:
                 return
             for body in bodies:
                 last = str(body["id"])
                 yield last, self._frame(body)
                 await asyncio.sleep(0)
+        yield "", GAP
 
     async def _behind(self, last: str, limit: int) -> list[Mapping[str, Any]] | None:
         """None: that event is not known. What cannot be an id of ours is not asked for: it may be no text at all."""
@@ -155,15 +159,20 @@ class Feed:
 
 
 async def _next(reader: Reader, told: set[str]) -> bytes | None:
-    """The next frame that was not told from the journal already, a heartbeat, or None at the end."""
+    """The next frame that was not told from the journal already, a heartbeat, or None at the end.
+
+    Events come in the journal's order: behind the first that is new, all are, and `told` has served.
+    """
     while True:
         try:
             item = await asyncio.wait_for(reader.queue.get(), HEARTBEAT)
         except TimeoutError:
+            told.clear()
             return b": still here\n\n"
         if item is None:
             return None
         if item[0] not in told:
+            told.clear()
             return item[1]
 
 

@@ -28,6 +28,9 @@ SECURITY_HEADERS = {
     "Server": "brownout",
 }
 
+NOTHING_HERE = web.AppKey("nothing_here", str)
+"""What an application says where it has nothing."""
+
 TIME_LIMIT = web.RequestKey("time_limit", asyncio.Timeout)
 """The time limit of a request, for streams that last."""
 
@@ -58,7 +61,7 @@ async def problems(request: web.Request, handler: _Handler) -> web.StreamRespons
         allowed = error.headers["Allow"]
         return problem(405, f"This surface takes {allowed}.", {"Allow": allowed})
     except web.HTTPNotFound:
-        return problem(404, "Nothing is here; /api/v1/openapi.json lists what there is.")
+        return problem(404, request.app[NOTHING_HERE])
     except web.HTTPException as error:
         return problem(error.status)
     except TimeoutError:

@@ -12,6 +12,7 @@ from aiohttp import web
 from monitor.store.contract import StoreError
 from monitor.telemetry import OPENMETRICS, TEXT, wants_openmetrics
 from monitor.web import query
+from monitor.web.access import Handler
 from monitor.web.assets import PAGE
 from monitor.web.feed import Feed, wants_stream
 from monitor.web.health import health_document, readiness_document
@@ -67,13 +68,19 @@ class Pages:
             told = replace(told, config_fault="")  # it quotes the file, and this answer is open to everybody
         return health(health_document(told, view.version, view.vantage, view.clock.now().at))
 
-    async def readyz(self, _request: web.Request) -> web.Response:
-        return health(readiness_document(self._view.health()))
-
 
 def health(document: dict[str, Any]) -> web.Response:
     status = 503 if document["status"] == "fail" else 200
     return web.Response(status=status, body=json.dumps(document).encode(), content_type=HEALTH)
+
+
+def readyz(view: View) -> Handler:
+    """Whether it looks and answers: the same on both listeners."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return health(readiness_document(view.health()))
+
+    return answer
 
 
 async def _again(pieces: list[bytes]) -> AsyncIterator[bytes]:

@@ -11,11 +11,11 @@ from monitor.web.assets import add_assets
 from monitor.web.checks import Checks
 from monitor.web.configuration import Configuration
 from monitor.web.feed import Feed
-from monitor.web.guard import add_headers, host_guard, problems
+from monitor.web.guard import NOTHING_HERE, add_headers, host_guard, problems
 from monitor.web.incidents import Incidents
 from monitor.web.names import hostname
 from monitor.web.openapi import OpenApi
-from monitor.web.pages import Pages
+from monitor.web.pages import Pages, readyz
 from monitor.web.past import History
 from monitor.web.public import Public
 from monitor.web.services import Services
@@ -38,6 +38,7 @@ def application(view: View) -> web.Application:
     guard = host_guard(lambda: all(loopback), view.listen_host, public)
     app = web.Application(middlewares=[problems, guard], client_max_size=BODY_LIMIT)
     app[LOOPBACK] = loopback
+    app[NOTHING_HERE] = "Nothing is here; /api/v1/openapi.json lists what there is."
     app.on_response_prepare.append(add_headers)
     app[ACCESS] = Access(view.tokens, view.clock, (view.listen_host, public), view.telemetry.api_refused)
     app[FEED] = view.feed or Feed(view.records, view.redact)
@@ -62,7 +63,7 @@ def _add_reading(app: web.Application, view: View) -> None:
 
     app.router.add_get("/", pages.page)
     app.router.add_get("/healthz", pages.healthz)
-    app.router.add_get("/readyz", pages.readyz)
+    app.router.add_get("/readyz", readyz(view))
     app.router.add_get("/api/v1/openapi.json", OpenApi().answer)
     app.router.add_get("/api/v1/public", Public(view).document)
     read("/metrics", pages.metrics)
@@ -88,12 +89,13 @@ def public_application(view: View) -> web.Application:
     it needs no check of Host, and answers to any name."""
     app = web.Application(middlewares=[problems], client_max_size=BODY_LIMIT)
     app[LOOPBACK] = []
+    app[NOTHING_HERE] = "Nothing is here."  # the world is not told of the inner listener
     app.on_response_prepare.append(add_headers)
-    pages, public = Pages(view, Feed(view.records, view.redact)), Public(view)
+    public = Public(view)
     app.router.add_get("/", public.page)
     app.router.add_get("/api/v1/public", public.document)
     app.router.add_get("/healthz", public.healthz)
-    app.router.add_get("/readyz", pages.readyz)
+    app.router.add_get("/readyz", readyz(view))
     add_arrivals(app, view)
     add_assets(app, public=True)
     return app

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
 import pytest
 import structlog
 
@@ -101,6 +102,25 @@ async def test_pings_are_taken_kept_and_looked_at(office: Office, method: str, p
     assert office.kept == office.asked == ["backup"]
     assert "pinged" in office.memory("backup")
     assert await office.count("ping", "accepted") == 1
+
+
+async def test_a_check_that_a_reload_removes_while_the_body_comes_is_not_there_any_more() -> None:
+    """A body may take ten seconds."""
+    backup = passive("backup", Heartbeat(token=Secret(BACKUP), period=timedelta(hours=1)))
+    worlds = [world(backup), world(check("home"))]
+    post = Post(lambda: Presence(1e9, 0.0), lambda _: _never(), lambda _: None)
+    async with aiohttp.ClientSession() as client:
+        agent = Agent(client)
+        view = agent.view(world=lambda: worlds.pop(0) if len(worlds) > 1 else worlds[0], post=post)
+        site = Site(application(view), bind("127.0.0.1", 0))
+        await site.start()
+        agent.base = f"http://127.0.0.1:{site.port}"
+        assert_problem(*await agent.get(f"/ping/{BACKUP}", method="POST", data=b"done"), expected=404)
+        await site.stop()
+
+
+async def _never() -> bool:
+    raise AssertionError("nothing is kept of a check that is not there")
 
 
 async def test_what_a_job_said_arrives(office: Office) -> None:

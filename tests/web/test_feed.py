@@ -116,6 +116,28 @@ async def test_where_the_journal_has_forgotten_that_is_said(station: Station) ->
         assert (await stream.next())["id"] == "evt_1"
 
 
+async def test_who_was_away_for_too_long_hears_of_the_gap_and_goes_on(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "REPLAY", 2)
+    monkeypatch.setattr(feed, "REPLAY_MOST", 4)
+    station.tell(*(event(number) for number in range(1, 10)))
+    async with station.listen(**{"Last-Event-ID": "evt_1"}) as stream:
+        assert [(await stream.next())["id"] for _ in range(4)] == ["evt_2", "evt_3", "evt_4", "evt_5"]
+        assert await stream.block() == {"event": "gap", "data": "{}"}
+        station.tell(event(10))
+        assert (await stream.next())["id"] == "evt_10"
+
+
+async def test_an_event_that_was_read_before_it_was_published_is_told_once() -> None:
+    """It is in the journal a moment before anybody is told of it."""
+    reader, told = feed.Reader(), {"evt_1", "evt_2", "evt_3"}
+    for number in (2, 3, 4):
+        reader.offer((f"evt_{number}", b"%d" % number))
+    assert await feed._next(reader, told) == b"4"
+    assert not told, "behind the first that is new, all are: nothing need be remembered any more"
+
+
 async def test_what_cannot_be_an_id_of_ours_is_not_asked_for(station: Station) -> None:
     station.agent.journal.broken = True  # so that whoever asks it hears so
     for strange in (b"\xff", b"x" * 101):

@@ -86,6 +86,11 @@ async def test_what_is_inner_is_not_there_not_even_with_a_token(agent: Agent, pa
         assert_problem(*await agent.get(path, method=method, headers=headers), expected=404)
 
 
+async def test_the_world_is_not_told_of_what_is_inner(agent: Agent) -> None:
+    _, _, text = await agent.get("/api/v1/status")
+    assert json.loads(text) == {"title": "Not Found", "status": 404, "detail": "Nothing is here."}
+
+
 @pytest.mark.parametrize("path", FOR_ALL)
 async def test_what_everybody_may_see_is_read_under_any_name(agent: Agent, path: str) -> None:
     status, headers, _ = await agent.get(path, headers={"Host": "status.example.com"})
