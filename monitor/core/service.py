@@ -8,6 +8,9 @@ from datetime import datetime
 
 from monitor.core.model import Incident, OutageRule, Service, ServiceRecord, ServiceState, State
 
+WORST_FIRST = (ServiceState.OUTAGE, ServiceState.DEGRADATION, ServiceState.UNKNOWN, ServiceState.OPERATIONAL)
+"""The order of whatever is shown to people."""
+
 
 @dataclass(slots=True)
 class ServiceStatus:

@@ -12,7 +12,7 @@ _HERE = files("monitor.web")
 
 PAGE = (_HERE / "templates" / "page.html").read_bytes()
 PUBLIC_PAGE = (_HERE / "templates" / "public.html").read_bytes()
-_PUBLIC_FILES = ("page.css", "public.js")
+_PUBLIC_FILES = ("page.css", "chart.js", "public.js")
 
 
 def add_assets(app: web.Application, *, public: bool = False) -> None:

@@ -6,17 +6,19 @@ written under `services:` (that of a single check) is not told of either.
 
 from __future__ import annotations
 
-from itertools import islice
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from monitor.core.model import ServiceState
-from monitor.core.service import ServiceStatus
+from monitor.core.service import WORST_FIRST, ServiceStatus
 from monitor.core.wording import clock, iso
 from monitor.web.assets import PUBLIC_PAGE
 from monitor.web.health import health_document
 from monitor.web.pages import health
+from monitor.web.ribbons import Ribbons
 from monitor.web.stream import dumps
 from monitor.web.view import View
 
@@ -24,7 +26,6 @@ SERVICES_LIMIT = 500
 FRESH = 1.0
 """Seconds that an answer is kept: a crowd costs as much as one visitor."""
 
-_ORDER = (ServiceState.OUTAGE, ServiceState.DEGRADATION, ServiceState.UNKNOWN, ServiceState.OPERATIONAL)
 _SENTENCES = {
     ServiceState.OPERATIONAL: "{title} works.",
     ServiceState.DEGRADATION: "{title} is degraded since {since}: slow, or partly failing.",
@@ -39,6 +40,8 @@ class Public:
     def __init__(self, view: View) -> None:
         self._view = view
         self._kept: tuple[float, bytes] | None = None
+        self._ribbons = Ribbons(view)
+        self._turn = asyncio.Lock()
 
     async def page(self, _request: web.Request) -> web.Response:
         return web.Response(
@@ -46,10 +49,13 @@ class Public:
         )
 
     async def document(self, _request: web.Request) -> web.Response:
-        tick = self._view.clock.now().tick
-        if self._kept is None or not 0 <= tick - self._kept[0] < FRESH:
-            self._kept = (tick, dumps(public_document(self._view)))
-        return web.Response(body=self._kept[1], content_type="application/json")
+        async with self._turn:
+            tick = self._view.clock.now().tick
+            if self._kept is None or not 0 <= tick - self._kept[0] < FRESH:
+                shown = _published(self._view)[:SERVICES_LIMIT]
+                past = await self._ribbons.of([status.service.id for status in shown])
+                self._kept = (tick, dumps(public_document(self._view, past)))
+            return web.Response(body=self._kept[1], content_type="application/json")
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """A word; what is wrong is told inside."""
@@ -58,20 +64,25 @@ class Public:
         return health({"status": document["status"]})
 
 
-def public_document(view: View) -> dict[str, Any]:
-    """The body of `/api/v1/public`, worst first."""
-    statuses = [status for status in view.world().services.values() if not status.service.implicit]
-    ordered = sorted(statuses, key=lambda status: _ORDER.index(status.state))
+def public_document(view: View, past: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of `/api/v1/public`, worst first. `past`: the ribbon of each service, by its id."""
+    ordered = _published(view)
     worst = ordered[0].state if ordered else ServiceState.UNKNOWN
     return {
         "now": iso(view.clock.now().at),
         "state": worst.value,
         "sentence": _overall(ordered, view),
-        "services": [_service(status, view) for status in islice(ordered, SERVICES_LIMIT)],
+        "services": [_service(status, past, view) for status in ordered[:SERVICES_LIMIT]],
     }
 
 
-def _service(status: ServiceStatus, view: View) -> dict[str, Any]:
+def _published(view: View) -> list[ServiceStatus]:
+    """The worst first."""
+    statuses = [status for status in view.world().services.values() if not status.service.implicit]
+    return sorted(statuses, key=lambda status: WORST_FIRST.index(status.state))
+
+
+def _service(status: ServiceStatus, past: Mapping[str, Any], view: View) -> dict[str, Any]:
     incident = status.incident
     return {
         "title": view.redact(status.service.title),
@@ -79,6 +90,7 @@ def _service(status: ServiceStatus, view: View) -> dict[str, Any]:
         "since": iso(status.since),
         "sentence": view.redact(_sentence(status)),
         "incident": {"since": iso(incident.since), "impact": incident.impact.value} if incident else None,
+        "past": past.get(status.service.id),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from monitor.core.judge import Judge
 from monitor.core.model import Incident, ServiceState, State
-from monitor.core.service import ServiceStatus
+from monitor.core.service import WORST_FIRST, ServiceStatus
 from monitor.core.wording import clock, cut, iso
 from monitor.core.world import World
 from monitor.web.health import impaired
@@ -22,12 +22,6 @@ SORT_SLICE = 1000
 FRESH = 0.5
 """Seconds that an answer is kept: a hundred open pages cost as much as one."""
 
-_SERVICES_WORST_FIRST = (
-    ServiceState.OUTAGE,
-    ServiceState.DEGRADATION,
-    ServiceState.UNKNOWN,
-    ServiceState.OPERATIONAL,
-)
 _T = TypeVar("_T")
 
 
@@ -37,7 +31,7 @@ class _Sorted:
 
     checks: dict[State, list[Judge]] = field(default_factory=lambda: {state: [] for state in CHECKS_WORST_FIRST})
     services: dict[ServiceState, list[ServiceStatus]] = field(
-        default_factory=lambda: {state: [] for state in _SERVICES_WORST_FIRST}
+        default_factory=lambda: {state: [] for state in WORST_FIRST}
     )
     incidents: dict[str, Incident] = field(default_factory=dict)
 

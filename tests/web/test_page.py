@@ -167,6 +167,16 @@ async def test_six_hundred_checks_are_shown_and_renewed_quickly(watched: Shop) -
 
 
 async def test_the_public_page(watched: Shop) -> None:
+    plan = [
+        ("unknown", "operational", -5 * 86400),
+        ("operational", "outage", -90000),
+        ("outage", "operational", -86400),
+    ]
+    changes = tuple(
+        Transition("service", "shop", seq, at(second), at(second), old, new, Verdict(State.UP, None, EVIL))
+        for seq, (old, new, second) in enumerate(plan, 1)
+    )
+    await watched.agent.journal.history.commit([Change(transitions=changes)], frozenset())
     site = Site(public_application(watched.agent.view()), bind("127.0.0.1", 0))
     await site.start()
     await watched.tab.open(f"http://127.0.0.1:{site.port}/")
@@ -174,5 +184,10 @@ async def test_the_public_page(watched: Shop) -> None:
     seen = await watched.tab.seen()
     assert "Web shop has an outage since" in seen
     assert "checkout" not in seen
+    ribbon = "document.querySelector('#services li .ribbon')"
+    states = await watched.tab.value(f"[...{ribbon}.querySelectorAll('rect')].map((node) => node.dataset.state)")
+    assert states == [None, "operational", "operational", "outage"], "what nobody saw first, trouble on top"
+    assert await watched.tab.value(f"{ribbon}.getAttribute('aria-label')") == "Last 30 days: 1 trouble"
+    assert await watched.tab.value(f"{ribbon}.getBoundingClientRect().height") > 8
     assert watched.tab.trouble == []
     await site.stop()

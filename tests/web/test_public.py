@@ -10,15 +10,16 @@ from datetime import timedelta
 import aiohttp
 import pytest
 
-from monitor.core.model import OutageRule, Service
+from monitor.core.model import Change, OutageRule, Service, State, Transition, Verdict
 from monitor.tokens import Scope, Token
-from monitor.web import Post, Site, application, bind, public_application
+from monitor.web import Post, Site, application, bind, public_application, ribbons
+from monitor.web.ribbons import FRESH
 from probes.contract import Presence, Reason, Secret
 from probes.heartbeat import Heartbeat
 from tests.core.builders import check, world
 from tests.web.conftest import Agent
 from tests.web.contract import assert_described
-from tests.web.made import observation, page, see, shop
+from tests.web.made import at, observation, page, see, shop
 from tests.web.test_server import assert_problem
 
 TOKEN, ADMIN = "backup-0123456789", "admin-token-0123456789"
@@ -41,7 +42,6 @@ INSIDE_ONLY = (
     "/api/v1/reload",
     "/static/page.js",
     "/static/basics.js",
-    "/static/chart.js",
     "/static/detail.js",
 )
 FOR_ALL = (
@@ -50,6 +50,7 @@ FOR_ALL = (
     "/healthz",
     "/readyz",
     "/static/public.js",
+    "/static/chart.js",
     "/static/page.css",
     "/static/icon-up.svg",
 )
@@ -131,6 +132,52 @@ async def test_states_and_sentences_are_told_and_nothing_that_a_target_said_or_i
         assert word not in text
     _, _, health = await agent.get("/healthz")
     assert json.loads(health) == {"status": "pass"}
+
+
+async def was_out(agent: Agent) -> None:
+    """The shop, two hours ago, for an hour; its journal says why."""
+    await agent.journal.history.open()
+    plan = [
+        ("unknown", "operational", -7 * 86400),
+        ("operational", "outage", -7200),
+        ("outage", "operational", -3600),
+    ]
+    for seq, (old, new, second) in enumerate(plan, 1):
+        verdict = Verdict(State.UP, None, "192.0.2.10:443 ECONNREFUSED")
+        transition = Transition("service", "shop", seq, at(second), at(second), old, new, verdict)
+        await agent.journal.history.commit([Change(transitions=(transition,))], frozenset())
+
+
+async def test_the_last_days_are_told_as_states_only_and_read_once_a_minute(agent: Agent) -> None:
+    agent.clock.at = 0.0
+    await was_out(agent)
+    status, headers, text = await agent.get("/api/v1/public")
+    document = json.loads(text)
+    assert_described("/api/v1/public", status, headers["Content-Type"], document)
+    assert "ECONN" not in text
+    shop_, search = (service["past"] for service in document["services"])
+    times = [round(at(second).timestamp()) for second in (-7 * 86400, -7200, -3600, 0)]
+    assert shop_["spans"] == [
+        [times[0], times[1], "operational"],
+        [times[1], times[2], "outage"],
+        [times[2], times[3], "operational"],
+    ]
+    assert search["spans"] == []
+    agent.journal.broken = True
+    agent.clock.at += FRESH - 1
+    assert (await agent.json("/api/v1/public"))["services"][0]["past"] == shop_, "it is kept for a while"
+    agent.clock.at += 2
+    assert [service["past"] for service in (await agent.json("/api/v1/public"))["services"]] == [None, None]
+
+
+async def test_a_disk_that_hangs_does_not_hold_up_the_public_page(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ribbons, "PATIENCE", 0.05)
+    monkeypatch.setattr(agent.journal, "states", lambda *_: asyncio.Event().wait())
+    document = await asyncio.wait_for(agent.json("/api/v1/public"), 10)
+    assert document["sentence"]
+    assert document["services"][0]["past"] is None
 
 
 async def test_the_overall_sentence_for_the_world() -> None:

@@ -8,6 +8,7 @@ const ICONS = { operational: "up", degradation: "degraded", outage: "down", unkn
 
 const $ = (id) => document.getElementById(id);
 let answeredAt = null;
+const shown = new WeakMap();
 
 function text(node, value) {
   if (node.textContent !== value) node.textContent = value;
@@ -22,6 +23,7 @@ function row() {
   const told = document.createElement("span");
   told.className = "soft";
   node.append(line, told);
+  shape("svg", { class: "ribbon", role: "img" }, node);
   return node;
 }
 
@@ -38,9 +40,29 @@ function show(answer) {
     node.dataset.state = service.state;
     text(node.firstChild.firstChild, service.title);
     text(node.firstChild.lastChild, WORDS[service.state] || service.state);
-    node.lastChild.hidden = service.state === "operational";
-    text(node.lastChild, service.sentence);
+    const told = node.children[1];
+    told.hidden = service.state === "operational";
+    text(told, service.sentence);
+    showPast(node.lastChild, service.past);
   });
+}
+
+// A ribbon of the last days: how long it was in which state, and no more.
+function showPast(svg, past) {
+  svg.style.display = past === null ? "none" : "";
+  const key = past === null ? "" : JSON.stringify(past);
+  if (past === null || shown.get(svg) === key) return;
+  shown.set(svg, key);
+  drawRibbon(svg, past, (from, to, state) => `${WORDS[state] || state}: ${day(from)} to ${day(to)}`);
+  const bad = past.spans.filter((span) => span[2] === "outage" || span[2] === "degradation").length;
+  const days = Math.round((Date.parse(past.to) - Date.parse(past.from)) / 86400000);
+  const words = past.spans.length ? `${bad || "no"} trouble${bad > 1 ? "s" : ""}` : "nothing is known yet";
+  svg.setAttribute("aria-label", `Last ${days} days: ${words}`);
+}
+
+function day(seconds) {
+  const date = new Date(seconds * 1000);
+  return date.toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false });
 }
 
 function reach(failed) {
