@@ -28,8 +28,9 @@ SCRAPE = 15.0
 def measure(options: Namespace) -> Line:
     """The whole agent on one core, the server it looks at on another, /metrics and the page's status asked for every
     15 s. Flat: the median of the last fifth of the time after the warm-up against that of the first fifth. A look
-    that begins 100 ms late or more is explained by what held the loop for at least half of that: other processes or
-    guests on the core, the garbage collector, or a flush of what the checks remember."""
+    that begins 100 ms late or more is explained by what kept the loop from its work for at least half of that, by the
+    kernel's own figures (`bench._core`): other processes on the core, our own threads, other guests of the host; or
+    by the garbage collector."""
     seconds = 2.0 if options.quick else _minutes() * 60
     warm = min(WARM, seconds / 2)
     mine, others = cores()
@@ -93,7 +94,7 @@ def _figures(seen: dict[str, Any], warm: float, seconds: float, missed: float) -
 
 def _how(seen: dict[str, Any], warm: float, seconds: float) -> str:
     results = ", ".join(f"{count:,} {result}" for result, count in seen["results"].items())
-    worst = max(seen["told"], key=lambda look: float(look["late"]), default=None)
+    worst = max(seen["told"], key=lambda look: (look["cause"] == "unexplained", float(look["late"])), default=None)
     told = f"; worst of the late looks that were kept: {worst}" if worst else ""
     return (
         f"{CHECKS} http checks every 1s for {seconds / 60:.3g} min, {warm / 60:.3g} of them warm-up; {results}{told}"

@@ -28,12 +28,12 @@ from monitor.core.model import Journal
 from monitor.core.succession import succeed
 from monitor.core.world import World
 from monitor.outbox import Outbox
-from monitor.parts import Parts, lasting_store, new_runner, plan_of
+from monitor.parts import Parts, lasting_store, plan_of
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance
 from monitor.recorder import Recorder
 from monitor.reload import Ended, Outcome, Reloader
-from monitor.runner import Runner
+from monitor.runner import Runner, new_runner
 from monitor.scheduler import Scheduler
 from monitor.sinks._http import new_client
 from monitor.sinks.contract import Nature, Sink
@@ -45,7 +45,7 @@ from monitor.telemetry import Telemetry
 from monitor.upkeep import Upkeep
 from monitor.web import Feed, Health, Post, Site, Steering, View, application, public_application
 
-__all__ = ["Agent", "StartError", "new_runner"]
+__all__ = ["Agent", "StartError"]
 
 KEEP_PATIENCE = 2.0
 """Seconds that whoever sent something waits for the journal; after that it is taken all the same."""
@@ -102,7 +102,7 @@ class Agent:
             journal = await self._open_store(stack)
             client = await stack.enter_async_context(new_client())
             attendance = Attendance(self._clock)
-            runner = stack.enter_context(new_runner(self._clock, self._config, attendance.read))
+            runner = stack.enter_context(new_runner(self._clock, self._config.redactor.text, attendance.read))
             stack.push_async_callback(self._upkeep.close)
             gc.disable()
             self._parts = parts = self._assemble(journal, client, runner, [sockets, open_sockets], attendance)

@@ -1,13 +1,10 @@
-"""What an agent is made of: the parts that run side by side, the plan, the stores, the runner."""
+"""What an agent is made of: the parts that run side by side, the plan, the stores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from monitor.clock import Clock
 from monitor.config.model import Config
 from monitor.core.event import Source
 from monitor.core.world import Plan
@@ -15,28 +12,14 @@ from monitor.outbox import Outbox
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance
 from monitor.recorder import Recorder
-from monitor.runner import Runner
 from monitor.scheduler import Scheduler
 from monitor.store.lasting import LastingStore
 from monitor.store.sqlite import SqliteStore
 from monitor.telemetry import Telemetry
 from monitor.web import Site
-from probes._resolve import SystemResolver
-from probes._tls import SharedTls
-from probes.contract import Presence
 
 LOCK_PATIENCE = timedelta(seconds=1)
 """How long another program may hold the journal until pages go out without it."""
-
-
-@contextmanager
-def new_runner(clock: Clock, config: Config, presence: Callable[[], Presence] | None = None) -> Iterator[Runner]:
-    """A runner with the real resolver and the real CA store."""
-    resolver = SystemResolver()
-    try:
-        yield Runner(clock, resolver, SharedTls(), config.redactor.text, presence)
-    finally:
-        resolver.close()
 
 
 @dataclass(frozen=True, slots=True)

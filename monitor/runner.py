@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EMFILE, ENFILE
 from itertools import islice
@@ -13,6 +14,8 @@ import structlog
 
 from monitor.clock import Clock
 from monitor.core.model import Check, Look, Moment
+from probes._resolve import SystemResolver
+from probes._tls import SharedTls
 from probes.contract import (
     DETAIL_LIMIT,
     Context,
@@ -46,6 +49,18 @@ class Order:
     due: float
     timeout: float
     scheduled: bool
+
+
+@contextmanager
+def new_runner(
+    clock: Clock, redact: Callable[[str], str], presence: Callable[[], Presence] | None = None
+) -> Iterator[Runner]:
+    """A runner with the real resolver and the real CA store."""
+    resolver = SystemResolver()
+    try:
+        yield Runner(clock, resolver, SharedTls(), redact, presence)
+    finally:
+        resolver.close()
 
 
 class Runner:

@@ -1,6 +1,7 @@
 """Which kinds of probe there are: every module and package of this folder, then what other distributions announce.
 
-A package hands on its probe in its ``__init__``; its other modules are its own business.
+A module or package has the name of its kind. A package hands on its probe in its ``__init__``; its other modules are
+its own business.
 
 A third-party probe is announced by an entry point of the group "brownout.probes"; see docs/writing-a-probe.md.
 """
@@ -10,9 +11,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from itertools import chain
 from types import MappingProxyType, ModuleType
 
 import probes as package
@@ -26,16 +28,33 @@ class BadPlugin(Exception):
     """A probe that cannot be used; the text names the distribution or the classes."""
 
 
+class Shelf(Mapping[str, type[Probe]]):
+    """Probes by kind. One of ours is imported when it is first taken: a file names two or three kinds, and importing
+    all of them takes longer than most commands do."""
+
+    def __init__(self, own: Iterable[str], others: Mapping[str, type[Probe]] = MappingProxyType({})) -> None:
+        """`own`: the kinds of this distribution; `others` come after them."""
+        self._own = frozenset(own)
+        self._others = others
+
+    def __getitem__(self, kind: str) -> type[Probe]:
+        return _own(kind) if kind in self._own else self._others[kind]
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._own or kind in self._others  # nothing is imported for that
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(sorted(self._own), self._others)
+
+    def __len__(self) -> int:
+        return len(self._own) + len(self._others)
+
+
 @cache
 def builtin() -> Mapping[str, type[Probe]]:
-    """The probes of this distribution, by kind."""
-    found: dict[str, type[Probe]] = {}
-    for module in pkgutil.iter_modules(package.__path__, "probes."):
-        name = module.name.removeprefix("probes.")
-        if not name.startswith("_") and name not in _NOT_PROBES:
-            for probe in _probes_of(importlib.import_module(module.name)):
-                _add(found, probe)
-    return MappingProxyType(dict(sorted(found.items())))
+    """The probes of this distribution, by kind, each imported when it is taken."""
+    names = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return Shelf(name for name in names if not name.startswith("_") and name not in _NOT_PROBES)
 
 
 @cache
@@ -44,12 +63,15 @@ def probes() -> Mapping[str, type[Probe]]:
     return with_plugins(builtin(), entry_points(group=GROUP))
 
 
-def with_plugins(known: Mapping[str, type[Probe]], plugins: Iterable[EntryPoint]) -> Mapping[str, type[Probe]]:
-    """`known` and the probes that entry points load. Raises `BadPlugin`."""
-    found = dict(known)
+def with_plugins(own: Collection[str], plugins: Iterable[EntryPoint]) -> Mapping[str, type[Probe]]:
+    """Our own kinds, and the probes that entry points load, at once. Raises `BadPlugin`."""
+    others: dict[str, type[Probe]] = {}
     for plugin in plugins:
-        _add(found, _load(plugin))
-    return MappingProxyType(found)
+        probe = _load(plugin)
+        other = _own(probe.kind) if probe.kind in own else others.setdefault(probe.kind, probe)
+        if other is not probe:
+            raise BadPlugin(f"two probes of kind {probe.kind!r}: {_named(other)} and {_named(probe)}; uninstall one")
+    return Shelf(own, others)
 
 
 def driver_note(extra: str) -> str:
@@ -65,11 +87,13 @@ def optional(module: str, extra: str) -> ModuleType:
         raise BadField("probe", f"needs {module}: pip install brownout[{extra}]") from error
 
 
-def _probes_of(module: ModuleType) -> Iterable[type[Probe]]:
-    for _, value in inspect.getmembers(module, inspect.isclass):
-        inside = value.__module__ == module.__name__ or value.__module__.startswith(f"{module.__name__}.")
-        if inside and issubclass(value, Probe) and hasattr(value, "kind"):
-            yield value
+@cache
+def _own(kind: str) -> type[Probe]:
+    module = importlib.import_module(f"{package.__name__}.{kind}")
+    for value in vars(module).values():
+        if inspect.isclass(value) and issubclass(value, Probe) and getattr(value, "kind", None) == kind:
+            return value
+    raise RuntimeError(f"{module.__name__} holds no probe of the kind {kind!r}: the two have one name")
 
 
 def _load(plugin: EntryPoint) -> type[Probe]:
@@ -85,12 +109,6 @@ def _load(plugin: EntryPoint) -> type[Probe]:
     if probe.kind != plugin.name:
         raise BadPlugin(f"{whose}: the entry point is called {plugin.name!r}, but the probe's kind is {probe.kind!r}")
     return probe
-
-
-def _add(found: dict[str, type[Probe]], probe: type[Probe]) -> None:
-    other = found.setdefault(probe.kind, probe)
-    if other is not probe:
-        raise BadPlugin(f"two probes of kind {probe.kind!r}: {_named(other)} and {_named(probe)}; uninstall one")
 
 
 def _named(probe: type[Probe]) -> str:

@@ -1,15 +1,21 @@
-"""The command line as people and scripts meet it: each command is a process of its own."""
+"""The command line as people and scripts meet it.
+
+`brownout` is a process, where that is what is tested: its start, descriptors, signals, permissions, and one of each
+command. `called` is the same command in this process, for what it says of each of many wrong things.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +24,7 @@ import yaml
 from aiohttp import web
 from jsonschema import Draft202012Validator
 
+from monitor.cli import main
 from monitor.store.sqlite import SqliteStore
 from tests.end_to_end.rig import (
     BROWNOUT,
@@ -60,6 +67,25 @@ def brownout(
     return done
 
 
+def called(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """As `brownout`, without a process."""
+    said, complained, hangup = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGHUP)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(complained):
+        for name in os.environ.keys() - environment().keys():
+            patch.delenv(name)
+        for name, value in environment({"SHOP_PASSWORD": PASSWORD, **env}).items():
+            patch.setenv(name, value)
+        try:
+            code = main([*map(str, arguments)])
+        except SystemExit as end:  # argparse
+            code = int(end.code or 0)
+        finally:
+            if signal.getsignal(signal.SIGHUP) is not hangup:
+                signal.signal(signal.SIGHUP, hangup)
+    assert PASSWORD not in said.getvalue() + complained.getvalue()
+    return subprocess.CompletedProcess(arguments, code, said.getvalue(), complained.getvalue())
+
+
 def checks(folder: Path, text: str = "", *, listen: str = "127.0.0.1:0", url: str = "http://127.0.0.1:9/") -> Path:
     file = folder / "checks.yaml"
     file.write_text(
@@ -94,7 +120,7 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help(command: str) -> None:
-    done = brownout(command, "--help")
+    done = called(command, "--help")
     assert done.returncode == 0
     assert f"usage: brownout {command}" in done.stdout
     assert "exit codes:" in done.stdout
@@ -106,17 +132,41 @@ def test_the_version() -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("rnu",), ("look",), ("run", "--fast"), ("validate", "a", "b")])
 def test_wrong_usage(arguments: tuple[str, ...]) -> None:
-    done = brownout(*arguments)
+    done = called(*arguments)
     assert done.returncode == 2
     assert "usage: brownout" in done.stderr
 
 
-def test_help_imports_nothing_heavy() -> None:
-    """What makes `--help` fast; bench/ measures it."""
-    heavy = "asyncio aiohttp pydantic yaml rich httpx structlog uvloop ssl sqlite3 psutil"
-    script = f"import sys, monitor.cli\nprint([name for name in {heavy.split()!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == "[]"
+HEAVY = ["asyncio", "pydantic", "yaml", "ssl", "rich", "structlog", "uvloop", "httpx", "aiohttp", "sqlite3", "psutil"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (["--help"], set()),
+        (["validate", "checks.yaml"], {"asyncio", "pydantic", "yaml", "ssl"}),
+        (["look", "checks.yaml", "home"], {"asyncio", "pydantic", "yaml", "ssl", "rich", "structlog", "uvloop"}),
+        (["status", "--url", "http://127.0.0.1:1"], {"asyncio", "rich", "httpx", "ssl"}),
+        (["backup", "copy.db", "--state-dir", "none"], {"ssl", "sqlite3"}),
+    ],
+)
+def test_a_command_imports_no_more_than_it_needs(tmp_path: Path, arguments: list[str], needed: set[str]) -> None:
+    """Which is most of its time: `bench.cli` measures it. Of the probes only those that the file names."""
+    checks(tmp_path)
+    script = f"""\
+import sys, monitor.cli
+try:
+    monitor.cli.main({arguments!r})
+except SystemExit:
+    pass
+kinds = [name for name in ("probes.http", "probes.host", "probes.queue", "probes.error_rate") if name in sys.modules]
+print("IMPORTED", *(name for name in {HEAVY!r} if name in sys.modules), *kinds)
+"""
+    env = environment({"SHOP_PASSWORD": PASSWORD, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    imported = set(done.stdout.partition("IMPORTED")[2].split())
+    assert imported <= needed | {"probes.http"}
 
 
 # --- validate -----------------------------------------------------------------------------------------------
@@ -127,7 +177,7 @@ def test_validate_a_fine_file(tmp_path: Path) -> None:
     done = brownout("validate", file)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{file}: fine: 1 check, 1 service, 1 sink, 1 route\n"
-    done = brownout("validate", "--json", file)
+    done = called("validate", "--json", file)
     told = json.loads(done.stdout)
     assert (done.returncode, told["valid"], told["checks"], told["services"]) == (0, True, ["home"], ["shop"])
     assert not (tmp_path / "state").exists(), "validating changes nothing"
@@ -163,7 +213,7 @@ def test_bad_files(tmp_path: Path, name: str, command: str) -> None:
     text, told = BAD[name]
     file = tmp_path / "checks.yaml"
     file.write_text(text)
-    done = brownout(command, file, *(["home"] if command == "look" else []), XDG_STATE_HOME=str(tmp_path / "state"))
+    done = called(command, file, *(["home"] if command == "look" else []), XDG_STATE_HOME=str(tmp_path / "state"))
     assert done.returncode == 2
     assert told in done.stderr
     assert done.stderr.endswith("; nothing was started\n") is (command == "run")
@@ -175,7 +225,7 @@ def test_bad_files(tmp_path: Path, name: str, command: str) -> None:
 def test_bad_files_as_json(tmp_path: Path, name: str) -> None:
     file = tmp_path / "checks.yaml"
     file.write_text(BAD[name][0])
-    done = brownout("validate", "--json", file)
+    done = called("validate", "--json", file)
     told = json.loads(done.stdout)
     assert (done.returncode, told["valid"]) == (2, False)
     assert set(told["faults"][0]) == {"file", "line", "column", "path", "message"}
@@ -191,15 +241,15 @@ def test_ten_thousand_faults_at_once(tmp_path: Path) -> None:
     assert len(lines) == 102
     assert "and 9900 more: brownout validate --json" in lines[-2]
     assert lines[-1].endswith("nothing was started")
-    done = brownout("validate", "--json", file)
+    done = called("validate", "--json", file)
     assert len(json.loads(done.stdout)["faults"]) == 10_000
 
 
 @pytest.mark.parametrize("command", ["validate", "run"])
 def test_a_file_that_is_not_there_or_is_a_directory(tmp_path: Path, command: str) -> None:
-    missing = brownout(command, tmp_path / "nothing.yaml")
+    missing = called(command, tmp_path / "nothing.yaml")
     assert (missing.returncode, "nothing.yaml" in missing.stderr) == (2, True)
-    folder = brownout(command, tmp_path)
+    folder = called(command, tmp_path)
     assert (folder.returncode, str(tmp_path) in folder.stderr) == (2, True)
     assert list(tmp_path.iterdir()) == []
 
@@ -300,8 +350,9 @@ def test_look_finds_the_file_by_itself(tmp_path: Path) -> None:
 
 
 async def in_thread(*arguments: str | Path, columns: str = "100") -> subprocess.CompletedProcess[str]:
-    """While this loop serves what the command asks."""
-    return await asyncio.to_thread(lambda: brownout(*arguments, COLUMNS=columns))
+    """While this loop serves what the command asks. A look sets up the log of its process, so it gets one."""
+    command = brownout if arguments[0] == "look" else called
+    return await asyncio.to_thread(lambda: command(*arguments, COLUMNS=columns))
 
 
 def test_look_at_nobody(tmp_path: Path) -> None:
@@ -412,12 +463,12 @@ async def test_status_shows_the_worst_first_and_hostile_text_harmlessly() -> Non
 def test_status_when_nobody_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    done = brownout("status", "--url", f"http://user:{PASSWORD}@127.0.0.1:{port}")
+    done = called("status", "--url", f"http://user:{PASSWORD}@127.0.0.1:{port}")
     assert done.returncode == 2
     assert f"no agent answers at http://127.0.0.1:{port}" in done.stderr
     assert "start one with brownout run" in done.stderr
     for url in ("nonsense", "ftp://127.0.0.1", "http://"):
-        done = brownout("status", "--url", url)
+        done = called("status", "--url", url)
         assert (done.returncode, "--url" in done.stderr) == (2, True)
 
 
@@ -439,7 +490,7 @@ async def test_status_of_something_else(status: int, text: str) -> None:
 
 def test_schema() -> None:
     for arguments, told in (((), "checks"), (("--event",), "sentence")):
-        done = brownout("schema", *arguments)
+        done = called("schema", *arguments)
         assert done.returncode == 0
         schema = json.loads(done.stdout)
         Draft202012Validator.check_schema(schema)
@@ -494,7 +545,7 @@ def test_the_demo_on_a_port_in_use() -> None:
 
 @pytest.mark.parametrize("port", ["99999", "65536", "0", "-1"])
 def test_the_demo_on_a_port_that_is_none(port: str) -> None:
-    done = brownout("demo", "--port", port)
+    done = called("demo", "--port", port)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"brownout: there is no port {port}: write --port with a number from 1 to 65535\n"
 

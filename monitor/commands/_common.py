@@ -1,45 +1,12 @@
-"""What several commands do alike: find and load the configuration, say what is wrong with it, draw tables."""
+"""What all commands say alike. It imports nothing, as some of them have no more to do than that."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
-from monitor.config.load import load
-from monitor.config.model import Config, ConfigError
-from monitor.kinds import installed_kinds
-
 FINE, FINDING, WRONG = 0, 1, 2
-
-DEFAULT_FILES = (Path("checks.yaml"), Path("/etc/brownout/checks.yaml"))
-
-FAULTS_SHOWN = 100
-"""Faults printed for people; `--json` prints them all."""
-
-
-def load_or_explain(path: Path | None, *, ending: str = "") -> Config | None:
-    """The configuration, or None after every fault was printed to stderr, with `ending` in the last line."""
-    try:
-        return load(path or default_file(), kinds=installed_kinds(), env=os.environ)
-    except ConfigError as error:
-        print_faults(error, ending=ending)
-        return None
-
-
-def default_file() -> Path:
-    return next((path for path in DEFAULT_FILES if path.exists()), DEFAULT_FILES[0])
-
-
-def print_faults(error: ConfigError, *, ending: str = "") -> None:
-    for fault in error.faults[:FAULTS_SHOWN]:
-        print(fault, file=sys.stderr)
-    more = len(error.faults) - FAULTS_SHOWN
-    if more > 0:
-        print(f"... and {more} more: brownout validate --json lists them all", file=sys.stderr)
-    print(f"brownout: {error}{ending}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from monitor.commands._common import load_or_explain
 from monitor.store._backup import Copied
 
 
@@ -13,6 +12,8 @@ def state_dir_of(options: Namespace) -> Path | None:
     """By `--state-dir`, or by the configuration; None after its faults were printed."""
     if options.state_dir is not None:
         return Path(options.state_dir)
+    from monitor.commands._configuration import load_or_explain  # where no file is asked for, nothing reads one
+
     config = load_or_explain(options.config, ending="; --state-dir DIR asks for no configuration")
     return None if config is None else config.agent.state_dir
 

@@ -15,7 +15,8 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from monitor.app import StartError
-from monitor.commands._common import FINDING, FINE, WRONG, fail, print_faults
+from monitor.commands._common import FINDING, FINE, WRONG, fail
+from monitor.commands._configuration import print_faults
 from monitor.config.model import ConfigError
 from monitor.demo.play import Play, stage
 from monitor.demo.screen import Screen, event_row

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from monitor.commands._common import FINE, WRONG, fail, load_or_explain
+from monitor.commands._common import FINE, WRONG, fail
+from monitor.commands._configuration import load_or_explain
 from monitor.commands._records import CSV, Clean, Record, events, incidents, rollups, samples, transitions, written
 from monitor.config.suggest import Vocabulary
 from monitor.config.units import parse_duration

@@ -15,10 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from monitor.app import new_runner
 from monitor.clock import SystemClock
-from monitor.commands._common import FINDING, FINE, WRONG, fail, load_or_explain, print_json
-from monitor.commands.status import NoAnswer, fetch
+from monitor.commands._common import FINDING, FINE, WRONG, fail, print_json
+from monitor.commands._configuration import load_or_explain
 from monitor.config.model import Config
 from monitor.core.condition import Condition
 from monitor.core.model import Check, Look
@@ -26,7 +25,7 @@ from monitor.core.threshold import figure
 from monitor.core.wording import duration, quantity, seconds
 from monitor.logs import configure_logs
 from monitor.pills import pill
-from monitor.runner import Order
+from monitor.runner import Order, new_runner
 from monitor.sinks.console import harmless
 from probes.contract import Passive, Unit
 
@@ -54,6 +53,8 @@ def execute(options: Namespace) -> int:
 
 def _ask(config: Config, check: Check, *, as_json: bool) -> int:
     """What the running agent knows of a check that is handed what arrives."""
+    from monitor.commands.status import NoAnswer, fetch  # an HTTP client, which no other look needs
+
     listen = config.agent.listen
     host = "127.0.0.1" if listen.host in ("", "0.0.0.0", "::") else listen.host  # noqa: S104  (asked, not bound)
     url = f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
@@ -96,7 +97,7 @@ def _find(config: Config, name: str) -> Check | None:
 async def _look(config: Config, check: Check) -> Look:
     clock = SystemClock()
     order = Order(check, clock.now().tick, check.timeout.total_seconds(), scheduled=True)
-    with new_runner(clock, config) as runner:
+    with new_runner(clock, config.redactor.text) as runner:
         look = await runner.look(order, {})
     await check.probe.close()
     return look

@@ -18,7 +18,8 @@ from typing import Any
 
 import httpx
 
-from monitor.commands._common import FAULTS_SHOWN, FINDING, FINE, default_file, fail, print_faults, print_json
+from monitor.commands._common import FINDING, FINE, fail, print_json
+from monitor.commands._configuration import FAULTS_SHOWN, default_file, print_faults
 from monitor.config.load import find_agent
 from monitor.config.model import AgentSettings, ConfigError
 from monitor.sinks.console import harmless

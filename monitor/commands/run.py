@@ -7,7 +7,8 @@ import signal
 from argparse import Namespace
 
 from monitor.app import StartError
-from monitor.commands._common import WRONG, fail, load_or_explain
+from monitor.commands._common import WRONG, fail
+from monitor.commands._configuration import load_or_explain
 from monitor.config.load import load
 from monitor.config.model import Config
 from monitor.kinds import installed_kinds

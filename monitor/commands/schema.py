@@ -7,7 +7,8 @@ from argparse import Namespace
 from importlib.resources import files
 from typing import Any
 
-from monitor.commands._common import FINE, WRONG, print_faults, print_json
+from monitor.commands._common import FINE, WRONG, print_json
+from monitor.commands._configuration import print_faults
 from monitor.config.jsonschema import schema
 from monitor.config.model import ConfigError
 from monitor.kinds import installed_kinds

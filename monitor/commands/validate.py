@@ -5,13 +5,8 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 
-from monitor.commands._common import (
-    FINE,
-    WRONG,
-    default_file,
-    load_or_explain,
-    print_json,
-)
+from monitor.commands._common import FINE, WRONG, print_json
+from monitor.commands._configuration import default_file, load_or_explain
 from monitor.config.load import load
 from monitor.config.model import Config, ConfigError
 from monitor.kinds import installed_kinds

@@ -24,13 +24,27 @@ class Other(Probe):
         return Observation()
 
 
+@dataclass(frozen=True, slots=True)
+class Mine(Other):
+    kind = "mine"
+
+
 def _point(name: str, value: str) -> EntryPoint:
     return EntryPoint(name, value, "brownout.probes")
 
 
 def test_built_in_kinds() -> None:
-    assert {"http", "tcp", "host"} <= builtin().keys()
+    assert {"http", "tcp", "host", "queue"} <= builtin().keys()
+    assert {kind: probe.kind for kind, probe in builtin().items()} == {kind: kind for kind in builtin()}
     assert probes().items() >= builtin().items()
+    assert "contract" not in builtin()
+    with pytest.raises(KeyError):
+        builtin()["contract"]
+
+
+def test_strangers_come_after_ours_and_ours_may_be_announced_too() -> None:
+    found = with_plugins(["http", "tcp"], [_point("mine", f"{__name__}:Mine"), _point("tcp", "probes.tcp:Tcp")])
+    assert (list(found), len(found), found["mine"]) == (["http", "tcp", "mine"], 3, Mine)
 
 
 def test_a_kind_is_there_once() -> None:
