@@ -310,6 +310,9 @@ def _report(changes: Sequence[Change]) -> None:
     """One log line for each transition, as it becomes durable."""
     for change in changes:
         for transition in change.transitions:
+            if transition.was:
+                _log.info("renamed", **{transition.kind: transition.subject}, was=transition.was)
+                continue
             _log.info(
                 "transition",
                 **{transition.kind: transition.subject},

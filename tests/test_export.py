@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from typing import Any
 import pytest
 
 from monitor.cli import main
-from monitor.core.model import Change, Look, Moment, State
+from monitor.core.model import Change, Look, Moment, State, Transition
 from monitor.core.rows import Rows
 from monitor.store.sqlite import SqliteStore
 from probes.contract import Observation
 from tests.core.builders import check
-from tests.store.made import NOBODY, whole_change
+from tests.store.made import NOBODY, transition, whole_change
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SECRET_ADDRESS = 'probe: http, url: "http://user:192.0.2.1@127.0.0.1/"'
@@ -120,6 +121,22 @@ def test_what_has_become_a_secret_since_is_taken_out(file: Path, capsys: pytest.
     assert incident["why"] == "the database is down"
     [transition] = exported(capsys, "--state-dir", file.parent / "state", "--what", "transitions", *ever)
     assert transition["why"] == "refused", "without the configuration nobody knows"
+
+
+def test_a_renamed_check_brings_what_it_did_under_its_former_id(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tie = replace(transition("home", 9), old="down", was="a")
+    asyncio.run(rename(file.parent / "state", tie))
+    own = exported(capsys, file, "--what", "transitions", "--check", "home", "--since", "2020-01-01")
+    assert [(item["subject"], item["was"]) for item in own] == [("a", None), ("home", "a")]
+
+
+async def rename(folder: Path, tie: Transition) -> None:
+    store = SqliteStore(folder)
+    await store.open()
+    await store.commit([Change(transitions=(tie,))], NOBODY)
+    await store.close()
 
 
 def test_a_formula_of_a_target_is_a_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from monitor.core.history import Figures
 from monitor.core.model import State
 from monitor.store import _past, _reading
+from monitor.store._database import get_meta
 
 Record = Mapping[str, Any]
 Units = Mapping[tuple[str, str], str]
@@ -32,6 +33,7 @@ CSV: Mapping[str, tuple[str, ...]] = {
     ),
     "transitions": (
         "kind", "subject", "seq", "at", "since", "old", "new", "reason", "why", "measurement", "value", "limit",
+        "was",
     ),
     "events": ("id", "type", "at", "sentence", "body"),
     "incidents": ("id", "services", "root", "checks", "impact", "opened", "since", "resolved", "updates", "why"),
@@ -86,9 +88,9 @@ def rollups(
 def transitions(
     db: sqlite3.Connection, since: datetime, until: datetime, checks: Sequence[str], clean: Clean
 ) -> Iterator[Record]:
-    for item in _past.each_transition(db, since, until):
-        if checks and (item.kind != "check" or item.subject not in checks):
-            continue
+    """All; or those of some checks, under whatever ids these had."""
+    found = _past.each_transition(db, since, until)
+    for item in _past.each_of(db, get_meta(db, "vantage") or "", checks, since, until) if checks else found:
         verdict = item.verdict
         yield {
             "kind": item.kind,
@@ -103,6 +105,7 @@ def transitions(
             "measurement": verdict.measurement,
             "value": verdict.value,
             "limit": verdict.limit,
+            "was": item.was or None,
             "evidence": clean(dict(item.evidence)),
         }
 

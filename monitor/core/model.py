@@ -162,7 +162,8 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A change of a check's or a service's state. `seq` counts the changes of its subject, from 1, for ever."""
+    """A change of a check's or a service's state, or only of its name. `seq` counts the changes of its subject, from
+    1, for ever."""
 
     kind: str
     """``check`` or ``service``"""
@@ -175,6 +176,9 @@ class Transition:
     new: str
     verdict: Verdict
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    was: str = ""
+    """The subject's name up to here, where that is what has changed: `old` and `new` are the same then, and whoever
+    reads the past goes on with what came before under that name."""
 
 
 @dataclass(frozen=True, slots=True)

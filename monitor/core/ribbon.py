@@ -33,6 +33,8 @@ def _states(transitions: Iterable[Transition], until: datetime) -> Iterator[Span
     before: Transition | None = None
     for transition in transitions:
         if before is not None:
+            if transition.was and transition.new == before.new:
+                continue  # only its name has changed
             yield _span(before, transition.at)
         before = transition
     if before is not None:

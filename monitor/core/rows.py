@@ -6,7 +6,7 @@ Owned and mutable, like the windows of a judge. Times are whole milliseconds, as
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
@@ -126,20 +126,20 @@ class Rows(Generic[K]):
             yield row, at, names[shape]
             at += len(names[shape])
 
-    def split(self, key_of: Callable[[K], N], part_of: Callable[[N], int]) -> Iterator[tuple[int, Rows[N]]]:
-        """The same looks under other names of their checks, one part after another: all at once would be the memory
-        of every check twice."""
+    def split(self, names: Sequence[N], part_of: Callable[[N], int]) -> Iterator[tuple[int, Rows[N]]]:
+        """The same looks under other `names` of their checks, one for each look; one part after another: all at once
+        would be the memory of every check twice."""
         begins = array("I")
         parts: dict[int, array[int]] = {}
         for row, at, _ in self.offsets():
             begins.append(at)
-            parts.setdefault(part_of(key_of(self.whose[row])), array("I")).append(row)
+            parts.setdefault(part_of(names[row]), array("I")).append(row)
         words, layouts = list(self.words), list(self.layouts)
         for number, members in parts.items():
             part: Rows[N] = Rows()
             for row in members:
-                word, names = words[self.reasons[row]], layouts[self.shapes[row]]
-                part._copy(key_of(self.whose[row]), self, row, word, names, begins[row])
+                word, figures = words[self.reasons[row]], layouts[self.shapes[row]]
+                part._copy(names[row], self, row, word, figures, begins[row])
             yield number, part
 
     def cut(self, at: int) -> tuple[Rows[K], Rows[K]]:

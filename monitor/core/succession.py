@@ -26,6 +26,7 @@ from monitor.core.model import (
     State,
     Verdict,
 )
+from monitor.core.naming import renamed_check, renamed_service
 from monitor.core.service import ServiceStatus
 from monitor.core.world import Plan, World, lost, merged
 from probes.contract import Probe, Secret
@@ -146,7 +147,7 @@ def _handed_down(old: World, removed: Iterable[Judge], names: _Names) -> Journal
             services[name] = status.record()
             new = names.services.get(name, name)
             earlier = services[new].seq if new in services else 0  # of another service that had this name
-            services[new] = replace(status.record(), service=new, seq=max(status.seq, earlier))
+            services[new] = replace(status.record(), service=new, seq=max(status.seq, earlier) + (new != name))
     incidents = [status.incident for status in old.services.values() if status.incident is not None]
     return replace(old.journal, checks=checks, services=services, incidents=tuple(map(names.incident, incidents)))
 
@@ -161,12 +162,17 @@ def _heir(judge: Judge, check: Check, journal: Journal) -> Judge:
 
 
 def _renamed(old: World, journal: Journal, heirs: Mapping[str, Judge], names: _Names, now: Moment) -> Change | None:
-    """The state of what has a new name, under that name."""
-    checks = tuple(heirs[name].record(now) for was, name in names.checks.items() if was != name)
-    services = tuple(journal.services[name] for name in names.services.values() if name in journal.services)
+    """The state of what has a new name, under that name, and where its past is."""
+    renamed = {name: was for was, name in names.checks.items() if was != name}
+    if not renamed:
+        return None
+    changes = [renamed_check(heirs[name], was, now) for name, was in renamed.items()]
+    for was, name in names.services.items():
+        if old.services[was].seq:
+            changes.append(renamed_service(journal.services[name], was, now, heirs[name].verdict))
     known = {status.incident for status in old.services.values()}
     incidents = tuple(incident for incident in journal.incidents if incident not in known)
-    return Change(checks=checks, services=services, incidents=incidents) if checks else None
+    return merged([*changes, Change(incidents=incidents)])
 
 
 def _settled(old: World, world: World, names: _Names, troubled: set[str], now: Moment) -> Iterable[Change | None]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from monitor.core.event import Source, check_body, incident_body, service_body
@@ -36,6 +35,7 @@ from monitor.core.model import (
     Transition,
     Verdict,
 )
+from monitor.core.naming import renamed
 from monitor.core.quorum import agree
 from monitor.core.routing import Route, recipients
 from monitor.core.service import ServiceStatus, judge_service
@@ -65,28 +65,32 @@ class Decision:
 class World:
     """All checks, services and incidents as they stand."""
 
-    def __init__(
-        self, plan: Plan, journal: Journal, now: Moment, judges: Mapping[str, Judge] = MappingProxyType({})
-    ) -> None:
+    def __init__(self, plan: Plan, journal: Journal, now: Moment, judges: Mapping[str, Judge] | None = None) -> None:
         """`judges` are those that live already, by id (after a reload); others begin with what the journal has."""
         self.plan = plan
         self.origin = journal.origin
         self.journal = _beside(plan, journal)
         """What is known of checks and services that are not in the plan, and the incidents of the beginning."""
         self._started = False
+        living = judges or {}
+        records = {name: _record_of(check, journal) for name, check in plan.checks.items() if name not in living}
+        self._renamed = {
+            name: item.check for name, item in records.items() if judges is None and item and item.check != name
+        }
+        """By the ids of checks that the agent before knew under another one: that one."""
         self.judges = {
-            check.id: judges.get(check.id) or Judge(check, _record_of(check, journal), now)
-            for check in plan.checks.values()
+            name: living.get(name) or Judge(check, records[name], now) for name, check in plan.checks.items()
         }
         incidents = {name: incident for incident in reversed(journal.incidents) for name in incident.services}
         self.services = {
-            service.id: _status_of(service, journal, incidents.get(service.id)) for service in plan.services.values()
+            name: _status_of(service, journal, incidents.get(name)) for name, service in plan.services.items()
         }
-        self.unseen = {name for name, judge in self.judges.items() if judge.seq and name not in judges}
+        self.unseen = {name for name, judge in self.judges.items() if judge.seq and name not in living}
         """Checks whose state is from before the start, and which have not been seen since."""
 
     def start(self, now: Moment) -> Change | None:
-        """To be called once: what becomes of incidents whose service is no longer in the configuration.
+        """To be called once: what becomes of checks that were renamed since, and of incidents whose service is no
+        longer in the configuration.
 
         One whose check is still watched goes on with the service that the check belongs to now. Another is ended:
         whoever was told is owed the end.
@@ -94,14 +98,21 @@ class World:
         if self._started:
             return None
         self._started = True
+        changes: list[Change | None] = []
+        for name, former in self._renamed.items():
+            record = self.journal.services.get(former)
+            changes += renamed(self.judges[name], self.services.get(name), former, record, now)
         orphans = [incident for incident in self.journal.incidents if incident.services[0] not in self.services]
-        return merged([self._adopted(incident) or self.withdraw(incident, now.at) for incident in orphans])
+        changes += [self._adopted(incident) or self.withdraw(incident, now.at) for incident in orphans]
+        return merged(changes)
 
     def _adopted(self, incident: Incident) -> Change | None:
         """The incident, carried over to where its root check is now."""
         for judge in self.judges.values():
             if incident.root in (judge.check.id, *judge.check.was):
-                return self.carry(incident, judge)
+                names = {incident.root: judge.check.id}
+                checks = tuple(names.get(name, name) for name in incident.checks)
+                return self.carry(replace(incident, checks=checks), judge)
         return None
 
     def carry(self, incident: Incident, judge: Judge) -> Change | None:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -71,7 +71,7 @@ class Archive:
             lambda events: _past.states(events, vantage, (kind, subject), since, until, absences)
         )
 
-    async def transitions(self, vantage: str, limit: int, **asked: str | int | datetime | None) -> list[Past]:
+    async def transitions(self, vantage: str, limit: int, **asked: Any) -> list[Past]:
         return await self._read_journal(lambda events: _past.transitions(events, vantage, limit, **asked))
 
     async def close(self) -> None:

@@ -8,11 +8,12 @@ few milliseconds.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from time import perf_counter
 
 from monitor.core.history import Retention
+from monitor.core.naming import known_as
 from monitor.core.rows import Rows, to_millis
 from monitor.store._sealing import add_batch, kept_by_kind, seal, transaction
 
@@ -47,10 +48,10 @@ class History:
         self._db = db
         self._retention = retention
         self._spare_pages = spare
-        self._numbers: dict[str, int] = dict(db.execute("SELECT check_id, number FROM series"))
-        self._oldest: dict[int, int] = dict(db.execute("SELECT bunch, MIN(first) FROM batches GROUP BY bunch"))
-        """Of each bunch that has looks which are not sealed: when the first of them began (ms)."""
         self._run: int | None = None
+        self._seen: set[str] = set()
+        """The names that had looks since the start, as they are now."""
+        self._recall()
         self._work: Iterator[None] | None = None
         """The sealing that is under way."""
         self._prune_at = 0
@@ -58,35 +59,53 @@ class History:
 
     def record(self, looks: Rows[str], now: datetime) -> None:
         """Keep looks; a bunch at a time, so that sealing finds them together."""
-        with transaction(self._db):
-            if any(kept_by_kind(self._retention).values()):
-                self._rename(looks)
-                for bunch, rows in looks.split(self._number, lambda number: number // BUNCH):
-                    add_batch(self._db, bunch, rows)
-                    first = min(rows.ats)
-                    self._oldest[bunch] = min(first, self._oldest.get(bunch, first))
-            self._live(to_millis(now))
+        run, seen = self._run, set(self._seen)
+        try:
+            with transaction(self._db):
+                if any(kept_by_kind(self._retention).values()):
+                    numbers = [self._number(check, looks.formerly) for check in looks.whose]
+                    for bunch, rows in looks.split(numbers, lambda number: number // BUNCH):
+                        add_batch(self._db, bunch, rows)
+                        first = min(rows.ats)
+                        self._oldest[bunch] = min(first, self._oldest.get(bunch, first))
+                self._live(to_millis(now))
+        except BaseException:
+            # What was noted meanwhile is not in the file: looks would be kept under numbers that name nobody.
+            self._run, self._seen = run, seen
+            self._recall()
+            raise
+
+    def _recall(self) -> None:
+        self._numbers: dict[str, int] = dict(self._db.execute("SELECT check_id, number FROM series"))
+        self._oldest: dict[int, int] = dict(self._db.execute("SELECT bunch, MIN(first) FROM batches GROUP BY bunch"))
+        """Of each bunch that has looks which are not sealed: when the first of them began (ms)."""
 
     def _live(self, now: int) -> None:
         if self._run is None:
             self._run = self._db.execute("INSERT INTO runs (began, seen) VALUES (?, ?)", (now, now)).lastrowid
         self._db.execute("UPDATE runs SET seen = ? WHERE number = ?", (now, self._run))
 
-    def _rename(self, looks: Rows[str]) -> None:
-        """A check that is new under its name, and known under a former one, goes on with what is kept of that."""
-        for check, former in looks.formerly.items():
-            known = next((name for name in former if name in self._numbers), None)
-            if known is not None and check not in self._numbers:
-                number = self._numbers[check] = self._numbers.pop(known)
-                self._db.execute("UPDATE series SET check_id = ? WHERE number = ?", (check, number))
-
-    def _number(self, check: str) -> int:
+    def _number(self, check: str, formerly: Mapping[str, Sequence[str]]) -> int:
+        """Of the series that the next look at the check belongs to: in one batch there may be looks from before it
+        was renamed and from afterwards."""
+        if check not in self._seen:
+            former = known_as(check, formerly.get(check, ()), self._numbers, self._seen)
+            if former is not None:
+                self._rename(former, check)
+            self._seen.add(check)
         number = self._numbers.get(check)
         if number is None:
             number = self._db.execute("INSERT INTO series (check_id) VALUES (?)", (check,)).lastrowid
             assert number is not None  # noqa: S101  (a row was inserted)
             self._numbers[check] = number
         return number
+
+    def _rename(self, former: str, check: str) -> None:
+        if check in self._numbers:
+            self._rename(check, f"{check}#{self._numbers[check]}")  # of a check that went long ago; it goes by age
+        number = self._numbers[check] = self._numbers.pop(former)
+        self._seen.discard(former)
+        self._db.execute("UPDATE series SET check_id = ? WHERE number = ?", (check, number))
 
     def tend(self, now: datetime) -> bool:
         """One slice of what is to be done; whether there is more."""

@@ -167,7 +167,8 @@ def _snapshot(record: CheckRecord) -> bytes:
 
 def _transition_row(t: Transition, vantage: str) -> tuple[Any, ...]:
     what = f"transition {t.seq} of {t.kind} {t.subject}"
-    verdict = to_json({name: getattr(t.verdict, name) for name in _VERDICT}, what)  # asdict copies deeply
+    told = {name: getattr(t.verdict, name) for name in _VERDICT}  # asdict copies deeply
+    verdict = to_json(told | {"was": t.was} if t.was else told, what)
     evidence = to_json(dict(t.evidence), what)
     return vantage, t.kind, t.subject, t.seq, to_micros(t.at), to_micros(t.since), t.old, t.new, verdict, evidence
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from monitor.core.history import SPANS_LIMIT, Past, Span
@@ -18,27 +19,57 @@ from probes.contract import Reason
 
 _VERDICT = tuple(field.name for field in fields(Verdict))
 _COLUMNS = "number, kind, subject, seq, at, since, old, new, verdict, evidence"
-_FILTERS = {
-    "kind": "kind = ?",
-    "subject": "subject = ?",
-    "since": "at >= ?",
-    "until": "at < ?",
-    "before": "number < ?",
-}
+_FILTERS = {"kind": "kind = ?", "since": "at >= ?", "until": "at < ?", "before": "number < ?"}
 _BACKWARDS = f"""
-    SELECT {_COLUMNS} FROM transitions WHERE vantage = ? AND kind = ? AND subject = ? AND at < ?
-    ORDER BY seq DESC LIMIT ?"""  # noqa: S608
+    SELECT {_COLUMNS} FROM transitions WHERE vantage = ? AND kind = ? AND subject = ? AND number < ?
+        AND ((number < ? AND at < ?) OR instr(verdict, ?))
+    ORDER BY seq DESC"""  # noqa: S608
 # The table is kept for ever, and its only index is (vantage, kind, subject, seq): who asks for a subject has to name
 # the vantage and to take the subject's own order, or every row of the table is read for a check that is quiet.
+_NAMED = b'"was":'
+"""Within the verdict of a transition that ties a former name, and of no other: in a text the quotes are escaped."""
+_NEVER = 2**63 - 1
 
 
-def transitions(db: sqlite3.Connection, vantage: str, limit: int, **asked: str | int | datetime | None) -> list[Past]:
-    """The newest first; `asked` are filters by the names in `_FILTERS`."""
-    given = {name: value for name, value in asked.items() if value is not None}
+def backwards(
+    db: sqlite3.Connection, vantage: str, key: tuple[str, str], until: datetime | None, before: int | None = None
+) -> Iterator[Past]:
+    """What happened to a subject, told as (kind, subject), before `until`; newest first, read as it is taken. Where
+    it had another name, what happened under that follows."""
+    kind, subject = key
+    last, end = _NEVER if before is None else before, _NEVER if until is None else to_micros(until)
+    below, former = _NEVER, subject
+    while former:
+        subject, former = former, ""
+        for row in db.execute(_BACKWARDS, (vantage, kind, subject, below, last, end, _NAMED)):
+            past = _past(row)
+            if past.number < last and row[4] < end:
+                yield past
+            if past.transition.was:
+                below, former = past.number, past.transition.was
+                break
+
+
+def transitions(
+    db: sqlite3.Connection,
+    vantage: str,
+    limit: int,
+    *,
+    kind: str | None = None,
+    subject: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: int | None = None,
+) -> list[Past]:
+    """The newest first."""
+    if kind is not None and subject is not None:
+        own = backwards(db, vantage, (kind, subject), until, before)
+        return list(islice((past for past in own if since is None or past.transition.at >= since), limit))
+    filters: dict[str, Any] = {"kind": kind, "since": since, "until": until, "before": before}
+    given = {name: value for name, value in filters.items() if value is not None}
     where = " AND ".join(["vantage = ?", *(_FILTERS[name] for name in given)])
     values = [to_micros(value) if isinstance(value, datetime) else value for value in given.values()]
-    order = "seq" if "subject" in given else "number"
-    query = f"SELECT {_COLUMNS} FROM transitions WHERE {where} ORDER BY {order} DESC LIMIT ?"  # noqa: S608
+    query = f"SELECT {_COLUMNS} FROM transitions WHERE {where} ORDER BY number DESC LIMIT ?"  # noqa: S608
     return [_past(row) for row in db.execute(query, (vantage, *values, limit))]
 
 
@@ -47,6 +78,15 @@ def each_transition(db: sqlite3.Connection, since: datetime, until: datetime) ->
     query = f"SELECT {_COLUMNS} FROM transitions WHERE at >= ? AND at < ? ORDER BY number"  # noqa: S608
     for row in db.execute(query, (to_micros(since), to_micros(until))):
         yield _past(row).transition
+
+
+def each_of(
+    db: sqlite3.Connection, vantage: str, checks: Sequence[str], since: datetime, until: datetime
+) -> Iterator[Transition]:
+    """Those of some checks, with what happened to each under its former ids; oldest first."""
+    found = (past for check in checks for past in backwards(db, vantage, ("check", check), until))
+    for past in sorted((past for past in found if past.transition.at >= since), key=lambda past: past.number):
+        yield past.transition
 
 
 def each_event(db: sqlite3.Connection, since: datetime, until: datetime) -> Iterator[bytes]:
@@ -75,8 +115,8 @@ def states(
 ) -> list[Span]:
     """The states of a subject, told as (kind, subject)."""
     found: list[Transition] = []
-    for row in db.execute(_BACKWARDS, (vantage, *key, to_micros(until), SPANS_LIMIT)):
-        found.append(_past(row).transition)
+    for past in islice(backwards(db, vantage, key, until), SPANS_LIMIT):
+        found.append(past.transition)
         if found[-1].at <= since:
             break
     return spans(reversed(found), since, until, absences)
@@ -84,9 +124,10 @@ def states(
 
 def _past(row: tuple[Any, ...]) -> Past:
     number, kind, subject, seq, at, since, old, new, verdict, evidence = row
+    told = json.loads(verdict)
     transition = Transition(
-        kind, subject, seq, from_micros(at), from_micros(since), old, new, _verdict(json.loads(verdict)),
-        json.loads(evidence),
+        kind, subject, seq, from_micros(at), from_micros(since), old, new, _verdict(told), json.loads(evidence),
+        told.get("was", ""),
     )  # fmt: skip
     return Past(number, transition)
 

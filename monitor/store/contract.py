@@ -202,7 +202,8 @@ class Store(Protocol):
     ) -> list[Past]:
         """The newest transitions first, `limit` at most; `subject` needs `kind` (``check`` or ``service``).
 
-        Those at or after `since` and before `until`. For the next page, `before` is the last `Past.number`.
+        Those at or after `since` and before `until`. For the next page, `before` is the last `Past.number`. What
+        happened to the subject under a former name is among them (`Transition.was`).
         """
 
     async def states(self, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from monitor.core.columns import Columns, distribute
 from monitor.core.history import LONG, SAMPLES_LIMIT, SHORT, SPANS_LIMIT, Past, Point, Sample, Span
 from monitor.core.model import Change, CheckRecord, Event, Incident, Journal, ServiceRecord, Transition
+from monitor.core.naming import known_as
 from monitor.core.ribbon import spans
 from monitor.core.rollup import join, roll_up, step_for
 from monitor.core.rows import Rows, to_millis
@@ -67,6 +68,8 @@ class MemoryStore:
         self._keep = keep
         self._epoch = 0
         self._recorded = False
+        self._seen: set[str] = set()
+        """The checks that had looks since the start, by the names they have now."""
 
     async def open(self) -> Journal:
         if self._epoch:
@@ -162,15 +165,24 @@ class MemoryStore:
 
     async def record(self, looks: Rows[str], now: datetime) -> None:
         self._guard()
-        for check, former in looks.formerly.items():
-            known = next((name for name in former if name in self._shelf.looks), None)
-            if known is not None and check not in self._shelf.looks:
-                self._shelf.looks[check] = self._shelf.looks.pop(known)
-        distribute(looks, self._shelf.looks)
+        own = [self._columns(check, looks.formerly.get(check, ())) for check in looks.whose]
+        for _, rows in looks.split([id(columns) for columns in own], lambda _: 0):
+            distribute(rows, {id(columns): columns for columns in own})
         if not self._recorded:
             self._recorded = True
             self._shelf.watched.append([now, now])
         self._shelf.watched[-1][1] = now
+
+    def _columns(self, check: str, former: Sequence[str]) -> Columns:
+        """Where the next look at the check is kept."""
+        looks = self._shelf.looks
+        if (name := known_as(check, former, looks, self._seen)) is not None:
+            if check in looks:
+                looks[f"{check}#{len(looks)}"] = looks[check]
+            looks[check] = looks.pop(name)
+            self._seen.discard(name)
+        self._seen.add(check)
+        return looks.setdefault(check, Columns())
 
     async def tend(self, now: datetime) -> bool:  # noqa: ARG002  (nothing is pruned here)
         return False
@@ -185,19 +197,26 @@ class MemoryStore:
         until: datetime | None = None,
         before: int | None = None,
     ) -> list[Past]:
-        found = [
-            Past(number, item)
-            for number, item in enumerate(self._shelf.transitions.values(), 1)
-            if (kind is None or item.kind == kind)
-            and (subject is None or item.subject == subject)
-            and (since is None or item.at >= since)
-            and (until is None or item.at < until)
-            and (before is None or number < before)
-        ]
-        return found[::-1][:limit]
+        found = (
+            past
+            for past in self._backwards(kind, subject)
+            if (since is None or past.transition.at >= since)
+            and (until is None or past.transition.at < until)
+            and (before is None or past.number < before)
+        )
+        return list(islice(found, limit))
+
+    def _backwards(self, kind: str | None, subject: str | None) -> Iterator[Past]:
+        """Newest first; what happened to a subject under a former name follows."""
+        numbered = list(enumerate(self._shelf.transitions.values(), 1))
+        for number, item in reversed(numbered):
+            if (kind is None or item.kind == kind) and (subject is None or item.subject == subject):
+                yield Past(number, item)
+                if subject is not None and item.was:
+                    subject = item.was
 
     async def states(self, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:
-        own = [item for item in self._shelf.transitions.values() if (item.kind, item.subject) == (kind, subject)]
+        own = [past.transition for past in self._backwards(kind, subject)][::-1]
         earlier = [item for item in own if item.at <= since][-1:]
         within = [item for item in own if since < item.at < until]
         watched = self._shelf.watched

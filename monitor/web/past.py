@@ -111,6 +111,7 @@ class History:
             "new": item.new,
             "reason": item.verdict.reason.value if item.verdict.reason else None,
             "why": self._why(item.verdict.why),
+            "was": self._view.redact(item.was) or None,
         }
 
     def _judge(self, request: web.Request) -> Judge:

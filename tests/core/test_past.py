@@ -99,7 +99,7 @@ def test_a_reason_of_another_version_is_still_a_failure() -> None:
 def test_rows_are_split_among_bunches() -> None:
     rows = rows_of((0, {"a": 1.0}), (60, {"a": 2.0}))
     rows.whose[1] = "other"
-    parts = dict(rows.split({"home": 3, "other": 40}.__getitem__, lambda number: number // 32))
+    parts = dict(rows.split([{"home": 3, "other": 40}[name] for name in rows.whose], lambda number: number // 32))
     assert {bunch: (part.whose, part.values.tolist()) for bunch, part in parts.items()} == {
         0: ([3], [1.0]), 1: ([40], [2.0]),
     }  # fmt: skip

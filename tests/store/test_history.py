@@ -192,6 +192,62 @@ async def test_a_renamed_check_goes_on_with_its_past(disk: Disk, opened: Opener)
     assert await store.samples("front", at(0), at(99)) == []
 
 
+async def test_looks_under_both_names_in_one_batch_and_back_again(disk: Disk, opened: Opener) -> None:
+    """As a batch around a reload has them; no series is left behind that would stand in the way later."""
+    store = await opened(disk)
+    home, front = check("home", was=("front",)), check("front", was=("home",))
+    await record_as(store, (0, check("front")))
+    await record_as(store, (60, check("front")), (120, home))
+    await record_as(store, (180, home), (240, front), (300, home), (360, front))
+    assert [sample.began for sample in await store.samples("front", at(0), at(999))] == [
+        at(EVERY * number) for number in range(7)
+    ]
+    assert await store.samples("home", at(0), at(999)) == []
+
+
+async def test_a_name_that_another_check_had_long_ago_is_taken_over(disk: Disk, opened: Opener) -> None:
+    store = await opened(disk)
+    await record_as(store, (0, check("home")))
+    await store.close()
+    store = await opened(disk)
+    await record_as(store, (60, check("front")))
+    await record_as(store, (120, check("home", was=("front",))))
+    assert [sample.began for sample in await store.samples("home", at(0), at(999))] == [at(60), at(120)]
+    await record_as(store, (180, check("front")), (240, check("home", was=("front",))))
+    assert [sample.began for sample in await store.samples("front", at(0), at(999))] == [at(180)]
+
+
+async def record_as(store: Store, *looks: tuple[float, Check]) -> None:
+    rows = Rows[str]()
+    for seconds, of in looks:
+        rows.add(of.id, of, look(seconds, of=of), State.UP)
+    await store.record(rows, at(looks[-1][0]))
+
+
+async def test_the_past_under_former_names_follows(disk: Disk, opened: Opener) -> None:
+    """home, renamed to front, renamed back; meanwhile another check has taken the name that was free."""
+    store = await opened(disk)
+    made = [
+        change(1, 10, "up"), change(2, 20, "down"),
+        replace(change(3, 30, "down"), subject="front", old="down", was="a"),
+        replace(change(4, 40, "up"), subject="front"),
+        change(3, 50, "down"), change(4, 55, "unknown"),
+        replace(change(5, 60, "up"), old="up", was="front"),
+    ]  # fmt: skip
+    await store.commit([Change(transitions=tuple(made))], NOBODY)
+    own = [made[6], made[3], made[2], made[1], made[0]]
+    found = await store.transitions(99, kind="check", subject="a")
+    assert [past.transition for past in found] == own
+    assert [past.transition for past in await store.transitions(2, kind="check", subject="a")] == own[:2]
+    rest = await store.transitions(2, kind="check", subject="a", before=found[1].number)
+    assert [past.transition for past in rest] == own[2:4]
+    between = await store.transitions(9, kind="check", subject="a", since=at(20), until=at(35))
+    assert [past.transition for past in between] == own[2:4]
+    states = await store.states("check", "a", at(0), at(70))
+    assert [(span.start, span.state) for span in states] == [(at(10), "up"), (at(20), "down"), (at(40), "up")]
+    assert [span.state for span in await store.states("check", "front", at(0), at(70))] == ["up", "down", "up"]
+
+
 async def test_a_store_that_is_not_open_keeps_no_looks(disk: Disk) -> None:
     store = disk.store()
     with pytest.raises(StoreError, match="not open"):

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from monitor.core.history import SHORT, Retention
+from monitor.core.model import Check, State
 from monitor.core.rows import Rows
 from monitor.store._history import History
 from monitor.store._history_file import NAME, connect
+from monitor.store._reading import known_checks, samples
 from monitor.store.contract import Store, StoreError
 from monitor.store.sqlite import SqliteStore
+from tests.core.builders import START, check
 from tests.store.made import NOBODY, whole_change
 from tests.store.test_history import EVERY, at, look, recorded, tended
 
@@ -148,3 +151,25 @@ async def test_looks_that_come_late_join_their_hour(tmp_path: Path) -> None:
     assert point.looks == 61
     assert len(await store.samples("home", at(0), at(3600))) == 61
     await store.close()
+
+
+def test_a_batch_that_failed_leaves_no_number_behind(tmp_path: Path) -> None:
+    """Or looks would be kept under numbers that the file does not know, and a later check would get them."""
+    with closing(connect(tmp_path / NAME, timedelta(seconds=1))) as db:
+        history = History(db, Retention())
+        history.record(one_look(0, check("first")), START)
+        db.execute("CREATE TEMP TRIGGER full BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'full'); END")
+        for refused in (check("second"), check("third", was=("first",))):
+            with pytest.raises(sqlite3.Error, match="full"):
+                history.record(one_look(60, refused), START)
+        db.execute("DROP TRIGGER full")
+        history.record(one_look(120, check("third", was=("first",))), START)
+        history.record(one_look(120, check("fourth")), START)
+        found = {name: len(list(samples(db, name, START, START + timedelta(hours=1)))) for name in known_checks(db)}
+    assert found == {"third": 2, "fourth": 1}
+
+
+def one_look(seconds: float, of: Check) -> Rows[str]:
+    rows = Rows[str]()
+    rows.add(of.id, of, look(seconds, of=of), State.UP)
+    return rows

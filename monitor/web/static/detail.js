@@ -294,9 +294,10 @@ function showTransitions(detail, transitions) {
   for (const item of transitions) {
     const line = make("li", "", box);
     const at = make("time", "", line);
-    at.dateTime = item.since;
-    at.textContent = clock(item.since);
-    make("span", "", line).textContent = `${item.old} → ${item.new}${item.why ? `: ${item.why}` : ""}`;
+    at.dateTime = item.was ? item.at : item.since;
+    at.textContent = clock(at.dateTime);
+    const change = `${item.old} → ${item.new}${item.why ? `: ${item.why}` : ""}`;
+    make("span", "", line).textContent = item.was ? `renamed; it was ${item.was}` : change;
   }
   detail.past.replaceChildren(...(transitions.length ? [heading("Last transitions"), box] : []));
 }
