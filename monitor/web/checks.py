@@ -20,7 +20,7 @@ from monitor.core.world import World
 from monitor.web import query
 from monitor.web.items import Redact, check_item
 from monitor.web.problem import Problem
-from monitor.web.stream import dumps, finite, stream
+from monitor.web.stream import JSON, dumps, finite, stream
 from monitor.web.view import View
 
 TURN = 0.001
@@ -35,7 +35,6 @@ KEPT_FOR = 60.0
 FACTS_LIMIT = 16
 RESPONSE_TIME = "response_time"
 
-_JSON = "application/json"
 _STATES = {state.value: state for state in State}
 Filter = Callable[[Judge], bool]
 
@@ -55,7 +54,7 @@ class Checks:
         """In the order of the configuration."""
         wanted = _filter(request)
         judges = list(self._view.world().judges.values())
-        return await stream(request, self._pieces(filter(wanted, judges)), _JSON)
+        return await stream(request, self._pieces(filter(wanted, judges)), JSON)
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """With thresholds, figures, phases and evidence."""
@@ -67,7 +66,7 @@ class Checks:
         document["depends_on"] = self._view.redact(list(judge.check.depends_on))
         document["measured"] = [{"name": item.name, "unit": item.unit.value} for item in judge.check.probe.measured]
         document["evidence"] = _evidence(judge.last, self._view.redact)
-        return web.Response(body=dumps(document), content_type=_JSON)
+        return web.Response(body=dumps(document), content_type=JSON)
 
     async def _pieces(self, judges: Iterable[Judge]) -> AsyncIterator[bytes]:
         self._asked += 1

@@ -7,9 +7,8 @@ import asyncio
 from aiohttp import web
 
 from monitor.web.guard import TIME_LIMIT
-from monitor.web.pages import JSON
 from monitor.web.problem import problem
-from monitor.web.stream import dumps
+from monitor.web.stream import JSON, dumps
 from monitor.web.view import View
 
 PATIENCE = 110.0

@@ -9,13 +9,12 @@ from monitor.store.contract import StoreError
 from monitor.web import query
 from monitor.web.items import incident_item
 from monitor.web.problem import Problem, unreadable
-from monitor.web.stream import json_pieces, stream
+from monitor.web.stream import JSON, json_pieces, stream
 from monitor.web.view import View
 
 LIST_LIMIT, LIST_MOST = 50, 500
 EVENTS_MOST = 500
 """Events of one incident that are told."""
-_JSON = "application/json"
 
 
 class Incidents:
@@ -36,7 +35,7 @@ class Incidents:
             known.setdefault(incident.id, incident)
         items = (incident_item(incident, self._view.redact) for incident in list(known.values())[:limit])
         head = {"open": sum(incident.resolved is None for incident in known.values())}
-        return await stream(request, json_pieces(head, {"incidents": items}), _JSON)
+        return await stream(request, json_pieces(head, {"incidents": items}), JSON)
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """With its events, oldest first."""
@@ -49,7 +48,7 @@ class Incidents:
         except StoreError:
             raise unreadable() from None
         events = map(view.redact, bodies)
-        return await stream(request, json_pieces(incident_item(incident, view.redact), {"events": events}), _JSON)
+        return await stream(request, json_pieces(incident_item(incident, view.redact), {"events": events}), JSON)
 
     def _open(self) -> dict[str, Incident]:
         statuses = self._view.world().services.values()

@@ -17,9 +17,10 @@ from monitor.core.model import State
 from monitor.tokens import Scope
 from monitor.web.assets import Asset
 from monitor.web.incidents import LIST_LIMIT, LIST_MOST
-from monitor.web.pages import HEALTH, JSON, STATUS_LIMIT, STATUS_MOST
+from monitor.web.pages import HEALTH, STATUS_LIMIT, STATUS_MOST
 from monitor.web.past import DEFAULT_SPAN, SPANS, TRANSITIONS_LIMIT, TRANSITIONS_MOST
 from monitor.web.problem import PROBLEM
+from monitor.web.stream import JSON
 
 _PROBLEMS = {
     400: "What was asked for is out of bounds.",

@@ -19,11 +19,10 @@ from monitor.web.health import health_document, readiness_document
 from monitor.web.incidents import LIST_LIMIT, LIST_MOST
 from monitor.web.problem import unreadable
 from monitor.web.status import StatusDocument
-from monitor.web.stream import json_pieces, stream
+from monitor.web.stream import JSON, json_pieces, stream
 from monitor.web.view import View
 
 HEALTH = "application/health+json"
-JSON = "application/json"
 STATUS_LIMIT, STATUS_MOST = 500, 10_000
 
 

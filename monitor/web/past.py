@@ -6,20 +6,22 @@ A chart's points are those of the roll-ups; the last hour is told more finely, f
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from aiohttp import web
 
-from monitor.core.history import Past, Point, Sample, Span
+from monitor.core.history import SAMPLES_LIMIT, Past, Point, Sample, Span
 from monitor.core.judge import Judge
+from monitor.core.series import percentile
 from monitor.core.wording import cut, iso
 from monitor.store.contract import StoreError
 from monitor.web import query
 from monitor.web.problem import Problem, unreadable
-from monitor.web.stream import dumps, finite, stream
+from monitor.web.stream import JSON, dumps, finite, json_pieces, stream
 from monitor.web.view import View
 
 SPANS = {
@@ -38,9 +40,8 @@ FINE_STEP = 10.0
 """Seconds."""
 TRANSITIONS_LIMIT, TRANSITIONS_MOST = 20, 500
 PIECE = 500
-"""Points written at a time."""
+"""Points written, or looks counted, at a time: about a millisecond."""
 
-_JSON = "application/json"
 _Row = list[Any]
 
 
@@ -57,9 +58,8 @@ class History:
         since, until = self._time(request)
         try:
             if until - since <= FINE:
-                samples = await self._view.records.samples(judge.check.id, since, until)
                 step: float | None = FINE_STEP
-                rows = _fine(samples, name)
+                rows = await self._fine(judge.check.id, since, until, name)
             else:
                 points = await self._view.records.rollup(judge.check.id, since, until)
                 step = points[0].span.total_seconds() if points else None
@@ -67,7 +67,20 @@ class History:
         except (StoreError, ValueError):
             raise unreadable() from None
         head = self._head(judge.check.id, since, until) | {"measurement": name, "unit": unit, "step": step}
-        return await stream(request, _pieces(head, "points", rows), _JSON)
+        return await stream(request, json_pieces(head, {"points": rows}, PIECE), JSON)
+
+    async def _fine(self, check: str, since: datetime, until: datetime, name: str) -> list[_Row]:
+        """From the looks themselves, page by page: a check may be looked at ten times a second."""
+        bins: defaultdict[float, list[float]] = defaultdict(list)
+        more = True
+        while more:
+            samples = await self._view.records.samples(check, since, until)
+            for part in range(0, len(samples), PIECE):
+                _distribute(samples[part : part + PIECE], name, bins)
+                await asyncio.sleep(0)
+            if more := len(samples) >= SAMPLES_LIMIT:
+                since = samples[-1].began + timedelta(milliseconds=1)
+        return [[round(at), *_summed(sorted(bins[at]))] for at in sorted(bins)]
 
     async def check_ribbon(self, request: web.Request) -> web.StreamResponse:
         return await self._ribbon(request, "check", self._judge(request).check.id)
@@ -87,7 +100,7 @@ class History:
             raise unreadable() from None
         head = self._head(subject, since, until) | {"seconds": _seconds(spans)}
         rows = ([_unix(item.start), _unix(item.end), item.state, self._why(item.why)] for item in spans)
-        return await stream(request, _pieces(head, "spans", rows), _JSON)
+        return await stream(request, json_pieces(head, {"spans": rows}, PIECE), JSON)
 
     async def transitions(self, request: web.Request) -> web.StreamResponse:
         """The newest first; `before` is the `number` of the last one of the page before."""
@@ -99,7 +112,7 @@ class History:
         except (StoreError, ValueError):
             raise unreadable() from None
         body = {"transitions": [self._transition(item) for item in found]}
-        return web.Response(body=dumps(body), content_type=_JSON)
+        return web.Response(body=dumps(body), content_type=JSON)
 
     def _transition(self, past: Past) -> dict[str, Any]:
         item = past.transition
@@ -150,19 +163,17 @@ def _rows(points: Iterable[Point], name: str) -> list[_Row]:
     return found
 
 
-def _fine(samples: Iterable[Sample], name: str) -> list[_Row]:
-    bins: defaultdict[float, list[float]] = defaultdict(list)
+def _distribute(samples: Iterable[Sample], name: str, bins: Mapping[float, list[float]]) -> None:
     for sample in samples:
         value = sample.measurements.get(name)
         if sample.scheduled and value is not None:
             bins[sample.began.timestamp() // FINE_STEP * FINE_STEP].append(value)
-    return [[round(at), *_summed(sorted(bins[at]))] for at in sorted(bins)]
 
 
 def _summed(values: Sequence[float]) -> _Row:
-    count = len(values)
-    ranks = (values[(count - 1) // 2], values[min(int(count * 0.95), count - 1)], values[-1])
-    return [count, *map(finite, (sum(values) / count, *ranks))]
+    """Reckoned as in the roll-ups, so that both charts mean the same."""
+    told = (math.fsum(values) / len(values), percentile(values, 50), percentile(values, 95), values[-1])
+    return [len(values), *map(finite, told)]
 
 
 def _seconds(spans: Iterable[Span]) -> dict[str, float]:
@@ -176,16 +187,3 @@ def _seconds(spans: Iterable[Span]) -> dict[str, float]:
 
 def _unix(moment: datetime) -> float:
     return round(moment.timestamp(), 3)
-
-
-async def _pieces(head: dict[str, Any], name: str, rows: Iterable[_Row]) -> AsyncIterator[bytes]:
-    yield dumps(head)[:-1] + b',"%b":[' % name.encode()
-    part: list[_Row] = []
-    comma = b""
-    for row in rows:
-        part.append(row)
-        if len(part) == PIECE:
-            yield comma + dumps(part)[1:-1]
-            part, comma = [], b","
-            await asyncio.sleep(0)
-    yield (comma + dumps(part)[1:-1] if part else b"") + b"]}"

@@ -10,11 +10,10 @@ from monitor.core.service import ServiceStatus
 from monitor.core.wording import cut
 from monitor.web.items import incident_item, service_item
 from monitor.web.problem import Problem
-from monitor.web.stream import json_pieces, stream
+from monitor.web.stream import JSON, json_pieces, stream
 from monitor.web.view import View
 
 MEMBERS_LIMIT = 10_000
-_JSON = "application/json"
 
 
 class Services:
@@ -28,7 +27,7 @@ class Services:
         world, redact = self._view.world(), self._view.redact
         statuses = list(world.services.values())
         items = (service_item(status, world, redact) for status in statuses)
-        return await stream(request, json_pieces({"count": len(statuses)}, {"services": items}), _JSON)
+        return await stream(request, json_pieces({"count": len(statuses)}, {"services": items}), JSON)
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         status = self._view.world().services.get(request.match_info["name"])
@@ -37,7 +36,7 @@ class Services:
         head = service_item(status, self._view.world(), self._view.redact)
         head |= self._more(status)
         members = (self._member(check) for check in status.service.checks[:MEMBERS_LIMIT])
-        return await stream(request, json_pieces(head, {"members": members}), _JSON)
+        return await stream(request, json_pieces(head, {"members": members}), JSON)
 
     def _more(self, status: ServiceStatus) -> dict[str, Any]:
         rule, redact = status.service.outage, self._view.redact

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from monitor.web.guard import TIME_LIMIT
 
+JSON = "application/json"
 SLICE = 8
 """Items built at a time: about a millisecond, for checks with all that belongs to them."""
 SEND_TIMEOUT = 20.0
@@ -20,7 +21,9 @@ STREAM_TIMEOUT = 120.0
 """Seconds for the whole: a slow line may take a while, and nobody for ever."""
 
 
-async def json_pieces(head: Mapping[str, Any], lists: Mapping[str, Iterable[Any]]) -> AsyncIterator[bytes]:
+async def json_pieces(
+    head: Mapping[str, Any], lists: Mapping[str, Iterable[Any]], at_once: int = SLICE
+) -> AsyncIterator[bytes]:
     """One JSON object: the members of `head`, then each list, whose items are built as they are asked for."""
     yield dumps(head)[:-1]
     for name, items in lists.items():
@@ -29,7 +32,7 @@ async def json_pieces(head: Mapping[str, Any], lists: Mapping[str, Iterable[Any]
         part: list[bytes] = []
         for item in items:
             part.append(dumps(item))
-            if len(part) == SLICE:
+            if len(part) == at_once:
                 yield comma + b",".join(part)
                 comma, part = b",", []
                 await asyncio.sleep(0)

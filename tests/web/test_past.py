@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import pytest
 
+from monitor.core.history import Sample
 from monitor.core.model import Change, Look, State, Transition, Verdict
 from monitor.core.rows import Rows
 from probes.contract import Reason
@@ -83,6 +85,36 @@ async def test_a_chart_of_a_day_and_of_the_last_hour(past: Agent) -> None:
     assert hour["step"] == 10.0
     assert [point[1] for point in hour["points"]] == [1] * 60
     assert all(point[5] == pytest.approx(2.0, rel=0.02) for point in hour["points"])
+
+
+async def test_the_last_hour_of_a_fast_check_is_told_to_its_end(past: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten looks a second are more than one answer of the history."""
+    monkeypatch.setattr("monitor.web.past.SAMPLES_LIMIT", 7)
+    whole = past.journal.samples
+
+    async def paged(check: str, since: datetime, until: datetime) -> list[Sample]:
+        return (await whole(check, since, until))[:7]
+
+    monkeypatch.setattr(past.journal, "samples", paged)
+    hour = await past.json("/api/v1/checks/home/chart?span=1h")
+    assert [point[0] for point in hour["points"]] == [
+        round(at(second).timestamp()) for second in range(7200, 10800, 60)
+    ]
+
+
+async def test_percentiles_mean_the_same_in_both_charts(past: Agent) -> None:
+    """Ten looks within ten seconds of the last hour: the 95th percentile is between the two slowest."""
+    rows: Rows[str] = Rows()
+    check = past.world.judges["home"].check
+    for turn in range(10):
+        second = HOURS * 3600 + 3 + turn / 2
+        rows.add(
+            "home", check, Look("home", observation(float(turn)), moment(second), moment(second + 0.1)), State.UP
+        )
+    past.clock.at = HOURS * 3600.0 + 60
+    await past.journal.history.record(rows, at(HOURS * 3600 + 60))
+    hour = await past.json("/api/v1/checks/home/chart?span=1h")
+    assert hour["points"][-1][1:] == [10, 4.5, 4.5, pytest.approx(8.55), 9.0]
 
 
 async def test_a_ribbon_tells_how_long_each_state_lasted(past: Agent) -> None:
