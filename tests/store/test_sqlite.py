@@ -155,13 +155,14 @@ async def test_a_commit_waits_for_a_slice_of_pruning_and_not_for_all_of_it(tmp_p
     held = threading.Event()
     store._thread.submit(held.wait)
     store._thread.submit(store._prune)
-    asked = [asyncio.create_task(store.events(9999)) for _ in range(2)]
-    asked.insert(1, asyncio.create_task(store.commit([whole_change()], NOBODY)))
-    await asyncio.sleep(0)  # they queue up
+    before = asyncio.create_task(store.events(9999))
+    committed = asyncio.create_task(store.commit([whole_change()], NOBODY))
+    then = asyncio.create_task(store.events(9999))
+    await asyncio.sleep(0)  # they queue up, in this order
     held.set()
-    before, _, after_commit = await asyncio.gather(*asked)
-    assert len(before) == PRUNE_EVERY - 1 - _pruning.AT_ONCE, "one slice was done"
-    assert len(after_commit) == len(before) + 1, "and no other came between"
+    await committed
+    assert len(await before) == PRUNE_EVERY - 1 - _pruning.AT_ONCE, "one slice was done"
+    assert len(await then) == len(await before) + 1, "and no other came between"
     while len(await store.events(9999)) > 11:
         pass
     await store.close()
