@@ -24,7 +24,8 @@ from monitor.core.quantise import figure, quantised
 from monitor.core.rows import Rows, mark_of, to_millis
 from monitor.kinds import installed_kinds
 from monitor.recorder import Recorder
-from monitor.store._history_file import LONG_POINTS, NAME, RAW, SHORT_POINTS
+from monitor.store._files import HISTORY
+from monitor.store._history_file import LONG_POINTS, RAW, SHORT_POINTS
 from monitor.store.sqlite import SqliteStore
 from probes.contract import Observation
 
@@ -150,7 +151,7 @@ class _Target:
 
 def _size(folder: Path, empty: float = 0.0) -> tuple[float, float]:
     """Bytes of raw samples, with their part of what the file takes besides; and of the whole file."""
-    with closing(sqlite3.connect(folder / NAME)) as db:
+    with closing(sqlite3.connect(folder / HISTORY)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         [batches] = db.execute("SELECT COALESCE(SUM(LENGTH(looks)), 0) FROM batches").fetchone()
         [raw] = db.execute(
@@ -162,7 +163,7 @@ def _size(folder: Path, empty: float = 0.0) -> tuple[float, float]:
             f" + (SELECT COALESCE(SUM(LENGTH(body)), 0) FROM {LONG_POINTS})"
             f" + (SELECT COALESCE(SUM(LENGTH(body)), 0) FROM growing WHERE kind <> '{RAW}')"
         ).fetchone()
-    whole = (folder / NAME).stat().st_size - empty
+    whole = (folder / HISTORY).stat().st_size - empty
     return whole * (batches + raw) / max(batches + raw + rest, 1), whole
 
 

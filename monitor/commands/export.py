@@ -10,7 +10,6 @@ import sqlite3
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,10 +19,8 @@ from monitor.commands._configuration import load_or_explain
 from monitor.commands._records import CSV, Clean, Record, events, incidents, rollups, samples, transitions, written
 from monitor.config.suggest import Vocabulary
 from monitor.config.units import parse_duration
-from monitor.store._history_file import NAME, connect_to_read
+from monitor.store._files import HISTORY, JOURNAL, reading
 from monitor.store._reading import known_checks
-
-JOURNAL = "brownout.db"
 
 
 class Wrong(Exception):
@@ -72,13 +69,13 @@ def _source(options: Namespace) -> Source | None:
 
 def _export(options: Namespace, source: Source, since: datetime, until: datetime) -> int:
     of_looks = options.what in ("samples", "rollups")
-    path = source.folder / (NAME if of_looks else JOURNAL)
+    path = source.folder / (HISTORY if of_looks else JOURNAL)
     if options.checks and options.what in ("events", "incidents"):
         raise Wrong(f"--check goes with samples, rollups and transitions, not with {options.what}")
     if not source.folder.is_dir() or not path.exists():
         raise Wrong(f"there is no {path}: has an agent run with this state_dir? name another with --state-dir")
     try:
-        with closing(connect_to_read(path)) as db:
+        with reading(path) as db:
             count = _write(options, _records(options, source, db, since, until))
     except (sqlite3.Error, ValueError, OSError) as error:
         if isinstance(error, BrokenPipeError):

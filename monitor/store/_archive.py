@@ -20,11 +20,16 @@ import structlog
 from monitor.core.history import Past, Point, Retention, Sample, Span
 from monitor.core.rows import Rows
 from monitor.store import _past, _reading
+from monitor.store._files import HISTORY, Identity, forget_log, identity, is_damage, keep_aside, log_of
 from monitor.store._history import History
-from monitor.store._history_file import NAME, Unreadable, connect, connect_to_read, put_aside
+from monitor.store._history_file import Unreadable, connect
+from monitor.store._reader import Reader
 from monitor.store.contract import StoreError
 
 T = TypeVar("T")
+
+DAMAGED_KEPT = 2
+"""Files kept aside; a history may have some 250 MB."""
 
 _log = structlog.get_logger("brownout.history")
 
@@ -33,111 +38,129 @@ class Archive:
     """`state_dir/history.db`, and reading `journal`. Every method raises `StoreError`."""
 
     def __init__(self, journal: Path, retention: Retention, busy_timeout: timedelta) -> None:
-        self.path = journal.with_name(NAME)
+        self.path = journal.with_name(HISTORY)
         self._journal = journal
         self._retention = retention
         self._busy_timeout = busy_timeout
         self._writing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="brownout-history")
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="brownout-reading")
+        self._is_open = False
+        self._past, self._events = Reader(self.path), Reader(journal)
         self._db: sqlite3.Connection | None = None
         self._history: History | None = None
-        self._open_for_reading = False
-        self._past: sqlite3.Connection | None = None
-        self._events: sqlite3.Connection | None = None
+        self._held: tuple[Identity, Identity] = (None, None)
+        """Of the file that is open, and of its log."""
 
     async def open(self) -> None:
-        """A file that cannot be read is put aside, and a new one is begun. What cannot be opened now is tried again
-        with every batch."""
-        self._open_for_reading = True
-        await self._call(self._writing, self._open)
+        """What cannot be opened now is tried again with every batch. Opened again, it reads the journal anew, which
+        may be another file."""
+        self._is_open = True
+        await self._call(self._reading, self._journal, self._events.close)
+        await self._call(self._writing, self.path, self._opened)
 
     async def record(self, looks: Rows[str], now: datetime) -> None:
-        await self._call(self._writing, lambda: self._opened().record(looks, now))
+        await self._write(lambda history: history.record(looks, now))
 
     async def tend(self, now: datetime) -> bool:
-        return await self._call(self._writing, lambda: self._opened().tend(now))
+        return await self._write(lambda history: history.tend(now))
 
     async def samples(self, check: str, since: datetime, until: datetime, limit: int) -> list[Sample]:
-        return await self._read(lambda past: list(islice(_reading.samples(past, check, since, until), max(limit, 0))))
+        return await self._read(
+            self._past, lambda past: list(islice(_reading.samples(past, check, since, until), max(limit, 0)))
+        )
 
     async def rollup(self, check: str, since: datetime, until: datetime, step: timedelta | None) -> list[Point]:
-        return await self._read(lambda past: _reading.rollup(past, check, since, until, step))
+        return await self._read(self._past, lambda past: _reading.rollup(past, check, since, until, step))
 
     async def states(self, vantage: str, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:
         absences: list[tuple[datetime, datetime]] = []
         with contextlib.suppress(StoreError):  # without a history it is not known when nobody was there
-            absences = await self._read(_reading.absences)
-        return await self._read_journal(
-            lambda events: _past.states(events, vantage, (kind, subject), since, until, absences)
+            absences = await self._read(self._past, _reading.absences)
+        return await self._read(
+            self._events, lambda events: _past.states(events, vantage, (kind, subject), since, until, absences)
         )
 
     async def transitions(self, vantage: str, limit: int, **asked: Any) -> list[Past]:
-        return await self._read_journal(lambda events: _past.transitions(events, vantage, limit, **asked))
+        return await self._read(self._events, lambda events: _past.transitions(events, vantage, limit, **asked))
 
     async def close(self) -> None:
-        self._open_for_reading = False
-        await self._call(self._reading, self._close_reading)
-        await self._call(self._writing, self._close)
+        self._is_open = False
+        await self._call(self._reading, self._journal, self._events.close)
+        await self._call(self._writing, self.path, self._let_go)
 
-    async def _call(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(thread, self._guarded, work)
+    async def _write(self, work: Callable[[History], T]) -> T:
+        def write() -> T:
+            try:
+                return work(self._opened())
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                return work(self._begin_anew(error))
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._call(self._writing, self.path, write)
+
+    async def _read(self, file: Reader, work: Callable[[sqlite3.Connection], T]) -> T:
+        path = self.path if file is self._past else self._journal
+
         def read() -> T:
-            if not self._open_for_reading:
-                raise StoreError(f"the history {self.path} is not open")
-            if self._past is None:
-                self._past = connect_to_read(self.path)
-            return work(self._past)
+            self._must_be_open(path)
+            return file.read(work)
 
-        return await self._call(self._reading, read)
+        return await self._call(self._reading, path, read)
 
-    async def _read_journal(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        def read() -> T:
-            if not self._open_for_reading:
-                raise StoreError(f"the journal {self._journal} is not open")
-            if self._events is None:
-                self._events = connect_to_read(self._journal)
-            return work(self._events)
+    async def _call(self, thread: ThreadPoolExecutor, path: Path, work: Callable[[], T]) -> T:
+        def guarded() -> T:
+            try:
+                return work()
+            except (sqlite3.Error, ValueError, OSError) as error:
+                raise StoreError(f"{self._named(path)}: {error}") from error
 
-        return await self._call(self._reading, read)
+        return await asyncio.get_running_loop().run_in_executor(thread, guarded)
 
-    # --- on the threads ------------------------------------------------------------------------------------
+    def _named(self, path: Path) -> str:
+        return f"the {'history' if path == self.path else 'journal'} {path}"
 
-    def _guarded(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except (sqlite3.Error, ValueError, OSError) as error:
-            raise StoreError(f"the history {self.path}: {error}") from error
+    def _must_be_open(self, path: Path) -> None:
+        if not self._is_open:
+            raise StoreError(f"{self._named(path)} is not open")
+
+    # --- on the writing thread -----------------------------------------------------------------------------
 
     def _opened(self) -> History:
-        if not self._open_for_reading:
-            raise StoreError(f"the history {self.path} is not open")
+        self._must_be_open(self.path)
+        if self._history is not None and identity(self.path) != self._held[0]:
+            self._let_go()  # somebody has removed or replaced it: SQLite would write on, where nobody looks
+            forget_log(self.path, self._held[1])
         return self._history or self._open()
 
     def _open(self) -> History:
         try:
             return self._begin()
         except (Unreadable, sqlite3.DatabaseError) as error:
-            if isinstance(error, sqlite3.OperationalError):
+            if isinstance(error, sqlite3.DatabaseError) and not is_damage(error):
                 raise
-            self._close()
-            aside = put_aside(self.path)
-            _log.error("history_kept_aside", error=str(error), file=str(aside), lost="charts and roll-ups so far")
-            return self._begin()
+            return self._begin_anew(error)
+
+    def _begin_anew(self, error: Exception) -> History:
+        """Beside the file that cannot be read, which is kept."""
+        self._let_go()
+        aside = keep_aside(self.path, "history", DAMAGED_KEPT)
+        _log.error("history_kept_aside", error=str(error), file=str(aside), lost="charts and roll-ups so far")
+        return self._begin()
 
     def _begin(self) -> History:
         self._db = connect(self.path, self._busy_timeout)
-        self._history = History(self._db, self._retention)
+        try:
+            self._history = History(self._db, self._retention)
+        except sqlite3.DatabaseError:
+            self._let_go()
+            raise
+        self._held = identity(self.path), identity(log_of(self.path))
         return self._history
 
-    def _close_reading(self) -> None:
-        for db in (self._past, self._events):
-            if db is not None:
-                db.close()
-        self._past = self._events = None
-
-    def _close(self) -> None:
+    def _let_go(self) -> None:
+        # First whoever reads: SQLite tidies up behind the last one, and that has to be the one who may write.
+        self._reading.submit(self._past.close).result()
         self._history = None
         if self._db is not None:
             with contextlib.suppress(sqlite3.Error):

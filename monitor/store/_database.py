@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from monitor.store._copy import copy_database
+from monitor.store._files import is_damage, log_of, primary_code, remove
 from monitor.store.contract import Damaged, Fenced, Refused, StoreError
 
 _ADVICE = {
@@ -22,25 +23,16 @@ _ADVICE = {
     sqlite3.SQLITE_IOERR: "the disk is full, or reports errors: see df and the kernel's log",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened: see to its owner and to its directory",
 }
-_PRIMARY_CODE = 0xFF
-"""SQLite's extended result codes carry the primary one in their low byte."""
-_HALF_THERE = ("no such table", "no such column", "malformed", "Could not decode")
-"""What is said of a file whose header is well and whose schema or texts are not."""
 COPIES_KEPT = 2
 """Copies from before a migration."""
 
 
-def primary_code(error: sqlite3.Error) -> int:
-    return (getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY_CODE
-
-
 def translate(error: sqlite3.Error, path: Path) -> StoreError:
     """What went wrong with the journal, and what to do."""
-    code, text = primary_code(error), str(error)
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT) or text.startswith(_HALF_THERE):
-        return Damaged(f"the journal {path} is damaged ({text})")
-    advice = _ADVICE.get(code)
-    return StoreError(f"the journal {path}: {text}" + (f" ({advice})" if advice else ""))
+    if is_damage(error):
+        return Damaged(f"the journal {path} is damaged ({error})")
+    advice = _ADVICE.get(primary_code(error))
+    return StoreError(f"the journal {path}: {error}" + (f" ({advice})" if advice else ""))
 
 
 def connect(
@@ -61,8 +53,9 @@ def connect(
         _name(db, origin)
     except BaseException:
         db.close()
-        if created:
-            _forget(path)
+        if created:  # a full disk takes the name and little else: it would be taken for a damaged journal
+            with suppress(OSError):
+                remove(path)
         raise
     return db
 
@@ -82,15 +75,8 @@ def _make_sure_of(path: Path) -> bool:
 
 
 def _has_wal(path: Path) -> bool:
-    wal = path.with_name(path.name + "-wal")
+    wal = log_of(path)
     return wal.exists() and wal.stat().st_size > 0
-
-
-def _forget(path: Path) -> None:
-    """A disk that is full takes the name and little else: what was begun would be taken for a damaged journal."""
-    for suffix in ("-wal", "-shm", ""):
-        with suppress(OSError):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def machine_or_person(what: str, error: OSError) -> StoreError:

@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from monitor.core.model import Journal
 from monitor.store import _journal
-from monitor.store._database import check_epoch, connect, get_meta, primary_code, set_meta, transaction, translate
+from monitor.store._database import check_epoch, connect, get_meta, set_meta, transaction, translate
+from monitor.store._files import Identity, forget_log, identity, log_of, primary_code, remove
 from monitor.store._lock import AgentLock, prepare
 from monitor.store._peek import Known, peek
-from monitor.store._rescue import Rescue, bring_over, remove, set_aside
+from monitor.store._rescue import Rescue, bring_over, set_aside
 from monitor.store.contract import Damaged, Fenced, Refused, StoreBusy, StoreError, Unstorable
 
 T = TypeVar("T")
@@ -32,8 +33,9 @@ class Held:
         self._db: sqlite3.Connection | None = None
         self._lock: AgentLock | None = None
         self._damaged = False
-        self._file: tuple[int, int] | None = None
-        """Device and inode of the file that is open."""
+        self._file: Identity = None
+        self._log: Identity = None
+        """Of the file that is open, and of its log."""
         self.epoch = 0
         self.openings = 0
         """How often the file was opened."""
@@ -71,7 +73,7 @@ class Held:
         db = self.connection()
         if self._damaged:
             raise Damaged(f"the journal {self._path} is damaged")
-        if _identity(self._path) != self._file:
+        if identity(self._path) != self._file:
             raise StoreError(f"the journal {self._path} was removed or replaced under the running agent")
         return db
 
@@ -114,7 +116,7 @@ class Held:
             raise
         self.epoch = journal.epoch
         self.openings += 1
-        self._file = _identity(self._path)
+        self._file, self._log = identity(self._path), identity(log_of(self._path))
         return journal
 
     def _start_afresh(self, origin: str | None) -> Journal:
@@ -149,6 +151,8 @@ class Held:
             except StoreError:
                 pass
             self._let_go()  # the file was moved, or the disk mounted anew: what we hold may be of the past
+            if identity(self._path) != self._file:
+                forget_log(self._path, self._log)
         epoch, known = self.epoch, self._path.exists()
         self.unfamiliar = self.unfamiliar or not known
         try:
@@ -179,11 +183,3 @@ class Held:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -15,7 +15,8 @@ from time import perf_counter
 from monitor.core.history import Retention
 from monitor.core.naming import known_as
 from monitor.core.rows import Rows, to_millis
-from monitor.store._sealing import add_batch, kept_by_kind, seal, transaction
+from monitor.store._database import transaction
+from monitor.store._sealing import add_batch, kept_by_kind, seal
 
 BUNCH = 32
 """Checks that are written together."""
@@ -61,7 +62,7 @@ class History:
         """Keep looks; a bunch at a time, so that sealing finds them together."""
         run, seen = self._run, set(self._seen)
         try:
-            with transaction(self._db):
+            with transaction(self._db, durable=False):
                 if any(kept_by_kind(self._retention).values()):
                     numbers = [self._number(check, looks.formerly) for check in looks.whose]
                     for bunch, rows in looks.split(numbers, lambda number: number // BUNCH):
@@ -145,7 +146,7 @@ class History:
         """Remove some of what is too old; give free pages back when there are many more than will be needed."""
         if now < self._prune_at <= now + _PRUNE_EVERY:
             return False
-        with transaction(self._db):
+        with transaction(self._db, durable=False):
             for kind, kept in kept_by_kind(self._retention).items():
                 oldest = now - kept // _MILLISECOND
                 removed = self._db.execute(_PRUNE.format(kind=kind), (oldest, _PRUNED_AT_ONCE)).rowcount

@@ -6,17 +6,14 @@ the journal's syncs nor the other way round, and it can be deleted without losin
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
+from monitor.store._files import is_damage
 from monitor.store.contract import StoreError
 
-NAME = "history.db"
-ASIDE = "history.db.unreadable"
-"""What a damaged file is called from then on; an older one of that name is overwritten."""
 SCHEMA = 1
 
 RAW, SHORT_POINTS, LONG_POINTS = "raw", "short", "long"
@@ -88,34 +85,13 @@ def connect(path: Path, busy_timeout: timedelta) -> sqlite3.Connection:
         _prepare(db, path)
     except sqlite3.DatabaseError as error:
         db.close()
-        if _damaged(error):
+        if is_damage(error):
             raise Unreadable(f"the history {path} is damaged ({error})") from error
         raise
     except BaseException:
         db.close()
         raise
     return db
-
-
-def connect_to_read(path: Path) -> sqlite3.Connection:
-    """For reading only, beside an agent that writes, or after one. Raises `sqlite3.Error`.
-
-    A file without its log has nobody who writes. It is read as it is, or SQLite would create files beside it, which
-    belong to whoever reads, and which the agent might then not be able to use.
-    """
-    alone = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{alone}", uri=True, timeout=5, isolation_level=None)
-    db.execute("PRAGMA cache_size = -256")
-    return db
-
-
-def put_aside(path: Path) -> Path:
-    """Give the file and its companions another name. Raises OSError."""
-    aside = path.with_name(ASIDE)
-    for suffix in ("", "-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
-    return aside
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
@@ -129,7 +105,3 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         raise Unreadable(f"the history {path} was written by a newer Brownout (schema {version}, known is {SCHEMA})")
     if version == 0:
         db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
-
-
-def _damaged(error: sqlite3.DatabaseError) -> bool:
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)

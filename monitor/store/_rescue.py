@@ -10,14 +10,14 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from monitor.store import _deliveries, _journal
-from monitor.store._database import get_meta, new_origin, set_meta, translate
-from monitor.store._peek import reading
+from monitor.store._database import get_meta, new_origin, set_meta
+from monitor.store._files import keep_aside, reading
 from monitor.store.contract import StoreError
 
 DAMAGED_KEPT = 3
@@ -47,38 +47,25 @@ class Rescue:
 
 def set_aside(path: Path) -> Path:
     """Rename the file, its -wal and its -shm; where it is now. Raises `StoreError` where nothing can be renamed."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    aside = path.with_name(f"journal-damaged-{stamp}.db")
     try:
-        for suffix in ("-wal", "-shm", ""):  # the file itself last: killed in between, it is found damaged again
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
-        for old in sorted(path.parent.glob("journal-damaged-*.db"))[:-DAMAGED_KEPT]:
-            remove(old)
+        return keep_aside(path, "journal", DAMAGED_KEPT)
     except OSError as error:
         raise StoreError(f"the journal {path} is damaged and cannot be kept aside: {error.strerror}") from error
-    return aside
-
-
-def remove(path: Path) -> None:
-    """A database and what SQLite keeps beside it."""
-    for suffix in ("-wal", "-shm", ""):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def bring_over(aside: Path, fresh: sqlite3.Connection, origin: str | None) -> Rescue:
     """Into a fresh journal, inside a transaction, all that can be read of the damaged one. `origin`: its name, if we
     know it by ourselves."""
     rescue = Rescue(aside)
-    try:
-        with reading(aside) as old:
+    with ExitStack() as stack:
+        try:
+            old = stack.enter_context(reading(aside))
+        except (sqlite3.DatabaseError, OSError):  # nothing of it can be read
+            old = None
+        if old is not None:  # from here on what is raised is trouble of the fresh one, as no read of the old one is
             old.text_factory = _lenient
             _bring_meta(old, fresh)
             rescue.known_ids = _bring_tables(old, fresh, rescue.rows) and _meta(old, "origin") is not None
-    except (sqlite3.DatabaseError, OSError) as error:
-        if isinstance(error, sqlite3.Error) and error.sqlite_errorcode in (sqlite3.SQLITE_FULL,):
-            raise translate(error, aside) from error  # of the fresh one: there is no room for what could be read
     if origin is not None:
         rescue.known_ids = True
     # A count that begins anew would give new changes the ids of old ones, and receivers would think they know them.

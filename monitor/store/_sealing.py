@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 
 from monitor.core.columns import Columns, distribute
@@ -12,6 +12,7 @@ from monitor.core.history import LONG, SHORT, Point, Retention
 from monitor.core.rollup import Held, join, roll_up
 from monitor.core.rows import Rows, to_millis
 from monitor.store._chunks import dump_columns, dump_points, dump_rows, load_columns, load_points, load_rows
+from monitor.store._database import transaction
 from monitor.store._history_file import LONG_POINTS, RAW, SHORT_POINTS
 
 Write = tuple[str, tuple[object, ...]]
@@ -39,19 +40,6 @@ _HOLD = "UPDATE series SET held_state = ?, held_since = ?, held_until = ? WHERE 
 def kept_by_kind(retention: Retention) -> dict[str, timedelta]:
     """How long each kind of chunk is kept."""
     return {RAW: retention.raw, SHORT_POINTS: retention.five_minutes, LONG_POINTS: retention.hourly}
-
-
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing; it survives a kill, and may be lost with the power."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def add_batch(db: sqlite3.Connection, bunch: int, rows: Rows[int]) -> None:
@@ -86,7 +74,7 @@ def seal(db: sqlite3.Connection, retention: Retention, bunch: int, cut: int) -> 
             yield
         assert after is not None  # noqa: S101  (there are looks)
         writes.append((_HOLD, (after.state, after.since, after.until, series)))
-    with transaction(db):
+    with transaction(db, durable=False):
         for statement, values in writes:
             db.execute(statement, values)
         db.executemany("DELETE FROM batches WHERE number = ?", [(number,) for number in numbers])

@@ -19,6 +19,7 @@ from monitor.store import _deliveries, _journal
 from monitor.store._archive import Archive
 from monitor.store._codec import decode_body
 from monitor.store._database import check_epoch, transaction
+from monitor.store._files import JOURNAL
 from monitor.store._held import Held
 from monitor.store._peek import Known
 from monitor.store._pruning import prune
@@ -60,7 +61,7 @@ class SqliteStore:
         retention: Retention = Retention(),  # noqa: B008  (frozen)
         busy_timeout: timedelta = timedelta(seconds=5),
     ) -> None:
-        path = state_dir / "brownout.db"
+        path = state_dir / JOURNAL
         self._vantage = vantage
         self._keep = keep
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="brownout-store")
@@ -105,7 +106,6 @@ class SqliteStore:
             reopened = await self._call(lambda: self._held.revive(origin))
         finally:
             if self._held.openings != before:  # whoever reads the journal must read the file that is there now
-                await self._archive.close()
                 await self._open_archive()
         return reopened
 

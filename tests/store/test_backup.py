@@ -149,3 +149,63 @@ async def test_the_journal_that_was_there_is_kept_whole(tmp_path: Path) -> None:
     for name, seq in (("brownout.db", 3), (BEFORE, 8)):
         with closing(sqlite3.connect(crashed / name)) as db:
             assert db.execute("SELECT seq FROM checks").fetchone() == (seq,), name
+
+
+async def test_a_backup_never_takes_the_place_of_what_the_agent_writes_to(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    await filled(state)
+    before = (state / "brownout.db").read_bytes()
+    (tmp_path / "link.db").symlink_to(state / "brownout.db")
+    for target in (state / "brownout.db", state / "history.db", tmp_path / "link.db"):
+        with pytest.raises(Refused, match="is what the agent writes to: name another file"):
+            back_up(state, target, force=True)
+    assert (state / "brownout.db").read_bytes() == before
+
+
+async def test_nothing_is_restored_when_the_history_beside_it_is_none(tmp_path: Path) -> None:
+    state, backup = tmp_path / "state", tmp_path / "backup.db"
+    await filled(state)
+    back_up(state, backup)
+    before = (state / "brownout.db").read_bytes()
+    for content in (b"precious", b""):
+        (tmp_path / "backup.history.db").write_bytes(content)
+        with pytest.raises(Refused, match=r"backup\.history\.db is no backup of a history"):
+            restore(backup, state)
+    assert (state / "brownout.db").read_bytes() == before
+    assert not (state / BEFORE).exists()
+
+
+async def test_where_there_is_no_room_nothing_is_restored(tmp_path: Path) -> None:
+    await filled(tmp_path / "state")
+    back_up(tmp_path / "state", tmp_path / "backup.db")
+    with small_disk(tmp_path / "disk") as disk:
+        await filled(disk.folder / "state")
+        before = (disk.folder / "state" / "brownout.db").read_bytes()
+        disk.fill()
+        code, said = brownout("restore", tmp_path / "backup.db", "--state-dir", disk.folder / "state")
+        assert (code, "nothing was restored" in said) == (1, True), said
+        assert (disk.folder / "state" / "brownout.db").read_bytes() == before
+        assert not list((disk.folder / "state").glob("*.restored"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may restore for another user")
+async def test_what_root_restores_belongs_to_the_agent(tmp_path: Path) -> None:
+    """A wiped folder, as after a reinstallation: also the lock must be the agent's."""
+    state, backup = tmp_path / "state", tmp_path / "backup.db"
+    await filled(state)
+    back_up(state, backup)
+    shutil.rmtree(state)
+    state.mkdir(mode=0o700)
+    os.chown(state, 65534, 65534)
+    restore(backup, state)
+    assert {file.name for file in state.iterdir()} == {"agent.lock", "brownout.db", "history.db"}
+    assert {(file.stat().st_uid, file.stat().st_gid) for file in state.iterdir()} == {(65534, 65534)}
+
+
+async def test_a_backup_leaves_no_trace_where_no_agent_runs(tmp_path: Path) -> None:
+    """Files that SQLite makes beside a database belong to whoever reads it."""
+    state = tmp_path / "state"
+    await filled(state)
+    before = {file.name for file in state.iterdir()}
+    back_up(state, tmp_path / "backup.db")
+    assert {file.name for file in state.iterdir()} == before

@@ -12,8 +12,9 @@ import pytest
 from monitor.core.history import SHORT, Retention
 from monitor.core.model import Check, State
 from monitor.core.rows import Rows
+from monitor.store._files import HISTORY
 from monitor.store._history import History
-from monitor.store._history_file import NAME, connect
+from monitor.store._history_file import connect
 from monitor.store._reading import known_checks, samples
 from monitor.store.contract import Store, StoreError
 from monitor.store.sqlite import SqliteStore
@@ -37,13 +38,17 @@ async def filled(store: Store, days: float, *, since: float = 0.0) -> None:
         await tended(store, at(start + 6 * 3600))
 
 
+def kept_aside(folder: Path) -> list[Path]:
+    return sorted(folder.glob("history-damaged-*.db"))
+
+
 @pytest.mark.parametrize("damage", [b"this is no database", b""])
 async def test_a_damaged_history_is_kept_aside_and_harms_nothing(tmp_path: Path, damage: bytes) -> None:
     store = await opened(tmp_path)
     await recorded(store, [look(0)])
     await store.commit([whole_change()], NOBODY)
     await store.close()
-    file = tmp_path / NAME
+    file = tmp_path / HISTORY
     file.write_bytes(damage * 500 if damage else b"SQLite format 3\x00" + file.read_bytes()[16:99] + b"\xff" * 9000)
     store = await opened(tmp_path)
     assert await store.samples("home", at(0), at(99)) == []
@@ -51,27 +56,27 @@ async def test_a_damaged_history_is_kept_aside_and_harms_nothing(tmp_path: Path,
     await recorded(store, [look(60)])
     assert len(await store.samples("home", at(0), at(99))) == 1
     await store.close()
-    assert (tmp_path / "history.db.unreadable").exists()
+    assert kept_aside(tmp_path)
 
 
 async def test_a_history_of_a_newer_version_is_kept_aside(tmp_path: Path) -> None:
     await (await opened(tmp_path)).close()
-    with closing(sqlite3.connect(tmp_path / NAME)) as db:
+    with closing(sqlite3.connect(tmp_path / HISTORY)) as db:
         db.execute("PRAGMA user_version = 99")
     store = await opened(tmp_path)
     await recorded(store, [look(0)])
     await store.close()
-    assert (tmp_path / "history.db.unreadable").exists()
+    assert kept_aside(tmp_path)
 
 
 async def test_a_history_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
-    (tmp_path / NAME).mkdir(parents=True)
+    (tmp_path / HISTORY).mkdir(parents=True)
     store = await opened(tmp_path)
     with pytest.raises(StoreError, match="history"):
         await recorded(store, [look(0)])
     await store.commit([whole_change()], NOBODY)
     assert (await store.states("check", "a", at(-(10**8)), at(0))) != [], "states need no history"
-    (tmp_path / NAME).rmdir()
+    (tmp_path / HISTORY).rmdir()
     await recorded(store, [look(0)])
     await store.close()
 
@@ -107,7 +112,7 @@ async def test_what_is_off_is_not_kept(tmp_path: Path) -> None:
 
 
 async def test_a_shorter_retention_gives_pages_back(tmp_path: Path) -> None:
-    with closing(connect(tmp_path / NAME, timedelta(seconds=1))) as db:
+    with closing(connect(tmp_path / HISTORY, timedelta(seconds=1))) as db:
         row = "INSERT INTO raw (series, first, last, layout, body) VALUES (1, 0, 0, 1, zeroblob(5000))"
         db.executescript("BEGIN;" + f"{row};" * 200 + "COMMIT;")
         before = pages(tmp_path)
@@ -120,7 +125,7 @@ async def test_a_shorter_retention_gives_pages_back(tmp_path: Path) -> None:
 
 
 def pages(folder: Path) -> int:
-    with closing(sqlite3.connect(folder / NAME)) as db:
+    with closing(sqlite3.connect(folder / HISTORY)) as db:
         return int(db.execute("PRAGMA page_count").fetchone()[0])
 
 
@@ -129,7 +134,7 @@ async def test_a_damaged_batch_costs_only_itself(tmp_path: Path) -> None:
     for number in range(4):
         await recorded(store, [look(EVERY * number)])
     await store.close()
-    with closing(sqlite3.connect(tmp_path / NAME)) as db:
+    with closing(sqlite3.connect(tmp_path / HISTORY)) as db:
         db.execute("UPDATE batches SET looks = x'00' WHERE number = 2")
         db.commit()
     store = await opened(tmp_path)
@@ -155,7 +160,7 @@ async def test_looks_that_come_late_join_their_hour(tmp_path: Path) -> None:
 
 def test_a_batch_that_failed_leaves_no_number_behind(tmp_path: Path) -> None:
     """Or looks would be kept under numbers that the file does not know, and a later check would get them."""
-    with closing(connect(tmp_path / NAME, timedelta(seconds=1))) as db:
+    with closing(connect(tmp_path / HISTORY, timedelta(seconds=1))) as db:
         history = History(db, Retention())
         history.record(one_look(0, check("first")), START)
         db.execute("CREATE TEMP TRIGGER full BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'full'); END")

@@ -9,12 +9,14 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from monitor.core.model import Journal
-from monitor.store._rescue import DAMAGED_KEPT
+from monitor.store._database import connect
+from monitor.store._rescue import DAMAGED_KEPT, bring_over
 from monitor.store.contract import Backlog
 from monitor.store.lasting import LastingStore
 from monitor.store.sqlite import SqliteStore
@@ -183,3 +185,23 @@ def _scribble_on(file: Path, page_of: Callable[[sqlite3.Connection], int]) -> No
     with file.open("r+b") as raw:
         raw.seek(PAGE * (page - 1))
         raw.write(b"\xa5" * PAGE)
+
+
+async def test_old_transitions_are_not_written_anew_after_a_rescue(sound: Path, tmp_path: Path) -> None:
+    file = copied(sound, tmp_path / "state")
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("INSERT INTO meta VALUES ('evidence_dropped', '20')")
+        db.execute("UPDATE services SET state = 'wonderful'")
+        db.commit()
+    assert (await opened(file.parent)).rescued
+    with closing(sqlite3.connect(file)) as db:
+        assert db.execute("SELECT value FROM meta WHERE key = 'evidence_dropped'").fetchone() == ("20",)
+
+
+def test_trouble_of_the_fresh_journal_is_not_taken_for_damage_of_the_old_one(sound: Path, tmp_path: Path) -> None:
+    """Else what could be read would be given up with it."""
+    file = copied(sound, tmp_path / "state")
+    fresh = connect(tmp_path / "fresh.db", timedelta(seconds=1))
+    fresh.execute("PRAGMA query_only = ON")
+    with closing(fresh), pytest.raises(sqlite3.OperationalError, match="readonly"):
+        bring_over(file, fresh, None)
