@@ -126,10 +126,12 @@ class Agent:
 
     def _adopt(self, config: Config, learnt: bool) -> None:  # noqa: FBT001  (the reloader's port)
         """Put another configuration into force, between two turns of the loop: nobody sees half of it."""
-        self._config, parts = config, self._parts
+        sinks, parts = self._sinks, self._parts
+        self._config = config
         self._upkeep.adopt(config.checks.values())
         self.world, change = succeed(self.world, plan_of(config), self._clock.now())
         parts.telemetry.adopt(self.world, afresh=learnt)
+        parts.telemetry.redefined(name for name, sink in sinks.items() if self._sinks.get(name) is not sink)
         parts.outbox.adopt(self._sinks)
         parts.pipeline.adopt(self.world, self._level_sinks())
         if change is not None:

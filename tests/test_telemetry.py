@@ -269,6 +269,9 @@ def test_a_sink_with_a_dead_letter_is_told_for_six_hours() -> None:
         telemetry.delivery("chat", Outcome.DEAD, 0.1)
         telemetry.delivery("hook", Outcome.ACCEPTED, 0.1)
         assert telemetry.refusing_sinks == ("chat", "hook")
+        telemetry.redefined(["chat", "none"])
+        assert telemetry.refusing_sinks == ("hook",), "the one that refused is not there any more"
+        telemetry.delivery("chat", "dead", 0.1)
         await asyncio.sleep(5 * 3600 + 1)
         assert telemetry.refusing_sinks == ("chat",)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -150,6 +150,11 @@ class Telemetry:
         refused = self._figures.api_refused
         refused[kind] = refused.get(kind, 0) + 1
 
+    def redefined(self, sinks: Iterable[str]) -> None:
+        """A reload has changed or removed these sinks: what the ones before refused is told no more."""
+        for sink in sinks:
+            self._refused.pop(sink, None)
+
     def looks_lost(self, looks: int) -> None:
         """The history had to do without some looks."""
         self._figures.looks_lost += looks
@@ -206,7 +211,8 @@ class Telemetry:
 
     @property
     def refusing_sinks(self) -> tuple[str, ...]:
-        """The sinks that had a dead letter in the last six hours, as far as this agent has run."""
+        """The sinks that had a dead letter in the last six hours, as far as this agent has run; also those that have
+        accepted others since, as that one is gone all the same."""
         since = self._clock.now().tick - REFUSED_FOR
         return tuple(sorted(sink for sink, at in self._refused.items() if at > since))
 
