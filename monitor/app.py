@@ -25,14 +25,13 @@ import structlog
 from monitor.clock import Clock, SystemClock
 from monitor.config.model import Config
 from monitor.core.model import Journal
-from monitor.core.succession import succeed
 from monitor.core.world import World
 from monitor.outbox import Outbox
 from monitor.parts import Parts, lasting_store, plan_of
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance
 from monitor.recorder import Recorder
-from monitor.reload import Ended, Outcome, Reloader
+from monitor.reload import Accepted, Ended, Outcome, Reloader
 from monitor.runner import Runner, new_runner
 from monitor.scheduler import Scheduler
 from monitor.sinks._http import new_client
@@ -41,6 +40,7 @@ from monitor.start import StartError, cancelled, for_ever, listening_sockets
 from monitor.store.contract import Store, StoreError
 from monitor.store.lasting import Condition, LastingStore
 from monitor.systemd import Notifier, Watchdog
+from monitor.takeover import PAUSE, Takeover
 from monitor.telemetry import Telemetry
 from monitor.upkeep import Upkeep
 from monitor.web import Feed, Health, Post, Site, Steering, View, application, public_application
@@ -124,20 +124,22 @@ class Agent:
         with suppress(Ended):
             self._reloader.ask()
 
-    def _adopt(self, config: Config, learnt: bool) -> None:  # noqa: FBT001  (the reloader's port)
-        """Put another configuration into force, between two turns of the loop: nobody sees half of it."""
-        sinks, parts = self._sinks, self._parts
+    async def _adopt(self, found: Accepted) -> None:
+        """Put another configuration into force, slice by slice: nobody sees half of a service."""
+        config, sinks, parts = found.config, self._sinks, self._parts
         self._config = config
         self._upkeep.adopt(config.checks.values())
-        self.world, change = succeed(self.world, plan_of(config), self._clock.now())
-        parts.telemetry.adopt(self.world, afresh=learnt)
         parts.telemetry.redefined(name for name, sink in sinks.items() if self._sinks.get(name) is not sink)
         parts.outbox.adopt(self._sinks)
-        parts.pipeline.adopt(self.world, self._level_sinks())
-        if change is not None:
-            parts.pipeline.enter(change)
-        limits = config.agent.limits
-        parts.scheduler.adopt(config.checks.values(), limits.looks, limits.looks_per_host)
+        parts.scheduler.resize(config.agent.limits.looks, config.agent.limits.looks_per_host)
+        if found.learnt:
+            parts.telemetry.write_anew()
+        plan, level_sinks = plan_of(config), self._level_sinks()
+        takeover = Takeover(self.world, plan, found.portions, parts, level_sinks, self._clock)
+        self.world = takeover.step()
+        while not takeover.done:
+            await asyncio.sleep(PAUSE)
+            self.world = takeover.step()
 
     def _told(self, outcome: Outcome) -> None:
         self._parts.telemetry.reloaded(self._reloader.loaded, accepted=outcome.accepted)

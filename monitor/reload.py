@@ -11,7 +11,7 @@ import contextlib
 import gc
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ import structlog
 from monitor.clock import Clock
 from monitor.config.diff import Diff, compare, in_force
 from monitor.config.model import Config, ConfigError, Fault
+from monitor.core.portions import Portion, portions
 from monitor.core.wording import iso
 from monitor.systemd import Notifier
 
@@ -69,6 +70,18 @@ class Outcome:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What was read and is to be put into force."""
+
+    config: Config
+    diff: Diff
+    learnt: bool
+    """Whether there is a secret that was not known before."""
+    portions: Sequence[Portion]
+    """Of the checks and services that are different."""
+
+
 class Ended(Exception):
     """The agent stops: nothing is read any more."""
 
@@ -80,13 +93,13 @@ class Reloader:
         self,
         config: Config,
         load: Callable[[], Config],
-        adopt: Callable[[Config, bool], None],
+        adopt: Callable[[Accepted], Awaitable[None]],
         tell: Callable[[Outcome], None],
         notifier: Notifier,
         clock: Clock,
     ) -> None:
-        """`load` reads the file again, and raises `ConfigError`; `adopt` puts another configuration into force, at
-        once, and is told whether the redactor has learnt new secrets; `tell` is told each outcome."""
+        """`load` reads the file again, and raises `ConfigError`; `adopt` puts another configuration into force;
+        `tell` is told each outcome."""
         self.config = config
         self.outcome: Outcome | None = None
         """Of the last reload; None before the first."""
@@ -183,17 +196,9 @@ class Reloader:
             if isinstance(found, _Refused):
                 raise ConfigError(found.faults)
             self.config = found.config
-            self._adopt(found.config, found.learnt)
+            await self._adopt(found)
             gc.freeze()  # what is there now stays, as what was there at the start
         return found.diff
-
-
-@dataclass(frozen=True, slots=True)
-class _Accepted:
-    config: Config
-    diff: Diff
-    learnt: bool
-    """Whether there is a secret that was not known before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +208,13 @@ class _Refused:
     faults: tuple[Fault, ...]
 
 
-def _compared(load: Callable[[], Config], before: Config) -> _Accepted | _Refused:
+def _compared(load: Callable[[], Config], before: Config) -> Accepted | _Refused:
     """A file must not take the agent down: probes and sinks are foreign code, and so is their `==`."""
     try:
         after = load()
         kept = in_force(before, after)
         diff = compare(before, replace(kept, agent=after.agent))
-        return _Accepted(kept, diff, before.redactor.learn(after.redactor))
+        return Accepted(kept, diff, before.redactor.learn(after.redactor), portions(before, kept))
     except ConfigError as error:
         # What the agent knows to be a secret, the new file may have in a place where it is none.
         clean = before.redactor.for_faults().text

@@ -79,7 +79,8 @@ class Scheduler:
         self._observer = observer
         self._progress = progress
         self._released = released
-        self._checks = tuple(checks)
+        self._checks = {check.id: check for check in checks}
+        """Those to begin with."""
         self._slots: dict[str, Slot] = {}
         self._due: list[tuple[float, int, Turn]] = []
         self._order = itertools.count()
@@ -89,6 +90,8 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._ending = False
         self._begun = False
+        self._first_at = 0.0
+        """The tick from which on the next new check may be looked at for the first time."""
 
     @property
     def in_flight(self) -> int:
@@ -106,21 +109,25 @@ class Scheduler:
     async def run(self) -> None:
         """Look for ever. An error that is not a probe's own ends everything, loudly."""
         self._begun = True
-        self._enter(self._checks)
+        self._enter(self._checks.values())
+        self._checks.clear()
         async with self._looks:
             while True:
                 self._progress()
                 await self._rest(more=self._start_due())
 
-    def adopt(self, checks: Iterable[Check], limit: int, limit_per_host: int) -> None:
-        """Look at these from now on. What is looked at as before keeps its place and its looks under way; what is new
-        or looked at otherwise is looked at soon; what is gone is not looked at again."""
-        self._checks = tuple(checks)
+    def adopt(self, former: Iterable[str], checks: Iterable[Check]) -> None:
+        """Look at `checks` from now on, in the place of those with the `former` ids. What is looked at as before
+        keeps its place and its looks under way; what is new or looked at otherwise is looked at soon; what is gone is
+        not looked at again."""
         if not self._begun:
+            for name in former:
+                del self._checks[name]
+            self._checks |= {check.id: check for check in checks}
             return
-        before, self._slots = self._slots, {}
+        before = {name: self._slots.pop(name) for name in former}
         fresh = []
-        for check in self._checks:
+        for check in checks:
             slot = before.get(check.id)
             if slot is not None and slot.check.probe is check.probe and slot.check.every == check.every:
                 self._slots[check.id] = before.pop(check.id)
@@ -131,10 +138,13 @@ class Scheduler:
         for slot in before.values():
             slot.gone, slot.pace = True, None
             self._release(slot)
+        self._wake.set()
+
+    def resize(self, limit: int, limit_per_host: int) -> None:
+        """So many looks at once from now on, in all and per host."""
         for room in (self._scheduled, self._extras):
             for turn in room.resize(limit, limit_per_host):
                 self._launch(turn)
-        self._wake.set()
 
     def _release(self, slot: Slot) -> None:
         if slot.gone and slot.idle:
@@ -146,8 +156,10 @@ class Scheduler:
         slots = [Slot(check, now.tick + until_beat(check, now.at.timestamp())) for check in checks]
         self._slots |= {slot.check.id: slot for slot in slots}
         slots.sort(key=lambda slot: slot.beat)
-        for position, slot in enumerate(slots):
-            first = min(slot.beat, now.tick + position / FIRST_LOOKS_A_SECOND)
+        self._first_at = max(self._first_at, now.tick)
+        for slot in slots:
+            first = min(slot.beat, self._first_at)
+            self._first_at += 1 / FIRST_LOOKS_A_SECOND
             # A beat right behind the first look would tell nothing new.
             if first + slot.every / 2 > slot.beat:
                 slot.beat += slot.every if first != slot.beat else 0

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from monitor.config.redact import Redactor
 from monitor.core.model import Look
+from monitor.core.portions import portions
 from monitor.outbox import Outcome
 from monitor.store.contract import Backlog, StoreError
 from monitor.telemetry import Telemetry, wants_openmetrics
@@ -87,7 +88,8 @@ async def test_looks_are_counted_by_their_result_and_survive_a_reload() -> None:
     see(world, "home", 0, observation(), telemetry)
     see(world, "home", 15, observation(), telemetry)
     see(world, "home", 30, observation(reason=Reason.REFUSED), telemetry)
-    telemetry.adopt(shop())
+    later = shop()
+    telemetry.adopt(later, portions(world.plan, later.plan))
     samples = read(await scrape(telemetry))
     assert value(samples, "brownout_check_looks_total", check="home", result="ok") == 2
     assert value(samples, "brownout_check_looks_total", check="home", result="refused") == 1

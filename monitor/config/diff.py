@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from monitor.config.model import AgentSettings, Config
 from monitor.core.model import Check
-from monitor.core.succession import former_ids
+from monitor.core.portions import former_ids
 
 LIVE = frozenset({"limits", "tokens", "protected"})
 """The agent's own settings that are taken over while it runs; all others wait for a restart."""

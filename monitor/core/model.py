@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -249,6 +249,19 @@ class Change:
     transitions: tuple[Transition, ...] = ()
     incidents: tuple[Incident, ...] = ()
     events: tuple[Event, ...] = ()
+
+
+def merged(changes: Sequence[Change | None]) -> Change | None:
+    real = [change for change in changes if change is not None]
+    if len(real) < 2:
+        return real[0] if real else None
+    return Change(
+        checks=tuple(item for change in real for item in change.checks),
+        services=tuple(item for change in real for item in change.services),
+        transitions=tuple(item for change in real for item in change.transitions),
+        incidents=tuple(item for change in real for item in change.incidents),
+        events=tuple(item for change in real for item in change.events),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ what has gone is remembered by the number of its changes, so that no id of an ev
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from copy import copy
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,21 +26,13 @@ from monitor.core.model import (
     ServiceState,
     State,
     Verdict,
+    merged,
 )
 from monitor.core.naming import renamed_check, renamed_service
+from monitor.core.portions import Names, Portion, portions
 from monitor.core.service import ServiceStatus
-from monitor.core.world import Plan, World, lost, merged
+from monitor.core.world import Gone, Plan, World, lost
 from probes.contract import Probe, Secret
-
-
-def former_ids(before: Mapping[str, Check], after: Mapping[str, Check]) -> dict[str, str]:
-    """Of each check that goes on, by its id: the id under which it was known."""
-    known: dict[str, str] = {}
-    for check in after.values():
-        former = next((name for name in (check.id, *check.was) if name in before), None)
-        if former is not None and (former == check.id or former not in after):
-            known[check.id] = former
-    return known
 
 
 def same_target(before: Probe, after: Probe) -> bool:
@@ -63,55 +56,82 @@ def _without_secrets(value: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """New names by the former ones, of what is the same under both."""
-
-    checks: Mapping[str, str]
-    services: Mapping[str, str]
-    """Only those whose name is another one now."""
-
-    def incident(self, incident: Incident) -> Incident:
-        def renamed(names: Iterable[str], to: Mapping[str, str]) -> tuple[str, ...]:
-            return tuple(to.get(name, name) for name in names)
-
-        root, *checks = renamed((incident.root, *incident.checks), self.checks)
-        return replace(incident, root=root, checks=tuple(checks), services=renamed(incident.services, self.services))
-
-
 def succeed(old: World, plan: Plan, now: Moment) -> tuple[World, Change | None]:
-    """The world under another plan, and what the change of plan itself changes.
+    """The world under another plan, and what the change of plan itself changes: all portions at once."""
+    world = under(old, plan)
+    changes = [take_over(world, portion, old.plan, now) for portion in portions(old.plan, plan)]
+    return arranged(world), merged(changes)
 
-    The old world is not to be used any more: its judges live on in the new one.
-    """
-    former = former_ids(old.plan.checks, plan.checks)
-    checks = {was: name for name, was in former.items()}
-    services = {
-        was: name
-        for was, name in checks.items()
-        if was != name and _stands_alone(old.plan, was) and _stands_alone(plan, name)
-    }
-    names = _Names(checks, services)
-    troubled = {checks.get(name, name) for name, judge in old.judges.items() if judge.state.bad or lost(judge)}
-    removed = [judge for name, judge in old.judges.items() if name not in checks]
-    closed = [old.services[name] for name in old.services if names.services.get(name, name) not in plan.services]
-    changes = [_retire(old, judge, plan, now) for judge in removed]
-    changes += [_close(old, status, plan, now) for status in closed]
-    journal = _handed_down(old, removed, names)
-    heirs = {name: _heir(old.judges[was], plan.checks[name], journal) for name, was in former.items()}
-    changes.append(_renamed(old, journal, heirs, names, now))
-    at_home = tuple(incident for incident in journal.incidents if incident.services[0] in plan.services)
-    world = World(plan, replace(journal, incidents=at_home), now, heirs)
+
+def under(old: World, plan: Plan) -> World:
+    """A world as it stands, about to be taken over to another plan; `old` is not changed by that, but its judges live
+    on in the new one."""
+    world = copy(old)
+    world.plan, world.unseen = plan, set(old.unseen)
+    world.judges, world.services = dict(old.judges), dict(old.services)
+    world.gone = Gone(dict(old.gone.checks), dict(old.gone.services))
+    return world
+
+
+def arranged(world: World) -> World:
+    """The same world, in the order of its plan. To be called when all portions have been taken over."""
+    world.judges = {name: world.judges[name] for name in world.plan.checks}
+    world.services = {name: world.services[name] for name in world.plan.services}
+    return world
+
+
+def take_over(world: World, portion: Portion, old: Plan, now: Moment) -> Change | None:
+    """Go on with a portion as it is in the world's plan, and what that changes. Of what goes it is told by the `old`
+    plan's routes."""
+    before, after = portion.before, replace(world.plan, checks=portion.after.checks, services=portion.after.services)
+    names = portion.names
+    judges = {name: world.judges[name] for name in before.checks}
+    statuses = {name: world.services[name] for name in before.services}
+    troubled = {names.checks.get(name, name) for name, judge in judges.items() if _in_trouble(judge)}
+    removed = [judge for name, judge in judges.items() if name not in names.checks]
+    closed = [status for name, status in statuses.items() if names.services.get(name, name) not in after.services]
+    earlier = _as_it_was(world, old)
+    changes = [_retire(earlier, judge, after, now) for judge in removed]
+    changes += [_close(earlier, status, after, now) for status in closed]
+    journal = _handed_down(world, portion, removed, names)
+    heirs = {name: _heir(judges[was], after.checks[name], journal) for was, name in names.checks.items()}
+    changes.append(_renamed(statuses, journal, heirs, names, now))
+    at_home = tuple(incident for incident in journal.incidents if incident.services[0] in after.services)
+    part = World(after, replace(journal, incidents=at_home), now, heirs)
+    part.unseen |= {name for was, name in names.checks.items() if was in world.unseen}
+    _put_in_place(world, portion, part)
     orphans = [incident for incident in journal.incidents if incident not in at_home]
-    world.unseen |= {name for name, was in former.items() if was in old.unseen}
-    changes += [_carried(world, incident, troubled) or world.withdraw(incident, now.at) for incident in orphans]
-    return world, merged([*changes, *_settled(old, world, names, troubled, now)])
+    changes += [_carried(world, incident) or world.withdraw(incident, now.at) for incident in orphans]
+    return merged([*changes, *_settled(world, part.services, statuses, names, troubled, now)])
 
 
-def _stands_alone(plan: Plan, check: str) -> bool:
-    """Whether the check has a service of its own, which nobody has written: it has the check's name."""
-    service = plan.services.get(check)
-    return service is not None and service.implicit and plan.checks[check].service == service.id
+def _as_it_was(world: World, old: Plan) -> World:
+    """What goes is told as under the old plan."""
+    earlier = copy(world)
+    earlier.plan = old
+    return earlier
+
+
+def _in_trouble(judge: Judge) -> bool:
+    return judge.state.bad or lost(judge)
+
+
+def _put_in_place(world: World, portion: Portion, part: World) -> None:
+    """The part of the world that a portion is, in the place of what it was."""
+    for name in portion.before.checks:
+        del world.judges[name]
+    for name in portion.before.services:
+        del world.services[name]
+    world.unseen -= portion.before.checks.keys()
+    world.unseen |= part.unseen
+    world.judges |= part.judges
+    world.services |= part.services
+    for name in portion.after.checks:
+        world.gone.checks.pop(name, None)
+    for name in portion.after.services:
+        world.gone.services.pop(name, None)
+    world.gone.checks.update(part.gone.checks)
+    world.gone.services.update(part.gone.services)
 
 
 def _retire(old: World, judge: Judge, plan: Plan, now: Moment) -> Change | None:
@@ -137,19 +157,24 @@ def _told_to(change: Change, sinks: frozenset[str]) -> Change:
     return replace(change, events=tuple(events))
 
 
-def _handed_down(old: World, removed: Iterable[Judge], names: _Names) -> Journal:
-    """What the new world begins with, but for the judges that live."""
-    checks = dict(old.journal.checks)
+def _handed_down(world: World, portion: Portion, removed: Iterable[Judge], names: Names) -> Journal:
+    """What the portion begins with, but for the judges that live."""
+    after = portion.after
+    known = {*after.checks, *(name for check in after.checks.values() for name in check.was)}
+    checks = {name: world.gone.checks[name] for name in known if name in world.gone.checks}
     checks |= {item.check.id: CheckRecord(item.check.id, item.state, item.since, item.seq, {}) for item in removed}
-    services = dict(old.journal.services)
-    for name, status in old.services.items():
+    services = {name: world.gone.services[name] for name in after.services if name in world.gone.services}
+    incidents = []
+    for name in portion.before.services:
+        status = world.services[name]
+        if status.incident is not None:
+            incidents.append(status.incident)
         if status.seq:
             services[name] = status.record()
             new = names.services.get(name, name)
             earlier = services[new].seq if new in services else 0  # of another service that had this name
             services[new] = replace(status.record(), service=new, seq=max(status.seq, earlier) + (new != name))
-    incidents = [status.incident for status in old.services.values() if status.incident is not None]
-    return replace(old.journal, checks=checks, services=services, incidents=tuple(map(names.incident, incidents)))
+    return replace(world.journal, checks=checks, services=services, incidents=tuple(map(names.incident, incidents)))
 
 
 def _heir(judge: Judge, check: Check, journal: Journal) -> Judge:
@@ -161,29 +186,36 @@ def _heir(judge: Judge, check: Check, journal: Journal) -> Judge:
     return judge
 
 
-def _renamed(old: World, journal: Journal, heirs: Mapping[str, Judge], names: _Names, now: Moment) -> Change | None:
+def _renamed(
+    statuses: Mapping[str, ServiceStatus], journal: Journal, heirs: Mapping[str, Judge], names: Names, now: Moment
+) -> Change | None:
     """The state of what has a new name, under that name, and where its past is."""
     renamed = {name: was for was, name in names.checks.items() if was != name}
     if not renamed:
         return None
     changes = [renamed_check(heirs[name], was, now) for name, was in renamed.items()]
     for was, name in names.services.items():
-        if old.services[was].seq:
+        if statuses[was].seq:
             changes.append(renamed_service(journal.services[name], was, now, heirs[name].verdict))
-    known = {status.incident for status in old.services.values()}
+    known = {status.incident for status in statuses.values()}
     incidents = tuple(incident for incident in journal.incidents if incident not in known)
     return merged([*changes, Change(incidents=incidents)])
 
 
-def _settled(old: World, world: World, names: _Names, troubled: set[str], now: Moment) -> Iterable[Change | None]:
-    """What becomes of services and incidents. `troubled` are the checks that were bad or lost from sight before, by
-    their new ids."""
-    former = {names.services.get(name, name): status for name, status in old.services.items()}
-    moved = {
-        name: _move(world, status, troubled) for name, status in world.services.items() if status.incident is not None
-    }
+def _settled(
+    world: World,
+    part: Mapping[str, ServiceStatus],
+    before: Mapping[str, ServiceStatus],
+    names: Names,
+    troubled: set[str],
+    now: Moment,
+) -> Iterable[Change | None]:
+    """What becomes of the services of a portion, and of their incidents. `troubled` are its checks that were bad or
+    lost from sight before, by their new ids."""
+    former = {names.services.get(name, name): status for name, status in before.items()}
+    moved = {name: _move(world, status) for name, status in part.items() if status.incident is not None}
     yield from moved.values()
-    for name, status in world.services.items():
+    for name, status in part.items():
         if moved.get(name) or _differs(former.get(name), status, names.checks):
             yield from _rejudged(world, status, troubled, now)
 
@@ -202,22 +234,23 @@ def _shape(service: Service, names: Mapping[str, str]) -> tuple[object, ...]:
     return renamed(service.checks), service.outage.needed, renamed(service.outage.checks)
 
 
-def _move(world: World, status: ServiceStatus, troubled: set[str]) -> Change | None:
+def _move(world: World, status: ServiceStatus) -> Change | None:
     """An incident goes with its checks where they are all that is bad."""
     incident = status.incident
     assert incident is not None  # noqa: S101  (the caller has asked)
-    if any(judge.state.bad or lost(judge) for judge in world.members(status).values()):
+    if any(_in_trouble(judge) for judge in world.members(status).values()):
         return None
-    change = _carried(world, incident, troubled)
+    change = _carried(world, incident)
     if change is not None:
         status.incident = None
     return change
 
 
-def _carried(world: World, incident: Incident, troubled: set[str]) -> Change | None:
+def _carried(world: World, incident: Incident) -> Change | None:
     """The incident, as that of the service where one of its checks is now: the root, if that is still watched."""
     for name in (incident.root, *incident.checks):
-        if name in troubled and name in world.judges and (change := world.carry(incident, world.judges[name])):
+        judge = world.judges.get(name)
+        if judge is not None and _in_trouble(judge) and (change := world.carry(incident, judge)):
             return change
     return None
 

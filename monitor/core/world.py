@@ -30,10 +30,12 @@ from monitor.core.model import (
     Moment,
     OutageRule,
     Service,
+    ServiceRecord,
     ServiceState,
     State,
     Transition,
     Verdict,
+    merged,
 )
 from monitor.core.naming import renamed
 from monitor.core.quorum import agree
@@ -55,6 +57,15 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """What is known of checks and services that are not in the plan: ids of events are made of the numbers of their
+    changes, and must never come twice."""
+
+    checks: dict[str, CheckRecord]
+    services: dict[str, ServiceRecord]
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What a look came to. `change` is None for nearly every look: nothing has changed."""
 
@@ -69,8 +80,9 @@ class World:
         """`judges` are those that live already, by id (after a reload); others begin with what the journal has."""
         self.plan = plan
         self.origin = journal.origin
-        self.journal = _beside(plan, journal)
-        """What is known of checks and services that are not in the plan, and the incidents of the beginning."""
+        self.journal = replace(journal, checks={}, services={})
+        """The journal's name, and the incidents of the beginning."""
+        self.gone = _gone(plan, journal)
         self._started = False
         living = judges or {}
         records = {name: _record_of(check, journal) for name, check in plan.checks.items() if name not in living}
@@ -83,7 +95,8 @@ class World:
         }
         incidents = {name: incident for incident in reversed(journal.incidents) for name in incident.services}
         self.services = {
-            name: _status_of(service, journal, incidents.get(name)) for name, service in plan.services.items()
+            name: _status_of(service, journal.services, incidents.get(name))
+            for name, service in plan.services.items()
         }
         self.unseen = {name for name, judge in self.judges.items() if judge.seq and name not in living}
         """Checks whose state is from before the start, and which have not been seen since."""
@@ -100,7 +113,7 @@ class World:
         self._started = True
         changes: list[Change | None] = []
         for name, former in self._renamed.items():
-            record = self.journal.services.get(former)
+            record = self.gone.services.get(former)
             changes += renamed(self.judges[name], self.services.get(name), former, record, now)
         orphans = [incident for incident in self.journal.incidents if incident.services[0] not in self.services]
         changes += [self._adopted(incident) or self.withdraw(incident, now.at) for incident in orphans]
@@ -259,10 +272,11 @@ class World:
     def withdraw(self, incident: Incident, at: datetime) -> Change:
         """End the incident of a service that is not there any more."""
         name = incident.services[0]
-        status = _status_of(Service(id=name, title=name, checks=(), outage=_NO_RULE), self.journal, incident)
+        status = _status_of(Service(id=name, title=name, checks=(), outage=_NO_RULE), self.gone.services, incident)
         ended = self.change_incident(withdraw(incident, NO_LONGER_WATCHED, at), status, {}, at)
         # Should the service come back, its next incident must not have the id of this one.
         status.state, status.since, status.seq = ServiceState.UNKNOWN, at, status.seq + 1
+        self.gone.services[name] = status.record()
         return replace(ended, services=(status.record(),))
 
     def _event(
@@ -315,19 +329,16 @@ def _confirms(judge: Judge, look: Look) -> bool:
     return reason.blame is Blame.TARGET
 
 
-def _beside(plan: Plan, journal: Journal) -> Journal:
-    """The journal without what the plan's own checks and services begin with. Of the others the numbers of their
-    changes count: ids of events are made of them, and must never come twice."""
-    return replace(
-        journal,
-        checks={name: replace(item, snapshot={}) for name, item in journal.checks.items() if name not in plan.checks},
-        services={name: item for name, item in journal.services.items() if name not in plan.services},
+def _gone(plan: Plan, journal: Journal) -> Gone:
+    return Gone(
+        {name: replace(item, snapshot={}) for name, item in journal.checks.items() if name not in plan.checks},
+        {name: item for name, item in journal.services.items() if name not in plan.services},
     )
 
 
-def _status_of(service: Service, journal: Journal, incident: Incident | None) -> ServiceStatus:
+def _status_of(service: Service, records: Mapping[str, ServiceRecord], incident: Incident | None) -> ServiceStatus:
     status = ServiceStatus(service, incident=incident)
-    if record := journal.services.get(service.id):
+    if record := records.get(service.id):
         status.state, status.since, status.seq = record.state, record.since, record.seq
     return status
 
@@ -343,16 +354,3 @@ def _worth_telling(transition: Transition) -> bool:
 
 def _impact_of(state: ServiceState) -> Impact | None:
     return Impact(state.value) if state.bad else None
-
-
-def merged(changes: Sequence[Change | None]) -> Change | None:
-    real = [change for change in changes if change is not None]
-    if len(real) < 2:
-        return real[0] if real else None
-    return Change(
-        checks=tuple(item for change in real for item in change.checks),
-        services=tuple(item for change in real for item in change.services),
-        transitions=tuple(item for change in real for item in change.transitions),
-        incidents=tuple(item for change in real for item in change.incidents),
-        events=tuple(item for change in real for item in change.events),
-    )

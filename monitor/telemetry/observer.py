@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -13,6 +14,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from monitor.clock import Clock
 from monitor.core.judge import Judge
 from monitor.core.model import Impact, Look
+from monitor.core.portions import Portion
 from monitor.core.world import World
 from monitor.store.contract import Backlog, StoreError
 from monitor.store.lasting import Condition
@@ -79,25 +81,40 @@ class Telemetry:
             AgentCollector(self._figures, identity, lambda: clock.now().at, lambda: self.loop_lag, journal)
         )
         ProcessCollector(registry=self._registry)
-        self.adopt(world)
+        self._watch(world, world.judges, world.services)
 
-    def adopt(self, world: World, *, afresh: bool = False) -> None:
-        """Watch another world from now on (after a reload); the counters of checks that stay go on. `afresh`: what is
-        kept as text is written anew, as the redactor has learnt more secrets."""
-        before = {} if afresh else self._checks
-        counted, self._checks = self._checks, {}
-        for name, judge in world.judges.items():
-            series = before.get(name)
-            if series is None or series.judge is not judge or series.check is not judge.check:
-                series = CheckSeries(judge, self._redact)
-                if name in counted:
-                    series.carry_on(counted[name])
-            self._checks[name] = series
-        known, self._services = {} if afresh else self._services, {}
-        for name, status in world.services.items():
-            told = known.get(name) or ServiceSeries(status, self._redact)
-            told.status = status
-            self._services[name] = told
+    def adopt(self, world: World, portions: Iterable[Portion]) -> None:
+        """Watch what a reload has put in the place of something else; the counters of checks that stay go on."""
+        for portion in portions:
+            before = {name: self._checks.pop(name) for name in portion.before.checks}
+            for name in portion.before.services:
+                del self._services[name]
+            self._watch(world, portion.after.checks, portion.after.services, before)
+
+    def _watch(
+        self,
+        world: World,
+        checks: Iterable[str],
+        services: Iterable[str],
+        before: Mapping[str, CheckSeries] = MappingProxyType({}),
+    ) -> None:
+        for name in checks:
+            judge, known = world.judges[name], before.get(name)
+            if known is not None and known.judge is judge and known.check is judge.check:
+                self._checks[name] = known
+                continue
+            series = self._checks[name] = CheckSeries(judge, self._redact)
+            if known is not None:
+                series.carry_on(known)
+        for name in services:
+            self._services[name] = ServiceSeries(world.services[name], self._redact)
+
+    def write_anew(self) -> None:
+        """Forget what is kept as text: the redactor has learnt more secrets."""
+        for series in self._checks.values():
+            series.forget_text()
+        for told in self._services.values():
+            told.forget_text()
 
     # What the others call. None of these waits, fails, or takes more than a microsecond or two.
 

@@ -61,12 +61,16 @@ class CheckSeries:
         """The definition that the text was written for."""
         self.ok = 0
         self.failures: dict[Reason, int] | None = None
-        self.stale = True
-        self._labels = labels(redact({"check": judge.check.id, "service": judge.check.service}))
-        self._state: State | None = None
-        self._active: tuple[bool, ...] | None = None
+        self.forget_text()
         self.fragments = [b""] * len(CHECK_FAMILIES)
         self._redact = redact
+
+    def forget_text(self) -> None:
+        """What was written is written anew."""
+        self.stale = True
+        self._labels = ""
+        self._state: State | None = None
+        self._active: tuple[bool, ...] | None = None
 
     def count(self, look: Look) -> None:
         self.stale = True
@@ -86,7 +90,8 @@ class CheckSeries:
         """Bring the fragments up to date."""
         self.stale = False
         judge, fragments = self.judge, self.fragments
-        if self._state is None:  # not before the first scrape: it would hold up the start
+        if self._state is None:  # not before the first scrape: it would hold up the start, or a reload
+            self._labels = labels(self._redact({"check": judge.check.id, "service": judge.check.service}))
             fragments[INFO], fragments[LIMIT] = _info(judge, self._redact), _limits(judge, self._redact)
         if judge.state is not self._state:
             self._state = judge.state
@@ -128,15 +133,21 @@ class CheckSeries:
 class ServiceSeries:
     """One service's states as text, rendered when the state has changed."""
 
-    __slots__ = ("_labels", "_state", "fragment", "status")
+    __slots__ = ("_labels", "_redact", "_state", "fragment", "status")
 
     def __init__(self, status: ServiceStatus, redact: Redact) -> None:
         self.status = status
-        self._labels = labels(redact({"service": status.service.id}))
-        self._state: ServiceState | None = None
+        self._redact = redact
         self.fragment = b""
+        self.forget_text()
+
+    def forget_text(self) -> None:
+        self._labels = ""
+        self._state: ServiceState | None = None
 
     def render(self) -> None:
+        if self._state is None:
+            self._labels = labels(self._redact({"service": self.status.service.id}))
         if self.status.state is not self._state:
             self._state = self.status.state
             self.fragment = one_hot(SERVICE_FAMILY.sample, self._labels, ServiceState, self._state)
