@@ -161,6 +161,8 @@ class Spare:
                 self.forgotten += event.id not in owing
                 self._bytes -= len(self._shelf.bodies.pop(event.id))
                 del self._news[event.id], self._rows[event.id], self._shelf.streams[event.id]
+        # A letter holds its body. The journal gets those alone whose event it has, or will have.
+        self._shelf.dead[:] = [letter for letter in self._shelf.dead if letter.delivery.event_id in self._rows]
         for queues in self._shelf.queues.values():
             for stream, queue in list(queues.items()):
                 queue[:] = [row for row in queue if row.event.id in self._rows]

@@ -174,14 +174,18 @@ class LastingStore(Readings):
         return await self._either(lambda store: store.backlog())
 
     async def close(self) -> None:
-        if self._spare is not None and self._origin:
-            await self._mend()
-        if self._spare is not None:
-            _log.error(
-                "journal_unwritten", events=self._spare.events, error=str(self._trouble), lost="with this stop"
-            )
-        await self._durable.close()
-        self._spare = None
+        try:
+            if self._spare is not None and self._origin:
+                await self._mend()
+        except StoreError as error:  # nobody is there to act on it: another agent has the journal, or it is another
+            self._trouble = error
+        finally:
+            if self._spare is not None:
+                _log.error(
+                    "journal_unwritten", events=self._spare.events, error=str(self._trouble), lost="with this stop"
+                )
+            await self._durable.close()
+            self._spare = None
 
     # --- here or there -------------------------------------------------------------------------------------
 
