@@ -81,6 +81,7 @@ class Agent:
         self._given_sinks = sinks
         self._upkeep = Upkeep(config.checks.values())
         self._terminal = terminal or sys.stdout
+        self._address = config.agent.state_dir / "agent.url"
         self._progress = self._clock.now().tick
         self._stopping = False
         self._notifier = Notifier.from_environ(os.environ)
@@ -113,6 +114,7 @@ class Agent:
             gc.collect()
             gc.freeze()
             gc.enable()
+            stack.callback(self._forget_address)
             await self._watch(parts, stop)
 
     @property
@@ -319,6 +321,10 @@ class Agent:
             state_dir=str(config.agent.state_dir),
         )
         with suppress(OSError):  # only `brownout reload` reads it
-            (config.agent.state_dir / "agent.url").write_text(f"{page}\n")
+            self._address.write_text(f"{page}\n")
         self._notifier.ready(f"watching {len(config.checks)} checks")
         self.started.set()
+
+    def _forget_address(self) -> None:
+        with suppress(OSError):
+            self._address.unlink()

@@ -13,6 +13,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,9 @@ def _settings(options: Namespace) -> AgentSettings:
 
 def _ask(options: Namespace, token: str) -> Mapping[str, Any]:
     """Over the API."""
-    url = options.url.rstrip("/") or _found_address(_settings(options))
     with _client() as client:
-        answer = _request(client, "POST", f"{url}/api/v1/reload", {"Authorization": f"Bearer {token}"})
+        url = options.url.rstrip("/") or _found_address(client, options, token)
+        answer = _request(client, "POST", f"{url}/api/v1/reload", _bearer(token))
     if answer.status_code in (httpx.codes.OK, httpx.codes.UNPROCESSABLE_ENTITY):
         return _document(answer, "accepted", url)
     raise NotAsked(f"the agent at {url} refused to be asked: {_detail(answer)}")
@@ -88,11 +89,7 @@ def _signal(options: Namespace) -> Mapping[str, Any]:
     url = options.url.rstrip("/") or _told_address(directory) or _address(settings)
     with _client() as client:
         before = _config(client, url)
-        asked, own = options.file, Path(before["file"])
-        if asked is not None and asked.absolute() != own and not (own.exists() and asked.samefile(own)):
-            raise NotAsked(
-                f"the agent {pid} watches {own}, and not {asked}: name that file, or restart it with this one"
-            )
+        _must_watch(options.file, before, f"the agent {pid}")
         try:
             os.kill(pid, signal.SIGHUP)
         except PermissionError:
@@ -124,8 +121,42 @@ def _told_address(directory: Path) -> str:
         return ""
 
 
-def _found_address(settings: AgentSettings) -> str:
-    return _told_address(settings.state_dir) or _told_address(INSTALLED) or _address(settings)
+def _found_address(client: httpx.Client, options: Namespace, token: str) -> str:
+    """Where the agent that watches this file answers; nobody else is asked, or given the token of this one."""
+    settings = _settings(options)
+    directory = next((item for item in (settings.state_dir, INSTALLED) if _is_held(item)), None)
+    url = (_told_address(directory) if directory else "") or _address(settings)
+    if options.file is not None:
+        answer = _request(client, "GET", f"{url}/api/v1/config", {})
+        if answer.status_code == httpx.codes.UNAUTHORIZED:  # reading is protected
+            answer = _request(client, "GET", f"{url}/api/v1/config", _bearer(token))
+        if answer.status_code == httpx.codes.OK:
+            _must_watch(options.file, _document(answer, "loaded", url), f"the agent at {url}")
+        elif directory != settings.state_dir:
+            told = _detail(answer)
+            raise NotAsked(f"whether the agent at {url} watches {options.file} cannot be told ({told}): use --url")
+    return url
+
+
+def _is_held(directory: Path) -> bool:
+    """Whether an agent runs there: what one that was killed has written down may be somebody else's address now."""
+    try:
+        return holder(directory) is not None
+    except OSError:  # it is not ours to read
+        return False
+
+
+def _must_watch(asked: Path | None, config: Mapping[str, Any], who: str) -> None:
+    """Raises `NotAsked` where a file was named, and it is not that of this agent."""
+    own = Path(config["file"])
+    with suppress(OSError):
+        if asked is None or asked.absolute() == own or asked.samefile(own):
+            return
+    raise NotAsked(f"{who} watches {own}, and not {asked}: name that file, or restart it with this one")
+
+
+def _bearer(token: str) -> Mapping[str, str]:
+    return {"Authorization": f"Bearer {token}"}
 
 
 def _address(settings: AgentSettings) -> str:

@@ -70,4 +70,5 @@ async def test_streams_and_slow_clients_do_not_hold_up_the_stop(tmp_path: Path) 
             client.close()
     assert took < WITHIN, f"the stop took {took:.1f} s"
     assert running.lines("stopped")
+    assert not (tmp_path / "state" / "agent.url").exists(), "nobody answers there any more"
     assert not running.lines("request_failed")
