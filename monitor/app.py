@@ -23,7 +23,7 @@ import httpx
 import structlog
 
 from monitor.clock import Clock, SystemClock
-from monitor.config.model import Config
+from monitor.config.model import Config, Listen
 from monitor.core.model import Journal
 from monitor.core.world import World
 from monitor.outbox import Outbox
@@ -95,11 +95,9 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Start, watch until `stop` is set, stop in order. Raises `StartError`, or a group of what killed a part."""
         async with AsyncExitStack() as stack:
-            sockets = listening_sockets(self._config.agent.listen)
+            sockets = self._listen(stack, self._config.agent.listen, "agent.listen")
             public = self._config.agent.public
-            open_sockets = listening_sockets(public, "agent.public.listen") if public else []
-            for sock in (*sockets, *open_sockets):
-                stack.callback(sock.close)
+            open_sockets = self._listen(stack, public, "agent.public.listen") if public else []
             journal = await self._open_store(stack)
             client = await stack.enter_async_context(new_client())
             attendance = Attendance(self._clock)
@@ -116,6 +114,13 @@ class Agent:
             gc.enable()
             stack.callback(self._forget_address)
             await self._watch(parts, stop)
+
+    @staticmethod
+    def _listen(stack: AsyncExitStack, listen: Listen, key: str) -> list[socket.socket]:
+        sockets = listening_sockets(listen, key)
+        for item in sockets:
+            stack.callback(item.close)
+        return sockets
 
     @property
     def _sinks(self) -> Mapping[str, Sink]:

@@ -37,10 +37,6 @@ class Notifier:
         """The agent watches; also the end of a reload. False: nobody was told."""
         return self._send("READY=1", *_status(status))
 
-    def status(self, text: str) -> bool:
-        """One line for ``systemctl status``."""
-        return self._send(*_status(text))
-
     def stopping(self, status: str = "") -> bool:
         return self._send("STOPPING=1", *_status(status))
 
@@ -81,11 +77,6 @@ class Watchdog:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], notifier: Notifier, clock: Clock) -> Watchdog:
         return cls(notifier, clock, watchdog_period(environ, os.getpid()))
-
-    @property
-    def every(self) -> float | None:
-        """Seconds between two feeds: the scheduler must come round at least as often. None: nobody watches."""
-        return self._every
 
     def feed(self) -> None:
         """Called at each real pass of the scheduler's loop; most calls do nothing."""

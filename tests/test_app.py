@@ -6,6 +6,7 @@ import asyncio
 import resource
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -16,13 +17,14 @@ import structlog
 
 from monitor.app import Agent, StartError
 from monitor.config.load import load
-from monitor.config.model import Config
+from monitor.config.model import Config, Listen
 from monitor.core.model import Change, CheckRecord, Event, Journal
 from monitor.kinds import installed_kinds
 from monitor.lifetime import run_until_signal
 from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
 from monitor.store.contract import Delivery, Fenced, StoreError
 from monitor.store.memory import MemoryStore
+from monitor.web import bind
 from tests.end_to_end.rig import agent, until
 
 CHECKS = """\
@@ -133,6 +135,19 @@ async def test_the_agent_takes_all_descriptors_it_may_have(tmp_path: Path, confi
         await running.started()
         soft, hard = resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
         assert soft == hard > 200
+
+
+async def test_where_one_listener_cannot_be_had_the_other_is_let_go(config: Config) -> None:
+    [taken] = bind("127.0.0.1", 0)
+    [free] = bind("127.0.0.1", 0)
+    inner, outer = (Listen("127.0.0.1", item.getsockname()[1]) for item in (free, taken))
+    free.close()
+    settings = replace(config.agent, listen=inner, public=outer)
+    with taken, pytest.raises(StartError, match=r"another agent\.public\.listen") as caught:
+        await Agent(replace(config, agent=settings), store=MemoryStore()).run(asyncio.Event())
+    [again] = bind("127.0.0.1", inner.port)
+    again.close()
+    assert caught  # its traceback holds what was bound; the port must be free all the same
 
 
 async def test_a_real_agent_whose_journal_was_taken_over(tmp_path: Path, config: Config) -> None:

@@ -90,8 +90,6 @@ class Span:
     end: datetime
     state: str | None
     why: str = ""
-    since: datetime | None = None
-    """When that really began, as was found out later: the first failing look; None: not told by a transition."""
 
 
 @dataclass(frozen=True, slots=True)

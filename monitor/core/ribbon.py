@@ -25,7 +25,7 @@ def spans(
     for span in _states(transitions, until):
         start = max(span.start, since)
         if start < min(span.end, until):
-            found += _cut(Span(start, min(span.end, until), span.state, span.why, span.since), absences)
+            found += _cut(Span(start, min(span.end, until), span.state, span.why), absences)
     return found
 
 
@@ -42,7 +42,7 @@ def _states(transitions: Iterable[Transition], until: datetime) -> Iterator[Span
 
 
 def _span(transition: Transition, end: datetime) -> Span:
-    return Span(transition.at, end, transition.new, transition.verdict.why, transition.since)
+    return Span(transition.at, end, transition.new, transition.verdict.why)
 
 
 def _cut(span: Span, absences: Sequence[tuple[datetime, datetime]]) -> Iterator[Span]:
@@ -52,8 +52,8 @@ def _cut(span: Span, absences: Sequence[tuple[datetime, datetime]]) -> Iterator[
         if back <= start or gone >= span.end:
             continue
         if start < gone:
-            yield Span(start, gone, span.state, span.why, span.since)
+            yield Span(start, gone, span.state, span.why)
         start = min(back, span.end)
         yield Span(max(gone, span.start), start, None)
     if start < span.end:
-        yield Span(start, span.end, span.state, span.why, span.since)
+        yield Span(start, span.end, span.state, span.why)

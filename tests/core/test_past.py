@@ -194,7 +194,7 @@ def test_a_ribbon_has_holes_where_nobody_was() -> None:
         (50, 400, "up"), (400, 600, None), (600, 900, "up"), (900, 1000, None), (1000, 1100, None),
         (1100, 1500, "down"), (1500, 1800, None),
     ]  # fmt: skip
-    assert found[0] == Span(at(50), at(400), "up", "is up", at(0))
+    assert found[0] == Span(at(50), at(400), "up", "is up")
     assert [span.state for span in spans(made, at(0), at(300), [(at(100), at(300))])] == ["up", None]
     assert [span.state for span in spans(made, at(0), at(300), [(at(100), at(200))])] == ["up", None, "up"]
     assert spans([], at(0), at(9)) == []
