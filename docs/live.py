@@ -72,7 +72,6 @@ class _StillClock:
 _WELL = Health(
     scheduler_progress_age=0.1,
     loop_lag=0.001,
-    journal_ok=True,
     outbox_oldest_age=None,
     refusing_sinks=(),
     beats_begun=400,

@@ -37,8 +37,8 @@ from monitor.scheduler import Scheduler
 from monitor.sinks._http import new_client
 from monitor.sinks.contract import Nature, Sink
 from monitor.start import StartError, cancelled, for_ever, listening_sockets
-from monitor.store.contract import Store, StoreError
-from monitor.store.lasting import Condition, LastingStore
+from monitor.store.contract import StoreError
+from monitor.store.lasting import LastingStore
 from monitor.systemd import Notifier, Watchdog
 from monitor.takeover import PAUSE, Takeover
 from monitor.telemetry import Telemetry
@@ -69,7 +69,7 @@ class Agent:
         config: Config,
         *,
         load: Callable[[], Config] | None = None,
-        store: Store | None = None,
+        store: LastingStore | None = None,
         sinks: Mapping[str, Sink] | None = None,
         clock: Clock | None = None,
         terminal: TextIO | None = None,
@@ -169,32 +169,23 @@ class Agent:
         sockets: Sequence[list[socket.socket]],
         attendance: Attendance,
     ) -> Parts:
-        config, clock = self._config, self._clock
-        world = self.world = World(plan_of(config), journal, clock.now())
+        world = self.world = World(plan_of(self._config), journal, self._clock.now())
         telemetry = Telemetry(
             world,
-            clock=clock,
+            clock=self._clock,
             version=version("brownout"),
-            vantage=config.agent.vantage.name,
-            redact=config.redactor.value,
-            journal=self._journal_condition,
+            vantage=self._config.agent.vantage.name,
+            redact=self._config.redactor.value,
+            journal=lambda: self._store.condition,
         )
-        outbox = Outbox(
-            self._store,
-            self._sinks,
-            client=client,
-            terminal=self._terminal,
-            clock=clock,
-            random=Random(),  # noqa: S311  (jitter, not secrets)
-            on_result=telemetry.delivery,
-        )
-        recorder = Recorder(self._store, clock, telemetry.looks_lost)
+        outbox = self._outbox(client, telemetry)
+        recorder = Recorder(self._store, self._clock, telemetry.looks_lost)
         feed = Feed(self._store, lambda value: self._config.redactor.value(value))
         pipeline = Pipeline(
             world,
             runner,
             self._store,
-            clock,
+            self._clock,
             level_sinks=self._level_sinks(),
             wake=outbox.wake,
             observer=telemetry,
@@ -202,44 +193,58 @@ class Agent:
             record=recorder.take,
             publish=feed.publish,
         )
-        scheduler = Scheduler(
-            config.checks.values(),
-            pipeline.take,
-            pipeline.pass_over,
-            lambda check: self.world.judges[check].extra_timeout,
-            clock,
-            limit=config.agent.limits.looks,
-            limit_per_host=config.agent.limits.looks_per_host,
-            observer=telemetry,
-            progress=self._progressed,
-            released=self._upkeep.release,
-        )
+        self._store.everything = pipeline.everything
+        scheduler = self._scheduler(pipeline, telemetry)
         post = Post(
             attendance.read,
             keep=lambda check: pipeline.keep(check, KEEP_PATIENCE),
             ask=scheduler.ask,
             open=lambda: not self._stopping,
         )
-        if isinstance(self._store, LastingStore):
-            self._store.everything = pipeline.everything
-        view = self._view(telemetry, pipeline, post, feed)
+        view = self._view(telemetry, post, feed)
         apps = (application(view), public_application(view))
         sites = [
             Site(app, listening, turned_away=attendance.turned_away)
             for app, listening in zip(apps, sockets, strict=True)
             if listening
         ]
-        if (change := world.start(clock.now())) is not None:
+        if (change := world.start(self._clock.now())) is not None:
             pipeline.enter(change)
         return Parts(scheduler, pipeline, outbox, telemetry, tuple(sites), attendance, recorder)
 
-    def _view(self, telemetry: Telemetry, pipeline: Pipeline, post: Post, feed: Feed) -> View:
+    def _outbox(self, client: httpx.AsyncClient, telemetry: Telemetry) -> Outbox:
+        return Outbox(
+            self._store,
+            self._sinks,
+            client=client,
+            terminal=self._terminal,
+            clock=self._clock,
+            random=Random(),  # noqa: S311  (jitter, not secrets)
+            on_result=telemetry.delivery,
+        )
+
+    def _scheduler(self, pipeline: Pipeline, telemetry: Telemetry) -> Scheduler:
+        limits = self._config.agent.limits
+        return Scheduler(
+            self._config.checks.values(),
+            pipeline.take,
+            pipeline.pass_over,
+            lambda check: self.world.judges[check].extra_timeout,
+            self._clock,
+            limit=limits.looks,
+            limit_per_host=limits.looks_per_host,
+            observer=telemetry,
+            progress=self._progressed,
+            released=self._upkeep.release,
+        )
+
+    def _view(self, telemetry: Telemetry, post: Post, feed: Feed) -> View:
         agent = self._config.agent
         return View(
             world=lambda: self.world,
             records=self._store,
             telemetry=telemetry,
-            health=lambda: self._health(telemetry, pipeline),
+            health=lambda: self._health(telemetry),
             clock=self._clock,
             version=version("brownout"),
             vantage=agent.vantage.name,
@@ -254,15 +259,13 @@ class Agent:
             steering=Steering(self._reloader.as_json, self._reloader.wait),
         )
 
-    def _health(self, telemetry: Telemetry, pipeline: Pipeline) -> Health:
+    def _health(self, telemetry: Telemetry) -> Health:
         begun, missed = telemetry.recent_beats
         refused = self._reloader.refused
         return Health(
             scheduler_progress_age=self._clock.now().tick - self._progress,
             loop_lag=telemetry.loop_lag,
-            # A store that lasts tells it at once; the pipeline learns it with the next flush.
-            journal_ok=pipeline.journal_ok or isinstance(self._store, LastingStore),
-            journal=self._journal_condition(),
+            journal=self._store.condition,
             outbox_oldest_age=telemetry.outbox_oldest_age,
             refusing_sinks=telemetry.refusing_sinks,
             beats_begun=begun,
@@ -272,9 +275,6 @@ class Agent:
             config_ok=refused is None,
             config_fault=self._config.redactor.text(str(refused.faults[0])) if refused else "",
         )
-
-    def _journal_condition(self) -> Condition:
-        return self._store.condition if isinstance(self._store, LastingStore) else Condition()
 
     def _progressed(self) -> None:
         """The scheduler's loop has come round: what systemd's watchdog and `/healthz` go by."""
@@ -292,9 +292,8 @@ class Agent:
                 group.create_task(for_ever("outbox watch", parts.telemetry.watch_outbox(self._store))),
                 group.create_task(for_ever("presence", parts.attendance.watch())),
                 group.create_task(for_ever("history", parts.recorder.run())),
+                group.create_task(for_ever("journal", self._store.run())),
             ]
-            if isinstance(self._store, LastingStore):
-                others.append(group.create_task(for_ever("journal", self._store.run())))
             self._announce(parts.sites)
             await stop.wait()
             self._stopping = True

@@ -22,7 +22,7 @@ from monitor.core.model import Change, CheckRecord, Event, Journal
 from monitor.kinds import installed_kinds
 from monitor.lifetime import run_until_signal
 from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
-from monitor.store.contract import Delivery, Fenced, StoreError
+from monitor.store.contract import Condition, Delivery, Fenced, StoreError
 from monitor.store.memory import MemoryStore
 from monitor.web import bind
 from tests.end_to_end.rig import agent, until
@@ -41,7 +41,16 @@ def config(tmp_path: Path) -> Config:
     return load(file, kinds=installed_kinds(), env={})
 
 
-class Dying(MemoryStore):
+class Sound(MemoryStore):
+    """Has what an agent asks of its store besides: this one has never had any trouble."""
+
+    condition = Condition()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+class Dying(Sound):
     """Raises what no part expects, in the part that calls it."""
 
     def __init__(self, call: str, error: Exception) -> None:
@@ -91,7 +100,7 @@ class Refusing(Sink):
 async def test_a_sink_that_refuses_events_shows_in_the_health(config: Config) -> None:
     stop = asyncio.Event()
     with structlog.testing.capture_logs() as logged:
-        running = asyncio.create_task(Agent(config, store=MemoryStore(), sinks={"terminal": Refusing()}).run(stop))
+        running = asyncio.create_task(Agent(config, store=Sound(), sinks={"terminal": Refusing()}).run(stop))
         await until(lambda: any(line["event"] == "outbox.dead_letter" for line in logged), "a dead letter")
     [url] = [line["page"] for line in logged if line["event"] == "started"]
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
@@ -126,7 +135,7 @@ async def test_a_host_that_cannot_be_a_name_is_told_in_words(tmp_path: Path, hos
     file.write_text(CHECKS.replace("127.0.0.1:0", f"{host}:80"))
     wrong = load(file, kinds=installed_kinds(), env={})
     with pytest.raises(StartError, match=f"cannot listen on {host}:80: .*write another agent.listen"):
-        await Agent(wrong, store=MemoryStore()).run(asyncio.Event())
+        await Agent(wrong, store=Sound()).run(asyncio.Event())
 
 
 async def test_the_agent_takes_all_descriptors_it_may_have(tmp_path: Path, config: Config) -> None:

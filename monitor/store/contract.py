@@ -125,6 +125,26 @@ class Backlog:
     oldest: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How the journal is, for the page, `/healthz` and metrics."""
+
+    trouble: str = ""
+    """Why it cannot be written; empty while it can."""
+    failures: int = 0
+    """Attempts that failed, in all."""
+    waiting: int = 0
+    """Events in memory that it does not have yet."""
+    unsent: int = 0
+    """Events given up for want of room in memory."""
+    forgotten: int = 0
+    """Events and transitions that it will never have, for want of room in memory; the events were sent."""
+    set_aside: str = ""
+    """Where the latest damaged file was kept aside."""
+    damaged: int = 0
+    """How many were, since the start."""
+
+
 class Store(Protocol):
     """The journal and the outbox. All times are aware UTC; `now` is given, never read.
 

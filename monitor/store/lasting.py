@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from monitor.store._readings import Durable, Readings, Silent, patiently
 from monitor.store._spare import Bounds, Spare
 from monitor.store.contract import (
     Backlog,
+    Condition,
     Damaged,
     Delivery,
     Fenced,
@@ -49,26 +50,6 @@ ROWS = 10_000
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 _log = structlog.get_logger("brownout.journal")
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """How the journal is, for the page, `/healthz` and metrics."""
-
-    trouble: str = ""
-    """Why it cannot be written; empty while it can."""
-    failures: int = 0
-    """Attempts that failed, in all."""
-    waiting: int = 0
-    """Events in memory that it does not have yet."""
-    unsent: int = 0
-    """Events given up for want of room in memory."""
-    forgotten: int = 0
-    """Events and transitions that it will never have, for want of room in memory; the events were sent."""
-    set_aside: str = ""
-    """Where the latest damaged file was kept aside."""
-    damaged: int = 0
-    """How many were, since the start."""
 
 
 class LastingStore(Readings):

@@ -16,8 +16,7 @@ from monitor.core.judge import Judge
 from monitor.core.model import Impact, Look
 from monitor.core.portions import Portion
 from monitor.core.world import World
-from monitor.store.contract import Backlog, StoreError
-from monitor.store.lasting import Condition
+from monitor.store.contract import Backlog, Condition, StoreError
 from monitor.telemetry.agent import SENDING, AgentCollector, AgentFigures, Tally, age
 from monitor.telemetry.exposition import Family
 from monitor.telemetry.series import CHECK_FAMILIES, SERVICE_FAMILY, CheckSeries, ServiceSeries

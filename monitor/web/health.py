@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from monitor.core.wording import iso
-from monitor.store.lasting import Condition
+from monitor.store.contract import Condition
 
 STALLED = 15.0
 """Seconds without progress of the scheduler that are a failure: half of what systemd's watchdog allows."""
@@ -33,7 +33,6 @@ class Health:
 
     scheduler_progress_age: float
     loop_lag: float
-    journal_ok: bool
     outbox_oldest_age: float | None
     refusing_sinks: tuple[str, ...]
     beats_begun: int
@@ -86,7 +85,7 @@ def examine(health: Health) -> list[Finding]:
 
 def _journal_findings(health: Health) -> list[Finding]:
     journal = health.journal
-    written = health.journal_ok and not journal.trouble
+    written = not journal.trouble
     unwritten = "the journal cannot be written: pages go out from memory, marked durable: false, and a restart loses "
     unwritten += f"what waits there ({journal.waiting} events)" + (f": {journal.trouble}" if journal.trouble else "")
     lost = f"; {journal.unsent} events were given up unsent" if journal.unsent else ""

@@ -139,7 +139,7 @@ class MortalStore:
         return await self._inner.events(limit)
 
     def __getattr__(self, name: str) -> Any:
-        """The history: nothing that is told depends on it."""
+        """The history, of which nothing that is told depends, and what only a `LastingStore` asks."""
         return getattr(self._inner, name)
 
     async def close(self) -> None:

@@ -18,6 +18,7 @@ from monitor.app import Agent
 from monitor.config.load import load
 from monitor.kinds import installed_kinds
 from monitor.logs import configure_logs
+from monitor.store.lasting import LastingStore
 from monitor.store.sqlite import SqliteStore
 from tests.end_to_end.crashes import Fate, MortalSink, MortalStore, Point
 
@@ -36,7 +37,7 @@ async def main(file: Path, point: Point) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     agent = Agent(
         config,
-        store=MortalStore(SqliteStore(config.agent.state_dir, vantage=config.agent.vantage.name), fate),
+        store=LastingStore(MortalStore(SqliteStore(config.agent.state_dir, vantage=config.agent.vantage.name), fate)),
         sinks={name: MortalSink(sink, fate) for name, sink in config.sinks.items()},
     )
     await agent.run(stop)

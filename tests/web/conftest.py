@@ -22,7 +22,6 @@ from tests.web.made import PASSWORD, StillClock, at, troubled
 WELL = Health(
     scheduler_progress_age=0.2,
     loop_lag=0.001,
-    journal_ok=True,
     outbox_oldest_age=None,
     refusing_sinks=(),
     beats_begun=400,

@@ -9,7 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from monitor.store.contract import Condition
 from tests.web.conftest import WELL, Agent
+
+UNWRITTEN = Condition(trouble="the disk is full")
 
 _STATUS = {"type": "string", "pattern": "^(pass|warn|fail)$"}
 
@@ -60,7 +63,7 @@ async def test_a_well_agent_passes(agent: Agent) -> None:
     ("fields", "component", "words"),
     [
         ({"loop_lag": 3.0}, "loop:lag", "3.0 s late"),
-        ({"journal_ok": False}, "journal:writable", "the journal cannot be written"),
+        ({"journal": UNWRITTEN}, "journal:writable", "the journal cannot be written"),
         ({"outbox_oldest_age": 301.0}, "outbox:oldest_age", "301 s to be delivered"),
         ({"refusing_sinks": ("hook",)}, "outbox:refused", "the sink hook has refused an event for good: see the log"),
         ({"refusing_sinks": ("chat", "hook")}, "outbox:refused", "the sinks chat, hook have refused events for good"),
@@ -92,7 +95,7 @@ async def test_a_few_looks_left_out_are_none(agent: Agent, begun: int, missed: i
 
 
 async def test_a_stalled_scheduler_is_a_failure_whatever_else_is(agent: Agent) -> None:
-    agent.health = replace(WELL, scheduler_progress_age=16.0, journal_ok=False)
+    agent.health = replace(WELL, scheduler_progress_age=16.0, journal=UNWRITTEN)
     status, document = await ask(agent, "/healthz")
     assert (status, document["status"]) == (503, "fail")
     assert document["checks"]["scheduler:progress_age"][0]["observedValue"] == 16.0
@@ -104,7 +107,7 @@ async def test_a_stalled_scheduler_is_a_failure_whatever_else_is(agent: Agent) -
         ({}, 200, None),
         ({"ready": False}, 503, "the agent is starting"),
         ({"stopping": True}, 503, "the agent is stopping"),
-        ({"journal_ok": False}, 200, None),
+        ({"journal": UNWRITTEN}, 200, None),
     ],
 )
 async def test_readiness(agent: Agent, fields: dict[str, Any], status: int, words: str | None) -> None:
