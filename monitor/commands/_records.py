@@ -16,8 +16,7 @@ from typing import Any
 
 from monitor.core.history import Figures
 from monitor.core.model import State
-from monitor.store import _past, _reading
-from monitor.store._database import get_meta
+from monitor.store import offline
 
 Record = Mapping[str, Any]
 Units = Mapping[tuple[str, str], str]
@@ -46,7 +45,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def samples(db: sqlite3.Connection, check: str, since: datetime, until: datetime, units: Units) -> Iterator[Record]:
-    for sample in _reading.samples(db, check, since, until):
+    for sample in offline.samples(db, check, since, until):
         yield {
             "check": check,
             "at": _iso(sample.began),
@@ -67,7 +66,7 @@ def rollups(
     told = _EPOCH + (since - _EPOCH) // step * step  # periods begin there, and none is to be cut by a window
     while told < until:
         end = told + step * AT_ONCE
-        for point in _reading.rollup(db, check, told, end, step):
+        for point in offline.rollup(db, check, told, end, step):
             if point.at >= min(end, until):
                 break
             yield {
@@ -89,8 +88,8 @@ def transitions(
     db: sqlite3.Connection, since: datetime, until: datetime, checks: Sequence[str], clean: Clean
 ) -> Iterator[Record]:
     """All; or those of some checks, under whatever ids these had."""
-    found = _past.each_transition(db, since, until)
-    for item in _past.each_of(db, get_meta(db, "vantage") or "", checks, since, until) if checks else found:
+    found = offline.each_transition(db, since, until)
+    for item in offline.each_of(db, offline.vantage_of(db), checks, since, until) if checks else found:
         verdict = item.verdict
         yield {
             "kind": item.kind,
@@ -112,12 +111,12 @@ def transitions(
 
 def events(db: sqlite3.Connection, since: datetime, until: datetime, clean: Clean) -> Iterator[Record]:
     """The published bodies (docs/events.md)."""
-    for body in _past.each_event(db, since, until):
+    for body in offline.each_event(db, since, until):
         yield clean(json.loads(body))
 
 
 def incidents(db: sqlite3.Connection, since: datetime, until: datetime, clean: Clean) -> Iterator[Record]:
-    for item in _past.each_incident(db, since, until):
+    for item in offline.each_incident(db, since, until):
         yield {
             "id": item.id,
             "services": list(item.services),

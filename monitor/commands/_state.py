@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from monitor.store._backup import Copied
+from monitor.store.offline import Copied
 
 
 def state_dir_of(options: Namespace) -> Path | None:

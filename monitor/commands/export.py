@@ -19,8 +19,7 @@ from monitor.commands._configuration import load_or_explain
 from monitor.commands._records import CSV, Clean, Record, events, incidents, rollups, samples, transitions, written
 from monitor.config.suggest import Vocabulary
 from monitor.config.units import parse_duration
-from monitor.store._files import HISTORY, JOURNAL, reading
-from monitor.store._reading import known_checks
+from monitor.store.offline import HISTORY, JOURNAL, known_checks, reading
 
 
 class Wrong(Exception):

@@ -24,7 +24,7 @@ from monitor.commands._configuration import FAULTS_SHOWN, default_file, print_fa
 from monitor.config.load import find_agent
 from monitor.config.model import AgentSettings, ConfigError
 from monitor.sinks.console import harmless
-from monitor.store._holder import holder
+from monitor.store.holder import holder
 
 TOKEN = "BROWNOUT_TOKEN"  # noqa: S105  (the name of a variable)
 INSTALLED = Path("/var/lib/brownout")

@@ -6,8 +6,8 @@ from argparse import Namespace
 
 from monitor.commands._common import FINDING, FINE, WRONG, fail
 from monitor.commands._state import state_dir_of, told
-from monitor.store._backup import BEFORE, restore
 from monitor.store.contract import Refused, StoreBusy, StoreError
+from monitor.store.offline import BEFORE, restore
 
 
 def execute(options: Namespace) -> int:

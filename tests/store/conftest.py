@@ -76,7 +76,7 @@ DISKS: dict[str, Callable[[Path], Disk]] = {"memory": MemoryDisk, "sqlite": Sqli
 FOUND = [
     module.name
     for module in pkgutil.iter_modules(monitor.store.__path__)
-    if not module.name.startswith("_") and module.name not in ("contract", "sql")
+    if not module.name.startswith("_") and module.name not in ("contract", "holder", "offline", "sql")
 ]
 
 

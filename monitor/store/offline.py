@@ -1,0 +1,37 @@
+"""What commands do with a state directory, beside an agent or without one: backup, restore, and reading the past.
+
+They come without a store: nothing here takes the directory from an agent that has it, and `restore` refuses to.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from monitor.store._backup import BEFORE, Copied, back_up, restore
+from monitor.store._database import get_meta
+from monitor.store._files import HISTORY, JOURNAL, reading
+from monitor.store._past import each_event, each_incident, each_of, each_transition
+from monitor.store._reading import known_checks, rollup, samples
+
+__all__ = [
+    "BEFORE",
+    "HISTORY",
+    "JOURNAL",
+    "Copied",
+    "back_up",
+    "each_event",
+    "each_incident",
+    "each_of",
+    "each_transition",
+    "known_checks",
+    "reading",
+    "restore",
+    "rollup",
+    "samples",
+    "vantage_of",
+]
+
+
+def vantage_of(journal: sqlite3.Connection) -> str:
+    """Under which name the rows of a journal stand; empty in one that no agent has opened yet."""
+    return get_meta(journal, "vantage") or ""
