@@ -184,6 +184,7 @@ async def test_the_public_page(watched: Shop) -> None:
     seen = await watched.tab.seen()
     assert "Web shop has an outage since" in seen
     assert "checkout" not in seen
+    assert "Each bar shows the last 30 days" in seen
     ribbon = "document.querySelector('#services li .ribbon')"
     states = await watched.tab.value(f"[...{ribbon}.querySelectorAll('rect')].map((node) => node.dataset.state)")
     assert states == [None, "operational", "operational", "outage"], "what nobody saw first, trouble on top"

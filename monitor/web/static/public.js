@@ -32,6 +32,7 @@ function show(answer) {
   text($("sentence"), answer.sentence);
   document.title = `${answer.sentence} · Status`;
   $("icon").href = `static/icon-${ICONS[answer.state] || "unknown"}.svg`;
+  $("legend").hidden = !answer.services.some((service) => service.past !== null);
   const list = $("services");
   while (list.children.length > answer.services.length) list.lastChild.remove();
   while (list.children.length < answer.services.length) list.append(row());
