@@ -24,6 +24,8 @@ BACKLOG = 256 * 1024 * 1024
 """Bytes unread beyond which the oldest are passed over: a few seconds of work at most."""
 _PRINT = 512
 """Bytes before a position that vouch for it: with the time of the last line, wherever in a line that is."""
+_HOMES = ("/home/", "/root/", "/run/user/")
+"""Closed to a service by the sandbox of the shipped unit, whoever may read there otherwise."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 Take = Callable[[bytes, int], None]
@@ -198,7 +200,8 @@ def why(error: OSError, path: str) -> LookFailed:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return LookFailed(Reason.SOURCE, f"there is no file {path}")
     if isinstance(error, PermissionError):
-        return LookFailed(Reason.DENIED, f"the agent may not read {path}: on Debian, the group adm may")
+        mends = "brownout install --with home opens it" if path.startswith(_HOMES) else "on Debian, the group adm may"
+        return LookFailed(Reason.DENIED, f"the agent may not read {path}: {mends}")
     return LookFailed(Reason.SOURCE, f"{path} cannot be read: {error.strerror}")
 
 

@@ -76,8 +76,9 @@ class Host(Probe):
     (`hidden`): with the shipped unit that is all but disks, until `brownout install --with host` opens /proc; `clock`
     adds the clock's figures, and `home` the disks of /home and /root. In a container the figures are the host's. A
     mount that does not answer in time makes the look fail (`hung`) and is named; its thread is left behind, and
-    nothing else waits. By default all real local file systems are looked at; name network mounts in `disks` if they
-    matter. Six disks are watched for their pace, the fullest.
+    nothing else waits. By default all real local file systems are looked at, but those below folders that the agent's
+    user may not enter; name network mounts in `disks` if they matter. Six disks are watched for their pace, the
+    fullest.
     """
 
     kind: ClassVar[str] = "host"
@@ -158,19 +159,20 @@ class Host(Probe):
             read_kills(figures, context.memory, hidden, keep=context.scheduled)
             read_disks(figures, evidence, context.memory, hidden)
             read_clock(figures, hidden)
+        local = perf_counter()
+        failure = await self._disks(figures, evidence, hidden, context)
         if hidden:
             evidence["hidden"] = visible("; ".join(hidden))
-        local = perf_counter()
-        failure = await self._disks(figures, evidence, context)
         phases = {"local": local - started, "disks": perf_counter() - local}
         if failure is not None:
             return Observation(figures, failure.reason, failure.detail, phases, evidence)
         return Observation(figures, None, "", phases, evidence)
 
     async def _disks(
-        self, figures: dict[str, float], evidence: dict[str, str], context: Context
+        self, figures: dict[str, float], evidence: dict[str, str], hidden: list[str], context: Context
     ) -> LookFailed | None:
-        """Fill in the figures of the disks that answer; the trouble of the others."""
+        """Fill in the figures of the disks that answer; the trouble of the others. One that we may not look at is
+        trouble only where it was named."""
         timeout = context.timeout * _SLACK
         try:
             paths = self.disks or local_mounts()
@@ -184,6 +186,8 @@ class Host(Probe):
         for path, answer in zip(paths, answers, strict=True):
             if isinstance(answer, Space):
                 spaces[path] = answer
+            elif isinstance(answer, PermissionError) and not self.disks:
+                hidden.append(f"{path}: {answer.strerror}")
             elif isinstance(answer, Hung | OSError | LookFailed):
                 troubles.append(_trouble(path, answer))
             else:

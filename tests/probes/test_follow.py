@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from probes._follow import BACKLOG, LINE_MOST
+from probes._follow import BACKLOG, LINE_MOST, why
 from probes._rotated import original
 from probes._tail import LINGER, Tail
 from probes.contract import Reason
@@ -345,3 +345,12 @@ def test_truncated_and_copied_while_the_agent_was_off(reading: Reading, log: Pat
 )
 def test_names_that_rotations_give(name: str, before: str | None) -> None:
     assert original(name) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "mends"), [("/home/app/log", "brownout install --with home"), ("/var/log/syslog", "the group adm")]
+)
+def test_what_opens_a_closed_log_is_told(path: str, mends: str) -> None:
+    told = why(PermissionError(13, "Permission denied"), path)
+    assert told.reason is Reason.DENIED
+    assert mends in told.detail

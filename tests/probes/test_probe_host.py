@@ -150,6 +150,16 @@ async def test_what_a_sandbox_hides_has_no_figures(context: Context, tmp_path: P
     assert "disk_used" not in seen.measurements
 
 
+async def test_a_disk_that_was_only_found_may_be_closed_to_us(context: Context) -> None:
+    """Below somebody's private folder, say. The others are looked at none the less."""
+    closed = PermissionError(errno.EACCES, "Permission denied")
+    watchers = Watchers(FakeFileSystems(**{path.strip("/"): closed for path in local_mounts()}))
+    seen = await Host(_watchers=watchers).look(context)
+    assert seen.ok, seen
+    assert "disk_used" not in seen.measurements
+    assert "/: Permission denied" in seen.evidence["hidden"]
+
+
 def test_bad_disks() -> None:
     with pytest.raises(BadField):
         Host(disks=("var",))
