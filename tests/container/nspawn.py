@@ -18,6 +18,7 @@ from typing import Any
 TREE = Path(os.environ.get("BROWNOUT_CONTAINER_TREE", "build/container/tree"))
 BOOT, COMMAND, OFF = 60.0, 60.0, 20.0
 """Seconds that booting, one command, and switching off may take."""
+_MEMORY_V1 = Path("/sys/fs/cgroup/memory")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -62,12 +63,21 @@ class Machine:
         return self.do(f"systemctl show brownout.service --property={name} --value")
 
     def status(self) -> dict[str, Any]:
-        """What the agent says of everything; empty while it does not answer."""
-        done = self.try_to("brownout status --json")
-        return json.loads(done.stdout) if done.stdout else {}
+        """What the agent says of everything; empty while it does not answer. Bash asks: a Python a poll is dear."""
+        asked = r"printf 'GET /api/v1/status HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' >&3 && cat <&3"
+        done = self.try_to(f"exec 3<>/dev/tcp/127.0.0.1/9788 && {asked}")
+        _, _, body = done.stdout.partition("\n\n")
+        return json.loads(body) if body else {}
 
     def check(self, name: str) -> dict[str, Any]:
         return next((check for check in self.status().get("checks", ()) if check["name"] == name), {})
+
+    def divides_memory(self) -> bool:
+        """Whether its systemd can limit memory, as it does on a real machine. It may have to be told first that it
+        can: the groups of the kernel's older interface are read-only when it boots."""
+        self.try_to("mount -o remount,bind,rw /sys/fs/cgroup/memory && systemctl daemon-reexec")
+        self.do("systemctl restart brownout")
+        return self.show("MemoryCurrent").isdecimal()
 
     def until(self, holds: Callable[[], bool], what: str, patience: float = 40.0) -> None:
         deadline = time.monotonic() + patience
@@ -81,13 +91,48 @@ class Machine:
 
 
 @contextmanager
-def booted(package: Path, log: Path) -> Iterator[Machine]:
-    """Boot the tree, with the package at /root/brownout.deb. `log` gets what the console says."""
+def booted(packages: Path, log: Path) -> Iterator[Machine]:
+    """Boot the tree, with a folder of packages at /root/packages. `log` gets what the console says."""
     name = f"brownout-test-{os.getpid()}"
-    command = ["setpriv", "--pdeathsig=KILL", "systemd-nspawn", "--quiet", f"--directory={TREE.resolve()}",
+    with _memory_group(name) as entering, _boot(name, [*entering, *_nspawn(name, packages)], log) as machine:
+        yield machine
+
+
+def _nspawn(name: str, packages: Path) -> list[str]:
+    return ["setpriv", "--pdeathsig=KILL", "systemd-nspawn", "--quiet", f"--directory={TREE.resolve()}",
                "--volatile=overlay", f"--machine={name}", "--register=no", "--keep-unit", "--private-network",
                "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe",
-               f"--bind-ro={package}:/root/brownout.deb", "--boot"]  # fmt: skip
+               f"--bind-ro={packages}:/root/packages", "--boot"]  # fmt: skip
+
+
+@contextmanager
+def _memory_group(name: str) -> Iterator[list[str]]:
+    """A control group that counts memory, for the container's systemd to divide; what a command is started with to
+    begin in it. Nothing, where there is none to be had."""
+    group = (_MEMORY_V1 if _MEMORY_V1.is_dir() else _MEMORY_V1.parent) / name
+    try:
+        group.mkdir()
+    except OSError:
+        yield []
+        return
+    try:
+        yield ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(group / "cgroup.procs")]
+    finally:
+        _remove(group)
+
+
+def _remove(group: Path) -> None:
+    """Whoever was in it has ended; the kernel takes a moment to know that."""
+    deadline = time.monotonic() + OFF
+    while group.exists() and time.monotonic() < deadline:
+        for folder in sorted((group, *filter(Path.is_dir, group.rglob("*"))), reverse=True):
+            with suppress(OSError):
+                folder.rmdir()
+        time.sleep(0.05)
+
+
+@contextmanager
+def _boot(name: str, command: list[str], log: Path) -> Iterator[Machine]:
     with log.open("w") as console:
         container = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
     try:

@@ -6,17 +6,18 @@ One story, in order, as one test: its steps share the machine, and tests may be 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import shutil
 import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.container import memory, packages, upgrading
 from tests.container.nspawn import Machine, booted, missing
+from tests.container.upgrading import opened
 
-ROOT = Path(__file__).parents[2]
 HERE = missing()
 REQUIRED = os.environ.get("BROWNOUT_CONTAINER") == "required"
 pytestmark = [
@@ -41,44 +42,42 @@ sinks:
   hook: {type: webhook, url: "http://127.0.0.1:9000/", secret: {credential: hook}}
 checks:
   - {name: shop, probe: tcp, address: "127.0.0.1:8000", every: 1s}
-  - {name: machine, probe: host, every: 2s}
+  - {name: machine, probe: host, every: 2s, defaults: "off"}
   - {name: logind, probe: process, program: systemd-logind, every: 2s}
   - {name: ping, probe: exec, command: [/bin/ping, -c1, 127.0.0.1], every: 2s, timeout: 2s}
   - {name: units, probe: systemd, units: [dbus.service], every: 2s}
+  - {name: requests, probe: error_rate, log: /var/log/shop/access.log, every: 2s, traffic: sporadic}
+  - {name: complaints, probe: error_rate, journald: receiver.service, every: 2s, traffic: sporadic}
+  - {name: at home, probe: error_rate, log: /home/app/log, format: lines, bad: ERROR, every: 2s, traffic: sporadic}
 routes: [{to: [hook]}]
 """
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package: BROWNOUT_DEB, or built by what `make deb` calls."""
-    if "BROWNOUT_DEB" in os.environ:
-        return Path(os.environ["BROWNOUT_DEB"]).resolve()
-    out = tmp_path_factory.mktemp("deb")
-    # LEVEL=1: nobody downloads this one.
-    done = subprocess.run(
-        [ROOT / "packaging" / "build-deb", Path(sys.executable).parent, out],
-        env=os.environ | {"LEVEL": "1"}, capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return next(out.glob("*.deb"))
+@dataclass(frozen=True)
+class Versions:
+    """The folder with `older.deb`, `brownout.deb` and `newer.deb`, and the schema of the newest one's journal."""
+
+    folder: Path
+    schema: int
 
 
 @pytest.fixture(scope="module")
-def machine(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
+    folder, work = tmp_path_factory.mktemp("packages"), tmp_path_factory.mktemp("deb")
+    package = Path(shutil.copy(packages.built(work), folder / "brownout.deb"))
+    packages.older(package, folder, work)
+    return Versions(folder, packages.newer(package, folder, work))
+
+
+@pytest.fixture(scope="module")
+def machine(versions: Versions, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     assert HERE is None, HERE
-    with booted(package, tmp_path_factory.mktemp("console") / "log") as machine:
+    with booted(versions.folder, tmp_path_factory.mktemp("console") / "log") as machine:
         yield machine
 
 
-def opened(machine: Machine) -> list[str]:
-    """The ids of the incidents' openings that were told."""
-    lines = machine.do("cat /run/events 2>/dev/null || true").splitlines()
-    return [line.split()[1] for line in lines if line.startswith("incident.opened")]
-
-
 def a_fresh_install_starts_without_any_secret(machine: Machine) -> None:
-    machine.do("dpkg --install /root/brownout.deb")
+    machine.do("dpkg --install /root/packages/older.deb")
     # Type=notify: `start` has waited for READY=1, and only that brings the status text.
     assert machine.show("ActiveState") == "active"
     assert machine.show("StatusText").startswith("watching 1 check")
@@ -95,25 +94,51 @@ def a_fresh_install_starts_without_any_secret(machine: Machine) -> None:
 def the_sandbox_hides_the_machine_until_a_drop_in_opens_it(machine: Machine) -> None:
     machine.write("/root/receiver.py", RECEIVER)
     machine.do("systemd-run --unit=receiver python3 /root/receiver.py")
+    machine.do(
+        """
+        mkdir /var/log/shop /home/app && echo started > /home/app/log
+        install -m 640 -g adm /dev/null /var/log/shop/access.log
+        """
+    )
     machine.do("umask 077; echo whsec_dGhlIGtleSBvZiB0aGUgY29udGFpbmVy > /etc/brownout/secrets/hook")
     machine.write("/etc/brownout/checks.yaml", CHECKS)
     machine.do("systemctl restart brownout")
     machine.until(lambda: machine.check("machine").get("last") is not None, "a look at the machine")
     assert "memory_used" not in machine.check("machine")["last"]["measurements"]
-    machine.until(lambda: (machine.check("logind").get("last") or {}).get("reason") == "denied", "others' processes")
+    machine.until(lambda: reason(machine, "logind") == "denied", "others' processes")
     machine.until(lambda: machine.check("units").get("state") == "up", "systemd is asked without any drop-in")
 
+    machine.until(lambda: reason(machine, "requests") == "denied", "a log of the group adm")
+    machine.until(lambda: reason(machine, "complaints") == "denied", "the journal of others")
+    machine.until(lambda: reason(machine, "at home") == "denied", "a closed /home")
+
     closed = machine.do("cat /proc/sys/net/ipv4/ping_group_range").split()
-    told = machine.do("brownout install --with host,exec --with ping")
+    told = machine.do("brownout install --with home,host,exec,logs,journald --with ping")
     assert "10-host.conf: made" in told
     assert "run: systemctl daemon-reload" in told
     assert closed == ["1", "0"]
     assert machine.do("cat /proc/sys/net/ipv4/ping_group_range").split() == ["0", "2147483647"]
-    assert machine.do("brownout install --with host,exec,ping").endswith("Nothing has changed.")
+    assert machine.do("brownout install --with home,host,exec,logs,journald,ping").endswith("Nothing has changed.")
     machine.do("systemctl restart brownout")
     machine.until(lambda: machine.check("ping").get("state") == "up", "ping without CAP_NET_RAW")
     machine.until(lambda: machine.check("logind").get("state") == "up", "others' processes are seen")
     machine.until(lambda: "cpu" in (machine.check("machine").get("last") or {})["measurements"], "/proc/stat is seen")
+    for name in ("requests", "complaints", "at home"):
+        machine.until(lambda name=name: machine.check(name).get("state") == "up", f"{name} to be read")
+    line = '192.0.2.1 - - [01/Mar/2026:12:00:00 +0000] "GET / HTTP/1.1" 503 9 "-" "-"'
+    both = f"echo '{line}' >> /var/log/shop/access.log; echo ERROR >> /home/app/log"
+    for name in ("requests", "at home"):
+        machine.until(lambda name=name: counts(machine, name, both), f"the lines that {name} has got")
+
+
+def reason(machine: Machine, name: str) -> str | None:
+    return (machine.check(name).get("last") or {}).get("reason")
+
+
+def counts(machine: Machine, name: str, script: str) -> bool:
+    """Whether the last look has counted bad requests; `script` makes more, for the next."""
+    machine.do(script)
+    return machine.check(name)["last"]["measurements"].get("bad_requests", {}).get("value", 0) > 0
 
 
 def a_hung_agent_is_killed_by_the_watchdog_and_goes_on_where_it_was(machine: Machine) -> None:
@@ -137,6 +162,7 @@ def a_hung_agent_is_killed_by_the_watchdog_and_goes_on_where_it_was(machine: Mac
     machine.until(lambda: machine.check("machine").get("state") == "up", "looks after the restart")
     assert [each["id"] for each in machine.status()["incidents"]] == [each["id"] for each in before]
     assert len(opened(machine)) == 1, "told once"
+    machine.do("rm /run/systemd/system/brownout.service.d/test.conf && systemctl daemon-reload")
 
 
 def a_reload_is_answered_and_a_bad_file_leaves_the_old_one(machine: Machine) -> None:
@@ -154,17 +180,7 @@ def a_reload_is_answered_and_a_bad_file_leaves_the_old_one(machine: Machine) -> 
     assert "bogus" in machine.do("journalctl -u brownout -o cat | grep config_fault")
     machine.write("/etc/brownout/checks.yaml", CHECKS)
     machine.do("systemctl reload brownout")
-    machine.until(lambda: machine.show("StatusText") == "watching 5 checks", "the good one again")
-    assert len(opened(machine)) == 1, "told once"
-
-
-def an_upgrade_restarts_it_and_keeps_what_is_the_admins(machine: Machine) -> None:
-    main = machine.show("MainPID")
-    machine.do("dpkg --install /root/brownout.deb")
-    assert machine.show("MainPID") != main
-    assert machine.show("ActiveState") == "active"
-    assert "127.0.0.1:9000" in machine.do("cat /etc/brownout/checks.yaml")
-    machine.until(lambda: machine.check("shop").get("state") == "down", "the state as it was")
+    machine.until(lambda: machine.show("StatusText") == "watching 8 checks", "the good one again")
     assert len(opened(machine)) == 1, "told once"
 
 
@@ -186,11 +202,15 @@ def removing_leaves_state_and_purging_forgets_it(machine: Machine) -> None:
     assert left == ""
 
 
-def test_the_package_in_a_booted_machine(machine: Machine) -> None:
+def test_the_package_in_a_booted_machine(machine: Machine, versions: Versions) -> None:
     a_fresh_install_starts_without_any_secret(machine)
     the_sandbox_hides_the_machine_until_a_drop_in_opens_it(machine)
     a_hung_agent_is_killed_by_the_watchdog_and_goes_on_where_it_was(machine)
     a_reload_is_answered_and_a_bad_file_leaves_the_old_one(machine)
-    an_upgrade_restarts_it_and_keeps_what_is_the_admins(machine)
+    memory.a_leak_is_ended_and_the_agent_goes_on_where_it_was(machine, CHECKS)
+    memory.a_plug_in_that_takes_all_memory_ends_alone(machine, CHECKS)
+    memory.remove_greedy(machine, CHECKS)
+    upgrading.an_upgrade_restarts_it_once_and_keeps_what_is_the_admins(machine)
+    upgrading.the_way_back_from_a_newer_version_is_a_backup(machine, versions.schema)
     stopping_is_quick_and_clean(machine)
     removing_leaves_state_and_purging_forgets_it(machine)
