@@ -19,13 +19,12 @@ from typing import Any, Final, TextIO
 
 import structlog
 
+from monitor import journald
+
 LINES_LIMIT: Final = 10_000
 """Lines that may wait to be written; what comes on top is dropped and counted."""
 FLUSH_LIMIT: Final = 1.0
 """Seconds that the last lines get when the process ends."""
-
-_PRIORITIES: Final = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
-"""What the journal calls them: sd-daemon(3)."""
 
 
 def configure_logs(redact: Callable[[str], str], *, stream: TextIO | None = None, quiet: bool = False) -> None:
@@ -43,10 +42,10 @@ def configure_logs(redact: Callable[[str], str], *, stream: TextIO | None = None
     before = [] if terminal else [structlog.processors.format_exc_info]
     stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal)
 
-    journald = _is_journald(out)
+    marked = journald.reads(out)
 
     def render(logger: Any, name: str, event: MutableMapping[str, Any]) -> str:
-        priority = f"<{_PRIORITIES.get(str(event.get('level')), 6)}>" if journald else ""
+        priority = f"<{journald.PRIORITIES.get(str(event.get('level')), 6)}>" if marked else ""
         return priority + redact(str(renderer(logger, name, event)))
 
     def dropped(lines: int) -> str:
@@ -61,15 +60,6 @@ def configure_logs(redact: Callable[[str], str], *, stream: TextIO | None = None
         cache_logger_on_first_use=False,
     )
     _adopt_libraries()
-
-
-def _is_journald(out: TextIO | None) -> bool:
-    """Whether systemd's journal reads it (systemd.exec(5)): it can be told how urgent each line is."""
-    try:
-        found = os.fstat(out.fileno()) if out is not None else None
-    except (OSError, ValueError):
-        return False
-    return found is not None and os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 class Lines:

@@ -86,6 +86,22 @@ structlog.get_logger().info("fine")
         assert [json.loads(line[line.index("{") :])["event"] for line in lines] == ["careful", "fine"]
 
 
+def test_why_it_does_not_start_is_an_error_in_the_journal(tmp_path: Path) -> None:
+    (tmp_path / "checks.yaml").write_text("checks: [{name: x, probe: nothing}]\n")
+    script = """
+import os, sys
+found = os.fstat(2)
+os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino}"
+from monitor.cli import main
+sys.exit(main(["run", sys.argv[1]]))
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "checks.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 2
+    assert all(line.startswith("<3>") for line in done.stderr.splitlines())
+
+
 def test_the_last_lines_get_a_limited_time() -> None:
     out = Slow()
     lines = Lines(out, dropped)

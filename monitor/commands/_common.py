@@ -1,10 +1,11 @@
-"""What all commands say alike. It imports nothing, as some of them have no more to do than that."""
+"""What all commands say alike. It imports next to nothing, as some of them have no more to do than that."""
 
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
+
+from monitor.journald import complain
 
 FINE, FINDING, WRONG = 0, 1, 2
 
@@ -15,5 +16,5 @@ def print_json(value: Any) -> None:
 
 def fail(message: str) -> int:
     """Say what is wrong and what to do; the exit code for wrong usage."""
-    print(f"brownout: {message}", file=sys.stderr)
+    complain(f"brownout: {message}")
     return WRONG

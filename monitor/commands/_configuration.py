@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from monitor.config.load import load
 from monitor.config.model import Config, ConfigError
+from monitor.journald import complain
 from monitor.kinds import installed_kinds
 
 DEFAULT_FILES = (Path("checks.yaml"), Path("/etc/brownout/checks.yaml"))
@@ -31,8 +31,8 @@ def default_file() -> Path:
 
 def print_faults(error: ConfigError, *, ending: str = "") -> None:
     for fault in error.faults[:FAULTS_SHOWN]:
-        print(fault, file=sys.stderr)
+        complain(fault)
     more = len(error.faults) - FAULTS_SHOWN
     if more > 0:
-        print(f"... and {more} more: brownout validate --json lists them all", file=sys.stderr)
-    print(f"brownout: {error}{ending}", file=sys.stderr)
+        complain(f"... and {more} more: brownout validate --json lists them all")
+    complain(f"brownout: {error}{ending}")

@@ -132,7 +132,8 @@ def _migrate(db: sqlite3.Connection, path: Path, scripts: Mapping[int, str]) -> 
     if have > newest:
         raise Refused(
             f"the journal {path} was written by a newer Brownout (schema {have}, this one knows {newest}): install "
-            f"that version again, put a backup in its place (brownout restore), or move the file away to start afresh"
+            f"that version again, put a backup in its place (brownout restore {_way_back(path, newest)} --state-dir "
+            f"{path.parent}), or move the file away to start afresh"
         )
     if 0 < have < newest:
         _copy_before(db, path, newest)
@@ -149,6 +150,12 @@ def _copy_before(db: sqlite3.Connection, path: Path, version: int) -> None:
     copy_database(db, path.with_name(f"journal-before-schema-{version:03}.db"))
     for old in sorted(path.parent.glob("journal-before-schema-*.db"))[:-COPIES_KEPT]:
         old.unlink()
+
+
+def _way_back(path: Path, newest: int) -> str:
+    """The copy from before the schemas that are too new for us; where there is none, a word for one."""
+    copies = sorted(path.parent.glob("journal-before-schema-*.db"))
+    return next((str(copy) for copy in copies if copy.stem > f"journal-before-schema-{newest:03}"), "FILE")
 
 
 def _name(db: sqlite3.Connection, origin: str | None) -> None:

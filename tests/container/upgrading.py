@@ -55,7 +55,7 @@ def the_way_back_from_a_newer_version_is_a_backup(machine: Machine, schema: int)
     assert machine.show("ExecMainStatus") == "2"
     told = machine.do("journalctl -u brownout -o cat | grep 'written by a newer'").splitlines()[-1]
     assert f"(schema {schema}, this one knows " in told
-    assert "brownout restore" in told
+    assert f"brownout restore {backup} --state-dir {STATE}" in told, "what it tells can be run"
     machine.do("systemctl stop brownout")
     restored = machine.do(f"brownout restore {backup} --state-dir {STATE}")
     assert "journal-before-restore.db" in restored

@@ -144,6 +144,8 @@ async def test_a_newer_journal_is_refused_and_left_alone(tmp_path: Path) -> None
         said = f"was written by a newer Brownout (schema {newer}, this one knows {newer - 1})"
         assert said in running.log
         assert "nothing was started" in running.log
+        copy = file.with_name(f"journal-before-schema-{newer:03}.db")
+        assert f"brownout restore {copy} --state-dir {file.parent}" in running.log, "the copy of the upgrade"
     assert file.read_bytes() == before
 
 
