@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, NoReturn
 
+from monitor.core.incident import NO_LONGER_WATCHED
 from monitor.core.model import Change, CheckRecord, Event, Incident, Journal
 from monitor.sinks.contract import Nature, Sink, SinkContext
 from monitor.store.contract import Backlog, DeadLetter, Delivery, Store
@@ -28,7 +29,7 @@ class Side(StrEnum):
 
 
 OPERATIONS = ("commit", "save", "claim", "send", "delivered")
-"""What leaves a trace: in the journal, or in the world."""
+"""What leaves a trace: in the journal, or in the world. A commit of what a reload has ended is a `retire`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,10 @@ class Fate:
             raise Crash
 
 
+def _retires(change: Change) -> bool:
+    return any(transition.verdict.why == NO_LONGER_WATCHED for transition in change.transitions)
+
+
 class MortalStore:
     """A `Store` around another."""
 
@@ -99,7 +104,7 @@ class MortalStore:
         return await self._inner.open()
 
     async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
-        with self._fate.calling("commit"):
+        with self._fate.calling("retire" if any(map(_retires, changes)) else "commit"):
             return await self._inner.commit(changes, supersedes)
 
     async def save(self, checks: Sequence[CheckRecord]) -> None:

@@ -1,6 +1,6 @@
 """`python -m tests.end_to_end.crashing_agent CHECKS POINT`: the real agent, which is gone without a word at POINT.
 
-POINT is ``operation:side:number`` as in `crashes.Point`; the exit code of such an end is 137, as of kill -9.
+POINT is ``operation:side:number`` as in `crashes.Point`. It reloads on SIGHUP, as the real one does.
 """
 
 from __future__ import annotations
@@ -22,24 +22,29 @@ from monitor.store.lasting import LastingStore
 from monitor.store.sqlite import SqliteStore
 from tests.end_to_end.crashes import Fate, MortalSink, MortalStore, Point
 
-KILLED = 137
+KILLED = -signal.SIGKILL
+"""What `Popen` calls the end."""
 
 
 def gone() -> NoReturn:
-    os._exit(KILLED)
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("nobody outlives that")
 
 
 async def main(file: Path, point: Point) -> None:
-    config = load(file, kinds=installed_kinds(), env=os.environ)
+    kinds = installed_kinds()
+    config = load(file, kinds=kinds, env=os.environ)
     configure_logs(config.redactor.text)
     fate = Fate(point, gone)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     agent = Agent(
         config,
+        load=lambda: load(file, kinds=kinds, env=os.environ),
         store=LastingStore(MortalStore(SqliteStore(config.agent.state_dir, vantage=config.agent.vantage.name), fate)),
         sinks={name: MortalSink(sink, fate) for name, sink in config.sinks.items()},
     )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, agent.reload)
     await agent.run(stop)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from tests.end_to_end.crashing_agent import KILLED
-from tests.end_to_end.ledger import check_ledger
+from tests.end_to_end.ledger import all_sent, check_journal, check_ledger
 from tests.end_to_end.rig import (
     PATIENCE,
     Agent,
@@ -119,6 +120,33 @@ async def life(folder: Path, file: Path, point: str, receiver: Receiver, target:
                 await look_times(await running.started(), "home", 3)
                 return await running.stop()
         return await running.ended()
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("side", ["before", "after"])
+async def test_a_process_that_ends_between_a_reload_and_its_commit(tmp_path: Path, side: str) -> None:
+    """Two checks are down when the file loses them, one of them with its service: each incident is ended once."""
+    services = "services: {shop: {title: Web shop}}\n"
+    out = Target(status=500)
+    async with listening(Receiver()) as receiver, answering(Target()) as target, answering(out) as dead:
+        home = page("home", target.url, "    service: shop\n")
+        bad = [page("cart", dead.url, "    service: shop\n"), page("jobs", dead.url)]
+        file = write_checks(tmp_path, receiver, home, *bad, services=services)
+        with agent(tmp_path, file, f"retire:{side}:1", module=MODULE) as running:
+            await until_state(await running.started(), "home", "up")
+            await until(lambda: receiver.open_incidents == 2, "both incidents")
+            write_checks(tmp_path, receiver, home, services=services)
+            running.process.send_signal(signal.SIGHUP)
+            assert await running.ended() == KILLED
+        assert receiver.open_incidents == 2, "it was adopted, and nobody has heard of it"
+        with agent(tmp_path, "run", file) as running:
+            url = await running.started()
+            await until(lambda: receiver.open_incidents == 0, "their ends")
+            await look_times(url, "home", 3)
+            await all_sent(tmp_path / "state")
+            assert await running.stop() == 0
+        check_ledger(receiver)
+        check_journal(tmp_path / "state", {webhook.id for webhook in receiver.told})
 
 
 @pytest.mark.timeout(180)
