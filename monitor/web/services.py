@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from monitor.core.judge import Judge
 from monitor.core.service import ServiceStatus
 from monitor.core.wording import cut
 from monitor.web.items import incident_item, service_item
@@ -30,12 +31,13 @@ class Services:
         return await stream(request, json_pieces({"count": len(statuses)}, {"services": items}), JSON)
 
     async def one(self, request: web.Request) -> web.StreamResponse:
-        status = self._view.world().services.get(request.match_info["name"])
+        world = self._view.world()  # one, whatever a reload does while the answer is sent
+        status = world.services.get(request.match_info["name"])
         if status is None:
             raise Problem(404, "No service has this name; /api/v1/services lists them.")
-        head = service_item(status, self._view.world(), self._view.redact)
+        head = service_item(status, world, self._view.redact)
         head |= self._more(status)
-        members = (self._member(check) for check in status.service.checks[:MEMBERS_LIMIT])
+        members = (self._member(world.judges[check]) for check in status.service.checks[:MEMBERS_LIMIT])
         return await stream(request, json_pieces(head, {"members": members}), JSON)
 
     def _more(self, status: ServiceStatus) -> dict[str, Any]:
@@ -46,7 +48,6 @@ class Services:
             "open_incident": incident_item(status.incident, redact) if status.incident else None,
         }
 
-    def _member(self, check: str) -> dict[str, Any]:
-        judge = self._view.world().judges[check]
-        name, why = self._view.redact([check, judge.verdict.why])
+    def _member(self, judge: Judge) -> dict[str, Any]:
+        name, why = self._view.redact([judge.check.id, judge.verdict.why])
         return {"id": name, "state": judge.state.value, "why": cut(why)}

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import aiohttp
 import jsonschema
 import pytest
 
 from docs.live import tour
 from monitor.config.redact import Redactor
-from monitor.web import application
+from monitor.web import Site, application, bind
 from monitor.web.checks import KEPT_FOR
 from monitor.web.openapi import document
 from probes.contract import Reason
@@ -202,6 +203,20 @@ async def test_a_service_with_its_members_and_its_rule(agent: Agent) -> None:
         "images": "unknown",
     }
     assert service["open_incident"]["root"] == "checkout"
+
+
+async def test_a_service_that_a_reload_removes_is_told_to_its_end() -> None:
+    worlds = [shop(*(page(f"page-{number}") for number in range(40))), shop()]
+    async with aiohttp.ClientSession() as client:
+        agent = Agent(client)
+        site = Site(
+            application(agent.view(world=lambda: worlds.pop(0) if len(worlds) > 1 else worlds[0])),
+            bind("127.0.0.1", 0),
+        )
+        await site.start()
+        agent.base = f"http://127.0.0.1:{site.port}"
+        assert len((await agent.json("/api/v1/services/shop"))["members"]) == 43
+        await site.stop()
 
 
 async def test_an_incident_with_its_events_oldest_first(storied: Agent) -> None:
