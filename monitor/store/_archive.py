@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -80,8 +80,10 @@ class Archive:
             self._events, lambda events: _past.states(events, vantage, (kind, subject), since, until, absences)
         )
 
-    async def transitions(self, vantage: str, limit: int, **asked: Any) -> list[Past]:
-        return await self._read(self._events, lambda events: _past.transitions(events, vantage, limit, **asked))
+    async def transitions(self, vantage: str, kind: str, subject: str, limit: int, before: int | None) -> list[Past]:
+        return await self._read(
+            self._events, lambda events: _past.transitions(events, vantage, (kind, subject), limit, before)
+        )
 
     async def close(self) -> None:
         self._is_open = False

@@ -19,7 +19,6 @@ from probes.contract import Reason
 
 _VERDICT = tuple(field.name for field in fields(Verdict))
 _COLUMNS = "number, kind, subject, seq, at, since, old, new, verdict, evidence"
-_FILTERS = {"kind": "kind = ?", "since": "at >= ?", "until": "at < ?", "before": "number < ?"}
 _BACKWARDS = f"""
     SELECT {_COLUMNS} FROM transitions WHERE vantage = ? AND kind = ? AND subject = ? AND number < ?
         AND ((number < ? AND at < ?) OR instr(verdict, ?))
@@ -51,26 +50,10 @@ def backwards(
 
 
 def transitions(
-    db: sqlite3.Connection,
-    vantage: str,
-    limit: int,
-    *,
-    kind: str | None = None,
-    subject: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    before: int | None = None,
+    db: sqlite3.Connection, vantage: str, key: tuple[str, str], limit: int, before: int | None = None
 ) -> list[Past]:
     """The newest first."""
-    if kind is not None and subject is not None:
-        own = backwards(db, vantage, (kind, subject), until, before)
-        return list(islice((past for past in own if since is None or past.transition.at >= since), limit))
-    filters: dict[str, Any] = {"kind": kind, "since": since, "until": until, "before": before}
-    given = {name: value for name, value in filters.items() if value is not None}
-    where = " AND ".join(["vantage = ?", *(_FILTERS[name] for name in given)])
-    values = [to_micros(value) if isinstance(value, datetime) else value for value in given.values()]
-    query = f"SELECT {_COLUMNS} FROM transitions WHERE {where} ORDER BY number DESC LIMIT ?"  # noqa: S608
-    return [_past(row) for row in db.execute(query, (vantage, *values, limit))]
+    return list(islice(backwards(db, vantage, key, None, before), limit))
 
 
 def each_transition(db: sqlite3.Connection, since: datetime, until: datetime) -> Iterator[Transition]:

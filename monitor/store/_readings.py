@@ -102,20 +102,9 @@ class Readings(ABC):
     async def tend(self, now: datetime) -> bool:
         return await self._durable.tend(now)
 
-    async def transitions(
-        self,
-        limit: int,
-        *,
-        kind: str | None = None,
-        subject: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        before: int | None = None,
-    ) -> list[Past]:
+    async def transitions(self, kind: str, subject: str, limit: int, before: int | None = None) -> list[Past]:
         """Without those that only memory has yet: they have no number to ask on from."""
-        return await self._durable.transitions(
-            limit, kind=kind, subject=subject, since=since, until=until, before=before
-        )
+        return await self._durable.transitions(kind, subject, limit, before)
 
     async def states(self, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:
         return await self._durable.states(kind, subject, since, until)

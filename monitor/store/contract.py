@@ -210,21 +210,9 @@ class Store(Protocol):
     async def tend(self, now: datetime) -> bool:
         """Roll up and prune what is due, a few milliseconds' worth. True: there is more to be done."""
 
-    async def transitions(
-        self,
-        limit: int,
-        *,
-        kind: str | None = None,
-        subject: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        before: int | None = None,
-    ) -> list[Past]:
-        """The newest transitions first, `limit` at most; `subject` needs `kind` (``check`` or ``service``).
-
-        Those at or after `since` and before `until`. For the next page, `before` is the last `Past.number`. What
-        happened to the subject under a former name is among them (`Transition.was`).
-        """
+    async def transitions(self, kind: str, subject: str, limit: int, before: int | None = None) -> list[Past]:
+        """Of a check or a service (`kind`) the newest first, `limit` at most; what happened to it under a former name
+        is among them (`Transition.was`). For the next page, `before` is the last `Past.number`."""
 
     async def states(self, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:
         """The states of a check or a service from `since` to `until`, one after another, oldest first, for a ribbon.

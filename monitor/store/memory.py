@@ -187,33 +187,17 @@ class MemoryStore:
     async def tend(self, now: datetime) -> bool:  # noqa: ARG002  (nothing is pruned here)
         return False
 
-    async def transitions(
-        self,
-        limit: int,
-        *,
-        kind: str | None = None,
-        subject: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        before: int | None = None,
-    ) -> list[Past]:
-        found = (
-            past
-            for past in self._backwards(kind, subject)
-            if (since is None or past.transition.at >= since)
-            and (until is None or past.transition.at < until)
-            and (before is None or past.number < before)
-        )
+    async def transitions(self, kind: str, subject: str, limit: int, before: int | None = None) -> list[Past]:
+        found = (past for past in self._backwards(kind, subject) if before is None or past.number < before)
         return list(islice(found, limit))
 
-    def _backwards(self, kind: str | None, subject: str | None) -> Iterator[Past]:
+    def _backwards(self, kind: str, subject: str) -> Iterator[Past]:
         """Newest first; what happened to a subject under a former name follows."""
         numbered = list(enumerate(self._shelf.transitions.values(), 1))
         for number, item in reversed(numbered):
-            if (kind is None or item.kind == kind) and (subject is None or item.subject == subject):
+            if (item.kind, item.subject) == (kind, subject):
                 yield Past(number, item)
-                if subject is not None and item.was:
-                    subject = item.was
+                subject = item.was or subject
 
     async def states(self, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:
         own = [past.transition for past in self._backwards(kind, subject)][::-1]

@@ -175,19 +175,8 @@ class SqliteStore:
     async def tend(self, now: datetime) -> bool:
         return await self._archive.tend(now)
 
-    async def transitions(
-        self,
-        limit: int,
-        *,
-        kind: str | None = None,
-        subject: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        before: int | None = None,
-    ) -> list[Past]:
-        return await self._archive.transitions(
-            self._vantage, limit, kind=kind, subject=subject, since=since, until=until, before=before
-        )
+    async def transitions(self, kind: str, subject: str, limit: int, before: int | None = None) -> list[Past]:
+        return await self._archive.transitions(self._vantage, kind, subject, limit, before)
 
     async def states(self, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:
         return await self._archive.states(self._vantage, kind, subject, since, until)

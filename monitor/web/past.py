@@ -109,7 +109,7 @@ class History:
         limit = query.whole(request, "limit", TRANSITIONS_LIMIT, TRANSITIONS_MOST)
         before = query.number(request, "before")
         try:
-            found = await self._view.records.transitions(limit, kind="check", subject=judge.check.id, before=before)
+            found = await self._view.records.transitions("check", judge.check.id, limit, before)
         except (StoreError, ValueError):
             raise unreadable() from None
         body = {"transitions": [self._transition(item) for item in found]}

@@ -141,13 +141,11 @@ async def test_transitions_are_listed_and_paged(disk: Disk, opened: Opener) -> N
     store = await opened(disk)
     made = [replace(transition(name, seq), at=at(seq)) for seq in range(1, 4) for name in "ab"]
     await store.commit([Change(transitions=tuple(made))], NOBODY)
-    newest = await store.transitions(2)
-    assert [past.transition for past in newest] == [made[5], made[4]]
-    rest = await store.transitions(99, before=newest[-1].number)
-    assert [past.transition for past in rest] == made[3::-1]
-    own = await store.transitions(99, kind="check", subject="a", since=at(2), until=at(3))
-    assert [past.transition for past in own] == [made[2]]
-    assert await store.transitions(99, kind="service") == []
+    newest = await store.transitions("check", "a", 2)
+    assert [past.transition for past in newest] == [made[4], made[2]]
+    rest = await store.transitions("check", "a", 99, before=newest[-1].number)
+    assert [past.transition for past in rest] == [made[0]]
+    assert await store.transitions("service", "a", 99) == []
 
 
 async def test_states_make_a_ribbon(disk: Disk, opened: Opener) -> None:
@@ -236,13 +234,11 @@ async def test_the_past_under_former_names_follows(disk: Disk, opened: Opener) -
     ]  # fmt: skip
     await store.commit([Change(transitions=tuple(made))], NOBODY)
     own = [made[6], made[3], made[2], made[1], made[0]]
-    found = await store.transitions(99, kind="check", subject="a")
+    found = await store.transitions("check", "a", 99)
     assert [past.transition for past in found] == own
-    assert [past.transition for past in await store.transitions(2, kind="check", subject="a")] == own[:2]
-    rest = await store.transitions(2, kind="check", subject="a", before=found[1].number)
+    assert [past.transition for past in await store.transitions("check", "a", 2)] == own[:2]
+    rest = await store.transitions("check", "a", 2, before=found[1].number)
     assert [past.transition for past in rest] == own[2:4]
-    between = await store.transitions(9, kind="check", subject="a", since=at(20), until=at(35))
-    assert [past.transition for past in between] == own[2:4]
     states = await store.states("check", "a", at(0), at(70))
     assert [(span.start, span.state) for span in states] == [(at(10), "up"), (at(20), "down"), (at(40), "up")]
     assert [span.state for span in await store.states("check", "front", at(0), at(70))] == ["up", "down", "up"]

@@ -52,7 +52,7 @@ async def test_a_damaged_history_is_kept_aside_and_harms_nothing(tmp_path: Path,
     file.write_bytes(damage * 500 if damage else b"SQLite format 3\x00" + file.read_bytes()[16:99] + b"\xff" * 9000)
     store = await opened(tmp_path)
     assert await store.samples("home", at(0), at(99)) == []
-    assert len(await store.transitions(9)) == 1, "the journal is whole"
+    assert len(await store.transitions("check", "a", 9)) == 1, "the journal is whole"
     await recorded(store, [look(60)])
     assert len(await store.samples("home", at(0), at(99))) == 1
     await store.close()

@@ -129,8 +129,8 @@ async def test_trouble_with_the_journal_is_not_called_the_historys(tmp_path: Pat
     with closing(sqlite3.connect(tmp_path / "brownout.db")) as db:
         db.execute("ALTER TABLE transitions RENAME TO gone")
     with pytest.raises(StoreError, match=r"the journal .*no such table"):
-        await store.transitions(9)
+        await store.transitions("check", "a", 9)
     with closing(sqlite3.connect(tmp_path / "brownout.db")) as db:
         db.execute("ALTER TABLE gone RENAME TO transitions")
-    assert len(await store.transitions(9)) == 1
+    assert len(await store.transitions("check", "a", 9)) == 1
     await store.close()

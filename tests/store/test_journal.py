@@ -145,7 +145,9 @@ async def test_the_past_is_pruned_and_what_is_owed_is_not(disk: Disk) -> None:
     assert [letter.delivery.event_id for letter in await later.dead_letters(9)] == ["dead3", "dead2"]
     assert [i.id for i in await later.incidents(9)] == ["i4", "i3", "open"]
     assert len(await later.claim("slow", after(0), after(30), 9)) == 2
-    kept = [(past.transition.seq, bool(past.transition.evidence)) for past in await later.transitions(9)]
+    kept = [
+        (past.transition.seq, bool(past.transition.evidence)) for past in await later.transitions("check", "a", 9)
+    ]
     assert kept == [(4, True), (3, True), (2, False), (1, False), (0, False)], "transitions are kept for ever"
     await later.close()
 

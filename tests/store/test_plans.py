@@ -19,8 +19,8 @@ from tests.store.made import NOBODY, T0, after, event, incident, transition
 
 LEASED = Delivery(1, "e1", "check.changed", "hook", "s1", 1, b"", T0)
 QUESTIONS: dict[str, Callable[[sqlite3.Connection], Any]] = {
-    "transitions of a check": lambda db: _past.transitions(db, "fra1", 20, kind="check", subject="a"),
-    "the next page of them": lambda db: _past.transitions(db, "fra1", 20, kind="check", subject="a", before=99),
+    "transitions of a check": lambda db: _past.transitions(db, "fra1", ("check", "a"), 20),
+    "the next page of them": lambda db: _past.transitions(db, "fra1", ("check", "a"), 20, before=99),
     "states of a check": lambda db: _past.states(db, "fra1", ("check", "a"), T0, after(9), []),
     "an incident": lambda db: _journal.find_incident(db, "i1"),
     "events of an incident": lambda db: _journal.bodies_of(db, "s1", 20),

@@ -64,10 +64,8 @@ class Journal:
         names = [body["id"] for body in bodies]
         return bodies[names.index(event) + 1 :][:limit] if event in names else None
 
-    async def transitions(
-        self, limit: int, *, kind: str | None = None, subject: str | None = None, before: int | None = None
-    ) -> list[Past]:
-        return await (await self._history()).transitions(limit, kind=kind, subject=subject, before=before)
+    async def transitions(self, kind: str, subject: str, limit: int, before: int | None = None) -> list[Past]:
+        return await (await self._history()).transitions(kind, subject, limit, before)
 
     async def states(self, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:
         return await (await self._history()).states(kind, subject, since, until)
