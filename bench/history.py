@@ -9,9 +9,11 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Awaitable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -25,7 +27,8 @@ from monitor.core.rows import Rows, mark_of, to_millis
 from monitor.kinds import installed_kinds
 from monitor.recorder import Recorder
 from monitor.store._files import HISTORY
-from monitor.store._history_file import LONG_POINTS, RAW, SHORT_POINTS
+from monitor.store._history import History
+from monitor.store._history_file import LONG_POINTS, PAGE, RAW, SHORT_POINTS, connect
 from monitor.store.sqlite import SqliteStore
 from probes.contract import Observation
 
@@ -35,7 +38,10 @@ CHECKS = 1_000
 EVERY = 15.0
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 STRIDE = 600.0
-"""Seconds of made-up time between two batches of the year; an agent writes one every 15 s."""
+"""Seconds of made-up time between two batches of the last days; an agent writes one every 15 s."""
+DAY = 86_400.0
+AS_LIVED = 3
+"""Days at the end that are written as an agent does."""
 _UP, _DOWN = (mark_of(state, scheduled=True, full=True) for state in (State.UP, State.DOWN))
 
 T = TypeVar("T")
@@ -57,9 +63,9 @@ class Pauses:
 def measure(options: Namespace) -> Line:
     """A year of a few checks every 15 s, written by the store's own code and scaled to 1,000; then hours of 1,000
     checks through the recorder, sealed and pruned while the journal commits."""
-    days, checks, hours = (10, 1, 1.0) if options.quick else (400 + 30, 4, 3.5)
+    days, checks, hours = (5, 1, 1.0) if options.quick else (400 + 30, 2, 3.5)
     with TemporaryDirectory(prefix="brownout-bench-") as name:
-        raw, whole, growth = asyncio.run(_year(Path(name) / "year", checks, days))
+        raw, whole, growth = _years(Path(name), checks, days)
         pauses = asyncio.run(_hours(Path(name) / "hours", hours, 40 if options.quick else CHECKS))
     figures = (
         Figure("raw", raw, "MB", RAW_LIMIT),
@@ -81,33 +87,45 @@ def measure(options: Namespace) -> Line:
 # --- a year -------------------------------------------------------------------------------------------------------
 
 
-async def _year(folder: Path, checks: int, days: int) -> tuple[float, float, float]:
-    """MB of raw samples, MB in all, and by how much it grew in the last month; for `CHECKS` checks."""
-    store, random_ = SqliteStore(folder, retention=Retention()), random.Random(4)
-    await store.open()
-    empty = _size(folder)[1]
-    targets = [_Target(random_, number) for number in range(checks)]
-    told: list[float] = []
-    raw = 0.0
-    for step in range(1, int(days * 86_400 / STRIDE) + 1):
-        rows = Rows[str]()
-        for target in targets:
-            target.fill(rows, (step - 1) * STRIDE, step * STRIDE)
-        now = BEGAN + timedelta(seconds=step * STRIDE)
-        await store.record(rows, now)
-        while await store.tend(now):
-            pass
-        if step % int(30 * 86_400 / STRIDE) == 0:
-            raw, whole = (size * CHECKS / checks / 1e6 for size in _size(folder, empty))
-            told.append(whole)
-            print(
-                f"# day {step * STRIDE / 86_400:.0f}: raw {raw:.1f} MB, in all {whole:.1f} MB",
-                file=sys.stderr,
-                flush=True,
-            )
-    await store.close()
-    raw, whole = (size * CHECKS / checks / 1e6 for size in _size(folder, empty))
-    return raw, whole, whole - (told[-2] if len(told) > 1 else 0.0)
+def _year(folder: Path, number: int, days: int) -> list[tuple[float, float]]:
+    """Bytes of raw samples and in all that one check comes to, every thirty days and at the end.
+
+    Days are written and sealed at once, and their pages given back; the last `AS_LIVED` as an agent writes them, so
+    that the file is at the end what it would be.
+    """
+    folder.mkdir()
+    target, told = _Target(random.Random(100 + number), number), []
+    with closing(connect(folder / HISTORY, timedelta(seconds=1))) as db:
+        history = History(db, Retention())
+        empty = _size(db)[1]
+        second, end = 0.0, days * DAY
+        while second < end:
+            step = DAY if second < end - AS_LIVED * DAY else STRIDE
+            rows = Rows[str]()
+            target.fill(rows, second, second + step)
+            second += step
+            now = BEGAN + timedelta(seconds=second)
+            history.record(rows, now)
+            while history.tend(now):
+                pass
+            if step == DAY:
+                db.executescript("PRAGMA incremental_vacuum")
+            if second % (30 * DAY) == 0 or second == end:
+                told.append(_size(db, empty))
+                raw, whole = (size * CHECKS / 1e6 for size in told[-1])
+                day = f"# check {number}, day {second / DAY:.0f}"
+                print(f"{day}: raw {raw:.1f} MB, in all {whole:.1f} MB", file=sys.stderr, flush=True)
+    return told
+
+
+def _years(folder: Path, checks: int, days: int) -> tuple[float, float, float]:
+    """MB of raw samples, MB in all, and by how much that grew since the last full month; for `CHECKS` checks."""
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        runs = [pool.submit(_year, folder / f"year {number}", number, days) for number in range(checks)]
+        told = [run.result() for run in runs]
+    whole = [sum(sizes[1] for sizes in each) * CHECKS / checks / 1e6 for each in zip(*told, strict=True)]
+    raw = sum(each[-1][0] for each in told) * CHECKS / checks / 1e6
+    return raw, whole[-1], whole[-1] - whole[-2] if len(whole) > 1 else whole[-1]
 
 
 class _Target:
@@ -149,21 +167,21 @@ class _Target:
         rows.values.extend((expires,) if failed else (figure(seconds), size, expires))
 
 
-def _size(folder: Path, empty: float = 0.0) -> tuple[float, float]:
+def _size(db: sqlite3.Connection, empty: float = 0.0) -> tuple[float, float]:
     """Bytes of raw samples, with their part of what the file takes besides; and of the whole file."""
-    with closing(sqlite3.connect(folder / HISTORY)) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        [batches] = db.execute("SELECT COALESCE(SUM(LENGTH(looks)), 0) FROM batches").fetchone()
-        [raw] = db.execute(
-            f"SELECT (SELECT COALESCE(SUM(LENGTH(body)), 0) FROM {RAW})"
-            f" + (SELECT COALESCE(SUM(LENGTH(body)), 0) FROM growing WHERE kind = '{RAW}')"
-        ).fetchone()
-        [rest] = db.execute(
-            f"SELECT (SELECT COALESCE(SUM(LENGTH(body)), 0) FROM {SHORT_POINTS})"
-            f" + (SELECT COALESCE(SUM(LENGTH(body)), 0) FROM {LONG_POINTS})"
-            f" + (SELECT COALESCE(SUM(LENGTH(body)), 0) FROM growing WHERE kind <> '{RAW}')"
-        ).fetchone()
-    whole = (folder / HISTORY).stat().st_size - empty
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    [batches] = db.execute("SELECT COALESCE(SUM(LENGTH(looks)), 0) FROM batches").fetchone()
+    [raw] = db.execute(
+        f"SELECT (SELECT COALESCE(SUM(LENGTH(body)), 0) FROM {RAW})"
+        f" + (SELECT COALESCE(SUM(LENGTH(body)), 0) FROM growing WHERE kind = '{RAW}')"
+    ).fetchone()
+    [rest] = db.execute(
+        f"SELECT (SELECT COALESCE(SUM(LENGTH(body)), 0) FROM {SHORT_POINTS})"
+        f" + (SELECT COALESCE(SUM(LENGTH(body)), 0) FROM {LONG_POINTS})"
+        f" + (SELECT COALESCE(SUM(LENGTH(body)), 0) FROM growing WHERE kind <> '{RAW}')"
+    ).fetchone()
+    [pages] = db.execute("PRAGMA page_count").fetchone()
+    whole = pages * PAGE - empty
     return whole * (batches + raw) / max(batches + raw + rest, 1), whole
 
 

@@ -36,7 +36,7 @@ from monitor.runner import Runner, new_runner
 from monitor.scheduler import Scheduler
 from monitor.sinks._http import new_client
 from monitor.sinks.contract import Nature, Sink
-from monitor.start import StartError, cancelled, for_ever, listening_sockets
+from monitor.start import StartError, Stop, cancelled, for_ever, listening_sockets
 from monitor.store.contract import StoreError
 from monitor.store.lasting import LastingStore
 from monitor.systemd import Notifier, Watchdog
@@ -49,10 +49,14 @@ __all__ = ["Agent", "StartError"]
 
 KEEP_PATIENCE = 2.0
 """Seconds that whoever sent something waits for the journal; after that it is taken all the same."""
-HISTORY_PATIENCE = 1.0
-"""Seconds that the last looks get to be written when the agent stops."""
+STOP = 4.5
+"""Seconds that a stop takes at most, whatever hangs; the steps share them."""
+SETTLE = 1.5
+"""Seconds that the last changes get to be written when the agent stops."""
 DRAIN = 2.0
 """Seconds that sends under way get to finish when the agent stops."""
+CLOSE = 0.4
+"""Seconds that the last looks get to be written then, and as many for probes to close."""
 
 _log = structlog.get_logger("brownout")
 
@@ -84,6 +88,7 @@ class Agent:
         self._address = config.agent.state_dir / "agent.url"
         self._progress = self._clock.now().tick
         self._stopping = False
+        self._ending: Stop | None = None
         self._notifier = Notifier.from_environ(os.environ)
         self._watchdog = Watchdog.from_environ(os.environ, self._notifier, self._clock)
         self._reloader = Reloader(
@@ -102,7 +107,7 @@ class Agent:
             client = await stack.enter_async_context(new_client())
             attendance = Attendance(self._clock)
             runner = stack.enter_context(new_runner(self._clock, self._config.redactor.text, attendance.read))
-            stack.push_async_callback(self._upkeep.close)
+            stack.push_async_callback(self._close_probes)
             gc.disable()
             self._parts = parts = self._assemble(journal, client, runner, [sockets, open_sockets], attendance)
             for site in parts.sites:
@@ -121,6 +126,22 @@ class Agent:
         for item in sockets:
             stack.callback(item.close)
         return sockets
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether something hung when the agent stopped, and was given up: its thread may hang on."""
+        return self._ending is not None and self._ending.cut_short
+
+    def _end(self) -> Stop:
+        """What the end may take, from its first step on."""
+        self._ending = self._ending or Stop(STOP)
+        return self._ending
+
+    async def _close_probes(self) -> None:
+        await self._end().give(CLOSE, "probes", self._upkeep.close())
+
+    async def _close_store(self) -> None:
+        await self._end().give(STOP, "journal", self._store.close())
 
     @property
     def _sinks(self) -> Mapping[str, Sink]:
@@ -155,7 +176,7 @@ class Agent:
         return frozenset(name for name, sink in self._sinks.items() if sink.nature is Nature.LEVEL)
 
     async def _open_store(self, stack: AsyncExitStack) -> Journal:
-        stack.push_async_callback(self._store.close)
+        stack.push_async_callback(self._close_store)
         try:
             return await self._store.open()
         except StoreError as error:
@@ -296,17 +317,15 @@ class Agent:
             ]
             self._announce(parts.sites)
             await stop.wait()
-            self._stopping = True
+            self._stopping, end = True, self._end()
             await cancelled(reloading)
             self._notifier.stopping("stopping: no new looks; writing down and sending what is left")
             await cancelled(looking)
             await cancelled(committing)
-            await parts.pipeline.settle()
+            await end.give(SETTLE, "the last changes", parts.pipeline.settle())
             # Slow clients wait beside slow sinks, not behind them.
             await asyncio.gather(parts.outbox.drain(DRAIN), *(site.stop() for site in parts.sites))
-            with suppress(TimeoutError):  # a disk that hangs: the last looks are not worth a stop that does
-                async with asyncio.timeout(HISTORY_PATIENCE):
-                    await parts.recorder.settle()
+            await end.give(CLOSE, "the last looks", parts.recorder.settle())
             for task in others:
                 await cancelled(task)
         _log.info("stopped")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 
@@ -20,9 +21,19 @@ _log = structlog.get_logger("brownout")
 
 def run_agent(config: Config, load: Callable[[], Config]) -> int:
     """Run until SIGTERM or SIGINT; the exit code. `load` reads the configuration again. Raises `StartError`."""
-    configure_logs(config.redactor.text)
+    flush_logs = configure_logs(config.redactor.text)
     raise_descriptor_limit()
-    return uvloop.run(run_until_signal(Agent(config, load=load)))
+    return live(Agent(config, load=load), flush_logs)
+
+
+def live(agent: Agent, flush_logs: Callable[[], None]) -> int:
+    """Run the agent; the exit code. Where something hung in the end the process is left at once: Python would wait
+    for the thread, and systemd would have to kill both."""
+    code = uvloop.run(run_until_signal(agent))
+    if agent.cut_short:
+        flush_logs()
+        os._exit(code)
+    return code
 
 
 async def run_until_signal(agent: Agent) -> int:

@@ -27,8 +27,11 @@ FLUSH_LIMIT: Final = 1.0
 """Seconds that the last lines get when the process ends."""
 
 
-def configure_logs(redact: Callable[[str], str], *, stream: TextIO | None = None, quiet: bool = False) -> None:
-    """Set up structlog for the process. `redact` sees each finished line, tracebacks included.
+def configure_logs(
+    redact: Callable[[str], str], *, stream: TextIO | None = None, quiet: bool = False
+) -> Callable[[], None]:
+    """Set up structlog for the process. `redact` sees each finished line, tracebacks included. What is returned lets
+    the last lines be written, for a process that ends without Python's own end.
 
     What libraries log goes the same way, from WARNING up: by itself it would be written at once and unredacted.
     """
@@ -60,6 +63,7 @@ def configure_logs(redact: Callable[[str], str], *, stream: TextIO | None = None
         cache_logger_on_first_use=False,
     )
     _adopt_libraries()
+    return lines.close
 
 
 class Lines:

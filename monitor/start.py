@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
 from typing import Any, NoReturn
 
+import structlog
+
 from monitor.config.model import Listen
 from monitor.web import bind
+
+_log = structlog.get_logger("brownout")
 
 
 class StartError(Exception):
@@ -40,6 +44,25 @@ def listening_sockets(listen: Listen, key: str = "agent.listen") -> list[socket.
             f"cannot listen on {where}: {error.strerror or error}",
             f"is another agent running? else write another {key}",
         ) from None
+
+
+class Stop:
+    """An orderly end: the seconds that it may take in all, shared out among its steps."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = asyncio.get_running_loop().time() + seconds
+        self.cut_short = False
+        """Whether a step was given up: what it waited for may go on in its thread."""
+
+    async def give(self, limit: float, step: str, work: Awaitable[object]) -> None:
+        """Wait for a step, for up to `limit` seconds and no longer than is left."""
+        left = self._until - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(max(min(limit, left), 0.0)):
+                await work
+        except TimeoutError:
+            self.cut_short = True
+            _log.warning("stop_cut_short", step=step, effect="it is given up, as by a kill; what is durable stays")
 
 
 async def for_ever(name: str, part: Coroutine[Any, Any, None]) -> NoReturn:

@@ -35,10 +35,8 @@ class Upkeep:
         task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        if self._closing:
-            await asyncio.wait(self._closing)
-        for probe in self._used.values():
-            await probe.close()
+        """Close all that are left, side by side."""
+        await asyncio.gather(*self._closing, *map(_close, self._used.values()))
 
 
 async def _close(probe: Probe) -> None:

@@ -10,7 +10,8 @@ import structlog
 
 from monitor.core.model import Check
 from monitor.outbox import Outcome
-from monitor.upkeep import Upkeep
+from monitor.start import Stop
+from monitor.upkeep import PATIENCE, Upkeep
 from probes.contract import Probe
 from tests.core.builders import check
 from tests.store.made import event
@@ -90,6 +91,30 @@ class Closing:
 
 def _broken() -> None:
     raise RuntimeError("a bug")
+
+
+def test_probes_that_do_not_close_hold_nobody_up() -> None:
+    """Side by side, and no longer than the stop may take; one that fails costs the others nothing."""
+
+    class Hanging(Closing):
+        async def close(self) -> None:
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        good, loop = Closing(), asyncio.get_running_loop()
+        probes = (Hanging(), Closing(_broken), good, Hanging())
+        upkeep = Upkeep(check(str(number), probe=cast(Probe, probe)) for number, probe in enumerate(probes))
+        await upkeep.close()
+        assert (good.closed, loop.time()) == (1, PATIENCE)
+        began, stop = loop.time(), Stop(4.0)
+        for limit in (0.5, 3.0, 3.0):
+            await stop.give(limit, "probes", upkeep.close())
+        assert loop.time() - began == 4.0
+        assert stop.cut_short
+
+    with structlog.testing.capture_logs() as logged:
+        run(main())
+    assert [line["step"] for line in logged if line["event"] == "stop_cut_short"] == ["probes"] * 3
 
 
 async def test_probes_are_closed_once_and_not_while_another_check_has_them() -> None:

@@ -156,7 +156,8 @@ class History:
             longest = max(kept_by_kind(self._retention).values()) // _MILLISECOND
             self._db.execute("DELETE FROM runs WHERE seen < ?", (now - longest,))
         if self._spare() > 0:
-            self._db.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
+            # A step for each page, and `execute` makes but one: it gave back one page a slice.
+            self._db.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
             return True
         self._prune_at = now + _PRUNE_EVERY
         return False

@@ -155,18 +155,19 @@ class LastingStore(Readings):
         return await self._either(lambda store: store.backlog())
 
     async def close(self) -> None:
-        try:
-            if self._spare is not None and self._origin:
+        """Write down what only memory has, if that is possible now. To be called within a limit, as a disk that hangs
+        may never let go of the files: cancelled, it waits for nothing more."""
+        if self._spare is not None and self._origin:
+            try:
                 await self._mend()
-        except StoreError as error:  # nobody is there to act on it: another agent has the journal, or it is another
-            self._trouble = error
-        finally:
-            if self._spare is not None:
-                _log.error(
-                    "journal_unwritten", events=self._spare.events, error=str(self._trouble), lost="with this stop"
-                )
-            await self._durable.close()
-            self._spare = None
+            except StoreError as error:  # nobody can act on it: another agent has the journal, or it is another
+                self._trouble = error
+        if self._spare is not None:
+            _log.error(
+                "journal_unwritten", events=self._spare.events, error=str(self._trouble), lost="with this stop"
+            )
+        await self._durable.close()
+        self._spare = None
 
     # --- here or there -------------------------------------------------------------------------------------
 

@@ -70,6 +70,19 @@ async def test_it_ends_within_five_seconds_whatever_hangs(tmp_path: Path) -> Non
         check_journal(tmp_path / "state", {webhook.id for webhook in receiver.told})
 
 
+async def test_a_disk_that_never_answers_does_not_hold_the_stop(tmp_path: Path) -> None:
+    async with listening(Receiver()) as receiver, answering(Target()) as target:
+        file = write_checks(tmp_path, receiver, page("home", target.url))
+        with agent(tmp_path, file, module="tests.faults.hanging_agent") as running:
+            await until_state(await running.started(), "home", "up")
+            began = time.monotonic()
+            running.process.send_signal(signal.SIGTERM)
+            assert await running.ended() == 0
+            seconds = time.monotonic() - began
+    assert seconds < LIMIT
+    assert [line["step"] for line in running.lines("stop_cut_short")] == ["the last looks", "journal"]
+
+
 async def in_flight(client: httpx.AsyncClient, url: str) -> None:
     """Wait until hundreds of looks are under way; the connection is kept open behind it."""
     for _ in range(100):

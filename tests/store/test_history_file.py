@@ -120,7 +120,7 @@ async def test_a_shorter_retention_gives_pages_back(tmp_path: Path) -> None:
         slices = 0
         while history.tend(at(0)):
             slices += 1
-    assert slices > 20, "a few rows and pages at a time"
+    assert 20 < slices < 100, "a few rows and pages at a time"
     assert pages(tmp_path) < before / 4
 
 
