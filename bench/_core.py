@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PROCESSES, THREADS, GUESTS, COLLECTOR = "other processes", "own threads", "other guests", "garbage collection"
 CAUGHT_UP = 0.005
 """Seconds of its own work by which a beat may come late and the loop still has nothing to catch up with."""
-_REMEMBERED = 10.0
-"""Seconds: a look is explained when it ends, and what delayed it lies before its beginning."""
+LOOK_BACK = 3.0
+"""Seconds: what was lost before has been caught up with, or left out: a look a whole interval late is not taken."""
+_REMEMBERED = 1000
+"""Beats: a look is explained when it ends, and what delayed it lies before its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,41 +85,61 @@ def kept_from(before: Reading, after: Reading, rest: float) -> dict[str, float]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    at: float
+    totals: dict[str, float]
+    """Seconds by cause, since the first beat."""
+    caught_up: float
+    """The moment since when the loop has something to catch up with."""
+
+
 @dataclass
 class Arrears:
-    """What the loop was kept from since it last had nothing to catch up with: that is what may delay a look now, and
-    no more, however much was lost before. Told at each beat of a pulse that rests for `rest` seconds between two."""
+    """What the loop was kept from since it last had nothing to catch up with, in the last `LOOK_BACK` seconds:
+    that is what may delay a look now. Told at each beat of a pulse that rests for `rest` seconds between two."""
 
     rest: float
-    _last: Reading = field(default_factory=read)
-    _open: dict[str, float] = field(default_factory=dict)
-    """Seconds by cause, at the last beat."""
+    read: Callable[[], Reading] = read
     _collected: float = 0.0
     """Seconds since the last beat."""
-    _past: deque[tuple[float, dict[str, float]]] = field(default_factory=deque)
+    _beats: list[Beat] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._last = self.read()
 
     def beat(self) -> None:
-        now = read()
-        kept, took = self._kept(now), now.at - self._last.at
-        if took - self.rest - sum(kept.values()) > CAUGHT_UP:  # the loop had work of its own, which is late as well
-            kept = _together(self._open, kept)
-        self._last, self._open, self._collected = now, kept, 0.0
-        self._past.append((now.at, kept))
-        while self._past[0][0] < now.at - _REMEMBERED:
-            self._past.popleft()
+        now = self.read()
+        self._beats.append(self._next(now))
+        self._last, self._collected = now, 0.0
+        if len(self._beats) > 2 * _REMEMBERED:
+            del self._beats[:_REMEMBERED]
 
     def collected(self, seconds: float) -> None:
         """The garbage collector had the thread."""
         self._collected += seconds
 
-    def at(self, moment: float) -> dict[str, float]:
-        """Seconds by cause, as they stood at the first beat after `moment`; now, where there was none yet."""
-        found = next((kept for at, kept in self._past if at >= moment), None)
-        return _together(self._open, self._kept(read())) if found is None else found
+    def of(self, due: float, began: float) -> dict[str, float]:
+        """Seconds by cause, for what was due at the one moment and began at the other: meanwhile the loop had that to
+        catch up with, and before, since it last had nothing."""
+        start = max(min(self._first_after(due).caught_up, due), began - LOOK_BACK)
+        before = bisect_right(self._beats, start, key=_at) - 1
+        totals = self._beats[before].totals if before >= 0 else {}
+        return {cause: seconds - totals.get(cause, 0.0) for cause, seconds in self._first_after(began).totals.items()}
 
-    def _kept(self, now: Reading) -> dict[str, float]:
-        return {**kept_from(self._last, now, self.rest), COLLECTOR: self._collected}
+    def _first_after(self, moment: float) -> Beat:
+        """The first beat after `moment`; one that is made now, where there was none yet."""
+        place = bisect_left(self._beats, moment, key=_at)
+        return self._beats[place] if place < len(self._beats) else self._next(self.read())
+
+    def _next(self, now: Reading) -> Beat:
+        kept = {**kept_from(self._last, now, self.rest), COLLECTOR: self._collected}
+        # The loop had work of its own, which is late as well.
+        behind = now.at - self._last.at - self.rest - sum(kept.values()) > CAUGHT_UP
+        before = self._beats[-1] if self._beats else Beat(self._last.at, {}, self._last.at)
+        totals = {cause: before.totals.get(cause, 0.0) + seconds for cause, seconds in kept.items()}
+        return Beat(now.at, totals, before.caught_up if behind else before.at)
 
 
-def _together(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
-    return {cause: one.get(cause, 0.0) + seconds for cause, seconds in other.items()}
+def _at(beat: Beat) -> float:
+    return beat.at

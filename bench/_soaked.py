@@ -64,7 +64,7 @@ class Witness:
         gc.callbacks.append(self._collected)
 
     def _explain(self, look: Look) -> None:
-        kept = self.arrears.at(look.began.tick)
+        kept = self.arrears.of(look.began.tick - look.lateness, look.began.tick)
         cause = max(kept, key=kept.__getitem__) if sum(kept.values()) >= look.lateness / 2 else "unexplained"
         self.late[cause] += 1
         if len(self.told) < _KEPT or (cause == "unexplained" and self.late[cause] <= _KEPT):
