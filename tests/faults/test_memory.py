@@ -44,14 +44,17 @@ async def test_a_memory_limit_costs_no_event(tmp_path: Path) -> None:
 
 
 async def starved(running: Agent, url: str) -> bool:
-    """Ask for what takes memory, for a while. Whether the agent has ended of it."""
-    give_up = asyncio.get_running_loop().time() + STARVED
-    while asyncio.get_running_loop().time() < give_up and running.process.poll() is None:
+    """Ask for what takes memory, for a while, and until the agent has felt it. Whether it has ended of that."""
+    loop = asyncio.get_running_loop()
+    began, felt = loop.time(), False
+    while running.process.poll() is None and (loop.time() < began + STARVED or not felt):
+        assert loop.time() < began + PATIENCE, f"the limit was not felt: {running.log}"
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=1.0) as client:
-                await client.get(f"{url}/metrics")
+                felt |= (await client.get(f"{url}/metrics")).status_code == 500
         except httpx.HTTPError:
             pass
+        felt |= "no memory" in running.log  # as a send tells it, or a look
         await asyncio.sleep(0.05)
     return running.process.poll() is not None
 
