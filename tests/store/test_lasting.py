@@ -308,27 +308,6 @@ async def test_what_is_lost_by_a_stop_is_said(tmp_path: Path) -> None:
     assert [(line["event"], line.get("events")) for line in logged][-1] == ("journal_unwritten", 1)
 
 
-async def test_a_journal_that_another_agent_has_taken_is_let_go_of_all_the_same(tmp_path: Path) -> None:
-    here = Place(tmp_path, Bounds())
-    await here.store.open()
-    here.hold()
-    await here.store.commit([told(event("e1"))], NOBODY)
-    assert here._other
-    here._other.close()
-    (tmp_path / "agent.lock").unlink()
-    other = SqliteStore(tmp_path)
-    await other.open()
-    with structlog.testing.capture_logs() as logged:
-        await here.store.close()
-    assert [(line["event"], "another agent" in line["error"]) for line in logged][-1] == ("journal_unwritten", True)
-    assert not [name for name in open_files() if name.endswith("agent.lock (deleted)")], "it was let go"
-    await other.close()
-
-
-def open_files() -> list[str]:
-    return [str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
-
-
 async def test_what_was_given_up_does_not_fill_the_memory(tmp_path: Path) -> None:
     """Days of a full disk, and a sink that answers 410 all the while."""
     async with place(tmp_path, Bounds(events=20)) as here:
