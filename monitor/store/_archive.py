@@ -50,6 +50,8 @@ class Archive:
         self._history: History | None = None
         self._held: tuple[Identity, Identity] = (None, None)
         """Of the file that is open, and of its log."""
+        self._suspect = False
+        """Whether somebody who read it has met damage."""
 
     async def open(self) -> None:
         """What cannot be opened now is tried again with every batch. Opened again, it reads the journal anew, which
@@ -93,7 +95,11 @@ class Archive:
     async def _write(self, work: Callable[[History], T]) -> T:
         def write() -> T:
             try:
-                return work(self._opened())
+                history, suspect = self._opened(), self._suspect
+                self._suspect = False
+                if suspect:
+                    history.reread()
+                return work(history)
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
                     raise
@@ -106,7 +112,11 @@ class Archive:
 
         def read() -> T:
             self._must_be_open(path)
-            return file.read(work)
+            try:
+                return file.read(work)
+            except sqlite3.DatabaseError as error:
+                self._suspect = self._suspect or (file is self._past and is_damage(error))
+                raise
 
         return await self._call(self._reading, path, read)
 

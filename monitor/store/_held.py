@@ -86,12 +86,16 @@ class Held:
             try:
                 return self._connect(None)
             except Damaged:
-                journal = self._start_afresh(None)
-                self.unfamiliar = False  # whoever opens it goes by what was brought over
-                return journal
+                return self.open_anew()
         except (Refused, StoreBusy):
             self.close()  # nobody will try again
             raise
+
+    def open_anew(self) -> Journal:
+        """What can be read of a damaged file, in a fresh one."""
+        journal = self._start_afresh(None)
+        self.unfamiliar = False  # whoever opens it goes by what was brought over
+        return journal
 
     def _hold(self) -> None:
         """The directory is ours from here to `close`, whatever becomes of the file."""

@@ -76,6 +76,12 @@ class History:
             self._recall()
             raise
 
+    def reread(self) -> None:
+        """Raises `sqlite3.Error` where the file is damaged, as somebody else has found: what is kept of it in memory
+        would hide that until long after."""
+        self._db.execute("PRAGMA shrink_memory")
+        self._recall()
+
     def _recall(self) -> None:
         self._numbers: dict[str, int] = dict(self._db.execute("SELECT check_id, number FROM series"))
         self._oldest: dict[int, int] = dict(self._db.execute("SELECT bunch, MIN(first) FROM batches GROUP BY bunch"))

@@ -27,6 +27,7 @@ from monitor.store._rescue import Rescue
 from monitor.store.contract import (
     Account,
     Backlog,
+    Damaged,
     DeadLetter,
     Delivery,
     Keep,
@@ -72,8 +73,7 @@ class SqliteStore:
         self._archive = Archive(path, retention, busy_timeout)
 
     async def open(self) -> Journal:
-        journal = await self._call(self._held.open)
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._prune_first)
+        journal = await self._call(self._open)
         await self._open_archive()
         return journal
 
@@ -221,26 +221,34 @@ class SqliteStore:
 
         return await self._call(write)
 
+    def _open(self) -> Journal:
+        journal = self._held.open()
+        try:
+            self._prune_first()
+        except Damaged:  # better met now than while it watches
+            journal = self._held.open_anew()
+        return journal
+
     def _prune_first(self) -> None:
         until = monotonic() + PRUNE_FIRST
-        while more := self._prune_slice():
-            if monotonic() > until:
-                break
-        if more:
-            self._thread.submit(self._prune)
+        try:
+            while self._held.guarded(self._slice):
+                if monotonic() > until:
+                    self._thread.submit(self._prune)
+                    break
+        except Damaged:
+            raise
+        except StoreError:  # the first write says so, to someone who can act on it
+            return
 
     def _prune(self) -> None:
         """One slice; the next one takes its turn behind whatever waits for the thread by then."""
-        if self._prune_slice():
-            self._thread.submit(self._prune)
-
-    def _prune_slice(self) -> bool:
-        """Whether there is more to be done."""
-        with contextlib.suppress(StoreError):  # the next write says so, to someone who can act on it
-            return self._held.guarded(self._slice)
-        return False
+        with contextlib.suppress(StoreError):  # the next write says so
+            if self._held.guarded(self._slice):
+                self._thread.submit(self._prune)
 
     def _slice(self) -> bool:
+        """Whether there is more to be done."""
         db = self._held.to_write()
         work, self._pruning = self._pruning or prune(db, self._keep), None
         with transaction(db, durable=False):

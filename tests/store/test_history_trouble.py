@@ -64,6 +64,21 @@ async def test_damage_while_it_runs_costs_the_past_and_no_look_from_then_on(tmp_
     await store.close()
 
 
+async def test_damage_that_a_reader_meets_is_looked_for_by_the_writer(tmp_path: Path) -> None:
+    """What the writer keeps in memory would hide it, and charts would fail for hours."""
+    store = await opened(tmp_path)
+    await recorded(store, [look(0)])
+    for name in (HISTORY, f"{HISTORY}-wal"):
+        (tmp_path / name).write_bytes(b"\xa5" * (tmp_path / name).stat().st_size)
+    await recorded(store, [look(1)])
+    with pytest.raises(StoreError, match="the history"):
+        await store.samples("home", at(0), at(9))
+    await recorded(store, [look(2)])
+    assert len(await store.samples("home", at(0), at(9))) == 1
+    assert len(kept_aside(tmp_path)) == 1
+    await store.close()
+
+
 async def test_a_few_damaged_histories_are_kept(tmp_path: Path) -> None:
     store = await opened(tmp_path)
     for number in range(DAMAGED_KEPT + 2):

@@ -181,10 +181,19 @@ async def test_damage_that_only_pruning_meets_is_not_written_over(tmp_path: Path
         raw.seek(4096 * (page - 1))
         raw.write(b"\xa5" * 4096)
     await store.open()
-    with pytest.raises(Damaged):
-        await store.commit([told(event("new"))], NOBODY)
-    assert await store.revive("known")
+    assert len(store.rescues) == 1, "it is better met now than while it watches"
     await store.commit([told(event("new"))], NOBODY)
+    with (tmp_path / "brownout.db").open("r+b") as raw:
+        assert await store._read(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+        assert await store._read(lambda db: db.execute("PRAGMA shrink_memory").fetchone()) is None
+        size = raw.seek(0, 2)
+        raw.seek(4096)
+        raw.write(b"\xa5" * (size - 4096))
+    store._thread.submit(store._prune)
+    with pytest.raises(Damaged):
+        await store.commit([told(event("newer"))], NOBODY)
+    assert await store.revive("known")
+    await store.commit([told(event("newer"))], NOBODY)
     await store.close()
 
 
