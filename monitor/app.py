@@ -31,7 +31,7 @@ from monitor.parts import Parts, lasting_store, plan_of
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance
 from monitor.recorder import Recorder
-from monitor.reload import Accepted, Ended, Outcome, Reloader
+from monitor.reload import Accepted, Ended, Reloaded, Reloader
 from monitor.runner import Runner, new_runner
 from monitor.scheduler import Scheduler
 from monitor.sinks._http import new_client
@@ -169,7 +169,7 @@ class Agent:
             await asyncio.sleep(PAUSE)
             self.world = takeover.step()
 
-    def _told(self, outcome: Outcome) -> None:
+    def _told(self, outcome: Reloaded) -> None:
         self._parts.telemetry.reloaded(self._reloader.loaded, accepted=outcome.accepted)
 
     def _level_sinks(self) -> frozenset[str]:

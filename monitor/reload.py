@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import structlog
 
 from monitor.clock import Clock
+from monitor.collector import collector_paused
 from monitor.config.diff import Diff, compare, in_force
 from monitor.config.model import Config, ConfigError, Fault
 from monitor.core.portions import Portion, portions
@@ -36,7 +37,7 @@ _log = structlog.get_logger("brownout.reload")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Reloaded:
     """What became of a reload. `diff` is None where the configuration was refused because of its `faults`."""
 
     number: int
@@ -94,14 +95,14 @@ class Reloader:
         config: Config,
         load: Callable[[], Config],
         adopt: Callable[[Accepted], Awaitable[None]],
-        tell: Callable[[Outcome], None],
+        tell: Callable[[Reloaded], None],
         notifier: Notifier,
         clock: Clock,
     ) -> None:
         """`load` reads the file again, and raises `ConfigError`; `adopt` puts another configuration into force;
         `tell` is told each outcome."""
         self.config = config
-        self.outcome: Outcome | None = None
+        self.outcome: Reloaded | None = None
         """Of the last reload; None before the first."""
         self.loaded = clock.now().at
         """When what is in force was read."""
@@ -112,15 +113,15 @@ class Reloader:
         self._clock = clock
         self._number = 0
         self._news = asyncio.Event()
-        self._asked: asyncio.Future[Outcome] | None = None
+        self._asked: asyncio.Future[Reloaded] | None = None
         self._ended = False
 
     @property
-    def refused(self) -> Outcome | None:
+    def refused(self) -> Reloaded | None:
         """The last reload, where it was refused: the file is not what is in force."""
         return self.outcome if self.outcome is not None and not self.outcome.accepted else None
 
-    def ask(self) -> asyncio.Future[Outcome]:
+    def ask(self) -> asyncio.Future[Reloaded]:
         """Have the file read. Whoever asks while it is being read is answered by the next reading, which all of them
         share: it may have been changed in between. Raises `Ended`, as the future does."""
         if self._ended:
@@ -150,7 +151,7 @@ class Reloader:
 
     async def run(self) -> None:
         """Reload when asked, until cancelled."""
-        asked: asyncio.Future[Outcome] | None = None
+        asked: asyncio.Future[Reloaded] | None = None
         try:
             while True:
                 await self._news.wait()
@@ -166,7 +167,7 @@ class Reloader:
                     waiting.set_exception(Ended())
                     waiting.exception()  # nobody may be waiting for it
 
-    async def _reload(self) -> Outcome:
+    async def _reload(self) -> Reloaded:
         began = self._clock.now()
         self._notifier.reloading(self._clock)
         self._number += 1
@@ -174,10 +175,10 @@ class Reloader:
             diff = await self._take_over()
         except ConfigError as error:
             took = self._clock.now().tick - began.tick
-            outcome = Outcome(self._number, began.at, None, error.faults, took)
+            outcome = Reloaded(self._number, began.at, None, error.faults, took)
             _report_refusal(outcome)
         else:
-            outcome = Outcome(self._number, began.at, diff, (), self._clock.now().tick - began.tick)
+            outcome = Reloaded(self._number, began.at, diff, (), self._clock.now().tick - began.tick)
             self.loaded = began.at
             checks, took = len(self.config.checks), round(outcome.seconds, 3)
             _log.info("reloaded", changes=diff.sentence, checks=checks, seconds=took)
@@ -190,7 +191,7 @@ class Reloader:
     async def _take_over(self) -> Diff:
         """Raises `ConfigError`."""
         before = self.config
-        with _collector_paused():
+        with collector_paused():
             with _short_turns():
                 found = await _beside(lambda: _compared(self._load, before))
             if isinstance(found, _Refused):
@@ -225,7 +226,7 @@ def _compared(load: Callable[[], Config], before: Config) -> Accepted | _Refused
         return _Refused((Fault(str(before.path), 0, 0, "", said),))
 
 
-def _report_refusal(outcome: Outcome) -> None:
+def _report_refusal(outcome: Reloaded) -> None:
     for fault in outcome.faults[:FAULTS_LOGGED]:
         _log.error("config_fault", fault=str(fault))
     _log.error(
@@ -256,16 +257,6 @@ async def _beside(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="reload", daemon=True).start()
     return await done
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A search for garbage among all that is new would hold the loop, half a second with 10,000 checks."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 @contextlib.contextmanager

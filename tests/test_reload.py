@@ -16,8 +16,7 @@ import structlog
 from monitor.config.load import load
 from monitor.config.model import Config, ConfigError, Fault
 from monitor.kinds import installed_kinds
-from monitor.reload import Accepted, Ended, Reloader
-from monitor.reload import Outcome as Reloaded
+from monitor.reload import Accepted, Ended, Reloaded, Reloader
 from monitor.systemd import Notifier
 from tests.end_to_end.rig import until
 from tests.virtual_time import VirtualClock

@@ -21,7 +21,7 @@ _ORDINARY = 0o644
 _STAMP = "# brownout install: "
 
 
-class Outcome(Enum):
+class Result(Enum):
     """What was done, or would be, with one path."""
 
     MADE = "made"
@@ -63,12 +63,12 @@ class Done:
     """One path and what became of it; `difference` to ours, in lines, where somebody's own was kept."""
 
     item: Item
-    outcome: Outcome
+    outcome: Result
     difference: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
-        return self.outcome in (Outcome.MADE, Outcome.RENEWED, Outcome.SET, Outcome.REMOVED)
+        return self.outcome in (Result.MADE, Result.RENEWED, Result.SET, Result.REMOVED)
 
     def told(self, *, dry: bool) -> str:
         """One line for people; `dry`: nothing was done, it only would be."""
@@ -96,39 +96,39 @@ def place(item: Item, root: Path, *, dry: bool) -> Done:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(item, path)
             _own(item, path, root)
-        return Done(item, Outcome.MADE)
+        return Done(item, Result.MADE)
     if item.text is not None and not item.yours:
         present = path.read_text(encoding="utf-8")
         if present != item.written:
             if item.stamped and edited(present):
-                return Done(item, Outcome.EDITED, _difference(present, item))
+                return Done(item, Result.EDITED, _difference(present, item))
             if not dry:
                 _write(item, path)
                 _own(item, path, root)
-            return Done(item, Outcome.RENEWED)
+            return Done(item, Result.RENEWED)
     if not _owned(item, path, root):
         if not dry:
             _own(item, path, root)
-        return Done(item, Outcome.SET)
-    return Done(item, Outcome.KEPT if item.yours else Outcome.SAME)
+        return Done(item, Result.SET)
+    return Done(item, Result.KEPT if item.yours else Result.SAME)
 
 
 def remove(item: Item, root: Path, *, dry: bool, edits: bool) -> Done:
     """Take a file away, or a folder if nothing else is in it. `edits`: even an edited one. Raises `OSError`."""
     path = item.at(root)
     if not path.exists():
-        return Done(item, Outcome.GONE)
+        return Done(item, Result.GONE)
     if item.text is None:
         if not dry:
             with suppress(OSError):
                 path.rmdir()
-        return Done(item, Outcome.REMOVED if dry or not path.exists() else Outcome.KEPT)
+        return Done(item, Result.REMOVED if dry or not path.exists() else Result.KEPT)
     present = path.read_text(encoding="utf-8")
     if edited(present) and not edits:
-        return Done(item, Outcome.EDITED, _difference(present, item))
+        return Done(item, Result.EDITED, _difference(present, item))
     if not dry:
         path.unlink()
-    return Done(item, Outcome.REMOVED)
+    return Done(item, Result.REMOVED)
 
 
 def remove_tree(path: str, root: Path, *, dry: bool) -> Done:
@@ -136,13 +136,13 @@ def remove_tree(path: str, root: Path, *, dry: bool) -> Done:
     item = Item(path)
     where = item.at(root)
     if not os.path.lexists(where):
-        return Done(item, Outcome.GONE)
+        return Done(item, Result.GONE)
     if not dry:
         if where.is_symlink():
             where.unlink()
         else:
             shutil.rmtree(where)
-    return Done(item, Outcome.REMOVED)
+    return Done(item, Result.REMOVED)
 
 
 def anything_changed(done: Iterable[Done]) -> bool:

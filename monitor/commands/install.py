@@ -11,7 +11,7 @@ from pathlib import Path
 
 from monitor.commands import _service
 from monitor.commands._common import FINDING, FINE, fail
-from monitor.commands._placing import Done, Item, Outcome, anything_changed, place
+from monitor.commands._placing import Done, Item, Result, anything_changed, place
 
 ROOT = Path("/")
 
@@ -85,7 +85,7 @@ def _needs_reload() -> bool:
 
 
 def _conclude(done: list[Done], options: Namespace) -> int:
-    changed, kept = anything_changed(done), any(each.outcome is Outcome.EDITED for each in done)
+    changed, kept = anything_changed(done), any(each.outcome is Result.EDITED for each in done)
     if options.dry_run:
         print("Nothing was done: this was --dry-run." if changed else "Nothing would change.")
     elif not changed:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from monitor.commands import _service
 from monitor.commands._common import FINDING, FINE, fail
-from monitor.commands._placing import Done, Outcome, anything_changed, remove, remove_tree
+from monitor.commands._placing import Done, Result, anything_changed, remove, remove_tree
 from monitor.commands.install import ROOT, CommandFailed, no_rights, run, show, systemd_runs
 
 
@@ -27,7 +27,7 @@ def execute(options: Namespace) -> int:
         fail(str(error))
         return FINDING
     for each in done:
-        if each.outcome is not Outcome.GONE:
+        if each.outcome is not Result.GONE:
             show(each, dry=options.dry_run)
     return _conclude(done, options)
 
@@ -48,7 +48,7 @@ def _remove(options: Namespace) -> list[Done]:
 
 
 def _conclude(done: list[Done], options: Namespace) -> int:
-    kept = any(each.outcome is Outcome.EDITED for each in done)
+    kept = any(each.outcome is Result.EDITED for each in done)
     if not anything_changed(done):
         print("Nothing to remove.")
     elif options.dry_run:

@@ -19,7 +19,7 @@ import structlog
 
 from monitor.core.history import Past, Point, Retention, Sample, Span
 from monitor.core.rows import Rows
-from monitor.store import _past, _reading
+from monitor.store import _looks_sql, _past
 from monitor.store._files import HISTORY, Identity, forget_log, identity, is_damage, keep_aside, log_of
 from monitor.store._history import History
 from monitor.store._history_file import Unreadable, connect
@@ -68,16 +68,16 @@ class Archive:
 
     async def samples(self, check: str, since: datetime, until: datetime, limit: int) -> list[Sample]:
         return await self._read(
-            self._past, lambda past: list(islice(_reading.samples(past, check, since, until), max(limit, 0)))
+            self._past, lambda past: list(islice(_looks_sql.samples(past, check, since, until), max(limit, 0)))
         )
 
     async def rollup(self, check: str, since: datetime, until: datetime, step: timedelta | None) -> list[Point]:
-        return await self._read(self._past, lambda past: _reading.rollup(past, check, since, until, step))
+        return await self._read(self._past, lambda past: _looks_sql.rollup(past, check, since, until, step))
 
     async def states(self, vantage: str, kind: str, subject: str, since: datetime, until: datetime) -> list[Span]:
         absences: list[tuple[datetime, datetime]] = []
         with contextlib.suppress(StoreError):  # without a history it is not known when nobody was there
-            absences = await self._read(self._past, _reading.absences)
+            absences = await self._read(self._past, _looks_sql.absences)
         return await self._read(
             self._events, lambda events: _past.states(events, vantage, (kind, subject), since, until, absences)
         )

@@ -22,8 +22,8 @@ import structlog
 
 from monitor.core.model import Change, CheckRecord, Event, Journal
 from monitor.store._database import new_origin
-from monitor.store._readings import Durable, Readings, Silent, patiently
 from monitor.store._spare import Bounds, Spare
+from monitor.store._two_sources import Durable, Silent, TwoSources, patiently
 from monitor.store.contract import (
     Backlog,
     Condition,
@@ -52,7 +52,7 @@ _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 _log = structlog.get_logger("brownout.journal")
 
 
-class LastingStore(Readings):
+class LastingStore(TwoSources):
     """A `Store` that never fails for its disk's sake. `run` it once, beside whoever uses it."""
 
     def __init__(self, durable: Durable, *, bounds: Bounds = Bounds(), retry: float = RETRY) -> None:  # noqa: B008

@@ -10,8 +10,8 @@ import sqlite3
 from monitor.store._backup import BEFORE, Copied, back_up, restore
 from monitor.store._database import get_meta
 from monitor.store._files import HISTORY, JOURNAL, reading
+from monitor.store._looks_sql import known_checks, rollup, samples
 from monitor.store._past import each_event, each_incident, each_of, each_transition
-from monitor.store._reading import known_checks, rollup, samples
 
 __all__ = [
     "BEFORE",

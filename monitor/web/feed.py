@@ -41,7 +41,7 @@ GAP = b"event: gap\ndata: {}\n\n"
 """Events are missing here; the list has what the journal still has of them."""
 
 
-class Journal(Protocol):
+class Backfill(Protocol):
     """Where those who were away find what they missed: a store."""
 
     async def events_after(self, event: str, limit: int) -> list[Mapping[str, Any]] | None: ...
@@ -67,7 +67,7 @@ class Reader:
 class Feed:
     """Hands what was committed to everybody who listens; `publish` neither waits nor fails."""
 
-    def __init__(self, journal: Journal, redact: Callable[[Any], Any]) -> None:
+    def __init__(self, journal: Backfill, redact: Callable[[Any], Any]) -> None:
         self._journal = journal
         self._redact = redact
         self.readers: set[Reader] = set()

@@ -47,7 +47,7 @@ PIECE = 500
 _Row = list[Any]
 
 
-class History:
+class PastRoutes:
     """The routes of the past."""
 
     def __init__(self, view: View) -> None:

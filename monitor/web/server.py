@@ -16,7 +16,7 @@ from monitor.web.incidents import Incidents
 from monitor.web.names import hostname
 from monitor.web.openapi import OpenApi
 from monitor.web.pages import Pages, readyz
-from monitor.web.past import History
+from monitor.web.past import PastRoutes
 from monitor.web.public import Public
 from monitor.web.services import Services
 from monitor.web.sockets import LOOPBACK
@@ -33,14 +33,14 @@ FEED = web.AppKey("feed", Feed)
 
 def application(view: View) -> web.Application:
     """The inner listener: all routes over one view."""
-    public = hostname(view.public_url) if view.public_url else None
+    public_host = hostname(view.public_url) if view.public_url else None
     loopback: list[bool] = []
-    guard = host_guard(lambda: all(loopback), view.listen_host, public)
+    guard = host_guard(lambda: all(loopback), view.listen_host, public_host)
     app = web.Application(middlewares=[problems, guard], client_max_size=BODY_LIMIT)
     app[LOOPBACK] = loopback
     app[NOTHING_HERE] = "Nothing is here; /api/v1/openapi.json lists what there is."
     app.on_response_prepare.append(add_headers)
-    app[ACCESS] = Access(view.tokens, view.clock, (view.listen_host, public), view.telemetry.api_refused)
+    app[ACCESS] = Access(view.tokens, view.clock, (view.listen_host, public_host), view.telemetry.api_refused)
     app[FEED] = view.feed or Feed(view.records, view.redact)
     app.on_shutdown.append(_end_streams)
     _add_reading(app, view)
@@ -51,7 +51,7 @@ def application(view: View) -> web.Application:
 
 def _add_reading(app: web.Application, view: View) -> None:
     pages, checks, services, incidents = Pages(view, app[FEED]), Checks(view), Services(view), Incidents(view)
-    history = History(view)
+    history = PastRoutes(view)
 
     def read(path: str, handler: Handler) -> None:
         guarded = app[ACCESS].requires(Scope.READ, handler)

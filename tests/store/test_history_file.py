@@ -15,7 +15,7 @@ from monitor.core.rows import Rows
 from monitor.store._files import HISTORY
 from monitor.store._history import History
 from monitor.store._history_file import connect
-from monitor.store._reading import known_checks, samples
+from monitor.store._looks_sql import known_checks, samples
 from monitor.store.contract import Store, StoreError
 from monitor.store.sqlite import SqliteStore
 from tests.core.builders import START, check

@@ -52,7 +52,7 @@ class Durable(Store, Protocol):
     async def catch_up(self, changes: Sequence[Change], accounts: Sequence[Account]) -> None: ...
 
 
-class Readings(ABC):
+class TwoSources(ABC):
     """What a `Store` tells of the past. The history has a file of its own, and its own trouble."""
 
     _durable: Durable
