@@ -110,7 +110,10 @@ def _running(settings: AgentSettings, options: Namespace) -> tuple[Path, int]:
         if pid is not None:
             return directory, pid
     file = options.file or default_file()
-    raise NotAsked(f"no agent runs with state_dir {settings.state_dir} ({file}): start one with brownout run {file}")
+    raise NotAsked(
+        f"no agent runs with state_dir {settings.state_dir} ({file}), nor with {INSTALLED}: start one with "
+        f"brownout run {file}; where it is a service, see systemctl status brownout"
+    )
 
 
 def _told_address(directory: Path) -> str:

@@ -106,8 +106,9 @@ class Secrets:
         directory = self._env.get("CREDENTIALS_DIRECTORY")
         if not directory:
             raise ValueError(
-                f"no credentials here ($CREDENTIALS_DIRECTORY is not set): run under systemd with"
-                f" LoadCredential={name}:/path, or use {{file: /path}}"
+                "no credentials here ($CREDENTIALS_DIRECTORY is not set): in a shell of root's put"
+                " CREDENTIALS_DIRECTORY=/etc/brownout/secrets before the command; a service of your own needs"
+                f" LoadCredential={name}:/path"
             )
         if "/" in name or name in ("", ".", ".."):
             raise ValueError("credential: must be a plain name, without a path")

@@ -195,7 +195,7 @@ def removing_leaves_state_and_purging_forgets_it(machine: Machine) -> None:
     assert machine.do("pgrep -f 'brownout ru[n]' || echo none") == "none"
     assert machine.do("ls /var/lib/private/brownout/brownout.db /etc/brownout/checks.yaml /etc/brownout/secrets/hook")
     assert machine.do("test -e /usr/lib/brownout || echo gone") == "gone"
-    machine.do("dpkg --purge brownout")
+    machine.do("echo TOKEN=secret > /etc/brownout/environment; dpkg --purge brownout")
     left = machine.do(
         "find / -xdev -path /proc -prune -o -name '*brownout*' ! -path '/root/*' ! -path '/run/*' -print"
     )
