@@ -382,6 +382,8 @@ def test_commands_exist(block: Block) -> None:
     for line in lines:
         for command in re.split(r"&&|;|\|", re.sub(r"[()]", " ", line[2:].replace("$(", " ; "))):
             program, *arguments = shlex.split(command.replace('"', ""), comments=True)
+            if program.startswith("CREDENTIALS_DIRECTORY="):
+                program, *arguments = arguments
             if program in _OURS:
                 _parser().parse_args(arguments[: arguments.index(">")] if ">" in arguments else arguments)
             elif program == "make":

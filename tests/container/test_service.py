@@ -22,7 +22,7 @@ HERE = missing()
 REQUIRED = os.environ.get("BROWNOUT_CONTAINER") == "required"
 pytestmark = [
     pytest.mark.skipif(HERE is not None and not REQUIRED, reason=HERE or ""),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(480),
 ]
 
 RECEIVER = """
