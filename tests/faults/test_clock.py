@@ -83,7 +83,8 @@ async def steps_change_nothing(clock: WallClock, url: str, target: Target) -> No
         asked, began = target.requests, time.monotonic()
         await look_times(url, "home", 2)
         beats = (time.monotonic() - began) / 0.5
-        assert 1 <= target.requests - asked <= beats + 2, "the grid goes on: neither a herd of looks nor none"
+        # Not that of an hour; but on a busy machine a look may fail, and ten extra ones settle that.
+        assert 1 <= target.requests - asked <= beats + 12, "the grid goes on: neither a herd of looks nor none"
         document = await status(url)
         assert {check["state"] for check in document["checks"]} == {"up"}, ahead
 
