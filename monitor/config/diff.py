@@ -102,10 +102,11 @@ def compare(before: Config, after: Config) -> Diff:
 def in_force(before: Config, after: Config) -> Config:
     """`after`, with the objects of `before` wherever they are equal, and with its settings that need a restart."""
     former = former_ids(before.checks, after.checks)
-    checks = {
-        name: _kept_check(before.checks[former[name]], check) if name in former else check
+    kept = (
+        _kept_check(before.checks[former[name]], check) if name in former else check
         for name, check in after.checks.items()
-    }
+    )
+    checks = {check.id: check for check in kept}
     old = {name: getattr(before.agent, name) for name in (f.name for f in fields(AgentSettings)) if name not in LIVE}
     return replace(
         after,

@@ -6,7 +6,8 @@ what has gone is remembered by the number of its changes, so that no id of an ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import fields, replace
 from datetime import datetime
@@ -60,7 +61,8 @@ def succeed(old: World, plan: Plan, now: Moment) -> tuple[World, Change | None]:
     """The world under another plan, and what the change of plan itself changes: all portions at once."""
     world = under(old, plan)
     changes = [take_over(world, portion, old.plan, now) for portion in portions(old.plan, plan)]
-    return arranged(world), merged(changes)
+    deque(arranging(world, len(plan.checks) + 1), maxlen=0)
+    return world, merged(changes)
 
 
 def under(old: World, plan: Plan) -> World:
@@ -73,11 +75,19 @@ def under(old: World, plan: Plan) -> World:
     return world
 
 
-def arranged(world: World) -> World:
-    """The same world, in the order of its plan. To be called when all portions have been taken over."""
-    world.judges = {name: world.judges[name] for name in world.plan.checks}
-    world.services = {name: world.services[name] for name in world.plan.services}
-    return world
+def arranging(world: World, at_once: int) -> Iterator[None]:
+    """Put a world in the order of its plan, so many names between two turns; to be run to its end when all portions
+    have been taken over."""
+    judges, services = {}, {}
+    for place, name in enumerate(world.plan.checks, 1):
+        judges[name] = world.judges[name]
+        if place % at_once == 0:
+            yield
+    for place, name in enumerate(world.plan.services, 1):
+        services[name] = world.services[name]
+        if place % at_once == 0:
+            yield
+    world.judges, world.services = judges, services
 
 
 def take_over(world: World, portion: Portion, old: Plan, now: Moment) -> Change | None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.core.model import Check, OutageRule, Service
 from monitor.core.portions import Portion, portions
-from monitor.core.succession import arranged, take_over, under
+from monitor.core.succession import arranging, take_over, under
 from monitor.core.world import Plan
 from probes.contract import Reason
 from tests.core.builders import check, moment, world
@@ -81,7 +81,8 @@ def test_looks_between_two_portions_are_judged_and_the_world_before_stays_whole(
     for portion in others:
         story.world = under(story.world, later)
         add(story, take_over(story.world, portion, old.plan, moment(70)))
-    assert list(arranged(story.world).judges) == ["cart", "jobs", "new"]
+    assert list(arranging(story.world, 2)) == [None, None]
+    assert list(story.world.judges) == ["cart", "jobs", "new"]
     assert list(story.world.services) == ["cart", "jobs", "new"]
     assert story.world.judges["cart"].check.owner == "web"
     story.heal("cart", 80)
@@ -161,7 +162,7 @@ def _taken_over(story: Story, checks: list[Check], services: dict[str, Service],
             at += 1
             story.see(at, name, Reason.REFUSED if story.world.judges[name].state.bad else None)
         story.world = under(story.world, later)
-    arranged(story.world)
+    assert list(arranging(story.world, 99)) == []
     return at
 
 
