@@ -49,7 +49,7 @@ __all__ = ["Agent", "StartError"]
 
 KEEP_PATIENCE = 2.0
 """Seconds that whoever sent something waits for the journal; after that it is taken all the same."""
-STOP = 4.5
+STOP = 4.0
 """Seconds that a stop takes at most, whatever hangs; the steps share them."""
 SETTLE = 1.5
 """Seconds that the last changes get to be written when the agent stops."""
