@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -18,22 +18,26 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from bench._line import Figure, Line, run
-from monitor.config.load import load
+from bench._core import THREADS, kept_from, read
+from bench._line import Figure, Line, percentile, run
+from bench._many import multiply
 from monitor.core.history import Retention
-from monitor.core.model import Change, Check, Look, Moment, State, Transition, Verdict
-from monitor.core.quantise import figure, quantised
+from monitor.core.model import State
+from monitor.core.quantise import figure
 from monitor.core.rows import Rows, mark_of, to_millis
-from monitor.kinds import installed_kinds
-from monitor.recorder import Recorder
+from monitor.lifetime import SWITCH_INTERVAL
+from monitor.recorder import PAUSE
 from monitor.store._files import HISTORY
 from monitor.store._history import History
 from monitor.store._history_file import LONG_POINTS, PAGE, RAW, SHORT_POINTS, connect
 from monitor.store.sqlite import SqliteStore
-from probes.contract import Observation
 
 RAW_LIMIT, WHOLE_LIMIT, PAUSE_LIMIT = 100.0, 250.0, 10.0
-"""MB of raw samples and of all, and ms that a commit of the journal may take longer (the project's own goals)."""
+"""MB of raw samples and of all, and ms that upkeep may delay a look (the project's own goals)."""
+UPKEEP = 3 * 3600.0
+"""Seconds of looks that there are to be sealed, of some of the checks: more than there is time for."""
+BEAT = 0.005
+"""Seconds between two beats of the loop that is felt for."""
 CHECKS = 1_000
 EVERY = 15.0
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -49,9 +53,12 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Pauses:
-    """The longest of each kind of work, in ms."""
+    """In ms."""
 
+    kept: list[float] = field(default_factory=list)
+    """At each beat: what our threads kept the loop from its turn."""
     worst: dict[str, float] = field(default_factory=dict)
+    """The longest of each kind of work."""
 
     async def of(self, what: str, work: Awaitable[T]) -> T:
         before = time.perf_counter()
@@ -61,27 +68,26 @@ class Pauses:
 
 
 def measure(options: Namespace) -> Line:
-    """A year of a few checks every 15 s, written by the store's own code and scaled to 1,000; then hours of 1,000
-    checks through the recorder, sealed and pruned while the journal commits."""
-    days, checks, hours = (5, 1, 1.0) if options.quick else (400 + 30, 2, 3.5)
+    """A year of a few checks every 15 s, sealed by the store's own code; a file of 1,000 such checks; then the upkeep
+    of that file, beside a loop that would take looks."""
+    days, checks, tended, seconds = (5, 1, 32, 1.0) if options.quick else (400 + 30, 2, 320, 60.0)
     with TemporaryDirectory(prefix="brownout-bench-") as name:
-        raw, whole, growth = _years(Path(name), checks, days)
-        pauses = asyncio.run(_hours(Path(name) / "hours", hours, 40 if options.quick else CHECKS))
-    figures = (
+        folder, raw, whole = _years(Path(name), checks, days)
+        found = asyncio.run(_upkeep(folder, days, tended, seconds))
+    return Line("history", _figures(raw, whole, found), f"{checks} checks for {days} days, as a file of {CHECKS:,}")
+
+
+def _figures(raw: float, whole: float, found: dict[str, Pauses]) -> tuple[Figure, ...]:
+    with_, without = found["with"], found["without"]
+    return (
         Figure("raw", raw, "MB", RAW_LIMIT),
         Figure("in_all", whole, "MB", WHOLE_LIMIT),
-        Figure("growth_in_the_last_30_days", growth, "MB"),
-        Figure("worst_slice_of_upkeep", pauses.worst["tend"], "ms"),
-        Figure("worst_batch", pauses.worst["record"], "ms"),
-        Figure("worst_commit_of_the_journal_meanwhile", pauses.worst["commit"], "ms"),
-        Figure("and_without", pauses.worst["commit alone"], "ms"),
-        Figure("worst_delay_of_the_loop_meanwhile", pauses.worst["loop"], "ms"),
+        Figure("loop_kept_by_upkeep_p99", percentile(with_.kept, 99), "ms", PAUSE_LIMIT),
+        Figure("without_p99", percentile(without.kept, 99), "ms"),
+        Figure("worst", max(with_.kept), "ms"),
+        Figure("without_worst", max(without.kept), "ms"),
+        Figure("worst_slice", with_.worst["slice"], "ms"),
     )
-    how = (
-        f"{checks} checks for {days} days, sizes times {CHECKS // checks}; lognormal times, 0.2 % of looks fail; "
-        f"{hours:g} h of {40 if options.quick else CHECKS:,} checks for the pauses"
-    )
-    return Line("history", figures, how)
 
 
 # --- a year -------------------------------------------------------------------------------------------------------
@@ -118,14 +124,16 @@ def _year(folder: Path, number: int, days: int) -> list[tuple[float, float]]:
     return told
 
 
-def _years(folder: Path, checks: int, days: int) -> tuple[float, float, float]:
-    """MB of raw samples, MB in all, and by how much that grew since the last full month; for `CHECKS` checks."""
+def _years(folder: Path, checks: int, days: int) -> tuple[Path, float, float]:
+    """The history of `CHECKS` checks after all those days; MB of its raw samples, and in all."""
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         runs = [pool.submit(_year, folder / f"year {number}", number, days) for number in range(checks)]
-        told = [run.result() for run in runs]
-    whole = [sum(sizes[1] for sizes in each) * CHECKS / checks / 1e6 for each in zip(*told, strict=True)]
-    raw = sum(each[-1][0] for each in told) * CHECKS / checks / 1e6
-    return raw, whole[-1], whole[-1] - whole[-2] if len(whole) > 1 else whole[-1]
+        for run_ in runs:
+            run_.result()
+    whole = folder / "whole"
+    whole.mkdir()
+    raw, all_ = multiply([folder / f"year {number}" / HISTORY for number in range(checks)], whole / HISTORY, CHECKS)
+    return whole, raw / 1e6, all_ / 1e6
 
 
 class _Target:
@@ -185,102 +193,44 @@ def _size(db: sqlite3.Connection, empty: float = 0.0) -> tuple[float, float]:
     return whole * (batches + raw) / max(batches + raw + rest, 1), whole
 
 
-# --- some hours of everything ---------------------------------------------------------------------------------------
+# --- upkeep of a whole history ------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Clock:
-    seconds: float = 0.0
-
-    def now(self) -> Moment:
-        return Moment(BEGAN + timedelta(seconds=self.seconds), self.seconds)
-
-
-async def _hours(folder: Path, hours: float, count: int) -> Pauses:
-    """The recorder and the store as they run in an agent, but for the time between batches."""
-    pauses, clock = Pauses(), _Clock()
-    store = SqliteStore(folder, retention=Retention(raw=timedelta(hours=1)))  # so that there is something to prune
+async def _upkeep(folder: Path, days: int, tended: int, seconds: float) -> dict[str, Pauses]:
+    """Hours of all checks are sealed and pruned, as the recorder has it done, while the loop beats; and what it is
+    like without. Milliseconds that our own threads kept the loop from its turn, whatever other programs did."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    store = SqliteStore(folder, retention=Retention())
     await store.open()
-    recorder = Recorder(store, clock, lost=lambda _: None)
-    check = _check(folder)
-    checks = [_named(check, f"check {number}") for number in range(count)]
-    draw = random.Random(5)
-    async with asyncio.TaskGroup() as group:
-        pulse = group.create_task(_feel(pauses))
-        journal = group.create_task(_commit(store, pauses, "commit alone"))
-        await asyncio.sleep(3)
-        journal.cancel()
-        journal = group.create_task(_commit(store, pauses, "commit"))
-        while clock.seconds < hours * 3600:
-            clock.seconds += EVERY
-            for number, item in enumerate(checks):
-                recorder.take(item, quantised(_look(item, clock, number / count, draw), item), State.UP)
-                if number % 50 == 0:
-                    await asyncio.sleep(0)
-            await pauses.of("record", recorder.settle())
-            if clock.seconds % 3600 < EVERY:  # what has become due since
-                await _tended(store, clock.now().at, pauses)
+    now = days * DAY
+    for part in range(0, int(UPKEEP), 600):
+        rows = Rows[str]()
+        for number in range(tended):
+            _Target(random.Random(number), number).fill(rows, now + part, now + part + 600)
+        await store.record(rows, BEGAN + timedelta(seconds=now + part + 600))
+    found = {}
+    for kind in ("without", "with"):
+        pauses, clock = Pauses(), time.monotonic() + seconds
+        pulse = asyncio.create_task(_feel(pauses))
+        slices = 0
+        while time.monotonic() < clock:
+            if kind == "with":
+                slices += await pauses.of("slice", store.tend(BEGAN + timedelta(seconds=now + UPKEEP)))
+            await asyncio.sleep(PAUSE)
         pulse.cancel()
-        journal.cancel()
+        print(f"# {kind} upkeep: {slices} slices", file=sys.stderr, flush=True)
+        found[kind] = pauses
     await store.close()
-    return pauses
-
-
-async def _tended(store: SqliteStore, now: datetime, pauses: Pauses) -> None:
-    while True:
-        if not await pauses.of("tend", store.tend(now)):
-            return
-        await asyncio.sleep(0.002)
-
-
-def _check(folder: Path) -> Check:
-    file = folder.with_suffix(".yaml")
-    file.write_text("checks: [{name: home, probe: http, url: 'http://127.0.0.1/', every: 15s}]\n", encoding="utf-8")
-    return load(file, kinds=installed_kinds(), env={"HOME": str(folder)}).checks["home"]
-
-
-def _named(check: Check, name: str) -> Check:
-    return Check(
-        name, name, name, check.probe, check.every, check.timeout, check.conditions, check.impact, check.confirm,
-        check.recover,
-    )  # fmt: skip
-
-
-def _look(check: Check, clock: _Clock, offset: float, draw: random.Random) -> Look:
-    seconds = draw.lognormvariate(-2, 0.4)
-    began, ended = (
-        Moment(BEGAN + timedelta(seconds=tick), tick)
-        for tick in (clock.seconds + offset * EVERY, clock.seconds + offset * EVERY + seconds)
-    )
-    phases = {"connect": 0.01, "first_byte": seconds - 0.02, "transfer": 0.01}
-    measured = {f"{name}_time": length for name, length in phases.items()} | {
-        "response_time": seconds,
-        "body_size": 5e3,
-    }
-    return Look(check.id, Observation(measured, phases=phases), began, ended, limit=10.0)
-
-
-async def _commit(store: SqliteStore, pauses: Pauses, what: str) -> None:
-    """A transition every 20 ms, and how long the slowest took."""
-    for seq in _count():
-        told = Transition("check", what, seq, BEGAN, BEGAN, "up", "down", Verdict(State.DOWN, None, "refused"))
-        await pauses.of(what, store.commit([Change(transitions=(told,))], frozenset()))
-        await asyncio.sleep(0.02)
+    return found
 
 
 async def _feel(pauses: Pauses) -> None:
+    before = read()
     while True:
-        before = time.perf_counter()
-        await asyncio.sleep(0.005)
-        late = (time.perf_counter() - before - 0.005) * 1000
-        pauses.worst["loop"] = max(pauses.worst.get("loop", 0.0), late)
-
-
-def _count() -> Iterator[int]:
-    seq = 0
-    while True:
-        seq += 1
-        yield seq
+        await asyncio.sleep(BEAT)
+        after = read()
+        pauses.kept.append(kept_from(before, after, BEAT)[THREADS] * 1000)
+        before = after
 
 
 if __name__ == "__main__":

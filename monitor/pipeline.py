@@ -135,13 +135,13 @@ class Pipeline:
     def _judge(self, look: Look, judge: Judge) -> Judgement:
         look = quantised(look, judge.check)
         decision = self._world.observe(look)
+        if decision.change is not None:
+            self.enter(decision.change)  # first: whatever fails below must not take along what was decided
+        self._unsaved.add(look.check)
         if self._record is not None:
             self._record(judge.check, look, judge.state)
         self._report_blindness(look, judge, moved=decision.judgement.transition is not None)
         self._observer.look(look, judge)
-        self._unsaved.add(look.check)
-        if decision.change is not None:
-            self.enter(decision.change)
         return decision.judgement
 
     def _report_blindness(self, look: Look, judge: Judge, *, moved: bool) -> None:

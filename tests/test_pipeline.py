@@ -187,6 +187,21 @@ def test_a_transition_is_committed_at_once_and_its_sinks_are_woken() -> None:
     in_bench(test)
 
 
+def test_what_was_decided_is_entered_whatever_becomes_of_those_who_watch() -> None:
+    async def test(here: Bench) -> None:
+        def broken(*_: object) -> None:
+            raise OverflowError("a counter that fits no array")
+
+        here.notes.look = broken  # type: ignore[method-assign]
+        for _ in range(4):
+            await asyncio.sleep(1)
+            with pytest.raises(OverflowError):
+                await here.look(fails=Reason.REFUSED)
+        assert here.pipeline.uncommitted == 1
+
+    in_bench(test)
+
+
 def test_events_are_published_as_the_store_has_them() -> None:
     """While the journal cannot be written they are marked, and whoever follows them must be told so as well."""
 

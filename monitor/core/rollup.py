@@ -2,7 +2,7 @@
 
 A period of looks has exact figures, each in three digits. Periods are joined by treating each as a distribution that
 is linear between its min, p50, p95, p99 and max; so the percentiles of a joined period are near, not exact: within
-about 5 % for response times as they are met (tests/core/test_rollup.py).
+about 5 % for response times as they are met (tests/core/test_past.py).
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def test_joined_periods_are_near_the_truth(noise: float) -> None:
     assert figures.p95 == pytest.approx(percentile(values, 95), rel=0.05)
     assert figures.p99 == pytest.approx(percentile(values, 99), rel=0.08)
     assert (figures.count, joined.looks) == (len(values), len(values))
-    assert figures.mean == pytest.approx(sum(values) / len(values), rel=0.01)
+    assert figures.mean == pytest.approx(sum(values) / len(values), rel=0.005)
 
 
 def test_joining_keeps_what_needs_no_joining() -> None:
