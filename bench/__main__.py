@@ -10,6 +10,7 @@ NAMES = (
     "start",
     "restart",
     "stop",
+    "reload",
     "memory",
     "judging",
     "look_cost",

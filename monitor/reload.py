@@ -11,9 +11,11 @@ import contextlib
 import gc
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -30,6 +32,9 @@ FAULTS_LOGGED = 100
 """Faults that get a log line each."""
 SWITCH_INTERVAL = 0.0005
 """Seconds that the reading thread keeps the interpreter for itself; 0.005 is Python's own, and delays every look."""
+
+LET_GO_AT_ONCE = 500
+"""Checks of the configuration before that are freed in one turn of the loop."""
 
 T = TypeVar("T")
 
@@ -79,8 +84,8 @@ class Accepted:
     diff: Diff
     learnt: bool
     """Whether there is a secret that was not known before."""
-    portions: Sequence[Portion]
-    """Of the checks and services that are different."""
+    portions: deque[Portion]
+    """Of the checks and services that are different: to be taken out one by one, so that they are freed so, too."""
 
 
 class Ended(Exception):
@@ -190,14 +195,16 @@ class Reloader:
 
     async def _take_over(self) -> Diff:
         """Raises `ConfigError`."""
-        before = self.config
         with collector_paused():
             with _short_turns():
-                found = await _beside(lambda: _compared(self._load, before))
+                found = await _beside(partial(_compared, self._load, self.config))
             if isinstance(found, _Refused):
                 raise ConfigError(found.faults)
-            self.config = found.config
+            replaced, self.config = list(self.config.checks.values()), found.config
             await self._adopt(found)
+            while replaced:  # all at once, 10,000 of them would hold the loop for 20 ms
+                del replaced[-LET_GO_AT_ONCE:]
+                await asyncio.sleep(0)
             gc.freeze()  # what is there now stays, as what was there at the start
         return found.diff
 
@@ -215,7 +222,7 @@ def _compared(load: Callable[[], Config], before: Config) -> Accepted | _Refused
         after = load()
         kept = in_force(before, after)
         diff = compare(before, replace(kept, agent=after.agent))
-        return Accepted(kept, diff, before.redactor.learn(after.redactor), portions(before, kept))
+        return Accepted(kept, diff, before.redactor.learn(after.redactor), deque(portions(before, kept)))
     except ConfigError as error:
         # What the agent knows to be a secret, the new file may have in a place where it is none.
         clean = before.redactor.for_faults().text

@@ -8,7 +8,8 @@ through the one before still finds there all that it began with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
 
 from monitor.clock import Clock
 from monitor.core.portions import Portion
@@ -31,14 +32,14 @@ class Takeover:
         self,
         world: World,
         plan: Plan,
-        portions: Sequence[Portion],
+        portions: deque[Portion],
         parts: Parts,
         level_sinks: frozenset[str],
         clock: Clock,
     ) -> None:
         self.world = world
         self._before, self._plan = world.plan, plan
-        self._waiting = list(reversed(portions))
+        self._waiting = portions
         self._parts = parts
         self._level_sinks = level_sinks
         self._clock = clock
@@ -62,7 +63,7 @@ class Takeover:
         taken: list[Portion] = []
         changes = []
         while self._waiting and (not taken or self._clock.now().tick < now.tick + SLICE):
-            portion = self._waiting.pop()
+            portion = self._waiting.popleft()
             taken.append(portion)
             changes.append(take_over(world, portion, self._before, now))
         self.world, self._arranging = world, arranging(world, ARRANGED_AT_ONCE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -61,7 +62,7 @@ class Rig:
 
     def takeover(self, after: World) -> Takeover:
         parts = cast(Parts, self)
-        found = portions(self.world.plan, after.plan)
+        found = deque(portions(self.world.plan, after.plan))
         return Takeover(self.world, after.plan, found, parts, frozenset(), cast(Clock, Ageing(VirtualClock())))
 
     def looked_at(self, name: str, since: float) -> list[float]:
@@ -119,7 +120,7 @@ async def test_a_plan_with_nothing_different_is_one_slice_and_keeps_all() -> Non
     before = Rig(begun(Story(world(*map(check, MANY))), MANY).world)
     plan = before.world.plan
     other = replace(plan, routes=(), checks=dict(reversed(plan.checks.items())))
-    takeover = Takeover(before.world, other, [], cast(Parts, before), frozenset(), VirtualClock())
+    takeover = Takeover(before.world, other, deque(), cast(Parts, before), frozenset(), VirtualClock())
     after = takeover.step()
     assert (after.plan, after.judges) == (other, before.world.judges)
     assert not takeover.done
