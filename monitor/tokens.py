@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 SHORTEST_TOKEN = 16
 """Characters: what is shorter could be guessed."""
+TOKEN_FORM = f"{SHORTEST_TOKEN} to 256 letters, digits and -._~+/="
+_TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{SHORTEST_TOKEN},256}}")
+
+
+def is_token(text: str) -> bool:
+    """Whether it has the form of a token, `TOKEN_FORM`: what has not goes into no header and no message."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 class Scope(StrEnum):

@@ -152,3 +152,40 @@ def test_who_names_the_address_is_believed(place: Place) -> None:
     with answering(Agent(Path("/elsewhere.yaml"))) as agent:
         assert main(["reload", str(place.file), "--url", agent.url]) == 0
     assert agent.asked == [("POST", "/api/v1/reload", True)]
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "first-line-of-a-key-01\nsecond-line-of-a-key",
+        "two words-of-a-secret-01",
+        "pässword-of-somebody-01",
+        "short-secret",
+    ],
+    ids=["lines", "words", "no ASCII", "short"],
+)
+@pytest.mark.parametrize("source", ["file", "variable"])
+def test_what_is_no_token_is_neither_sent_nor_shown(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, source: str, secret: str
+) -> None:
+    """A private key, or a file with a secret a line: what the library says of a bad header holds the header."""
+    given = []
+    if source == "file":
+        (place.folder / "token").write_text(f"{secret}\n")
+        given = ["--token-file", str(place.folder / "token")]
+    else:
+        monkeypatch.setenv("BROWNOUT_TOKEN", secret)
+    with answering(Agent(place.file)) as agent:
+        assert main(["reload", str(place.file), "--url", agent.url, *given]) == 2
+    told = capsys.readouterr()
+    assert "holds no token: it must be 16 to 256 letters, digits and -._~+/=, on one line" in told.err
+    assert not any(part in told.out + told.err for part in secret.replace("\n", " ").split())
+    assert agent.asked == []
+
+
+def test_a_token_of_one_line_is_read_from_its_file(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BROWNOUT_TOKEN")
+    (place.folder / "token").write_text(f"{TOKEN}\r\n")
+    with answering(Agent(place.file)) as agent:
+        assert main(["reload", "--url", agent.url, "--token-file", str(place.folder / "token")]) == 0
+    assert agent.asked == [("POST", "/api/v1/reload", True)]

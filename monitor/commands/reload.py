@@ -25,6 +25,7 @@ from monitor.config.load import find_agent
 from monitor.config.model import AgentSettings, ConfigError
 from monitor.sinks.console import harmless
 from monitor.store.holder import holder
+from monitor.tokens import TOKEN_FORM, is_token
 
 TOKEN = "BROWNOUT_TOKEN"  # noqa: S105  (the name of a variable)
 INSTALLED = Path("/var/lib/brownout")
@@ -33,6 +34,8 @@ PATIENCE = 120.0
 """Seconds that a reload may take: 10,000 checks take about four."""
 POLL = 0.1
 """Seconds between two looks at what became of it."""
+LONGEST_TOKEN_FILE = 4096
+"""Bytes of it that are read: more is no token."""
 
 
 class NotAsked(Exception):
@@ -56,10 +59,22 @@ def execute(options: Namespace) -> int:
 
 
 def _token(file: Path | None) -> str:
+    """The token to send, or none; what has not the form of one is neither sent nor shown."""
     if file is None:
-        return os.environ.get(TOKEN, "").strip()
+        source, text = f"${TOKEN}", os.environ.get(TOKEN, "").strip()
+        if not text:
+            return ""
+    else:
+        source, text = f"--token-file {file}", _read_token(file)
+    if not is_token(text):
+        raise NotAsked(f"{source} holds no token: it must be {TOKEN_FORM}, on one line, and nothing else")
+    return text
+
+
+def _read_token(file: Path) -> str:
     try:
-        text = file.read_text("utf-8").strip()
+        with file.open("rb") as stream:
+            text = stream.read(LONGEST_TOKEN_FILE).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise NotAsked(f"--token-file {file} cannot be read: {getattr(error, 'strerror', 'it is no text')}") from None
     if not text:

@@ -5,7 +5,6 @@ The models live only while a file is loaded. Their ``description`` texts are the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any
@@ -32,14 +31,13 @@ from monitor.config.model import Limits, Listen
 from monitor.config.suggest import shorten
 from monitor.config.units import parse_duration
 from monitor.core.model import Impact
-from monitor.tokens import SHORTEST_TOKEN, Scope
+from monitor.tokens import TOKEN_FORM, Scope, is_token
 from probes.contract import Secret
 
 SHORTEST_EVERY = timedelta(milliseconds=100)
 SHORTEST_KEPT = timedelta(hours=1)
 SHORTEST_TIMEOUT = timedelta(milliseconds=10)
 _LONGEST_NAME = 100
-_TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{SHORTEST_TOKEN},256}}")
 """What ``Authorization: Bearer`` can carry (RFC 6750)."""
 _LIMITS = Limits()
 
@@ -104,10 +102,8 @@ def _check_scopes(values: list[Any]) -> None:
 
 
 def _check_token(token: Secret) -> Secret:
-    if not _TOKEN.fullmatch(token.reveal()):
-        raise ValueError(
-            f"must be {SHORTEST_TOKEN} to 256 letters, digits and -._~+/=: make one with `openssl rand -hex 24`"
-        )
+    if not is_token(token.reveal()):
+        raise ValueError(f"must be {TOKEN_FORM}: make one with `openssl rand -hex 24`")
     return token
 
 
