@@ -1,4 +1,4 @@
-"""An agent in a process of its own that reloads while its loop ticks: `python -m bench._reloading FILE`.
+"""An agent in a process of its own that reloads while its loop ticks: `python -m bench._reloading FILE REST`.
 
 Prints "ready". For each line that it reads, a text of YAML for the file as JSON, it writes the file, reloads, and
 prints what the ticks saw meanwhile and what the slices of taking over took; it ends when its stdin does.
@@ -99,7 +99,8 @@ class Watched(Agent):
         self.ticks.phase, self.ticks.met, self.took = before, name, time.perf_counter() - began
 
 
-async def reload(file: Path) -> None:
+async def reload(file: Path, rest: float) -> None:
+    """`rest`: seconds before and after each reload in which nothing is done."""
     kinds, ticks, stop = installed_kinds(), Ticks(), asyncio.Event()
     config = load(file, kinds=kinds, env=os.environ)
     configure_logs(config.redactor.text)
@@ -110,18 +111,18 @@ async def reload(file: Path) -> None:
         async with asyncio.TaskGroup() as group:
             running = group.create_task(agent.run(stop))
             await agent.started.wait()
-            await asyncio.sleep(len(config.checks) / FIRST_LOOKS_A_SECOND + 5)  # the first looks
+            await asyncio.sleep(len(config.checks) / FIRST_LOOKS_A_SECOND + 5 * rest)  # the first looks
             ticking = group.create_task(ticks.run())
             print('"ready"', flush=True)
             while line := await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
                 await asyncio.to_thread(file.write_text, json.loads(line), "utf-8")
-                await asyncio.sleep(2)
+                await asyncio.sleep(2 * rest)
                 ticks.told()
-                await asyncio.sleep(1)  # how it is without a reload
+                await asyncio.sleep(rest)  # how it is without a reload
                 ticks.phase = "reading"
                 outcome = await agent._reloader.wait()  # noqa: SLF001  (as the API asks)
                 ticks.phase = "after"
-                await asyncio.sleep(1)
+                await asyncio.sleep(rest)
                 ticks.phase = "before"
                 told = {
                     "took": agent.took,
@@ -136,4 +137,4 @@ async def reload(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(reload(Path(sys.argv[1])))
+    uvloop.run(reload(Path(sys.argv[1]), float(sys.argv[2])))

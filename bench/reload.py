@@ -21,12 +21,12 @@ DELAY = 20.0
 def measure(options: Namespace) -> Line:
     """A real agent on one core reloads its file: as it was, with one check changed, with every check changed (another
     limit), with every check replaced (another name), and as it was before that."""
-    count = 200 if options.quick else 10_000
+    count, rest = (50, 0.05) if options.quick else (10_000, 1.0)
     mine, others = cores()
     told: dict[str, Any] = {}
     with TemporaryDirectory(prefix="brownout-bench-") as name, responder(others) as target:
         file = written(Path(name), count, port=free_port(), target=target, every="5m")
-        with peer("bench._reloading", str(file), core=mine) as process:
+        with peer("bench._reloading", str(file), str(rest), core=mine) as process:
             answer(process)
             for kind, text in _edits(file.read_text("utf-8")):
                 told[kind] = _reloaded(process, text)
