@@ -1,4 +1,4 @@
-"""What holds for the whole suite: with `CI` set, as in `.ci/run`, nothing is skipped."""
+"""What holds for the whole suite: nothing is timed, and with `CI` set, as in `.ci/run`, nothing is skipped."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import Absent
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of what is tested
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(wrapper=True)

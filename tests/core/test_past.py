@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.columns import Columns, distribute
@@ -125,7 +125,6 @@ def test_a_state_is_known_for_three_intervals() -> None:
     assert roll_up(Columns(), SHORT, None, BEGAN) == ([], None)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.001, 9), min_size=1, max_size=200))
 def test_a_period_has_the_figures_of_its_looks(values: list[float]) -> None:
     points, _ = roll_up(columns_of(values), LONG, None, BEGAN + 60 * MINUTE)

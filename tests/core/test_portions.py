@@ -131,7 +131,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(STEPS)
 def test_whatever_is_reloaded_nothing_is_told_twice_and_nothing_is_left_open(
     steps: list[tuple[str, str, Any]],

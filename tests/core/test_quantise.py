@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.condition import Aggregate
@@ -22,41 +22,35 @@ from tests.core.builders import moment as at
 finite = st.floats(-1e15, 1e15, allow_subnormal=False)
 
 
-@settings(deadline=None)
 @given(finite)
 def test_a_figure_is_off_by_half_a_percent_at_most(value: float) -> None:
     assert abs(figure(value) - value) <= abs(value) * 0.005
 
 
-@settings(deadline=None)
 @given(finite)
 def test_rounding_twice_changes_nothing(value: float) -> None:
     assert figure(figure(value)) == figure(value)
     assert share(share(value)) == share(value)
 
 
-@settings(deadline=None)
 @given(finite, finite)
 def test_order_is_kept(one: float, other: float) -> None:
     low, high = sorted((one, other))
     assert figure(low) <= figure(high)
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_the_order_of_ratios_is_kept(one: float, other: float) -> None:
     low, high = sorted((one, other))
     assert share(low) <= share(high)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 999), st.integers(-9, 9))
 def test_what_people_write_is_met_exactly(digits: int, exponent: int) -> None:
     written = float(f"{digits}e{exponent}")
     assert figure(written) == written
 
 
-@settings(deadline=None)
 @given(st.floats(1e-9, 0.5))
 def test_what_a_ratio_lacks_to_one_is_kept_as_well(lacking: float) -> None:
     assert 1 - share(1 - lacking) == pytest.approx(lacking, rel=0.0051, abs=1e-12)
@@ -74,7 +68,6 @@ def test_what_is_no_figure_stays_what_it_is() -> None:
     assert (figure(10**400), figure(-(10**400))) == (math.inf, -math.inf)
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1e7), st.sampled_from((1, 10, 100)), st.integers(0, 10**12))
 def test_times_are_cut_never_raised(tick: float, step: int, micros: int) -> None:
     now = Moment(START + timedelta(microseconds=micros), tick)

@@ -180,7 +180,7 @@ async def test_processes_and_series_that_are_kept_are_bounded() -> None:
     assert many.processes == 2
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.one_of(

@@ -63,7 +63,7 @@ _TEXT = st.text(
 _VALUES = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(st.tuples(_TEXT, _TEXT), _VALUES, max_size=8))
 def test_what_client_libraries_write_is_read_as_they_read_it(series: dict[tuple[str, str], float]) -> None:
     families = []
@@ -86,7 +86,7 @@ _SPACE = st.sampled_from(["", " ", "\t", "  "])
 _GAP = st.sampled_from([" ", "\t", "   "])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     spaces=st.lists(_SPACE, min_size=6, max_size=6),
     gaps=st.lists(_GAP, min_size=2, max_size=2),
@@ -131,7 +131,7 @@ def test_a_line_that_was_asked_for_and_cannot_be_read_is_told(line: bytes) -> No
         read(b"a 1\n" + line + b"\nb 2\n", "a")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text('a{}="\\,# 1.e+\t\n', max_size=60))
 def test_garbage_never_raises_anything_else(text: str) -> None:
     try:

@@ -131,6 +131,4 @@ class Schedule(RuleBasedStateMachine):
 
 
 TestSchedules = Schedule.TestCase
-TestSchedules.settings = settings(
-    max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestSchedules.settings = settings(max_examples=150, stateful_step_count=30, suppress_health_check=list(HealthCheck))

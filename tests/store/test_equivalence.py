@@ -128,7 +128,5 @@ def settling(store: Store, how: str, delivery: Delivery, now: datetime) -> Await
 def test_all_stores_say_the_same() -> None:
     run_state_machine_as_test(
         Stores,
-        settings=settings(
-            max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=25, stateful_step_count=30, suppress_health_check=list(HealthCheck)),
     )

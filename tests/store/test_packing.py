@@ -28,7 +28,6 @@ figures = st.one_of(
 whole = st.integers(-(2**62), 2**62)
 
 
-@settings(deadline=None)
 @given(st.lists(figures, max_size=50))
 def test_figures_come_back_as_they_were(values: list[float]) -> None:
     back = decode(*encode(values))
@@ -45,14 +44,12 @@ def test_quantised_figures_take_16_bits() -> None:
     assert list(encode(positive)[0]) == sorted(encode(positive)[0]), "in the order of the figures"
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(whole, st.integers(0, 300)), max_size=99))
 def test_columns_of_numbers_come_back(values: list[int]) -> None:
     assert Taker(put_column(values)).column(len(values)) == values
     assert Taker(put_steps(values)).steps(len(values)) == values
 
 
-@settings(deadline=None)
 @given(whole)
 def test_numbers_come_back(number: int) -> None:
     assert Taker(put_number(number)).number() == number
@@ -113,7 +110,7 @@ def test_batches_come_back() -> None:
     assert len(load_rows(dump_rows(Rows()))) == 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(at=st.integers(0, 10_000), byte=st.integers(0, 255), cut=st.booleans())
 def test_damage_is_a_value_error_or_harmless(at: int, byte: int, cut: bool) -> None:
     body, layout = dump_columns(columns(40))
