@@ -22,6 +22,7 @@ from typing import TextIO
 import httpx
 import structlog
 
+from monitor import address
 from monitor.clock import Clock, SystemClock
 from monitor.config.model import Config, Listen
 from monitor.core.model import Journal
@@ -85,7 +86,6 @@ class Agent:
         self._given_sinks = sinks
         self._upkeep = Upkeep(config.checks.values())
         self._terminal = terminal or sys.stdout
-        self._address = config.agent.state_dir / "agent.url"
         self._progress = self._clock.now().tick
         self._stopping = False
         self._ending: Stop | None = None
@@ -117,7 +117,7 @@ class Agent:
             gc.collect()
             gc.freeze()
             gc.enable()
-            stack.callback(self._forget_address)
+            stack.callback(address.forget, self._config.agent.state_dir)
             await self._watch(parts, stop)
 
     @staticmethod
@@ -343,11 +343,6 @@ class Agent:
             **({"public_page": public[0]} if public else {}),
             state_dir=str(config.agent.state_dir),
         )
-        with suppress(OSError):  # only `brownout reload` reads it
-            self._address.write_text(f"{page}\n")
+        address.tell(config.agent.state_dir, page)
         self._notifier.ready(f"watching {len(config.checks)} checks")
         self.started.set()
-
-    def _forget_address(self) -> None:
-        with suppress(OSError):
-            self._address.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import sqlite3
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import httpx
 import pytest
 import structlog
 
+from monitor import address
 from monitor.app import Agent, StartError
 from monitor.config.load import load
 from monitor.config.model import Config, Listen
@@ -169,3 +171,31 @@ async def test_a_real_agent_whose_journal_was_taken_over(tmp_path: Path, config:
         assert await running.ended(40) == 1
         assert running.lines("fenced")
         assert not running.lines("stopped"), "it did not end in order"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "directory"])
+async def test_what_lies_in_the_place_of_the_address_neither_holds_up_a_start_nor_is_written_to(
+    tmp_path: Path, config: Config, kind: str
+) -> None:
+    state, victim = tmp_path / "state", tmp_path / "victim"
+    state.mkdir()
+    victim.write_text("precious")
+    file = state / "agent.url"
+    make = {"pipe": os.mkfifo, "link": lambda path: path.symlink_to(victim), "directory": Path.mkdir}
+    make[kind](file)
+    started, stop = Agent(config, store=Sound()), asyncio.Event()
+    running = asyncio.create_task(started.run(stop))
+    try:
+        await asyncio.wait_for(started.started.wait(), 20)
+        told = address.told(state)
+        assert told.startswith("http://127.0.0.1:") or kind == "directory"
+    finally:
+        stop.set()
+    await running
+    assert victim.read_text() == "precious"
+    assert [path.name for path in state.iterdir()] == (["agent.url"] if kind == "directory" else [])
+
+
+def test_an_address_that_is_no_file_is_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "agent.url")
+    assert address.told(tmp_path) == ""

@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from monitor import address
 from monitor.commands._common import FINDING, FINE, fail, print_json
 from monitor.commands._configuration import FAULTS_SHOWN, default_file, print_faults
 from monitor.config.load import find_agent
@@ -101,7 +102,7 @@ def _signal(options: Namespace) -> Mapping[str, Any]:
     """By SIGHUP, on the agent's own machine."""
     settings = _settings(options)
     directory, pid = _running(settings, options)
-    url = options.url.rstrip("/") or _told_address(directory) or _address(settings)
+    url = options.url.rstrip("/") or address.told(directory) or _address(settings)
     with _client() as client:
         before = _config(client, url)
         _must_watch(options.file, before, f"the agent {pid}")
@@ -131,19 +132,12 @@ def _running(settings: AgentSettings, options: Namespace) -> tuple[Path, int]:
     )
 
 
-def _told_address(directory: Path) -> str:
-    """What the agent itself has written down: a changed `listen` takes effect with its next start only."""
-    try:
-        return (directory / "agent.url").read_text("ascii").strip().rstrip("/")
-    except (OSError, UnicodeDecodeError):  # it is not ours, or not there
-        return ""
-
-
 def _found_address(client: httpx.Client, options: Namespace, token: str) -> str:
     """Where the agent that watches this file answers; nobody else is asked, or given the token of this one."""
     settings = _settings(options)
     directory = next((item for item in (settings.state_dir, INSTALLED) if _is_held(item)), None)
-    url = (_told_address(directory) if directory else "") or _address(settings)
+    # What the agent itself has written down: a changed `listen` takes effect with its next start only.
+    url = (address.told(directory) if directory else "") or _address(settings)
     if options.file is not None:
         answer = _request(client, "GET", f"{url}/api/v1/config", {})
         if answer.status_code == httpx.codes.UNAUTHORIZED:  # reading is protected
