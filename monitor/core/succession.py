@@ -232,8 +232,6 @@ def _settled(
 
 def _differs(before: ServiceStatus | None, now: ServiceStatus, names: Mapping[str, str]) -> bool:
     """Whether the service is judged by other checks or by another rule."""
-    if before is not None and before.service is now.service:
-        return False
     return before is None or _shape(before.service, names) != _shape(now.service, {})
 
 
