@@ -156,6 +156,7 @@ class Agent:
         """Put another configuration into force, slice by slice: nobody sees half of a service."""
         config, sinks, parts = found.config, self._sinks, self._parts
         self._config = config
+        parts.feed.review()
         self._upkeep.adopt(config.checks.values())
         parts.telemetry.redefined(name for name, sink in sinks.items() if self._sinks.get(name) is not sink)
         parts.outbox.adopt(self._sinks)
@@ -231,7 +232,7 @@ class Agent:
         ]
         if (change := world.start(self._clock.now())) is not None:
             pipeline.enter(change)
-        return Parts(scheduler, pipeline, outbox, telemetry, tuple(sites), attendance, recorder)
+        return Parts(scheduler, pipeline, outbox, telemetry, tuple(sites), attendance, recorder, feed)
 
     def _outbox(self, client: httpx.AsyncClient, telemetry: Telemetry) -> Outbox:
         return Outbox(

@@ -16,7 +16,7 @@ from monitor.scheduler import Scheduler
 from monitor.store.lasting import LastingStore
 from monitor.store.sqlite import SqliteStore
 from monitor.telemetry import Telemetry
-from monitor.web import Site
+from monitor.web import Feed, Site
 
 LOCK_PATIENCE = timedelta(seconds=1)
 """How long another program may hold the journal until pages go out without it."""
@@ -34,6 +34,7 @@ class Parts:
     """The inner one, and that for the world, if there is one."""
     attendance: Attendance
     recorder: Recorder
+    feed: Feed
 
 
 def lasting_store(config: Config) -> LastingStore:

@@ -97,6 +97,11 @@ class Access:
         request[TOKEN_NAME] = token.name
         return None
 
+    def permits(self, request: web.Request, scope: Scope) -> bool:
+        """Whether its token has this scope now."""
+        token = find_token(self._tokens(), bearer(request))
+        return token is not None and scope in token.scopes
+
     def _unknown(self, who: str) -> web.Response:
         now = self._clock.now().tick
         if (wait := self._attempts.wait(who, now)) > 0:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from monitor.core.model import Event
 from monitor.store.contract import StoreError
-from monitor.web.guard import TIME_LIMIT
+from monitor.web.guard import MAY_READ, TIME_LIMIT
 from monitor.web.problem import Problem, unreadable
 from monitor.web.stream import dumps
 
@@ -48,9 +48,11 @@ class Backfill(Protocol):
 
 
 class Reader:
-    """One connection's buffer. `full` once it could not take an event any more."""
+    """One connection's buffer. `full` once it could not take an event any more; `may_read` as long as it is to be
+    told of any."""
 
-    def __init__(self) -> None:
+    def __init__(self, may_read: Callable[[], bool] = lambda: True) -> None:
+        self.may_read = may_read
         self.queue: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(BUFFER)
         self.full = False
 
@@ -62,6 +64,11 @@ class Reader:
             self.queue.put_nowait(item)
         except asyncio.QueueFull:
             self.full = True
+
+    def end(self) -> None:
+        """What waits is told, and nothing after it."""
+        self.offer(None)
+        self.full = True
 
 
 class Feed:
@@ -86,13 +93,18 @@ class Feed:
         """The agent stops: streams end, and their readers come back to the next one."""
         self._closed = True
         for reader in self.readers:
-            reader.offer(None)
-            reader.full = True
+            reader.end()
+
+    def review(self) -> None:
+        """Who may read has changed: the streams of those who may not any more end."""
+        for reader in self.readers:
+            if not reader.may_read():
+                reader.end()
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         if self._closed or len(self.readers) >= READERS:
             raise Problem(503, "Too many follow the events already. Ask for the list.", {"Retry-After": "10"})
-        reader = Reader()
+        reader = Reader(request.get(MAY_READ, lambda: True))
         self.readers.add(reader)  # before the journal is read: nothing may come between
         try:
             response = await self._begin(request)
@@ -119,12 +131,14 @@ class Feed:
         told: set[str] = set()
         try:
             async for identity, frame in self._missed(request.headers.get("Last-Event-ID", "")):
+                if not reader.may_read():
+                    return
                 told.add(identity)
                 await _write(response, frame)
             while not (reader.full and reader.queue.empty()):
                 news = await _next(reader, told)
-                if news is None:
-                    break
+                if news is None or not reader.may_read():
+                    return
                 await _write(response, news)
         except (TimeoutError, ConnectionError, StoreError):
             if request.transport is not None:

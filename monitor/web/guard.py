@@ -34,6 +34,9 @@ NOTHING_HERE = web.AppKey("nothing_here", str)
 TIME_LIMIT = web.RequestKey("time_limit", asyncio.Timeout)
 """The time limit of a request, for streams that last."""
 
+MAY_READ: web.RequestKey[Callable[[], bool]] = web.RequestKey("may_read")
+"""Whether whoever sent the request may read still: a reload may take a token away while an answer lasts."""
+
 OWN_AUTHORITY = ("/ping/", "/push")
 """The beginnings of paths of requests that carry a token: their Host does not matter, and they read nothing."""
 
@@ -66,10 +69,23 @@ async def problems(request: web.Request, handler: _Handler) -> web.StreamRespons
         return problem(error.status)
     except TimeoutError:
         return problem(503, "The answer took too long. Ask for less, or try again.", {"Retry-After": "5"})
-    except Exception:  # noqa: BLE001  (the border: a visitor is never shown a traceback)
-        resource = request.match_info.route.resource  # the path itself may hold a token
-        _log.exception("request_failed", path=resource.canonical if resource else "")
-        return problem(500, "This is a fault of the agent; its log has the traceback.")
+    except ConnectionError as error:
+        if is_gone(request):
+            return problem(503)  # to nobody; that a client goes away is no fault of ours
+        return _failed(request, error)
+    except Exception as error:  # noqa: BLE001  (the border: a visitor is never shown a traceback)
+        return _failed(request, error)
+
+
+def is_gone(request: web.BaseRequest) -> bool:
+    """Whether the client has closed its connection."""
+    return request.transport is None or request.transport.is_closing()
+
+
+def _failed(request: web.Request, error: Exception) -> web.Response:
+    resource = request.match_info.route.resource  # the path itself may hold a token
+    _log.error("request_failed", path=resource.canonical if resource else "", exc_info=error)
+    return problem(500, "This is a fault of the agent; its log has the traceback.")
 
 
 def host_guard(is_loopback: Callable[[], bool], *names: str | None) -> Middleware:

@@ -31,7 +31,7 @@ _PROBLEMS = {
     415: "The body is not JSON.",
     421: "The agent does not answer to this name (`Host`).",
     429: "Too many wrong tokens came from this address.",
-    503: "Not now: the journal cannot be read, or it took too long.",
+    503: "Not now: the journal or the history cannot be read, or it took too long.",
 }
 
 

@@ -67,7 +67,7 @@ class PastRoutes:
                 step = points[0].span.total_seconds() if points else None
                 rows = _rows(points, name)
         except (StoreError, ValueError):
-            raise unreadable() from None
+            raise unreadable("history") from None
         head = self._head(judge.check.id, since, until) | {"measurement": name, "unit": unit, "step": step}
         return await stream(request, json_pieces(head, {"points": rows}, PIECE), JSON)
 

@@ -29,6 +29,6 @@ def problem(status: int, detail: str = "", headers: Mapping[str, str] | None = N
     )
 
 
-def unreadable() -> Problem:
-    detail = "The journal cannot be read now; /api/v1/status still tells how everything stands."
+def unreadable(what: str = "journal") -> Problem:
+    detail = f"The {what} cannot be read now; /api/v1/status still tells how everything stands."
     return Problem(503, detail, {"Retry-After": "10"})

@@ -11,7 +11,7 @@ from monitor.web.assets import add_assets
 from monitor.web.checks import Checks
 from monitor.web.configuration import Configuration
 from monitor.web.feed import Feed
-from monitor.web.guard import NOTHING_HERE, add_headers, host_guard, problems
+from monitor.web.guard import MAY_READ, NOTHING_HERE, add_headers, host_guard, problems
 from monitor.web.incidents import Incidents
 from monitor.web.names import hostname
 from monitor.web.openapi import OpenApi
@@ -57,6 +57,7 @@ def _add_reading(app: web.Application, view: View) -> None:
         guarded = app[ACCESS].requires(Scope.READ, handler)
 
         async def answer(request: web.Request) -> web.StreamResponse:
+            request[MAY_READ] = lambda: not view.protected() or app[ACCESS].permits(request, Scope.READ)
             return await (guarded if view.protected() else handler)(request)
 
         app.router.add_get(path, answer)

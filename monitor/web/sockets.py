@@ -7,19 +7,24 @@ import contextlib
 import errno
 import ipaddress
 import logging
+import math
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
+
+from monitor.web.connection import Connection, watch_requests
 
 BACKLOG = 128
 CONNECTIONS_LIMIT = 256
 """Open connections; more are closed at once, so that requests that never end leave descriptors to the probes."""
+IDLE = 5.0
+"""Seconds without a request after which a connection makes room for another one, where there is no room left."""
 STOP_GRACE = 1.0
 """Seconds that answers under way get when the agent stops; what was cut off then gets as long to come to its end."""
 
+_LOGGER = logging.getLogger("brownout.http")
 
 LOOPBACK = web.AppKey("loopback", list[bool])
 """Whether it is served on loopback only; known once it has its sockets."""
@@ -86,16 +91,8 @@ class Site:
         app[LOOPBACK].append(all(is_loopback(item) for item in self.sockets))
         self._runner = web.AppRunner(
             app,
-            access_log=None,
-            logger=_quiet_logger(),
             handle_signals=False,
             shutdown_timeout=STOP_GRACE,
-            keepalive_timeout=75,
-            max_line_size=4096,
-            max_field_size=8190,
-            max_headers=64,
-            lingering_time=2.0,
-            auto_decompress=False,  # nobody sends us that much; and nobody sends us bombs
         )
 
     @property
@@ -105,16 +102,31 @@ class Site:
     async def start(self) -> None:
         await self._runner.setup()
         loop = asyncio.get_running_loop()
+        if self._runner.server is not None:
+            watch_requests(self._runner.server, loop)
         # Not web.SockSite, which takes every connection.
         for item in self.sockets:
             self._servers.append(await loop.create_server(self._protocol, sock=item, backlog=BACKLOG))
 
     def _protocol(self) -> asyncio.Protocol:
         server = self._runner.server
-        if server is None or len(server.connections) >= self._limit:
+        if server is None or not self._has_room(server):
             self._turned_away()
             return _Refusal()
-        return server()
+        return Connection(server, asyncio.get_running_loop(), _LOGGER)
+
+    def _has_room(self, server: web.Server) -> bool:
+        """Whether there is room for one more; that which has been idle for longest makes it. So nobody keeps others
+        out by connections that are merely held."""
+        there = [item for item in server.connections if isinstance(item, Connection) and not item.leaving]
+        if len(there) < self._limit:
+            return True
+        idle = [(item.idle_since, place) for place, item in enumerate(there) if item.idle_since is not None]
+        since, place = min(idle, default=(math.inf, 0))
+        if asyncio.get_running_loop().time() - since < IDLE:
+            return False
+        there[place].make_room()
+        return True
 
     async def stop(self) -> None:
         """Once more does nothing."""
@@ -123,14 +135,6 @@ class Site:
         await self._runner.cleanup()
         for item in self.sockets:
             item.close()
-
-
-def _quiet_logger() -> logging.Logger:
-    """The library's log, without requests that are no HTTP: any stranger could fill the disk with them."""
-    logger = logging.getLogger("brownout.http")
-    if not logger.filters:
-        logger.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
-    return logger
 
 
 class _Refusal(asyncio.Protocol):

@@ -159,6 +159,18 @@ async def test_a_bad_file_changes_nothing_and_says_so_everywhere(tmp_path: Path)
         assert (config["checks"], config["reload"]["number"]) == (1, 3)
 
 
+async def test_streams_of_those_who_may_not_read_any_more_end(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage, httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        url, headers = f"{stage.url}/api/v1/events", {"Accept": "text/event-stream"}
+        async with client.stream("GET", url, headers=headers) as stream:
+            assert stream.status_code == 200
+            stage.file.write_text(stage.file.read_text().replace("  tokens:", "  protected: true\n  tokens:"))
+            assert (await stage.reload(env={"BROWNOUT_TOKEN": TOKEN}))[0] == 0
+            async for _ in stream.aiter_lines():
+                pass  # until its end; a stream that goes on is told of by the time limit
+        assert (await client.get(url, headers=headers)).status_code == 401
+
+
 async def test_whoever_cannot_be_asked_is_told_what_to_do(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         wrong = {"BROWNOUT_TOKEN": "a-token-that-nobody-has"}

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from monitor.core.model import Event, EventType
+from monitor.tokens import Scope, Token
 from monitor.web import Feed, Site, application, bind, feed
 from tests.web.conftest import Agent
 from tests.web.made import PASSWORD
@@ -187,6 +188,37 @@ async def test_a_reader_that_was_full_is_told_no_more(monkeypatch: pytest.Monkey
     assert reader.queue.get_nowait() == ("evt_1", b"")
     reader.offer(("evt_3", b""))
     assert (reader.full, reader.queue.empty()) == (True, True)
+
+
+async def test_whose_right_is_taken_away_hears_nothing_more() -> None:
+    """At the next event, even before anybody has said that the rights have changed."""
+    reader, other = "reader-token-0123456789", "other-token-0123456789"
+    tokens = [Token.of("grafana", reader, [Scope.READ]), Token.of("page", other, [Scope.READ])]
+    protected = [False]
+    async with aiohttp.ClientSession() as client:
+        agent = Agent(client)
+        made = Feed(agent.journal, lambda body: body)
+        view = agent.view(feed=made, tokens=lambda: tokens, protected=lambda: protected[0])
+        site = Site(application(view), bind("127.0.0.1", 0))
+        await site.start()
+        agent.base = f"http://127.0.0.1:{site.port}"
+        station = Station(agent, made, site)
+        try:
+            async with station.listen(Authorization=f"Bearer {other}") as stays:
+                async with station.listen() as stranger:
+                    protected[0] = True
+                    station.tell(event(1))
+                    assert await stranger.block() is None
+                async with station.listen(Authorization=f"Bearer {reader}") as revoked:
+                    made.review()
+                    station.tell(event(2))
+                    assert (await revoked.next())["id"] == "evt_2"
+                    del tokens[0]
+                    made.review()
+                    assert await revoked.block() is None
+                assert [(await stays.next())["id"] for _ in range(2)] == ["evt_1", "evt_2"]
+        finally:
+            await site.stop()
 
 
 async def test_at_the_stop_streams_end(station: Station) -> None:

@@ -136,7 +136,10 @@ async def test_transitions_by_pages(past: Agent) -> None:
 async def test_where_the_history_cannot_be_read_that_is_said(past: Agent) -> None:
     past.journal.broken = True
     for path in ("checks/home/chart", "checks/home/ribbon", "checks/home/transitions", "services/shop/ribbon"):
-        assert_problem(*await past.get(f"/api/v1/{path}"), expected=503)
+        status, headers, text = await past.get(f"/api/v1/{path}")
+        assert_problem(status, headers, text, expected=503)
+        file = "history" if path.endswith("chart") else "journal"
+        assert f"The {file} cannot be read now" in text, "states and transitions are in the journal"
 
 
 async def test_a_measurement_that_a_check_lacks_names_those_it_has(past: Agent) -> None:
