@@ -14,8 +14,9 @@ from pydantic import BaseModel, PlainValidator
 from docs._markdown import code, sentence, table
 from monitor.config.agent import DEFAULT_LISTEN
 from monitor.config.conditions import LONGEST_WINDOW, MOST_LOOKS
+from monitor.config.document import MAX_BYTES, MAX_NODES
 from monitor.config.fields import Leaf, own_fields, own_model
-from monitor.config.foreach import MOST_CHECKS, MOST_FROM_ONE
+from monitor.config.foreach import MOST_CHECKS, MOST_FROM_ONE, MOST_MADE
 from monitor.config.model import DEFAULT_EVERY, DEFAULT_TIMEOUT, Limits
 from monitor.config.schema import (
     SHORTEST_EVERY,
@@ -208,6 +209,8 @@ def bounds_part() -> str:
         ("`for N of M`", f"M up to {MOST_LOOKS}"),
         ("Checks from one `for_each`", f"{MOST_FROM_ONE:,}"),
         ("Checks in all", f"{MOST_CHECKS:,}"),
+        ("A file", format_size(MAX_BYTES)),
+        ("Texts, lists and mappings in all files", f"{MAX_NODES:,}; what `for_each` makes of them: {MOST_MADE:,}"),
     ]
     return table(("What", "Bounds"), rows)
 

@@ -52,6 +52,8 @@ class Reloaded:
     faults: tuple[Fault, ...] = ()
     seconds: float = 0.0
     """From the beginning to its end."""
+    more_faults: int = 0
+    """How many there are beyond `faults`."""
 
     @property
     def accepted(self) -> bool:
@@ -61,7 +63,8 @@ class Reloaded:
     def sentence(self) -> str:
         if self.diff is not None:
             return self.diff.sentence
-        faults = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        count = len(self.faults) + self.more_faults
+        faults = "1 fault" if count == 1 else f"{count} faults"
         return f"refused for {faults}; the configuration before stays in force"
 
     def as_json(self) -> dict[str, Any]:
@@ -72,6 +75,7 @@ class Reloaded:
             "sentence": self.sentence,
             "diff": self.diff.as_json() if self.diff else None,
             "faults": [fault.as_json() for fault in self.faults],
+            "more_faults": self.more_faults,
             "seconds": round(self.seconds, 3),
         }
 
@@ -180,7 +184,7 @@ class Reloader:
             diff = await self._take_over()
         except ConfigError as error:
             took = self._clock.now().tick - began.tick
-            outcome = Reloaded(self._number, began.at, None, error.faults, took)
+            outcome = Reloaded(self._number, began.at, None, error.faults, took, error.more)
             _report_refusal(outcome)
         else:
             outcome = Reloaded(self._number, began.at, diff, (), self._clock.now().tick - began.tick)
@@ -199,7 +203,7 @@ class Reloader:
             with _short_turns():
                 found = await _beside(partial(_compared, self._load, self.config))
             if isinstance(found, _Refused):
-                raise ConfigError(found.faults)
+                raise ConfigError(found.faults, found.more)
             replaced, self.config = list(self.config.checks.values()), found.config
             await self._adopt(found)
             while replaced:  # all at once, 10,000 of them would hold the loop for 20 ms
@@ -214,6 +218,7 @@ class _Refused:
     """Not the error itself: its traceback would keep all that was read, plain secrets included."""
 
     faults: tuple[Fault, ...]
+    more: int = 0
 
 
 def _compared(load: Callable[[], Config], before: Config) -> Accepted | _Refused:
@@ -226,7 +231,7 @@ def _compared(load: Callable[[], Config], before: Config) -> Accepted | _Refused
     except ConfigError as error:
         # What the agent knows to be a secret, the new file may have in a place where it is none.
         clean = before.redactor.for_faults().text
-        return _Refused(tuple(fault.cleaned(clean) for fault in error.faults))
+        return _Refused(tuple(fault.cleaned(clean) for fault in error.faults), error.more)
     except Exception as error:  # noqa: BLE001  (of foreign code; it is on the log)
         _log.exception("config_bug")
         said = f"reading it failed ({type(error).__name__}): see the agent's log"
@@ -238,7 +243,7 @@ def _report_refusal(outcome: Reloaded) -> None:
         _log.error("config_fault", fault=str(fault))
     _log.error(
         "reload_refused",
-        faults=len(outcome.faults),
+        faults=len(outcome.faults) + outcome.more_faults,
         effect="the configuration before stays in force",
         seconds=round(outcome.seconds, 3),
     )

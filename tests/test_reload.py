@@ -183,10 +183,12 @@ async def test_a_stop_during_a_reload_takes_nothing_over(desk: Desk) -> None:
 
 
 async def test_many_faults_are_counted_on_the_log_and_told_whole(desk: Desk) -> None:
-    desk.blow_up = ConfigError(tuple(Fault("checks.yaml", line, 1, "", "bad") for line in range(1, 301)))
+    desk.blow_up = ConfigError(tuple(Fault("checks.yaml", line, 1, "", "bad") for line in range(1, 301)), more=50)
     running = await begin(desk)
     with structlog.testing.capture_logs() as logged:
         outcome = await desk.reloader.ask()
     assert len(logged) == 101
-    assert logged[-1]["faults"] == len(outcome.as_json()["faults"]) == 300
+    assert logged[-1]["faults"] == 350
+    assert (len(outcome.as_json()["faults"]), outcome.as_json()["more_faults"]) == (300, 50)
+    assert outcome.sentence.startswith("refused for 350 faults")
     await end(running)

@@ -13,7 +13,7 @@ from monitor.kinds import installed_kinds
 DEFAULT_FILES = (Path("checks.yaml"), Path("/etc/brownout/checks.yaml"))
 
 FAULTS_SHOWN = 100
-"""Faults printed for people; `--json` prints them all."""
+"""Faults printed for people; `--json` prints up to a thousand."""
 
 
 def load_or_explain(path: Path | None, *, ending: str = "") -> Config | None:
@@ -32,7 +32,8 @@ def default_file() -> Path:
 def print_faults(error: ConfigError, *, ending: str = "") -> None:
     for fault in error.faults[:FAULTS_SHOWN]:
         complain(fault)
-    more = len(error.faults) - FAULTS_SHOWN
+    more = len(error.faults) + error.more - FAULTS_SHOWN
     if more > 0:
-        complain(f"... and {more} more: brownout validate --json lists them all")
+        listed = "more of them" if error.more else "them all"
+        complain(f"... and {more} more: brownout validate --json lists {listed}")
     complain(f"brownout: {error}{ending}")

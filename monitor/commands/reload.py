@@ -243,6 +243,8 @@ def _show(outcome: Mapping[str, Any]) -> None:
         where = f"{fault['file']}:{fault['line']}:{fault['column']}" if fault["line"] else fault["file"]
         path = f"{fault['path']}: " if fault["path"] else ""
         print(harmless(f"{where}: {path}{fault['message']}"), file=sys.stderr)
-    if (more := len(outcome["faults"]) - FAULTS_SHOWN) > 0:
-        print(f"... and {more} more: brownout reload --json lists them all", file=sys.stderr)
+    left_out = outcome.get("more_faults", 0)
+    if (more := len(outcome["faults"]) + left_out - FAULTS_SHOWN) > 0:
+        listed = "more of them" if left_out else "them all"
+        print(f"... and {more} more: brownout reload --json lists {listed}", file=sys.stderr)
     print(f"brownout: {harmless(outcome['sentence'])}", file=sys.stderr)

@@ -26,11 +26,13 @@ def _as_json(options: Namespace) -> int:
     try:
         config = load(options.file or default_file(), kinds=installed_kinds(), env=os.environ)
     except ConfigError as error:
-        print_json({"valid": False, "faults": [fault.as_json() for fault in error.faults]})
+        faults = [fault.as_json() for fault in error.faults]
+        print_json({"valid": False, "faults": faults, "more_faults": error.more})
         return WRONG
     print_json({
         "valid": True,
         "faults": [],
+        "more_faults": 0,
         "checks": list(config.checks),
         "services": [service.id for service in config.services.values() if not service.implicit],
         "sinks": list(config.sinks),

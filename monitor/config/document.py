@@ -7,9 +7,9 @@ and tags are refused; anchors and aliases are allowed, within bounds that a "bil
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from sys import intern
 from typing import Any, TypeAlias
@@ -27,27 +27,18 @@ FilePath: TypeAlias = "tuple[str | int, ...]"
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 40
-MAX_NODES = 2_000_000
+MAX_NODES = 1_000_000
+"""Texts, lists and mappings that all files hold together: 10,000 checks need 200,000, with every key written 640,000.
+Each takes 400 bytes while the files are read, and the agent runs beside: `MemoryMax=` of the unit is 1 GiB."""
+MAX_FAULTS = 1000
+"""Faults of one configuration that are kept; the others are counted."""
+TEXT_OF_ONE = 100
+"""Characters of a text that weigh as much as one more node."""
 _PLAIN_TAG = "brownout"
-_SAFE_NESTING = 500
-_DEEP_LINE = re.compile(rf"^[ \t?:-]{{{_SAFE_NESTING}}}", re.MULTILINE)
 _TABS = "indent with spaces, not tabs"
-_BRACKET = re.compile(r"[][{}]")
+_TOO_MANY = f"the files hold more than {MAX_NODES:,} texts, lists and mappings: run a second agent for the rest"
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _TextLoader(_Base):  # type: ignore[misc]  # the C loader is there or not, so its type is Any
-    """Composes only. A tag that is written differs from `_PLAIN_TAG`; the hooks below are called once a node."""
-
-    def resolve(self, *_node: object) -> str:
-        return _PLAIN_TAG
-
-    def descend_resolver(self, *_node: object) -> None:
-        pass
-
-    def ascend_resolver(self) -> None:
-        pass
 
 
 class Unreadable(Exception):
@@ -58,21 +49,62 @@ class Unreadable(Exception):
         self.fault = fault
 
 
+@dataclass(slots=True)
+class Budget:
+    """What the files of one configuration may still hold together."""
+
+    nodes: int = field(default_factory=lambda: MAX_NODES)
+    """As they are written."""
+    weight: int = field(default_factory=lambda: MAX_NODES)
+    """As they are read: what an alias names counts as often as it is named."""
+
+
+class _TextLoader(_Base):  # type: ignore[misc]  # the C loader is there or not, so its type is Any
+    """Composes only. A tag that is written differs from `_PLAIN_TAG`.
+
+    `descend_resolver` is called before each node, so what is too deep or too much is refused before it is there:
+    libyaml recurses in C, and would end the process.
+    """
+
+    def __init__(self, text: str, file: str, budget: Budget) -> None:
+        super().__init__(text)
+        self._file = file
+        self._budget = budget
+        self._depth = 0
+
+    def resolve(self, *_node: object) -> str:
+        return _PLAIN_TAG
+
+    def descend_resolver(self, parent: Any, _index: object) -> None:
+        self._depth += 1
+        self._budget.nodes -= 1
+        if self._depth > MAX_DEPTH + 1:
+            raise _refusal(self._file, parent, f"the file is nested deeper than {MAX_DEPTH} levels")
+        if self._budget.nodes < 0:
+            raise _refusal(self._file, parent, _TOO_MANY)
+
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
+
+
 class Document:
     """A composed file. `root` is what it holds; `faults` are what is wrong with it as YAML."""
 
-    def __init__(self, file: str, node: yaml.Node) -> None:
+    def __init__(self, file: str, node: yaml.Node, budget: Budget) -> None:
         self.file = file
         self.faults: list[Fault] = []
+        """The first of them."""
+        self.more_faults = 0
         self._node = node
-        self._nodes_left = MAX_NODES
+        self._budget = budget
+        self._keys: dict[int, dict[str, tuple[yaml.Node, Any]]] = {}
         self.root = self._read(node, (), 0)
 
     def fault(self, path: FilePath, message: str, *, key: str | None = None) -> Fault:
         """A fault at `path`, or at the key `key` of the mapping there."""
         node, mark, shown = self._node, self._node.start_mark, list[str | int]()
         for step in path if key is None else (*path, key):
-            found = _child(node, step)
+            found = self._child(node, step)
             if found is None:
                 break
             node, mark = found
@@ -82,19 +114,16 @@ class Document:
         return Fault(self.file, mark.line + 1, mark.column + 1, format_path(shown), message)
 
     def _read(self, node: yaml.Node, path: FilePath, depth: int) -> Plain:
-        self._nodes_left -= 1
+        self._budget.weight -= 1
+        if self._budget.weight < 0:
+            raise _refusal(self.file, node, "the file is too large once aliases are expanded")
         if node.tag != _PLAIN_TAG:
             self._refuse(node, path, "a YAML tag (!...) means nothing here: remove it, or quote the text")
         if isinstance(node, yaml.ScalarNode):
+            self._budget.weight -= len(node.value) // TEXT_OF_ONE
             return node.value if node.value or node.style else None
-        if depth >= MAX_DEPTH or self._nodes_left < 0:
-            limit = (
-                f"nested deeper than {MAX_DEPTH} levels"
-                if depth >= MAX_DEPTH
-                else "too large once aliases are expanded"
-            )
-            mark = node.start_mark
-            raise Unreadable(Fault(self.file, mark.line + 1, mark.column + 1, "", f"the file is {limit}"))
+        if depth >= MAX_DEPTH:
+            raise _refusal(self.file, node, f"the file is nested deeper than {MAX_DEPTH} levels")
         if isinstance(node, yaml.SequenceNode):
             return [self._read(item, (*path, index), depth + 1) for index, item in enumerate(node.value)]
         return self._read_mapping(node, path, depth)
@@ -120,16 +149,33 @@ class Document:
         return values
 
     def _refuse(self, node: yaml.Node, path: FilePath, message: str) -> None:
+        if len(self.faults) >= MAX_FAULTS:
+            self.more_faults += 1
+            return
         mark = node.start_mark
         self.faults.append(Fault(self.file, mark.line + 1, mark.column + 1, format_path(path), message))
 
+    def _child(self, node: yaml.Node, step: str | int) -> tuple[yaml.Node, Any] | None:
+        """The node one step down and its place: that of the key in a mapping, of the item in a list."""
+        if isinstance(node, yaml.MappingNode) and isinstance(step, str):
+            if id(node) not in self._keys:  # 10,000 services may have a fault each
+                pairs = reversed(node.value)  # of duplicate keys the first one counts
+                self._keys[id(node)] = {
+                    key.value: (value, key.start_mark) for key, value in pairs if isinstance(key.value, str)
+                }
+            return self._keys[id(node)].get(step)
+        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            return node.value[step], node.value[step].start_mark
+        return None
 
-def read_document(path: Path, file: str) -> Document:
-    """Read the YAML file `path`, called `file` in faults. Raises `Unreadable`."""
+
+def read_document(path: Path, file: str, budget: Budget | None = None) -> Document:
+    """Read the YAML file `path`, called `file` in faults; `budget` is shared with the other files of the
+    configuration. Raises `Unreadable`."""
+    budget = budget or Budget()
     text = _read_text(path, file)
     try:
-        _refuse_deep_nesting(text, file)
-        node = yaml.compose(text, Loader=_TextLoader)
+        node = _TextLoader(text, file, budget).get_single_node()
     except yaml.MarkedYAMLError as error:
         raise Unreadable(_syntax_fault(file, error, text)) from None
     except yaml.reader.ReaderError as error:
@@ -139,7 +185,7 @@ def read_document(path: Path, file: str) -> Document:
         raise Unreadable(Fault(file, 0, 0, "", f"the file is not YAML ({type(error).__name__})")) from None
     if node is None:
         raise Unreadable(Fault(file, 0, 0, "", "the file is empty: write at least one check under checks:"))
-    return Document(file, node)
+    return Document(file, node, budget)
 
 
 def format_path(path: Sequence[str | int]) -> str:
@@ -183,28 +229,9 @@ def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _refuse_deep_nesting(text: str, file: str) -> None:
-    """libyaml's `compose` recurses in C and would end the process: count first, by its event parser, which does not.
-
-    That pass is slow, so it is made only for a file that might nest deeply: brackets (those in texts included) or
-    lines that begin far to the right.
-    """
-    depth = deepest = 0
-    for match in _BRACKET.finditer(text):
-        depth = depth + 1 if match[0] in "[{" else max(depth - 1, 0)
-        deepest = max(deepest, depth)
-    if deepest < _SAFE_NESTING and not _DEEP_LINE.search(text):
-        return
-    depth = 0
-    event: Any
-    for event in yaml.parse(text, Loader=_TextLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_DEPTH:
-            line, column = event.start_mark.line + 1, event.start_mark.column + 1
-            raise Unreadable(Fault(file, line, column, "", f"the file is nested deeper than {MAX_DEPTH} levels"))
+def _refusal(file: str, node: Any, message: str) -> Unreadable:
+    mark = node.start_mark if node is not None else None
+    return Unreadable(Fault(file, mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, "", message))
 
 
 def _syntax_fault(file: str, error: yaml.MarkedYAMLError, text: str) -> Fault:
@@ -237,12 +264,3 @@ def _syntax_advice(problem: str) -> str:
     if "another document" in problem:
         return "a file holds one: remove the ---"
     return "check the indentation, the quotes and the brackets here"
-
-
-def _child(node: yaml.Node, step: str | int) -> tuple[yaml.Node, Any] | None:
-    """The node one step down and its place: that of the key in a mapping, of the item in a list."""
-    if isinstance(node, yaml.MappingNode) and isinstance(step, str):
-        return next(((value, key.start_mark) for key, value in node.value if key.value == step), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return node.value[step], node.value[step].start_mark
-    return None

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
-from monitor.config.document import Document, FilePath, Plain
+from monitor.config.document import MAX_FAULTS, Document, FilePath, Plain
 from monitor.config.fields import findings
 from monitor.config.model import ConfigError, Fault
 from monitor.config.redact import Redactor
+
+LONGEST_MESSAGE = 500
+"""Characters of a fault's message: it may quote a text of the file, which may be megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +42,26 @@ class Entry:
 
 
 class Faults:
-    """Collects every fault; nothing is raised before all was looked at."""
+    """Collects every fault; nothing is raised before all was looked at. Beyond `MAX_FAULTS` they are only counted: a
+    file of three megabytes may have a million."""
 
     def __init__(self) -> None:
         self._faults: dict[Fault, None] = {}
+        self._more = 0
 
     def add(self, place: Place, message: str, *steps: str | int, key: str | None = None) -> None:
         """`steps` lead on from the place; `key` points at a key of the mapping there."""
+        if len(self._faults) >= MAX_FAULTS:
+            self._more += 1
+            return
+        if len(message) > LONGEST_MESSAGE:
+            message = f"{message[:LONGEST_MESSAGE]}..."
         self._faults[place.document.fault((*place.path, *steps), message, key=key)] = None
 
-    def extend(self, faults: Iterable[Fault]) -> None:
+    def extend(self, faults: Iterable[Fault], more: int = 0) -> None:
+        """`more` are those that were only counted."""
         self._faults.update(dict.fromkeys(faults))
+        self._more += more
 
     def add_findings(self, place: Place, error: ValidationError, model: type[BaseModel]) -> None:
         for steps, key, message in findings(error, model, ()):
@@ -65,5 +77,6 @@ class Faults:
             for fault in self._faults
         }
         raise ConfigError(
-            tuple(sorted(clean, key=lambda f: (order.get(f.file, len(order)), f.file, f.line, f.column, f.message)))
+            tuple(sorted(clean, key=lambda f: (order.get(f.file, len(order)), f.file, f.line, f.column, f.message))),
+            self._more,
         )

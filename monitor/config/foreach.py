@@ -22,23 +22,32 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from math import prod
 
-from monitor.config.document import Plain
+from monitor.config.document import TEXT_OF_ONE, Plain
 from monitor.config.faults import Entry, Faults
 from monitor.config.suggest import Vocabulary, shorten
 
 MOST_FROM_ONE = 10_000
 MOST_CHECKS = 50_000
+MOST_MADE = 2_000_000
+"""Texts, lists and mappings of all checks that are made; long texts count for more, as in a file."""
+LONGEST_TEXT = 100_000
+"""Characters of a text that placeholders were replaced in."""
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
 def expand(entries: list[Entry], faults: Faults) -> Iterator[Entry]:
     """The checks that `entries` stand for, in order."""
-    count = 0
+    count, left = 0, MOST_MADE
     for entry in entries:
         for made in _expand_one(entry, faults):
             count += 1
             if count > MOST_CHECKS:
                 faults.add(entry.place, f"more than {MOST_CHECKS} checks in all: run a second agent for the rest")
+                return
+            if made is not entry:  # what is written out was counted as it was read
+                left -= _weight(made.value, left)
+            if left < 0:
+                faults.add(entry.place, "makes too much: write shorter texts, or run a second agent", "for_each")
                 return
             yield made
 
@@ -84,6 +93,18 @@ def _axes(entry: Entry, written: Plain, faults: Faults) -> Mapping[str, list[Pla
     return axes
 
 
+def _weight(value: Plain, enough: int) -> int:
+    """How much `value` holds; what is more than `enough` is not looked through."""
+    if isinstance(value, str):
+        return 1 + len(value) // TEXT_OF_ONE
+    weight = 1
+    for item in value.values() if isinstance(value, dict) else value or ():
+        if weight > enough:
+            break
+        weight += _weight(item, enough - weight)
+    return weight
+
+
 def _fill(value: Plain, values: Mapping[str, Plain]) -> Plain:
     if isinstance(value, str):
         if "{{" not in value:
@@ -91,12 +112,26 @@ def _fill(value: Plain, values: Mapping[str, Plain]) -> Plain:
         alone = _PLACEHOLDER.fullmatch(value)
         if alone:
             return _look_up(alone[1], values)
-        return _PLACEHOLDER.sub(lambda match: _text(match[1], values), value)
+        return _replaced(value, values)
     if isinstance(value, list):
         return [_fill(item, values) for item in value]
     if isinstance(value, dict):
         return {str(_fill(key, values)): _fill(item, values) for key, item in value.items()}
     return value
+
+
+def _replaced(text: str, values: Mapping[str, Plain]) -> str:
+    left = LONGEST_TEXT
+
+    def value_of(match: re.Match[str]) -> str:
+        nonlocal left
+        found = _text(match[1], values)
+        left -= len(found)
+        if left < 0:
+            raise ValueError(f"makes a text of more than {LONGEST_TEXT:,} characters: write a shorter one")
+        return found
+
+    return _PLACEHOLDER.sub(value_of, text)
 
 
 def _text(reference: str, values: Mapping[str, Plain]) -> str:

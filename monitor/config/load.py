@@ -20,7 +20,7 @@ from monitor.config.checks import (
     finish_check,
     read_drafts,
 )
-from monitor.config.document import Document, Plain, Unreadable, read_document
+from monitor.config.document import Budget, Document, Plain, Unreadable, read_document
 from monitor.config.drafts import References, resolve_dependencies
 from monitor.config.faults import Entry, Faults, Place
 from monitor.config.foreach import expand
@@ -51,7 +51,7 @@ class _Sections:
 
 
 def load(path: str | Path, *, kinds: Kinds, env: Mapping[str, str]) -> Config:
-    """Read the configuration at `path`. Raises `ConfigError` with every fault of every file."""
+    """Read the configuration at `path`. Raises `ConfigError` with the faults of every file."""
     with collector_paused():
         return _load(Path(path), str(path), kinds, env)
 
@@ -124,14 +124,14 @@ def _read_documents(path: Path, file: str, faults: Faults) -> list[Document]:
             faults.extend([Fault(str(Path(file).parent / FOLDER), 0, 0, "", f"cannot be read: {error.strerror}")])
             parts = []
         found += [(part, str(Path(file).parent / FOLDER / part.name)) for part in parts]
-    documents = []
+    documents, budget = [], Budget()
     for part, name in found:
         try:
-            document = read_document(part, name)
+            document = read_document(part, name, budget)
         except Unreadable as error:
             faults.extend([error.fault])
         else:
-            faults.extend(document.faults)
+            faults.extend(document.faults, document.more_faults)
             documents.append(document)
     return documents
 

@@ -96,11 +96,14 @@ class Fault:
 
 
 class ConfigError(Exception):
-    """Every fault of a configuration, in the order of files and lines."""
+    """The faults of a configuration, in the order of files and lines."""
 
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
-        super().__init__(f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the configuration")
+    def __init__(self, faults: tuple[Fault, ...], more: int = 0) -> None:
+        """`more` is how many there are beyond those that were kept."""
+        count = len(faults) + more
+        super().__init__(f"{count} fault{'s' if count != 1 else ''} in the configuration")
         self.faults = faults
+        self.more = more
 
 
 DEFAULT_EVERY = timedelta(seconds=30)

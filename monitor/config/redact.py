@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from monitor.config.suggest import LONGEST_SHOWN
 from probes._clean import MASK, all_forms
 
 _SHORTEST = 4
@@ -62,13 +61,14 @@ def _pattern_of(secrets: Iterable[str]) -> re.Pattern[str] | None:
 class FaultRedactor(Redactor):
     """For messages, which quote texts with escapes and shorten them: the head of a secret before ``...`` goes too."""
 
-    __slots__ = ("_heads",)
+    __slots__ = ("_heads", "_longest")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         shown = {form for secret in secrets for form in (secret, repr(secret)[1:-1], " ".join(secret.split()))}
         super().__init__(shown)
         self._heads: dict[str, list[str]] = {}
         """The forms by their first characters."""
+        self._longest = max(map(len, shown), default=0)
         for form in shown:
             if len(form) >= _SHORTEST:
                 self._heads.setdefault(form[:_SHORTEST], []).append(form)
@@ -81,7 +81,7 @@ class FaultRedactor(Redactor):
         return "...".join([*map(self._without_head, before), last])
 
     def _without_head(self, text: str) -> str:
-        for at in range(max(0, len(text) - LONGEST_SHOWN), len(text) - _SHORTEST + 1):
+        for at in range(max(0, len(text) - self._longest), len(text) - _SHORTEST + 1):
             if any(form.startswith(text[at:]) for form in self._heads.get(text[at : at + _SHORTEST], ())):
                 return text[:at] + MASK
         return text

@@ -24,6 +24,7 @@ _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{
 _PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s:@]*:([^/?#\s]*)@")
 _SOURCES = ("file", "credential")
 _LONGEST_FILE = 64 * 1024
+_LONGEST_VARIABLES = 1024 * 1024
 _SHORTEST_VARIABLE = 8
 _HARMLESS_HEADERS = frozenset(
     {
@@ -70,7 +71,10 @@ class Secrets:
         return FaultRedactor(self._secret | self._borrowed)
 
     def _expand(self, written: str, public: bool, secret: bool, needed: bool) -> str:  # noqa: FBT001  (resolve's)
+        left = _LONGEST_VARIABLES
+
         def replace(match: re.Match[str]) -> str:
+            nonlocal left
             if match[0] == "$${":
                 return "${"
             name = match[1]
@@ -83,6 +87,9 @@ class Secrets:
                 advice = "" if secret or needed else f", or write ${{{name}:-default}}"
                 raise ValueError(f"the environment variable {name} is not set: set it in the environment{advice}")
             self._borrowed.add(value)
+            left -= len(value)
+            if left < 0:
+                raise ValueError("variables make it longer than 1 MiB: name fewer of them")
             if secret or (not public and len(value) >= _SHORTEST_VARIABLE):
                 self._secret.add(value)
             return value

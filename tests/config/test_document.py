@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from monitor.config.document import MAX_BYTES, Unreadable, read_document
+from monitor.config import document, foreach
+from monitor.config.document import MAX_BYTES, MAX_FAULTS, Unreadable, read_document
 from monitor.config.load import load
 from monitor.config.model import ConfigError
 from tests.config.kinds import KINDS
@@ -76,6 +79,114 @@ def test_a_billion_laughs(tmp_path: Path) -> None:
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     path.write_text("\n".join(lines))
     assert "the file is too large once aliases are expanded" in refusal(path)
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "checks.yaml"
+    path.write_text(text)
+    return path
+
+
+def refusals(path: Path, env: dict[str, str] | None = None) -> ConfigError:
+    with pytest.raises(ConfigError) as error:
+        load(path, kinds=KINDS, env=env or {})
+    return error.value
+
+
+@pytest.mark.parametrize("item", ["a", "[]", "{a: b}"])
+def test_what_is_too_much_is_refused_before_it_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: str
+) -> None:
+    monkeypatch.setattr(document, "MAX_NODES", 1000)
+    monkeypatch.setattr(document, "MAX_BYTES", 1_000_000)
+    path = write(tmp_path, f"checks: [{','.join([item] * 100_000)}]\n")
+    tracemalloc.start()
+    try:
+        assert "the files hold more than" in refusal(path)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000, "the nodes of it would be 30 MB"
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_too_much_may_be_in_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "MAX_NODES", 1000)
+    path = write(tmp_path, "checks:\n  - {name: a, probe: http, url: 'http://a/'}\n")
+    (tmp_path / "checks.d").mkdir()
+    for number in range(4):
+        write(tmp_path / "checks.d", f"checks: [{','.join(['a'] * 300)}]\n").rename(
+            tmp_path / f"checks.d/{number}.yaml"
+        )
+    files = [fault.file for fault in refusals(path).faults if "the files hold more than" in fault.message]
+    assert files == [str(tmp_path / "checks.d/3.yaml")]
+
+
+@pytest.mark.parametrize("begin", ["[", "{", "{a: ["])
+def test_what_is_too_deep_is_refused_at_the_first_that_is(tmp_path: Path, begin: str) -> None:
+    """15 MB of brackets held the reload for 44 s."""
+    path, calls = write(tmp_path, begin * 100_000), 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        told = refusal(path)
+    finally:
+        sys.setprofile(None)
+    assert told.endswith("the file is nested deeper than 40 levels")
+    assert calls < 2000
+
+
+@pytest.mark.parametrize("named", ["x", "{}", "x" * 5000], ids=["text", "mapping", "long text"])
+def test_what_an_alias_names_counts_as_often_as_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setattr(document, "MAX_NODES", 1000)
+    times = 20 if len(named) > 10 else 1000
+    path = write(tmp_path, f"a: &a {named}\nb: [{','.join(['*a'] * times)}]\n")
+    assert "the file is too large once aliases are expanded" in refusal(path)
+    path = write(tmp_path, f"a: &a {named}\nb: [{','.join(['*a'] * (times // 2 - 2))}]\n")
+    read_document(path, "checks.yaml")
+
+
+CHECK = "{name: a, probe: http, url: 'http://a/'"
+
+
+def test_a_file_with_a_million_faults_keeps_the_first_and_counts_the_others(tmp_path: Path) -> None:
+    listed = refusals(write(tmp_path, "checks:\n" + "  - a\n" * 3000))
+    assert (len(listed.faults), listed.more) == (MAX_FAULTS, 3000 - MAX_FAULTS)
+    assert str(listed) == "3000 faults in the configuration"
+    twice = "defaults:\n" + "  every: 5s\n" * 3001 + f"checks: [{CHECK}}}]"
+    listed = refusals(write(tmp_path, twice))
+    assert (len(listed.faults), listed.more) == (MAX_FAULTS, 3000 - MAX_FAULTS)
+
+
+def test_a_fault_quotes_no_megabytes(tmp_path: Path) -> None:
+    faults = refusals(write(tmp_path, f"checks: [{CHECK}, every: {'1' * 1_000_000}}}]")).faults
+    assert len(faults) == 1
+    assert len(faults[0].message) < 1000
+
+
+def test_what_for_each_makes_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand checks from one entry, each with a thousand labels."""
+    monkeypatch.setattr(foreach, "MOST_MADE", 10_000)
+
+    def several(labels: str, *values: str) -> Path:
+        made = f"name: 'a{{{{ each }}}}', probe: http, url: 'http://a/', labels: {labels}"
+        return write(tmp_path, f"checks: [{{{made}, for_each: [{','.join(values)}]}}]")
+
+    labels = "{" + ", ".join(f"l{number}: x" for number in range(100)) + "}"
+    load(several(labels, *map(str, range(50))), kinds=KINDS, env={})
+    faults = refusals(several(labels, *map(str, range(200)))).faults
+    assert "makes too much" in faults[0].message
+    faults = refusals(several("{a: '" + "{{ each }}" * 1000 + "'}", "x" * 1000)).faults
+    assert "makes a text of more than 100,000 characters" in faults[0].message
+
+
+def test_what_variables_make_is_bounded(tmp_path: Path) -> None:
+    path = write(tmp_path, f"checks: [{CHECK}, owner: '{'${LONG}' * 100}'}}]")
+    assert "longer than 1 MiB" in refusals(path, {"LONG": "x" * 50_000}).faults[0].message
 
 
 def test_brackets_in_texts_are_no_nesting(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_ten_thousand_faults(tmp_path: Path, last_line: str) -> None:
     with pytest.raises(ConfigError) as error:
         load(path, kinds=KINDS, env={"HOME": "/"})
     assert time.perf_counter() - began < 20
-    assert len(error.value.faults) == 10_000
+    assert len(error.value.faults) + error.value.more == 10_000
     assert [fault.line for fault in error.value.faults[:2]] == [108, 114]
 
 

@@ -29,6 +29,7 @@ REFUSED: Mapping[str, Any] = {
     "faults": [
         {"file": FILE, "line": 3, "column": 9, "path": "checks[0].every", "message": f'"{PASSWORD}" is no duration'}
     ],
+    "more_faults": 0,
     "seconds": 0.01,
 }
 
