@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from monitor.store._copy import copy_database
-from monitor.store._files import is_damage, log_of, primary_code, remove
+from monitor.store._files import is_damage, is_no_file, log_of, primary_code, remove
 from monitor.store.contract import Damaged, Fenced, Refused, StoreError
 
 _ADVICE = {
@@ -23,6 +23,8 @@ _ADVICE = {
     sqlite3.SQLITE_IOERR: "the disk is full, or reports errors: see df and the kernel's log",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened: see to its owner and to its directory",
 }
+_OURS = {"meta", "checks", "outbox"}
+"""Some of the tables that every schema has."""
 COPIES_KEPT = 2
 """Copies from before a migration."""
 
@@ -45,6 +47,7 @@ def connect(
     created = _make_sure_of(path)
     db = sqlite3.connect(path, timeout=busy_timeout.total_seconds(), isolation_level=None)
     try:
+        must_be_a_journal(db, path)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
@@ -60,8 +63,22 @@ def connect(
     return db
 
 
+def must_be_a_journal(db: sqlite3.Connection, path: Path) -> None:
+    """Raises `Damaged` for a database of something else, or where that of ours has lost its version; one that has no
+    tables yet is fine. Nothing is changed in it."""
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    try:
+        ours = tables >= _OURS and schema_version(db) > 0
+    except ValueError:
+        ours = False
+    if tables and not ours:
+        raise Damaged(f"{path} is no journal, but a database of something else")
+
+
 def _make_sure_of(path: Path) -> bool:
     """Whether the file was made now."""
+    if is_no_file(path):
+        raise Damaged(f"the journal {path} is a pipe, a device or a directory, or its log is one")
     try:
         if path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,6 +53,13 @@ def log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
+def is_no_file(path: Path) -> bool:
+    """Whether a database, or what SQLite keeps beside it, is a pipe, a device or a directory: to open one may take
+    for ever."""
+    parts = (path.with_name(path.name + suffix) for suffix in _PARTS)
+    return any(part.exists() and not part.is_file() for part in parts)
+
+
 def forget_log(path: Path, ours: Identity) -> None:
     """Of a file that somebody has put in the place of ours the log is still that of ours: SQLite would take it for
     the other's, and write it there. Raises `OSError`."""
@@ -71,7 +78,8 @@ def keep_aside(path: Path, name: str, kept: int) -> Path:
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
     for old in sorted(path.parent.glob(f"{name}-damaged-*.db"))[:-kept]:
-        remove(old)
+        with suppress(OSError):  # it may be a directory
+            remove(old)
     return aside
 
 
@@ -83,16 +91,19 @@ def remove(path: Path) -> None:
 
 def is_alone(path: Path) -> bool:
     """Whether nobody writes to it: a database without its log."""
-    return not log_of(path).exists()
+    return not log_of(path).is_file()
 
 
 def open_to_read(path: Path, *, alone: bool) -> sqlite3.Connection:
-    """A connection that changes nothing and creates nothing, beside an agent or without one. Raises `sqlite3.Error`.
+    """A connection that changes nothing and creates nothing, beside an agent or without one. Raises `sqlite3.Error`,
+    or `OSError` where there is no file but something else.
 
     `alone`, as `is_alone` has it: the file is read as it is, or SQLite would create files beside it, which belong to
     whoever reads, and which the agent might then not be able to use. Such a connection must not be kept, as it does
     not notice an agent that begins to write.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is a pipe, a device or a directory")
     return _open(path, "mode=ro&immutable=1" if alone else "mode=ro")
 
 

@@ -11,7 +11,7 @@ import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
-from monitor.store._files import is_damage
+from monitor.store._files import is_damage, is_no_file
 from monitor.store.contract import StoreError
 
 SCHEMA = 1
@@ -68,6 +68,7 @@ CREATE INDEX {kind}_series ON {kind} (series, first);
 # Looks of a check are found by its series; `bunch` is some checks that are written together. `growing` has the chunks
 # that are not complete. `first` and `last` are UTC milliseconds since 1970. `held_*`: the state that goes on where
 # the roll-ups end (core.rollup.Held). A row of `runs` is an agent's life: its first and its last sign of it.
+_OURS = {"series", "layouts", "batches", "growing", "runs", RAW, SHORT_POINTS, LONG_POINTS}
 
 
 class Unreadable(StoreError):
@@ -76,6 +77,8 @@ class Unreadable(StoreError):
 
 def connect(path: Path, busy_timeout: timedelta) -> sqlite3.Connection:
     """Open the file, for us alone if it is new. Raises `Unreadable`, `StoreError`, `sqlite3.Error`."""
+    if is_no_file(path):
+        raise Unreadable(f"the history {path} is a pipe, a device or a directory")
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
@@ -94,14 +97,23 @@ def connect(path: Path, busy_timeout: timedelta) -> sqlite3.Connection:
     return db
 
 
+def must_be_a_history(db: sqlite3.Connection, path: Path) -> None:
+    """Raises `Unreadable` for a database of something else, or of a newer version; one that has no tables yet is
+    fine. Nothing is changed in it."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and (version < 1 or not tables >= _OURS):
+        raise Unreadable(f"{path} is no history, but a database of something else")
+    if version > SCHEMA:
+        raise Unreadable(f"{path} was written by a newer Brownout (schema {version}, this one knows {SCHEMA})")
+
+
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    must_be_a_history(db, path)
     db.execute(f"PRAGMA page_size = {PAGE}")
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a new file heeds it
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA cache_size = -256")
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if version > SCHEMA:
-        raise Unreadable(f"the history {path} was written by a newer Brownout (schema {version}, known is {SCHEMA})")
-    if version == 0:
+    if db.execute("PRAGMA user_version").fetchone() == (0,):
         db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")

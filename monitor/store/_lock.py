@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def prepare(directory: Path) -> None:
 
 
 _NO_NEW_FILE = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+_NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
 
 
 class AgentLock:
@@ -41,6 +43,9 @@ class AgentLock:
     def __init__(self, directory: Path) -> None:
         self.path = directory / "agent.lock"
         self._fd = _open_lock(self.path)
+        if stat.S_ISFIFO(os.fstat(self._fd).st_mode):
+            self.release()
+            raise Refused(f"{self.path} is a pipe: remove it")  # whoever asks who holds the directory would hang
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -70,6 +75,8 @@ def _open_lock(path: Path) -> int:
     except PermissionError as error:
         raise Refused(f"cannot open {path}: {error.strerror} (uid {os.getuid()}): chown it to this user") from error
     except OSError as error:
+        if error.errno in _NO_FILE:
+            raise Refused(f"{path} is a link, a directory or a socket: remove it") from error
         if error.errno not in _NO_NEW_FILE:
             raise StoreError(f"cannot open {path}: {error.strerror}") from error
     try:

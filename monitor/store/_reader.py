@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Reader:
-    """All of it is called on one thread. Raises `sqlite3.Error`."""
+    """All of it is called on one thread. Raises `sqlite3.Error` or `OSError`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

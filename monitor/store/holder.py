@@ -14,6 +14,8 @@ def holder(directory: Path, locks: Path = _LOCKS) -> int | None:
     would keep an agent that starts at this moment from getting it.
     """
     lock = directory / "agent.lock"
+    if not lock.is_file():  # to read a pipe would wait for its holder to write
+        return None
     try:
         written, inode = lock.read_text("ascii").strip(), lock.stat().st_ino
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):

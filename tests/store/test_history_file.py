@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -59,6 +61,52 @@ async def test_a_damaged_history_is_kept_aside_and_harms_nothing(tmp_path: Path,
     assert kept_aside(tmp_path)
 
 
+@pytest.mark.parametrize("name", [HISTORY, f"{HISTORY}-wal"])
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "directory"])
+async def test_what_is_no_file_is_kept_aside_without_being_read(
+    tmp_path: Path, make: Callable[[Path], None], name: str
+) -> None:
+    """To open a pipe waits until somebody writes to it."""
+    store = await opened(tmp_path)
+    await recorded(store, [look(0)])
+    await store.close()
+    (tmp_path / name).unlink(missing_ok=True)
+    make(tmp_path / name)
+    store = await opened(tmp_path)
+    assert await store.samples("home", at(0), at(99)) == []
+    await recorded(store, [look(60)])
+    assert len(await store.samples("home", at(0), at(99))) == 1
+    await store.close()
+    assert kept_aside(tmp_path)
+
+
+async def test_a_pipe_in_the_historys_place_holds_up_nobody_who_reads(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await recorded(store, [look(0)])
+    (tmp_path / HISTORY).unlink()
+    (tmp_path / f"{HISTORY}-wal").unlink()
+    os.mkfifo(tmp_path / HISTORY)
+    with pytest.raises(StoreError, match="is a pipe, a device or a directory"):
+        await store.rollup("home", at(0), at(99))
+    await recorded(store, [look(60)])
+    assert len(await store.samples("home", at(0), at(99))) == 1
+    await store.close()
+
+
+@pytest.mark.parametrize("version", [0, 1])
+async def test_the_database_of_another_program_is_kept_aside_as_it_is(tmp_path: Path, version: int) -> None:
+    with closing(sqlite3.connect(tmp_path / HISTORY)) as db:
+        db.execute("CREATE TABLE batches (name)")
+        db.execute(f"PRAGMA user_version = {version}")
+        db.commit()
+    content = (tmp_path / HISTORY).read_bytes()
+    store = await opened(tmp_path)
+    await recorded(store, [look(0)])
+    assert len(await store.samples("home", at(0), at(9))) == 1
+    await store.close()
+    assert [file.read_bytes() for file in kept_aside(tmp_path)] == [content]
+
+
 async def test_a_history_of_a_newer_version_is_kept_aside(tmp_path: Path) -> None:
     await (await opened(tmp_path)).close()
     with closing(sqlite3.connect(tmp_path / HISTORY)) as db:
@@ -70,13 +118,13 @@ async def test_a_history_of_a_newer_version_is_kept_aside(tmp_path: Path) -> Non
 
 
 async def test_a_history_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
-    (tmp_path / HISTORY).mkdir(parents=True)
+    (tmp_path / HISTORY).symlink_to("unmounted/history.db")
     store = await opened(tmp_path)
     with pytest.raises(StoreError, match="history"):
         await recorded(store, [look(0)])
     await store.commit([whole_change()], NOBODY)
     assert (await store.states("check", "a", at(-(10**8)), at(0))) != [], "states need no history"
-    (tmp_path / HISTORY).rmdir()
+    (tmp_path / "unmounted").mkdir()
     await recorded(store, [look(0)])
     await store.close()
 

@@ -126,11 +126,11 @@ async def test_who_reads_before_the_history_can_be_written_reads_it_afterwards(t
     await before.close()
     whole = (tmp_path / HISTORY).read_bytes()
     (tmp_path / HISTORY).unlink()
-    (tmp_path / HISTORY).mkdir()
+    (tmp_path / HISTORY).symlink_to("unmounted/history.db")
     store = await opened(tmp_path)
     with pytest.raises(StoreError, match="the history"):
         await store.samples("home", at(0), at(9))
-    (tmp_path / HISTORY).rmdir()
+    (tmp_path / HISTORY).unlink()
     (tmp_path / HISTORY).write_bytes(whole)
     assert len(await store.samples("home", at(0), at(9))) == 1
     await recorded(store, [look(1)])

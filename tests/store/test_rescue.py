@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
 import sqlite3
@@ -150,6 +151,44 @@ async def test_what_is_no_database_is_kept_and_a_fresh_one_begun(tmp_path: Path,
     assert (found.rescued, found.known_ids, dict(found.journal.checks)) == (True, False, {})
     [aside] = damaged(tmp_path)
     assert aside.read_bytes() == garbage
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "directory"])
+async def test_what_is_no_file_is_kept_aside_without_being_read(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """To open a pipe waits until somebody writes to it."""
+    make(tmp_path / "brownout.db")
+    found = await opened(tmp_path)
+    assert (found.rescued, found.known_ids) == (True, False)
+    assert [aside.is_file() for aside in damaged(tmp_path)] == [False]
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "directory"])
+async def test_what_is_no_log_costs_only_what_stands_in_the_log(
+    sound: Path, tmp_path: Path, make: Callable[[Path], None], suffix: str
+) -> None:
+    file = copied(sound, tmp_path / "state")
+    make(file.with_name(f"brownout.db{suffix}"))
+    found = await opened(file.parent)
+    assert (found.rescued, found.known_ids, len(found.journal.checks)) == (True, True, CHECKS + 1)
+
+
+FOREIGN = {
+    "none of our tables": "CREATE TABLE cats (name)",
+    "a table named as ours": "CREATE TABLE events (id, happened)",
+    "a count of versions": "CREATE TABLE meta (key, value); INSERT INTO meta VALUES ('schema_version', '1')",
+    "another count": "CREATE TABLE meta (name, version)",
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+async def test_the_database_of_another_program_is_kept_aside_as_it_is(tmp_path: Path, what: str) -> None:
+    with closing(sqlite3.connect(tmp_path / "brownout.db")) as db:
+        db.executescript(FOREIGN[what])
+    content = (tmp_path / "brownout.db").read_bytes()
+    found = await opened(tmp_path)
+    assert (found.rescued, found.known_ids, dict(found.journal.checks)) == (True, False, {})
+    assert [aside.read_bytes() for aside in damaged(tmp_path)] == [content]
 
 
 async def test_a_few_damaged_files_are_kept(tmp_path: Path) -> None:
