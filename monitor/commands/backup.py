@@ -19,7 +19,7 @@ def execute(options: Namespace) -> int:
     except Refused as error:
         return fail(str(error))
     except StoreError as error:
-        fail(f"{error}; no backup was made")
+        fail(str(error))
         return FINDING
     print(told(copied))
     return FINE

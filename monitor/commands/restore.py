@@ -7,7 +7,7 @@ from argparse import Namespace
 from monitor.commands._common import FINDING, FINE, WRONG, fail
 from monitor.commands._state import state_dir_of, told
 from monitor.store.contract import Refused, StoreBusy, StoreError
-from monitor.store.offline import BEFORE, restore
+from monitor.store.offline import restore
 
 
 def execute(options: Namespace) -> int:
@@ -22,6 +22,6 @@ def execute(options: Namespace) -> int:
         fail(str(error))
         return FINDING
     print(told(copied))
-    if (state_dir / BEFORE).exists():
-        print(f"the journal that was there is kept as {state_dir / BEFORE}")
+    if copied.kept:
+        print(f"what was there is kept as {copied.kept}: restore that to have it back")
     return FINE

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import sqlite3
 
-from monitor.store._backup import BEFORE, Copied, back_up, restore
+from monitor.store._backup import Copied, back_up
 from monitor.store._database import get_meta
 from monitor.store._files import HISTORY, JOURNAL, reading
 from monitor.store._looks_sql import known_checks, rollup, samples
 from monitor.store._past import each_event, each_incident, each_of, each_transition
+from monitor.store._restore import restore
 
 __all__ = [
-    "BEFORE",
     "HISTORY",
     "JOURNAL",
     "Copied",

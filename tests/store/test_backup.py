@@ -9,12 +9,14 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from monitor.store._backup import BEFORE, back_up, restore
+from monitor.store._backup import back_up
+from monitor.store._restore import BEFORE, restore
 from monitor.store.contract import Refused, StoreBusy, StoreError
 from monitor.store.sqlite import SqliteStore
 from tests.end_to_end.disks import small_disk
@@ -151,28 +153,150 @@ async def test_the_journal_that_was_there_is_kept_whole(tmp_path: Path) -> None:
             assert db.execute("SELECT seq FROM checks").fetchone() == (seq,), name
 
 
-async def test_a_backup_never_takes_the_place_of_what_the_agent_writes_to(tmp_path: Path) -> None:
-    state = tmp_path / "state"
+async def test_a_backup_never_takes_the_place_of_what_is_the_agents_or_is_no_file(tmp_path: Path) -> None:
+    """Also with --force: without its lock, for one, a second agent could start."""
+    state, other = tmp_path / "state", tmp_path / "other"
     await filled(state)
-    before = (state / "brownout.db").read_bytes()
-    (tmp_path / "link.db").symlink_to(state / "brownout.db")
-    for target in (state / "brownout.db", state / "history.db", tmp_path / "link.db"):
-        with pytest.raises(Refused, match="is what the agent writes to: name another file"):
+    (tmp_path / "door").symlink_to(state)
+    for target in (*(state / name for name in ("brownout.db", "agent.lock", "new.db", "deep/er.db")),
+                   tmp_path / "door" / "agent.lock"):  # fmt: skip
+        with pytest.raises(Refused, match="lies in the agent's own"):
             back_up(state, target, force=True)
-    assert (state / "brownout.db").read_bytes() == before
+    other.mkdir()
+    os.mkfifo(other / "pipe")
+    (other / "link").symlink_to(state / "brownout.db")
+    (other / "nowhere").symlink_to(other / "nothing")
+    (other / "disk").mkdir()
+    os.mkfifo(other / "beside.history.db")
+    before = content_of(tmp_path)
+    for name in ("pipe", "link", "nowhere", "disk", "beside.db"):
+        with pytest.raises(Refused, match="is no file that could be replaced"):
+            back_up(state, other / name, force=True)
+    with pytest.raises(Refused, match="is no file that could be replaced"):
+        back_up(state, Path("/dev/null"), force=True)
+    assert content_of(tmp_path) == before
 
 
-async def test_nothing_is_restored_when_the_history_beside_it_is_none(tmp_path: Path) -> None:
+def content_of(folder: Path) -> dict[Path, bytes | int]:
+    """Of every file in it; of what is none its kind."""
+    return {
+        path: path.read_bytes() if path.is_file() else stat.S_IFMT(path.lstat().st_mode) for path in folder.rglob("*")
+    }
+
+
+def foreign(file: Path) -> None:
+    """The database of another program, which counts its versions as we do."""
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("CREATE TABLE batches (name)")
+        db.execute("PRAGMA user_version = 1")
+        db.commit()
+
+
+NO_HISTORIES: dict[str, Callable[[Path], object]] = {
+    "text": lambda file: file.write_text("precious"),
+    "nothing": lambda file: file.write_bytes(b""),
+    "empty": lambda file: sqlite3.connect(file).execute("VACUUM").connection.close(),
+    "foreign": foreign,
+    "pipe": os.mkfifo,
+    "directory": Path.mkdir,
+    "link to nothing": lambda file: file.symlink_to("nothing"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_HISTORIES)
+async def test_nothing_is_restored_when_the_history_beside_it_is_none(tmp_path: Path, kind: str) -> None:
     state, backup = tmp_path / "state", tmp_path / "backup.db"
     await filled(state)
     back_up(state, backup)
-    before = (state / "brownout.db").read_bytes()
-    for content in (b"precious", b""):
-        (tmp_path / "backup.history.db").write_bytes(content)
-        with pytest.raises(Refused, match=r"backup\.history\.db is no backup of a history"):
+    beside = tmp_path / "backup.history.db"
+    before, whole = content_of(state), beside.read_bytes()
+    beside.unlink()
+    NO_HISTORIES[kind](beside)
+    with pytest.raises(Refused, match="; move it away to restore the journal alone"):
+        restore(backup, state)
+    assert content_of(state) == before
+    if beside.is_dir():
+        return
+    beside.unlink()
+    beside.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(Refused, match=r"backup\.history\.db"):
+        restore(backup, state)
+    assert content_of(state) == before
+
+
+async def test_what_was_there_is_kept_as_a_backup_of_both(tmp_path: Path) -> None:
+    """So a restore that was a mistake is taken back by another."""
+    state, backup = tmp_path / "state", tmp_path / "backup.db"
+    await filled(state)
+    back_up(state, backup)
+    mark(state, "later")
+    restored = restore(backup, state)
+    assert (restored.kept, marks(state)) == (state / BEFORE, [])
+    restore(state / BEFORE, state)
+    assert marks(state) == ["later"]
+    assert back_up(state, tmp_path / "alone.db", history=False).history is None
+    restore(tmp_path / "alone.db", state)
+    assert marks(state) == ["later"], "the history stays as it is"
+    assert not (state / "journal-before-restore.history.db").exists(), "none goes with the journal that is kept now"
+
+
+def mark(state: Path, name: str) -> None:
+    with closing(sqlite3.connect(state / "history.db")) as db:
+        db.execute("INSERT INTO series (check_id) VALUES (?)", (name,))
+        db.commit()
+
+
+def marks(state: Path) -> list[str]:
+    with closing(sqlite3.connect(state / "history.db")) as db:
+        return [row[0] for row in db.execute("SELECT check_id FROM series")]
+
+
+async def test_what_is_no_database_is_kept_aside_and_replaced(tmp_path: Path) -> None:
+    state, backup = tmp_path / "state", tmp_path / "backup.db"
+    await filled(state)
+    back_up(state, backup)
+    for name in ("brownout.db", "history.db"):
+        (state / name).unlink()
+    os.mkfifo(state / "brownout.db")
+    (state / "history.db").mkdir()
+    (state / "brownout.db-wal").write_bytes(b"of another database")
+    assert restore(backup, state).kept is None
+    assert not (state / "brownout.db-wal").exists(), "it would be taken for that of the restored one"
+    assert sorted(file.name.partition("-damaged-")[0] for file in state.glob("*-damaged-*.db")) == [
+        "history",
+        "journal",
+    ]
+    store = SqliteStore(state)
+    assert (await store.open()).checks["a"].seq == 3
+    await store.close()
+
+
+async def test_a_journal_that_another_program_holds_is_left_in_its_place(tmp_path: Path) -> None:
+    state, backup = tmp_path / "state", tmp_path / "backup.db"
+    await filled(state)
+    back_up(state, backup)
+    before = content_of(state).keys()
+    with closing(sqlite3.connect(state / "history.db", isolation_level=None)) as shell:
+        shell.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match=r"history\.db cannot be kept: database is locked; nothing was restored"):
             restore(backup, state)
-    assert (state / "brownout.db").read_bytes() == before
-    assert not (state / BEFORE).exists()
+    assert content_of(state).keys() == before
+
+
+async def test_a_history_that_is_none_does_not_keep_the_journal_from_its_backup(tmp_path: Path) -> None:
+    state, backup = tmp_path / "state", tmp_path / "backup.db"
+    await filled(state)
+    (state / "history.db").unlink()
+    foreign(state / "history.db")
+    with pytest.raises(StoreError, match=r"something else; .*backup\.db is there, without the history"):
+        back_up(state, backup)
+    with pytest.raises(Refused, match="is there already"):
+        back_up(state, backup)
+    (state / "brownout.db").unlink()
+    foreign(state / "brownout.db")
+    with pytest.raises(StoreError, match="something else; no backup was made"):
+        back_up(state, tmp_path / "other.db")
+    assert not (tmp_path / "other.db").exists()
 
 
 async def test_where_there_is_no_room_nothing_is_restored(tmp_path: Path) -> None:
