@@ -252,6 +252,7 @@ async def _scrape(telemetry: Telemetry) -> str:
     telemetry.delivery("hook", "accepted", 0.01)
     telemetry.arrival("ping", "accepted")
     telemetry.api_refused("missing")
+    telemetry.turned_away("public")
     watching = asyncio.create_task(telemetry.watch_outbox(_Store()))
     await asyncio.sleep(0)
     watching.cancel()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -24,27 +23,28 @@ import structlog
 
 from monitor import address
 from monitor.clock import Clock, SystemClock
-from monitor.config.model import Config, Listen
+from monitor.config.model import Config
 from monitor.core.model import Journal
 from monitor.core.world import World
+from monitor.listeners import Listeners
 from monitor.outbox import Outbox
 from monitor.parts import Parts, lasting_store, plan_of
 from monitor.pipeline import Pipeline
-from monitor.presence import Attendance
+from monitor.presence import Attendance, Listener
 from monitor.recorder import Recorder
 from monitor.reload import Accepted, Ended, Reloaded, Reloader
 from monitor.runner import Runner, new_runner
 from monitor.scheduler import Scheduler
 from monitor.sinks._http import new_client
 from monitor.sinks.contract import Nature, Sink
-from monitor.start import StartError, Stop, cancelled, for_ever, listening_sockets
+from monitor.start import StartError, Stop, cancelled, for_ever
 from monitor.store.contract import StoreError
 from monitor.store.lasting import LastingStore
 from monitor.systemd import Notifier, Watchdog
 from monitor.takeover import PAUSE, Takeover
 from monitor.telemetry import Telemetry
 from monitor.upkeep import Upkeep
-from monitor.web import Feed, Health, Post, Site, Steering, View, application, public_application
+from monitor.web import Feed, Health, Post, Steering, View
 
 __all__ = ["Agent", "StartError"]
 
@@ -100,16 +100,15 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Start, watch until `stop` is set, stop in order. Raises `StartError`, or a group of what killed a part."""
         async with AsyncExitStack() as stack:
-            sockets = self._listen(stack, self._config.agent.listen, "agent.listen")
-            public = self._config.agent.public
-            open_sockets = self._listen(stack, public, "agent.public.listen") if public else []
+            listeners = Listeners(self._config.agent)
+            stack.callback(listeners.close)
             journal = await self._open_store(stack)
             client = await stack.enter_async_context(new_client())
             attendance = Attendance(self._clock)
             runner = stack.enter_context(new_runner(self._clock, self._config.redactor.text, attendance.read))
             stack.push_async_callback(self._close_probes)
             gc.disable()
-            self._parts = parts = self._assemble(journal, client, runner, [sockets, open_sockets], attendance)
+            self._parts = parts = self._assemble(journal, client, runner, listeners, attendance)
             for site in parts.sites:
                 await site.start()
                 stack.push_async_callback(site.stop)
@@ -118,14 +117,7 @@ class Agent:
             gc.freeze()
             gc.enable()
             stack.callback(address.forget, self._config.agent.state_dir)
-            await self._watch(parts, stop)
-
-    @staticmethod
-    def _listen(stack: AsyncExitStack, listen: Listen, key: str) -> list[socket.socket]:
-        sockets = listening_sockets(listen, key)
-        for item in sockets:
-            stack.callback(item.close)
-        return sockets
+            await self._watch(parts, listeners, stop)
 
     @property
     def cut_short(self) -> bool:
@@ -188,7 +180,7 @@ class Agent:
         journal: Journal,
         client: httpx.AsyncClient,
         runner: Runner,
-        sockets: Sequence[list[socket.socket]],
+        listeners: Listeners,
         attendance: Attendance,
     ) -> Parts:
         world = self.world = World(plan_of(self._config), journal, self._clock.now())
@@ -222,17 +214,17 @@ class Agent:
             keep=lambda check: pipeline.keep(check, KEEP_PATIENCE),
             ask=scheduler.ask,
             open=lambda: not self._stopping,
+            heard=attendance.heard,
         )
-        view = self._view(telemetry, post, feed)
-        apps = (application(view), public_application(view))
-        sites = [
-            Site(app, listening, turned_away=attendance.turned_away)
-            for app, listening in zip(apps, sockets, strict=True)
-            if listening
-        ]
+
+        def turned_away(listener: Listener) -> None:
+            attendance.turned_away(listener)
+            telemetry.turned_away(listener)
+
+        sites = listeners.sites(self._view(telemetry, post, feed), turned_away)
         if (change := world.start(self._clock.now())) is not None:
             pipeline.enter(change)
-        return Parts(scheduler, pipeline, outbox, telemetry, tuple(sites), attendance, recorder, feed)
+        return Parts(scheduler, pipeline, outbox, telemetry, sites, attendance, recorder, feed)
 
     def _outbox(self, client: httpx.AsyncClient, telemetry: Telemetry) -> Outbox:
         return Outbox(
@@ -295,6 +287,7 @@ class Agent:
             ready=self.started.is_set(),
             stopping=self._stopping,
             config_ok=refused is None,
+            full_listeners=telemetry.full_listeners,
             config_fault=self._config.redactor.text(str(refused.faults[0])) if refused else "",
         )
 
@@ -303,7 +296,7 @@ class Agent:
         self._progress = self._clock.now().tick
         self._watchdog.feed()
 
-    async def _watch(self, parts: Parts, stop: asyncio.Event) -> None:
+    async def _watch(self, parts: Parts, listeners: Listeners, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             looking = group.create_task(for_ever("scheduler", parts.scheduler.run()))
             committing = group.create_task(for_ever("pipeline", parts.pipeline.run()))
@@ -316,7 +309,7 @@ class Agent:
                 group.create_task(for_ever("history", parts.recorder.run())),
                 group.create_task(for_ever("journal", self._store.run())),
             ]
-            self._announce(parts.sites)
+            self._announce(listeners.urls(parts.sites))
             await stop.wait()
             self._stopping, end = True, self._end()
             await cancelled(reloading)
@@ -331,11 +324,8 @@ class Agent:
                 await cancelled(task)
         _log.info("stopped")
 
-    def _announce(self, sites: Sequence[Site]) -> None:
-        """The ports are those that were bound: with `listen: 127.0.0.1:0` the system has chosen it."""
-        config = self._config
-        hosts = [config.agent.listen.host, config.agent.public.host if config.agent.public else ""]
-        page, *public = [f"http://{host}:{site.port}/" for host, site in zip(hosts, sites, strict=False)]
+    def _announce(self, urls: Sequence[str]) -> None:
+        config, (page, *public) = self._config, urls
         _log.info(
             "started",
             version=version("brownout"),

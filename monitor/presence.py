@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from enum import StrEnum
 from secrets import token_hex
 
 from monitor.clock import Clock
@@ -21,6 +22,13 @@ def uptime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
+class Listener(StrEnum):
+    """Where somebody may come to; also a label."""
+
+    INNER = "inner"
+    PUBLIC = "public"
+
+
 class Attendance:
     """Kept by `watch`, for as long as the agent listens."""
 
@@ -28,17 +36,24 @@ class Attendance:
         self._clock = clock
         self._uptime = uptime
         self._last = uptime()
+        self._awaited = {Listener.INNER}
         self._arrive(self._last)
 
     def read(self) -> Presence:
         """The clocks now, and since when we have been here."""
         self._beat()
         now = self._clock.now().at.timestamp()
-        return Presence(now, self._last, now - (self._last - self._since), self._name)
+        return Presence(now, self._last, now - (self._last - self._since), self._name, self._crowded)
 
-    def turned_away(self) -> None:
-        """Somebody was not let in: whatever they brought is lost, as if nobody had been here."""
-        self._arrive(self._uptime())
+    def heard(self, listener: Listener) -> None:
+        """Something was sent to a check there."""
+        self._awaited.add(listener)
+
+    def turned_away(self, listener: Listener) -> None:
+        """Somebody was not let in: whatever they brought is lost, as if nobody had been here. In the world's listener
+        that counts only once a check was sent something there: who may not write must not be able to excuse."""
+        if listener in self._awaited:
+            self._arrive(self._uptime(), crowded=True)
 
     async def watch(self) -> None:
         """Notice gaps, for ever."""
@@ -52,6 +67,7 @@ class Attendance:
             self._arrive(now)
         self._last = now
 
-    def _arrive(self, now: float) -> None:
+    def _arrive(self, now: float, *, crowded: bool = False) -> None:
         self._since = self._last = now
+        self._crowded = crowded
         self._name = token_hex(8)

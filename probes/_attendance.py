@@ -16,6 +16,9 @@ Memory = MutableMapping[str, float | str]
 _STEP = 1.0
 """Seconds by which the clock and time must disagree to be a step: less is the clock being slewed."""
 _SEEN, _UPTIME, _BY = "seen", "seen_uptime", "seen_by"
+CROWDED = "crowded"
+"""In the memory once somebody turned away has excused a silence, until something is heard again: no further one does,
+or whoever fills all connections could keep a dead job quiet."""
 
 
 class Absence(NamedTuple):
@@ -31,6 +34,8 @@ class Turn(NamedTuple):
     absence: Absence | None
     step: float
     """Seconds by which the clock was set forward (negative: back) while the agent listened."""
+    crowded: bool = False
+    """Whether the absence is that somebody was turned away."""
 
 
 def attend(memory: Memory, presence: Presence, stamps: Iterable[str]) -> Turn:
@@ -44,8 +49,11 @@ def attend(memory: Memory, presence: Presence, stamps: Iterable[str]) -> Turn:
         return Turn(None, 0.0)
     if not unbroken:
         move(memory, stamps, 0.0, now)
+        if presence.turned_away and CROWDED in memory:
+            return Turn(None, 0.0)
         # A clock that went back meanwhile: nobody knows for how long.
-        return Turn(Absence(seen if seen <= presence.since else 0.0, presence.since), 0.0)
+        absence = Absence(seen if seen <= presence.since else 0.0, presence.since)
+        return Turn(absence, 0.0, presence.turned_away)
     step = (now - seen) - (presence.uptime - uptime)
     if abs(step) < _STEP:
         return Turn(None, 0.0)

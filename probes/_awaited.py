@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from probes._attendance import Absence, Memory, Turn, number
+from probes._attendance import CROWDED, Absence, Memory, Turn, number
 from probes._schedule import Schedule
 
 _TIMES = ("expected", "earliest", "still")
@@ -33,7 +33,7 @@ class Awaited:
         """Without any doubt."""
         self.settle()
         self._memory["expected"], self._memory["plan"] = due, self._plan.text
-        for name in ("earliest", "still"):
+        for name in ("earliest", "still", CROWDED):
             self._memory.pop(name, None)
 
     def answered(self, now: float) -> None:
@@ -54,6 +54,8 @@ class Awaited:
         due = max(self.due, busy_until)
         if turn.absence is not None:
             self._doubt(turn.absence, due)
+            if turn.crowded and self.due > due:
+                self._memory[CROWDED] = 1.0
         elif turn.step > 0 and self._plan.fixed and now - turn.step < due <= now:
             # A time that the clock has skipped: cron may have run what was due then, or not.
             self._excuse(Absence(now - turn.step, now), due, due)

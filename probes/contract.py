@@ -261,6 +261,9 @@ class Presence:
     uptime: float
     since: float = 0.0
     name: str = ""
+    turned_away: bool = False
+    """Whether it began when somebody was not let in, for want of room, and not with a gap. Strangers can bring that
+    about, so it may excuse a silence once, and not again and again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,8 @@ class Heartbeat(Passive):
 
     **Pings that nobody could hear.** While the agent is off or the machine sleeps, pings cannot arrive. When such a
     gap lies where a ping was due, it cannot be told whether it came: the next one is waited for, nothing is reported
-    as late or missing until then, and what was known stays. So neither a restart nor an upgrade makes a false alarm,
+    as late or missing until then, and what was known stays. The same goes, once until the next ping, for a moment in
+    which the agent had no room for a further connection. So neither a restart nor an upgrade makes a false alarm,
     and a job that is dead is found at its next time. A clock that is set does not make a job late either.
 
     Default thresholds:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar
 
-from probes._attendance import attend, number
+from probes._attendance import CROWDED, attend, number
 from probes._clean import Cleaner
 from probes._look import visible
 from probes.contract import (
@@ -132,6 +132,7 @@ class Push(Passive):
             memory[f"figure {name}"] = value
             memory[f"at {name}"] = arrival.presence.now
         memory["pushed"] = arrival.presence.now
+        memory.pop(CROWDED, None)
         memory.pop(_MESSAGE, None)
         if message:
             clean = arrival.redact(Cleaner((self.token.reveal(),))(message[:TEXT_LIMIT]))
@@ -169,6 +170,8 @@ class Push(Passive):
         turn = attend(memory, presence, self._stamps)
         if turn.absence is not None:
             memory["listening"] = turn.absence.ended
+            if turn.crowded:
+                memory[CROWDED] = 1.0
         now, expiry = presence.now, self.expire_after.total_seconds()
         memory.setdefault("first", now)
         pushed = number(memory, "pushed")

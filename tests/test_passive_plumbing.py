@@ -17,7 +17,7 @@ from monitor.config.model import ConfigError
 from monitor.core.judge import Judgement
 from monitor.kinds import installed_kinds
 from monitor.pipeline import FLUSH_EVERY, KEEP_EVERY
-from monitor.presence import BEAT, GAP, Attendance
+from monitor.presence import BEAT, GAP, Attendance, Listener
 from monitor.runner import Order
 from monitor.scheduler import Scheduler
 from monitor.store.contract import StoreError
@@ -208,10 +208,24 @@ def test_presence_goes_on_until_there_is_a_gap() -> None:
     assert now.now - now.since == pytest.approx(0, abs=0.01)
     assert now.name != before
     tick[0] += 1
-    here.turned_away()
+    here.turned_away(Listener.INNER)
     tick[0] += 3
     now = here.read()
     assert now.now - now.since == pytest.approx(3, abs=0.01)
+    assert now.turned_away
+    tick[0] += GAP + 1
+    assert not here.read().turned_away, "this was a gap"
+
+
+def test_who_is_turned_away_in_the_world_counts_only_where_pings_come() -> None:
+    tick = [50.0]
+    here = Attendance(SystemClock(), lambda: tick[0])
+    before = here.read()
+    here.turned_away(Listener.PUBLIC)
+    assert here.read().name == before.name
+    here.heard(Listener.PUBLIC)
+    here.turned_away(Listener.PUBLIC)
+    assert here.read().name != before.name
 
 
 # --- tokens in the configuration ---

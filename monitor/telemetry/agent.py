@@ -62,6 +62,7 @@ class AgentFigures:
     looks_lost: int = 0
     arrivals: dict[tuple[str, str], int] = field(default_factory=dict)
     api_refused: dict[str, int] = field(default_factory=dict)
+    turned_away: dict[str, int] = field(default_factory=dict)
     deliveries: dict[tuple[str, str], int] = field(default_factory=dict)
     sending: dict[str, Tally] = field(default_factory=dict)
     config_ok: bool = True
@@ -146,6 +147,14 @@ class AgentCollector(Collector):
         for reason, count in self._figures.api_refused.items():
             refused.add_metric([reason], count)
         yield refused
+        away = CounterMetricFamily(
+            "brownout_connections_turned_away",
+            "Connections that found no room; a ping may have been among them.",
+            labels=["listener"],
+        )
+        for listener, count in self._figures.turned_away.items():
+            away.add_metric([listener], count)
+        yield away
 
     def _committing(self) -> Iterable[Metric]:
         figures, journal = self._figures, self._journal()

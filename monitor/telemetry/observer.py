@@ -33,6 +33,8 @@ BEATS_WINDOW = 30.0
 """Seconds; the missed beats told are those of this window and the one before."""
 REFUSED_FOR = 6 * 3600.0
 """Seconds for which a dead letter is told: a token that expired at night is still told in the morning."""
+FULL_FOR = 300.0
+"""Seconds for which a listener that turned somebody away is told."""
 BACKLOG_EVERY = 10.0
 
 _INCIDENTS = Family("brownout_incidents_open", "gauge", "Open incidents, by impact.")
@@ -73,6 +75,8 @@ class Telemetry:
         """(when, beats begun, beats missed) where this window and the one before began."""
         self._refused: dict[str, float] = {}
         """When each sink had its last dead letter, in monotonic seconds."""
+        self._full: dict[str, float] = {}
+        """When each listener last turned somebody away, in monotonic seconds."""
         self._figures.config_loaded = clock.now().at.timestamp()
         self._registry = CollectorRegistry(auto_describe=False)
         identity = {"version": version, "vantage": vantage}
@@ -166,6 +170,12 @@ class Telemetry:
         refused = self._figures.api_refused
         refused[kind] = refused.get(kind, 0) + 1
 
+    def turned_away(self, listener: str) -> None:
+        """A connection found no room. The word comes from a closed set: it becomes a label."""
+        away = self._figures.turned_away
+        away[listener] = away.get(listener, 0) + 1
+        self._full[listener] = self._clock.now().tick
+
     def redefined(self, sinks: Iterable[str]) -> None:
         """A reload has changed or removed these sinks: what the ones before refused is told no more."""
         for sink in sinks:
@@ -231,6 +241,12 @@ class Telemetry:
         accepted others since, as that one is gone all the same."""
         since = self._clock.now().tick - REFUSED_FOR
         return tuple(sorted(sink for sink, at in self._refused.items() if at > since))
+
+    @property
+    def full_listeners(self) -> tuple[str, ...]:
+        """The listeners that have turned somebody away in the last five minutes."""
+        since = self._clock.now().tick - FULL_FOR
+        return tuple(sorted(listener for listener, at in self._full.items() if at > since))
 
     async def watch_outbox(self, store: Backlogs) -> None:
         """Read, for ever, how the sinks stand: a scrape must not wait for the store."""

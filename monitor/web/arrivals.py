@@ -14,6 +14,7 @@ from aiohttp import web
 
 from monitor.core.judge import Judge
 from monitor.core.world import World
+from monitor.presence import Listener
 from monitor.web.access import bearer
 from monitor.web.problem import problem
 from monitor.web.view import Post, View
@@ -28,11 +29,11 @@ _METHODS = {"ping": ("GET", "HEAD", "POST"), "push": ("POST",)}
 _log = structlog.get_logger("brownout.web")
 
 
-def add_arrivals(app: web.Application, view: View) -> None:
+def add_arrivals(app: web.Application, view: View, listener: Listener) -> None:
     """The routes of passive probes, where there is somebody to hand to what arrives."""
     if view.post is None:
         return
-    arrivals = Arrivals(view, view.post)
+    arrivals = Arrivals(view, view.post, listener)
     app.router.add_route("*", "/{door:ping}/{token}", arrivals.take)
     app.router.add_route("*", "/{door:ping}/{token}/{rest:.*}", arrivals.take)
     app.router.add_route("*", "/{door:push}", arrivals.take)
@@ -43,9 +44,10 @@ def add_arrivals(app: web.Application, view: View) -> None:
 class Arrivals:
     """Finds the check, hands it what arrived, has it kept and looked at."""
 
-    def __init__(self, view: View, post: Post) -> None:
+    def __init__(self, view: View, post: Post, listener: Listener) -> None:
         self._view = view
         self._post = post
+        self._listener = listener
         self._world: World | None = None
         self._claims: dict[tuple[str, bytes], Judge] = {}
 
@@ -75,6 +77,7 @@ class Arrivals:
             self._hand_over(judge, arrival)
         except Refused as refused:
             return problem(refused.status, refused.advice), "refused"
+        self._post.heard(self._listener)
         self._post.ask(judge.check.id)
         if await self._post.keep(judge.check.id):
             return web.Response(text="OK"), "accepted"

@@ -43,6 +43,8 @@ class Health:
     journal: Condition = Condition()  # noqa: RUF009  (frozen)
     config_fault: str = ""
     """The first thing wrong with a changed configuration that was refused."""
+    full_listeners: tuple[str, ...] = ()
+    """The listeners that had no room for a connection lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,10 @@ def examine(health: Health) -> list[Finding]:
     left_out = "looks are being left out: raise agent.limits, or look less often"
     refused = "the changed configuration was refused, the one before stays in force"
     refused += f": {health.config_fault}" if health.config_fault else ": see brownout validate"
+    listeners = " and ".join(health.full_listeners)
+    full = (
+        f"the {listeners} listener has turned connections away lately, pings perhaps among them: see who holds them"
+    )
     return [
         _finding("scheduler:progress_age", round(age, 3), "s", "fail" if age > STALLED else "pass", stalled),
         _finding("scheduler:missed_beats", health.beats_missed, "", "warn" if _misses(health) else "pass", left_out),
@@ -79,6 +85,7 @@ def examine(health: Health) -> list[Finding]:
             "warn" if health.refusing_sinks else "pass",
             _refused(health),
         ),
+        _finding("web:full", len(health.full_listeners), "", "warn" if health.full_listeners else "pass", full),
         _finding("config:accepted", health.config_ok, "", "pass" if health.config_ok else "warn", refused),
     ]
 

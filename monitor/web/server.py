@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from monitor.presence import Listener
 from monitor.tokens import Scope
 from monitor.web.access import Access, Handler
 from monitor.web.arrivals import add_arrivals
@@ -44,7 +45,7 @@ def application(view: View) -> web.Application:
     app[FEED] = view.feed or Feed(view.records, view.redact)
     app.on_shutdown.append(_end_streams)
     _add_reading(app, view)
-    add_arrivals(app, view)
+    add_arrivals(app, view, Listener.INNER)
     add_assets(app)
     return app
 
@@ -97,7 +98,7 @@ def public_application(view: View) -> web.Application:
     app.router.add_get("/api/v1/public", public.document)
     app.router.add_get("/healthz", public.healthz)
     app.router.add_get("/readyz", readyz(view))
-    add_arrivals(app, view)
+    add_arrivals(app, view, Listener.PUBLIC)
     add_assets(app, public=True)
     return app
 

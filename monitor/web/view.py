@@ -11,6 +11,7 @@ from monitor.clock import Clock
 from monitor.core.history import Past, Point, Sample, Span
 from monitor.core.model import Incident
 from monitor.core.world import World
+from monitor.presence import Listener
 from monitor.telemetry import Telemetry
 from monitor.tokens import Token
 from monitor.web.feed import Feed
@@ -50,6 +51,8 @@ class Post:
     keep: Callable[[str], Awaitable[bool]]
     ask: Callable[[str], None]
     open: Callable[[], bool] = lambda: True
+    heard: Callable[[Listener], None] = lambda _: None
+    """Told where something was sent that a check has taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Life:
         self.up = self.since = self.epoch = 1000.0
         self.every = every
         self._presence = 0
+        self._crowded = False
         written = [parse_condition(text, Level(level), probe.measured) for level, text in more.items()]
         self.check = Check(
             "job", "job", "job", probe, timedelta(seconds=every), timedelta(seconds=10),
@@ -54,7 +55,9 @@ class Life:
 
     @property
     def presence(self) -> Presence:
-        return Presence(self.wall, self.up, self.wall - (self.up - self.since), f"presence {self._presence}")
+        return Presence(
+            self.wall, self.up, self.wall - (self.up - self.since), f"presence {self._presence}", self._crowded
+        )
 
     @property
     def state(self) -> str:
@@ -133,9 +136,17 @@ class Life:
     def set_clock(self, seconds: float) -> None:
         self.wall += seconds
 
-    def _listen_again(self) -> None:
-        self.since = self.up
+    def turned_away(self) -> None:
+        """Somebody found no room."""
+        self._appear(crowded=True)
+        self.look(scheduled=False)
+
+    def _appear(self, *, crowded: bool = False) -> None:
+        self.since, self._crowded = self.up, crowded
         self._presence += 1
+
+    def _listen_again(self) -> None:
+        self._appear()
         self._beat, self._flush, self._soon = self.up + self.every, self.up + FLUSH_EVERY, None
 
     def _keep(self) -> None:

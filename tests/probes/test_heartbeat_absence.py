@@ -259,3 +259,36 @@ def test_whatever_happens_a_job_that_pings_is_never_late(kind: str, seed: int) -
     assert set(states(life)) == {"up"}
     life.live(3 * HOUR)
     assert states(life) == ["up", "degraded", "down"], "and once it is dead, that is found"
+
+
+# --- connections that were turned away ---
+
+
+@pytest.mark.parametrize("every", [2.0, 61.0, 601.0])
+def test_a_flood_of_connections_excuses_one_ping_and_no_more(every: float) -> None:
+    life = hourly()
+    for _ in range(round(3 * HOUR / every)):
+        life.live(every)
+        life.turned_away()
+    assert states(life) == ["up", "degraded", "down"]
+    assert HOUR + 10 * MINUTE < life.told[-1][0] <= 2 * HOUR + 10 * MINUTE + every + 31
+
+
+def test_a_ping_that_was_turned_away_is_no_alarm_each_time_anew_for_a_job_that_pings() -> None:
+    life = hourly()
+    for _ in range(3):
+        life.live(HOUR)
+        life.turned_away()  # its ping, and it is not sent again
+        life.live(HOUR)
+        life.send()
+    assert states(life) == ["up"]
+
+
+def test_a_gap_excuses_though_somebody_was_turned_away_before() -> None:
+    life = hourly()
+    life.live(HOUR)
+    life.turned_away()
+    life.live(HOUR)
+    life.killed(20)
+    life.live(HOUR - MINUTE)
+    assert states(life) == ["up"]

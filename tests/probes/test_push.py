@@ -97,6 +97,20 @@ def test_nobody_there_to_hear_is_no_silence(how: str) -> None:
     assert life.state == "up"
 
 
+def test_a_flood_of_connections_excuses_silence_once() -> None:
+    life = Life(push())
+    for _ in range(2):
+        send(life, orders=1)
+        life.live(4 * MINUTE)
+        life.turned_away()  # the next push, perhaps
+        life.live(4 * MINUTE)
+        assert life.state == "up"
+    for _ in range(100):
+        life.live(2)
+        life.turned_away()
+    assert life.state == "degraded"
+
+
 @pytest.mark.parametrize("step", [-86400.0, 86400.0])
 def test_a_clock_that_is_set_makes_no_silence(step: float) -> None:
     life = Life(push())

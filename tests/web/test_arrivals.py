@@ -16,7 +16,8 @@ import pytest
 import structlog
 
 from monitor.core.model import Check
-from monitor.web import Post, Site, application, bind
+from monitor.presence import Listener
+from monitor.web import Post, Site, application, bind, public_application
 from monitor.web.arrivals import BODY_LIMITS, BODY_TIME
 from probes.contract import Arrival, Passive, Presence, Secret, Unit
 from probes.heartbeat import Heartbeat
@@ -117,6 +118,10 @@ async def test_a_check_that_a_reload_removes_while_the_body_comes_is_not_there_a
         agent.base = f"http://127.0.0.1:{site.port}"
         assert_problem(*await agent.get(f"/ping/{BACKUP}", method="POST", data=b"done"), expected=404)
         await site.stop()
+
+
+async def _kept(_check: str) -> bool:
+    return True
 
 
 async def _never() -> bool:
@@ -279,6 +284,26 @@ async def test_a_connection_that_is_turned_away_is_told(office: Office) -> None:
         held.close()
     finally:
         await site.stop()
+
+
+@pytest.mark.parametrize("listener", Listener)
+async def test_it_is_told_where_something_was_sent(listener: Listener) -> None:
+    heard: list[Listener] = []
+    async with aiohttp.ClientSession() as client:
+        agent = Agent(client)
+        agent.world = world(passive("backup", Heartbeat(token=Secret(BACKUP), period=timedelta(hours=1))))
+        post = Post(lambda: Presence(1e9, 0.0), _kept, lambda _: None, heard=heard.append)
+        app = {Listener.INNER: application, Listener.PUBLIC: public_application}[listener](agent.view(post=post))
+        site = Site(app, bind("127.0.0.1", 0))
+        await site.start()
+        agent.base = f"http://127.0.0.1:{site.port}"
+        try:
+            assert (await agent.get("/ping/no-token-of-anybody"))[0] == 404
+            assert heard == [], "whoever has no token is nobody"
+            assert (await agent.get(f"/ping/{BACKUP}"))[0] == 200
+            assert heard == [listener]
+        finally:
+            await site.stop()
 
 
 async def test_where_nothing_is_taken_there_is_nothing(agent: Agent) -> None:

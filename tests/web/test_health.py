@@ -72,6 +72,7 @@ async def test_a_well_agent_passes(agent: Agent) -> None:
             "scheduler:missed_beats",
             "looks are being left out: raise agent.limits, or look less",
         ),
+        ({"full_listeners": ("public",)}, "web:full", "the public listener has turned connections away"),
         ({"config_ok": False}, "config:accepted", "was refused"),
     ],
 )
