@@ -11,6 +11,8 @@ import os
 import sys
 from pathlib import Path
 
+from monitor.signals import keep_signals
+
 EXIT_CODES = """\
 exit codes:
   0  fine
@@ -20,6 +22,9 @@ exit codes:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if "run" in arguments[:1]:  # before anything that takes time
+        keep_signals()
     _occupy_standard_descriptors()
     options = _parser().parse_args(arguments)
     command = importlib.import_module(f"monitor.commands.{options.command}")

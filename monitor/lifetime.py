@@ -14,6 +14,7 @@ import uvloop
 from monitor.app import Agent
 from monitor.config.model import Config
 from monitor.logs import configure_logs
+from monitor.signals import early_hangup
 from monitor.start import raise_descriptor_limit
 from monitor.store.contract import Fenced
 
@@ -48,7 +49,10 @@ async def run_until_signal(agent: Agent) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    earlier = early_hangup()
     loop.add_signal_handler(signal.SIGHUP, agent.reload)
+    if earlier.came:
+        agent.reload()
     try:
         await agent.run(stop)
     except ExceptionGroup as group:

@@ -25,6 +25,7 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 
 from monitor.cli import main
+from monitor.signals import MEANINGLESS
 from monitor.store.sqlite import SqliteStore
 from tests.end_to_end.rig import (
     BROWNOUT,
@@ -69,7 +70,8 @@ def brownout(
 
 def called(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
     """As `brownout`, without a process."""
-    said, complained, hangup = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGHUP)
+    said, complained = io.StringIO(), io.StringIO()
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, *MEANINGLESS)}
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(complained):
         for name in os.environ.keys() - environment().keys():
             patch.delenv(name)
@@ -80,8 +82,8 @@ def called(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[st
         except SystemExit as end:  # argparse
             code = int(end.code or 0)
         finally:
-            if signal.getsignal(signal.SIGHUP) is not hangup:
-                signal.signal(signal.SIGHUP, hangup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
     assert PASSWORD not in said.getvalue() + complained.getvalue()
     return subprocess.CompletedProcess(arguments, code, said.getvalue(), complained.getvalue())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from argparse import Namespace
 
 from monitor.app import StartError
@@ -16,7 +15,6 @@ from monitor.lifetime import run_agent
 
 
 def execute(options: Namespace) -> int:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload, it must not end us
     config = load_or_explain(options.file, ending="; nothing was started")
     if config is None:
         return WRONG
