@@ -18,6 +18,7 @@ from monitor.web.feed import Feed, wants_stream
 from monitor.web.health import health_document, readiness_document
 from monitor.web.incidents import LIST_LIMIT, LIST_MOST
 from monitor.web.problem import unreadable
+from monitor.web.scrapes import Scrapes
 from monitor.web.status import StatusDocument
 from monitor.web.stream import JSON, json_pieces, stream
 from monitor.web.view import View
@@ -33,6 +34,7 @@ class Pages:
         self._view = view
         self._feed = feed
         self._status = StatusDocument(view)
+        self._scrapes = Scrapes(lambda openmetrics: view.telemetry.metrics(openmetrics=bool(openmetrics)))
 
     async def page(self, _request: web.Request) -> web.Response:
         return web.Response(
@@ -57,8 +59,7 @@ class Pages:
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         openmetrics = wants_openmetrics(request.headers.get("Accept", ""))
-        pieces = self._view.telemetry.metrics(openmetrics=openmetrics)
-        return await stream(request, pieces, OPENMETRICS if openmetrics else TEXT)
+        return await stream(request, self._scrapes.text(openmetrics), OPENMETRICS if openmetrics else TEXT)
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """Well enough to be left alone? 503 only when nothing is being looked at."""
