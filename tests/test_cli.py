@@ -83,7 +83,8 @@ def called(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[st
             code = int(end.code or 0)
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                if signal.getsignal(number) is not handler:  # which only the main thread can have changed
+                    signal.signal(number, handler)
     assert PASSWORD not in said.getvalue() + complained.getvalue()
     return subprocess.CompletedProcess(arguments, code, said.getvalue(), complained.getvalue())
 
