@@ -6,7 +6,6 @@ There are no cookies, so a browser never sends a visitor's rights along by itsel
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -14,7 +13,7 @@ from aiohttp import web
 
 from monitor.clock import Clock
 from monitor.tokens import Scope, Token, find_token
-from monitor.web.names import hostname, is_address, is_loopback_name
+from monitor.web.names import hostname, is_address, is_loopback_name, network
 from monitor.web.problem import problem
 
 ATTEMPTS = 10
@@ -90,7 +89,7 @@ class Access:
             return self._refuse("missing", 401, f"This needs a token with the scope {scope}.", _challenge())
         token = find_token(self._tokens(), text)
         if token is None:
-            return self._unknown(_network(request.remote))
+            return self._unknown(network(request.remote))
         if scope not in token.scopes:
             told = f"The token {token.name} lacks the scope {scope}."
             return self._refuse("scope", 403, told, _challenge("insufficient_scope", scope))
@@ -156,14 +155,3 @@ def _challenge(error: str = "", scope: str = "") -> dict[str, str]:
     if scope:
         parts.append(f'scope="{scope}"')
     return {"WWW-Authenticate": ", ".join(parts)}
-
-
-def _network(remote: str | None) -> str:
-    """An address; of IPv6 the network of one customer, within which addresses cost nothing."""
-    try:
-        address = ipaddress.ip_address((remote or "").partition("%")[0])
-    except ValueError:
-        return remote or ""
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from monitor.web.guard import SECURITY_HEADERS
+from monitor.web.names import network
 from monitor.web.problem import problem
 
 BOUNDS: dict[str, Any] = {
@@ -33,14 +35,33 @@ class Connection(web.RequestHandler):
     Of a client that writes no HTTP, or goes away, nothing is logged: any stranger could fill the disk with it.
     """
 
-    __slots__ = ("idle_since", "leaving")
+    __slots__ = ("_admit", "idle_since", "leaving", "remote")
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        loop: asyncio.AbstractEventLoop,
+        logger: logging.Logger,
+        admit: Callable[[Connection], bool],
+    ) -> None:
+        """`admit` says, once the `remote` is known, whether it may come in."""
         super().__init__(server, loop=loop, logger=logger, **BOUNDS)
+        self._admit = admit
+        self.remote = ""
+        """The network that it comes from."""
         self.idle_since: float | None = loop.time()
         """Since when no request is being worked on, by the loop's clock; an answer that nobody takes is none."""
         self.leaving = False
         """Whether it has had to make room."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer = transport.get_extra_info("peername")
+        self.remote = network(str(peer[0])) if peer else ""
+        if self._admit(self):
+            super().connection_made(transport)
+        else:
+            self.force_close()
+            transport.close()
 
     def make_room(self) -> None:
         """Close at once: what was to be sent is not waited for."""

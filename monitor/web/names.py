@@ -32,3 +32,14 @@ def is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def network(remote: str | None) -> str:
+    """An address; of IPv6 the network of one customer, within which addresses cost nothing."""
+    try:
+        address = ipaddress.ip_address((remote or "").partition("%")[0])
+    except ValueError:
+        return remote or ""
+    if isinstance(address, ipaddress.IPv6Address) and not address.is_loopback:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)

@@ -9,16 +9,18 @@ import ipaddress
 import logging
 import math
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from aiohttp import web
 
 from monitor.web.connection import Connection, watch_requests
+from monitor.web.names import is_loopback_name
 
 BACKLOG = 128
 CONNECTIONS_LIMIT = 256
-"""Open connections; more are closed at once, so that requests that never end leave descriptors to the probes."""
+"""Open connections; more are closed at once, so that requests that never end leave descriptors to the probes. One
+address has half of them at most, unless it is on loopback."""
 IDLE = 5.0
 """Seconds without a request after which a connection makes room for another one, where there is no room left."""
 STOP_GRACE = 1.0
@@ -110,16 +112,31 @@ class Site:
 
     def _protocol(self) -> asyncio.Protocol:
         server = self._runner.server
-        if server is None or not self._has_room(server):
+        if server is None or not self._has_room(self._open(), self._limit):
             self._turned_away()
             return _Refusal()
-        return Connection(server, asyncio.get_running_loop(), _LOGGER)
+        return Connection(server, asyncio.get_running_loop(), _LOGGER, self._admits)
 
-    def _has_room(self, server: web.Server) -> bool:
+    def _open(self) -> list[Connection]:
+        server = self._runner.server
+        there = server.connections if server is not None else ()
+        return [item for item in there if isinstance(item, Connection) and not item.leaving]
+
+    def _admits(self, connection: Connection) -> bool:
+        """Whether its address has not all that one may have. On loopback are proxies, which come for many."""
+        if is_loopback_name(connection.remote):
+            return True
+        same = [item for item in self._open() if item.remote == connection.remote]
+        if self._has_room(same, self._limit // 2):
+            return True
+        self._turned_away()
+        return False
+
+    @staticmethod
+    def _has_room(there: Sequence[Connection], limit: int) -> bool:
         """Whether there is room for one more; that which has been idle for longest makes it. So nobody keeps others
         out by connections that are merely held."""
-        there = [item for item in server.connections if isinstance(item, Connection) and not item.leaving]
-        if len(there) < self._limit:
+        if len(there) < limit:
             return True
         idle = [(item.idle_since, place) for place, item in enumerate(there) if item.idle_since is not None]
         since, place = min(idle, default=(math.inf, 0))

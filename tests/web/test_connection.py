@@ -131,3 +131,29 @@ async def test_connections_that_are_merely_held_make_room(agent: Agent, monkeypa
             writer.close()
     finally:
         await site.stop()
+
+
+async def test_one_address_has_half_of_the_room_at_most(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "is_loopback_name", lambda name: name == "127.0.0.2")
+    refused: list[None] = []
+    site = Site(
+        application(agent.view()), bind("0.0.0.0", 0), connections=4, turned_away=lambda: refused.append(None)
+    )  # fmt: skip
+    await site.start()
+    try:
+        held = [await unfinished(site.port) for _ in range(2)]
+        assert (await raw(site.port, b"GET /readyz HTTP/1.0\r\n\r\n"))[0] == b""
+        assert len(refused) == 1
+        proxy = [
+            await asyncio.open_connection("127.0.0.1", site.port, local_addr=(host, 0))
+            for host in ("127.0.0.3", "127.0.0.2")
+        ]
+        for reader, writer in proxy:
+            writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")
+            assert await asyncio.wait_for(reader.readline(), 10) == b"HTTP/1.0 200 OK\r\n", "others have theirs"
+        monkeypatch.setattr(sockets, "IDLE", 0.0)
+        assert (await raw(site.port, b"GET /readyz HTTP/1.0\r\n\r\n"))[0] == b"HTTP/1.0 200 OK"
+        for _, writer in (*held, *proxy):
+            writer.close()
+    finally:
+        await site.stop()

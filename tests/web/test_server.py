@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from monitor.web import Site, application, bind
 from monitor.web.health import Health
-from monitor.web.names import hostname, is_loopback_name
+from monitor.web.names import hostname, is_loopback_name, network
 from tests.web.conftest import Agent, Serve
 from tests.web.made import page, shop
 
@@ -208,6 +208,14 @@ def test_names() -> None:
     assert is_loopback_name("127.8.9.10")
     assert is_loopback_name("agent.localhost")
     assert not is_loopback_name("localhost.example.com")
+
+
+@pytest.mark.parametrize(
+    ("remote", "expected"),
+    [("192.0.2.7", "192.0.2.7"), ("2001:db8::7", "2001:db8::/64"), ("fe80::1%eth0", "fe80::/64"), ("::1", "::1")],
+)
+def test_one_customer_is_one_network(remote: str, expected: str) -> None:
+    assert network(remote) == expected
 
 
 async def test_metrics_in_the_format_that_is_asked_for(agent: Agent) -> None:
