@@ -22,6 +22,8 @@ from monitor.config.redact import FaultRedactor, Redactor
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{")
 _PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s:@]*:([^/?#\s]*)@")
+_BARE_PASSWORD = re.compile(r"\A[^/?#\s:@]*:([^/?#\s]+)@")
+"""That of an address without a scheme; it may be no password (``mailto:ops@example.com``), so only faults mask it."""
 _SOURCES = ("file", "credential")
 _LONGEST_FILE = 64 * 1024
 _LONGEST_VARIABLES = 1024 * 1024
@@ -59,7 +61,7 @@ class Secrets:
             text = self._fetch(value)
         if secret:
             self._secret.add(text)
-        if "@" in text and "://" in text:
+        if "@" in text and ":" in text:
             self._note_passwords(text)
         return text
 
@@ -154,6 +156,7 @@ class Secrets:
     def _note_passwords(self, text: str) -> None:
         for password in _PASSWORD.findall(text):
             self._secret.update((password, unquote(password)))
+        self._borrowed.update(_BARE_PASSWORD.findall(text))
 
 
 def _copy(text: str) -> str:

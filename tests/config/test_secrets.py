@@ -190,6 +190,25 @@ def test_no_fault_of_the_real_probe_shows_a_piece_of_a_secret(tmp_path: Path, ke
             assert piece not in str(fault)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [f"ops:{SECRET}@10.0.0.1", f"ops:{SECRET}@10.0.0.1:9788", f"http://ops:{SECRET}@host/", f":{SECRET}@host"],
+)
+def test_no_fault_shows_the_password_in_an_address(tmp_path: Path, written: str) -> None:
+    path = tmp_path / "checks.yaml"
+    path.write_text(f"agent: {{listen: '{written}'}}\nchecks: []\n")
+    with pytest.raises(ConfigError) as error:
+        load(path, kinds=KINDS, env=ENV)
+    told = next(fault.message for fault in error.value.faults if fault.path == "agent.listen")
+    assert "***@" in told
+    assert SECRET not in told
+
+
+def test_what_only_looks_like_a_password_in_an_address_is_masked_in_faults_alone(tmp_path: Path) -> None:
+    config = read(tmp_path, "owner: mailto:operations@example.com")
+    assert config.redactor.text("operations") == "operations"
+
+
 def test_a_file_is_read_once(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text("first")
