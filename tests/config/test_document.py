@@ -135,7 +135,7 @@ def test_what_is_too_deep_is_refused_at_the_first_that_is(tmp_path: Path, begin:
     finally:
         sys.setprofile(None)
     assert told.endswith("the file is nested deeper than 40 levels")
-    assert calls < 2000
+    assert calls < 50_000, "not even one a bracket"
 
 
 @pytest.mark.parametrize("named", ["x", "{}", "x" * 5000], ids=["text", "mapping", "long text"])
