@@ -12,6 +12,7 @@ from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 
+from monitor.store._codec import read_count
 from monitor.store._copy import copy_database
 from monitor.store._files import is_damage, is_no_file, log_of, primary_code, remove
 from monitor.store.contract import Damaged, Fenced, Refused, StoreError
@@ -124,6 +125,11 @@ def transaction(db: sqlite3.Connection, *, durable: bool) -> Iterator[None]:
 def get_meta(db: sqlite3.Connection, key: str) -> str | None:
     row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return None if row is None else str(row[0])
+
+
+def get_number(db: sqlite3.Connection, key: str) -> int:
+    """0 where it is not there. Raises `ValueError` for what nobody has counted."""
+    return read_count(int(get_meta(db, key) or 0))
 
 
 def set_meta(db: sqlite3.Connection, key: str, value: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from monitor.store._codec import from_micros, to_micros
+from monitor.store._codec import from_micros, read_count, read_text, to_micros
 from monitor.store.contract import Account, Backlog, DeadLetter, Delivery, Row, Standing
 
 STATES = ("waiting", "leased", "dead")
@@ -93,7 +93,7 @@ def backlog(db: sqlite3.Connection) -> dict[str, Backlog]:
 
 def dead_letters(db: sqlite3.Connection, limit: int) -> list[DeadLetter]:
     rows = db.execute(_DEAD, (limit,))
-    return [DeadLetter(_delivery(row[:-2]), row[-2], from_micros(row[-1])) for row in rows]
+    return [DeadLetter(_delivery(row[:-2]), read_text(row[-2]), from_micros(row[-1])) for row in rows]
 
 
 def unfinished(db: sqlite3.Connection, after: int, limit: int) -> list[Row]:
@@ -123,6 +123,18 @@ def _lease(delivery: Delivery, epoch: int) -> tuple[str, str, int, int]:
     return delivery.event_id, delivery.sink, delivery.attempt, epoch
 
 
-def _delivery(row: tuple[Any, ...]) -> Delivery:
+def _delivery(row: tuple[Any, ...] | None) -> Delivery:
+    """Raises `ValueError` for damage."""
+    if row is None:
+        raise ValueError("a row of the outbox has lost its event")
     number, event_id, event_type, sink, stream, attempt, body, at = row
-    return Delivery(number, event_id, event_type, sink, stream, attempt, body, from_micros(at))
+    return Delivery(
+        read_count(number), read_text(event_id), read_text(event_type), read_text(sink), read_text(stream),
+        read_count(attempt), _bytes(body), from_micros(at),
+    )  # fmt: skip
+
+
+def _bytes(body: Any) -> bytes:
+    if not isinstance(body, bytes):
+        raise ValueError(f"{body!r:.40} is no body")  # noqa: TRY004  (damage of the file, not of the program)
+    return body

@@ -21,9 +21,20 @@ from monitor.core.model import (
     Transition,
     Verdict,
 )
-from monitor.store._codec import encode_body, from_micros, to_json, to_micros
-from monitor.store._database import get_meta, set_meta
+from monitor.store._codec import (
+    encode_body,
+    from_micros,
+    read_count,
+    read_names,
+    read_object,
+    read_text,
+    to_json,
+    to_micros,
+)
+from monitor.store._database import get_meta, get_number, set_meta
 
+_LONGEST_ORIGIN = 64
+_NUMBERED = (("transitions", "number"), ("events", "number"), ("outbox", "id"))
 _VERDICT = tuple(field.name for field in fields(Verdict))
 
 # A record may be written twice and late (a commit is repeated when its outcome is unknown): it never goes back.
@@ -63,24 +74,39 @@ _ENQUEUE = """
 
 def take_over(db: sqlite3.Connection, vantage: str) -> Journal:
     """The next epoch, the end of all earlier leases, and what is known."""
-    epoch = int(get_meta(db, "epoch") or 0) + 1
+    epoch = get_number(db, "epoch") + 1
+    _check_numbers(db)
     set_meta(db, "epoch", str(epoch))
     _rename_vantage(db, vantage)
     db.execute("UPDATE outbox SET state = 'waiting', due = 0 WHERE state = 'leased'")
     return read_journal(db, vantage, epoch)
 
 
+def _check_numbers(db: sqlite3.Connection) -> None:
+    """Behind the largest number that SQLite has there is none for a new row. Raises `ValueError`."""
+    for largest in (*(f"MAX({column}) FROM {table}" for table, column in _NUMBERED), "MAX(seq) FROM sqlite_sequence"):
+        read_count(db.execute(f"SELECT {largest}").fetchone()[0] or 0)
+
+
 def read_journal(db: sqlite3.Connection, vantage: str, epoch: int) -> Journal:
-    """What is known. Raises `ValueError` or `TypeError` where a value is none that we have written."""
+    """What is known. Raises `ValueError` where a value is none that we have written."""
     checks = db.execute("SELECT check_id, state, since, seq, snapshot FROM checks WHERE vantage = ?", (vantage,))
     services = db.execute("SELECT service, state, since, seq FROM services WHERE vantage = ?", (vantage,))
     return Journal(
-        origin=str(get_meta(db, "origin")),
+        origin=read_origin(db),
         epoch=epoch,
         checks={row[0]: read_check(row) for row in checks},
         services={row[0]: read_service(row) for row in services},
         incidents=tuple(map(read_incident, db.execute(f"{_INCIDENTS} WHERE resolved IS NULL ORDER BY opened, id"))),
     )
+
+
+def read_origin(db: sqlite3.Connection) -> str:
+    """The journal's name, which ids of events are made of. Raises `ValueError`."""
+    origin = get_meta(db, "origin") or ""
+    if not (0 < len(origin) <= _LONGEST_ORIGIN and origin.isascii() and origin.isalnum()):
+        raise ValueError(f"{origin!r:.40} is no name of a journal")
+    return origin
 
 
 def _rename_vantage(db: sqlite3.Connection, vantage: str) -> None:
@@ -183,29 +209,29 @@ def _incident_row(i: Incident) -> tuple[Any, ...]:
 
 
 def read_incident(row: tuple[Any, ...]) -> Incident:
-    """Of the columns in `INCIDENT_COLUMNS`."""
+    """Of the columns in `INCIDENT_COLUMNS`. Raises `ValueError`."""
     identity, services, root, checks, impact, opened, since, updates, resolved, merged_into, told, why = row
     return Incident(
-        id=identity,
-        services=tuple(json.loads(services)),
-        root=root,
-        checks=tuple(json.loads(checks)),
+        id=read_text(identity),
+        services=read_names(services),
+        root=read_text(root),
+        checks=read_names(checks),
         impact=Impact(impact),
         opened=from_micros(opened),
         since=from_micros(since),
-        updates=updates,
+        updates=read_count(updates),
         resolved=None if resolved is None else from_micros(resolved),
-        merged_into=merged_into,
-        told=frozenset(json.loads(told)),
-        why=why,
+        merged_into=None if merged_into is None else read_text(merged_into),
+        told=frozenset(read_names(told)),
+        why=read_text(why),
     )
 
 
 def read_check(row: tuple[Any, ...]) -> CheckRecord:
     check, state, since, seq, snapshot = row
-    return CheckRecord(check, State(state), from_micros(since), seq, json.loads(snapshot))
+    return CheckRecord(read_text(check), State(state), from_micros(since), read_count(seq), read_object(snapshot))
 
 
 def read_service(row: tuple[Any, ...]) -> ServiceRecord:
     service, state, since, seq = row
-    return ServiceRecord(service, ServiceState(state), from_micros(since), seq)
+    return ServiceRecord(read_text(service), ServiceState(state), from_micros(since), read_count(seq))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
@@ -13,7 +12,7 @@ from typing import Any
 from monitor.core.history import SPANS_LIMIT, Past, Span
 from monitor.core.model import Incident, State, Transition, Verdict
 from monitor.core.ribbon import spans
-from monitor.store._codec import from_micros, to_micros
+from monitor.store._codec import from_micros, read_count, read_object, read_text, to_micros
 from monitor.store._journal import INCIDENT_COLUMNS, read_incident
 from probes.contract import Reason
 
@@ -106,12 +105,16 @@ def states(
 
 
 def _past(row: tuple[Any, ...]) -> Past:
+    """Raises `ValueError` for damage."""
     number, kind, subject, seq, at, since, old, new, verdict, evidence = row
-    told = json.loads(verdict)
-    transition = Transition(
-        kind, subject, seq, from_micros(at), from_micros(since), old, new, _verdict(told), json.loads(evidence),
-        told.get("was", ""),
-    )  # fmt: skip
+    told = read_object(verdict)
+    try:
+        transition = Transition(
+            kind, subject, read_count(seq), from_micros(at), from_micros(since), old, new, _verdict(told),
+            read_object(evidence), read_text(told.get("was", "")),
+        )  # fmt: skip
+    except KeyError as error:
+        raise ValueError(f"transition {number} has no {error}") from error
     return Past(number, transition)
 
 

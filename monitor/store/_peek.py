@@ -8,7 +8,7 @@ from pathlib import Path
 
 from monitor.core.model import Journal
 from monitor.store import _deliveries, _journal
-from monitor.store._database import get_meta
+from monitor.store._database import get_meta, get_number
 from monitor.store._files import reading
 from monitor.store.contract import Row
 
@@ -26,7 +26,7 @@ def peek(path: Path, limit: int) -> Known | None:
     try:
         with reading(path) as db:
             vantage = get_meta(db, "vantage")
-            journal = _journal.read_journal(db, vantage or "", int(get_meta(db, "epoch") or 0))
+            journal = _journal.read_journal(db, vantage or "", get_number(db, "epoch"))
             return Known(journal, tuple(_deliveries.unfinished(db, 0, limit)))
-    except (sqlite3.Error, OSError, ValueError, TypeError):
+    except (sqlite3.Error, OSError, ValueError):
         return None

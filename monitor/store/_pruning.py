@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from monitor.store._database import get_meta, set_meta
+from monitor.store._database import get_number, set_meta
 from monitor.store.contract import Keep
 
 AT_ONCE = 64
@@ -67,7 +67,10 @@ def _forget_incidents(db: sqlite3.Connection, newest: int) -> Iterator[None]:
 def _drop_evidence(db: sqlite3.Connection, newest: int) -> Iterator[None]:
     """Of all but the newest transitions."""
     [last] = db.execute("SELECT MAX(number) FROM transitions").fetchone()
-    done, end = int(get_meta(db, _DROPPED) or 0), (last or 0) - newest
+    last = last or 0
+    done, end = get_number(db, _DROPPED), last - newest
+    if done > last:
+        done = 0  # it is of transitions that were lost
     while done < end:
         begin, done = done, min(done + AT_ONCE, end)
         db.execute(_DROP_EVIDENCE, (b"{}", begin, done))
