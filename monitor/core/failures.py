@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.core.model import Confirm, Look, Recover, State
+from monitor.core.snapshot import read_count, read_instant, read_number, read_seconds
 
 BURST = (0.2, 0.5, 0.9, 1.4, 2.0, 2.7, 3.4, 4.2, 5.0)
 """Seconds after a first failure at which it is checked again, for a span of 5 s (DETECTION.md)."""
@@ -65,8 +66,8 @@ class _Run:
 
     @classmethod
     def load(cls, dumped: Mapping[str, Any], tick: float) -> _Run:
-        at = datetime.fromisoformat(dumped["at"]) if dumped["at"] else None
-        return cls(dumped["looks"], tick - dumped["age"], at, tick - dumped["last"], dumped["span"])
+        first, last = tick - read_seconds(dumped["age"]), tick - read_seconds(dumped["last"])
+        return cls(read_count(dumped["looks"]), first, read_instant(dumped["at"]), last, read_seconds(dumped["span"]))
 
 
 class Failures:
@@ -214,7 +215,9 @@ class Failures:
 
     def load(self, dumped: Mapping[str, Any], tick: float) -> None:
         self.state = State(dumped["state"])
-        self._score = dumped["score"]
+        self._score = min(max(read_number(dumped["score"]), 0.0), _CAP)
         self._bad, self._good = _Run.load(dumped["bad"], tick), _Run.load(dumped["good"], tick)
-        self._looks, self._failed = dumped["looks"], dumped["failed"]
-        self._suspect_at = datetime.fromisoformat(dumped["suspect_at"]) if dumped["suspect_at"] else None
+        self._looks, self._failed = read_count(dumped["looks"]), read_count(dumped["failed"])
+        if not self._bad.looks <= self._failed <= self._looks:
+            raise ValueError("more looks have failed than were taken")
+        self._suspect_at = read_instant(dumped["suspect_at"])

@@ -16,6 +16,7 @@ from monitor.core.condition import Condition, Level
 from monitor.core.failures import PACE, Failures
 from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transition, Verdict
 from monitor.core.series import Series
+from monitor.core.snapshot import read_instant, read_seconds
 from monitor.core.threshold import Threshold
 from monitor.core.wording import describe_failure, describe_threshold
 from probes.contract import Blame, Passive, Reason
@@ -280,8 +281,8 @@ class Judge:
         self.state, self.since, self.seq = record.state, record.since, record.seq
         try:
             self._remember(record.snapshot, now)
-        except (KeyError, TypeError, ValueError):
-            # Written by another version: that costs the windows, never the state or what is owed because of it.
+        except (KeyError, TypeError, ValueError, AttributeError):
+            # By another version, or by nobody: that costs the windows, never the state or what is owed because of it.
             self._failures = Failures(self.check.confirm, self.check.recover, self.check.every)
             self._failures.assume(record.state)
             self._thresholds = tuple(Threshold(condition) for condition in self.check.conditions)
@@ -291,7 +292,7 @@ class Judge:
     def _remember(self, snapshot: Mapping[str, Any], now: Moment) -> None:
         # A tick means nothing to another process: time went on by the wall clock. One that ran backwards while we
         # were away must not put samples into the future.
-        then = now.tick - max(now.at.timestamp() - snapshot["at"], 0.0)
+        then = now.tick - max(now.at.timestamp() - read_seconds(snapshot["at"]), 0.0)
         self._failures.load(snapshot["failures"], then)
         for threshold in self._thresholds:
             if dumped := snapshot["thresholds"].get(threshold.condition.text):
@@ -299,11 +300,11 @@ class Judge:
         for name, series in self._series.items():
             if dumped := snapshot["series"].get(name):
                 series.load(dumped, then)
-        self.trouble_since = datetime.fromisoformat(snapshot["trouble_since"]) if snapshot["trouble_since"] else None
-        self._good_seconds = snapshot["good_seconds"]
+        self.trouble_since = read_instant(snapshot["trouble_since"])
+        self._good_seconds = read_seconds(snapshot["good_seconds"])
         self.memory.update(snapshot["memory"])
         reason = Reason(snapshot["reason"]) if snapshot["reason"] else None
-        self.verdict = Verdict(self.state, reason, snapshot["why"])
+        self.verdict = Verdict(self.state, reason, str(snapshot["why"]))
 
 
 def _continued(condition: Condition, kept: Iterable[Threshold], before: Iterable[Threshold]) -> Threshold:

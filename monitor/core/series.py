@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from monitor.core.snapshot import read_seconds
+
 SAMPLES_LIMIT = 4096
 """Samples kept of one measurement; beyond it the oldest go, and the window is shorter than written."""
 
@@ -61,9 +63,9 @@ class Series:
 
     def load(self, dumped: Mapping[str, Any], tick: float) -> None:
         """The reverse of `dump`, for a process in which that moment was at `tick`; what is too old stays out."""
-        shift = tick - dumped["now"]
+        shift = tick - read_seconds(dumped["now"])
         for taken, value in zip(_unpacked(dumped["ticks"]), _unpacked(dumped["values"]), strict=True):
-            self.add(taken + shift, value)
+            self.add(read_seconds(taken) + shift, value)
 
 
 def _packed(column: array[float]) -> str:

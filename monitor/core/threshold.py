@@ -8,6 +8,7 @@ from typing import Any
 
 from monitor.core.condition import Aggregate, Condition
 from monitor.core.series import Series, percentile
+from monitor.core.snapshot import read_count, read_number, read_seconds
 
 FEWEST_SAMPLES = 3
 """An aggregate over time says nothing before it has seen as many looks, unless its window never holds that many."""
@@ -141,10 +142,10 @@ class Threshold:
 
     def load(self, dumped: Mapping[str, Any], tick: float) -> None:
         self.active = bool(dumped["active"])
-        self.value = dumped["value"]
-        self._recent, self._seen = int(dumped["recent"]), int(dumped["seen"])
-        self._bad_since = None if dumped["bad"] is None else tick - dumped["bad"]
-        self._last = None if dumped["last"] is None else tick - dumped["last"]
+        self.value = None if dumped["value"] is None else read_number(dumped["value"])
+        self._recent, self._seen = read_count(dumped["recent"]), read_count(dumped["seen"])
+        self._bad_since = None if dumped["bad"] is None else tick - read_seconds(dumped["bad"])
+        self._last = None if dumped["last"] is None else tick - read_seconds(dumped["last"])
 
 
 def figure(

@@ -408,6 +408,41 @@ def test_a_memory_that_cannot_be_read_costs_the_windows_not_the_state(snapshot: 
     assert fresh.state is State.UP
 
 
+@pytest.mark.parametrize(
+    ("place", "scribble"),
+    [
+        (("at",), 10**400),
+        (("failures", "score"), "high"),
+        (("failures", "looks"), -1),
+        (("failures", "failed"), 99),
+        (("failures", "bad", "age"), 1e300),
+        (("failures", "suspect_at"), "2026-01-02T03:04:05"),
+        (("failures", "good"), "none"),
+        (("thresholds",), ["none"]),
+        (("series", "response_time", "ticks"), "AAAAAAAA+H8="),
+        (("good_seconds",), None),
+        (("trouble_since",), 7),
+        (("why",), {}),
+        (("memory",), 5),
+    ],
+)
+def test_a_memory_that_nobody_has_written_is_not_met_in_the_middle_of_a_look(
+    place: tuple[str, ...], scribble: object
+) -> None:
+    watch = Watch(above(1, window=timedelta(minutes=1)))
+    watch.see(0, response_time=0.1)
+    snapshot = json.loads(json.dumps(watch.judge.record(moment(1)).snapshot))
+    within = snapshot
+    for name in place[:-1]:
+        within = within[name]
+    within[place[-1]] = scribble
+    judge = Judge(watch.judge.check, CheckRecord("home", State.DOWN, START, 4, snapshot), moment(60))
+    for second in range(61, 200):
+        judge.observe(look(second))
+    assert judge.state is State.UP
+    judge.record(moment(200))
+
+
 def test_a_record_is_plain_json() -> None:
     watch = Watch(above(1, window=timedelta(minutes=5)))
     watch.see(0, response_time=0.1)

@@ -1,0 +1,40 @@
+"""Reading what a judge has kept of itself.
+
+What none can have written raises `ValueError`: it would be met later, in the middle of a look, and after each start.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+_LARGEST = 1e300
+_LONGEST = 1e11
+"""Seconds, some 3,000 years."""
+
+
+def read_number(value: Any, largest: float = _LARGEST) -> float:
+    if isinstance(value, (int, float)) and -largest <= value <= largest:
+        return value
+    raise ValueError(f"{value!r:.40} is no number")
+
+
+def read_seconds(value: Any) -> float:
+    """An age, or a moment by some clock."""
+    return read_number(value, _LONGEST)
+
+
+def read_count(value: Any) -> int:
+    if isinstance(value, int) and value >= 0:
+        return value
+    raise ValueError(f"{value!r:.40} counts nothing")
+
+
+def read_instant(text: Any) -> datetime | None:
+    """None where nothing is written."""
+    if not text:
+        return None
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text!r:.40} is of no time zone")
+    return at
