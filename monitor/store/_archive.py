@@ -164,7 +164,7 @@ class Archive:
         self._db = connect(self.path, self._busy_timeout)
         try:
             self._history = History(self._db, self._retention)
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, Unreadable):
             self._let_go()
             raise
         self._held = identity(self.path), identity(log_of(self.path))

@@ -16,6 +16,7 @@ from monitor.core.history import Retention
 from monitor.core.naming import known_as
 from monitor.core.rows import Rows, to_millis
 from monitor.store._database import transaction
+from monitor.store._history_file import Unreadable
 from monitor.store._sealing import add_batch, kept_by_kind, seal
 
 BUNCH = 32
@@ -35,6 +36,8 @@ _PAGES_AT_ONCE = 32
 _PRUNE_EVERY = 60_000
 """Milliseconds between two searches for what is too old."""
 _HOUR = 3_600_000
+_MOST_SERIES = 2**32
+"""Their numbers have four bytes in a batch."""
 _MILLISECOND = timedelta(milliseconds=1)
 
 _PRUNE = "DELETE FROM {kind} WHERE number IN (SELECT number FROM {kind} WHERE last < ? ORDER BY number LIMIT ?)"
@@ -42,7 +45,7 @@ _PRUNE_GROWING = "DELETE FROM growing WHERE kind = ? AND last < ?"
 
 
 class History:
-    """All of it is called on one thread. Raises `sqlite3.Error`; `ValueError` for damage within a blob."""
+    """All of it is called on one thread. Raises `sqlite3.Error`, `Unreadable`; `ValueError` for damage in a blob."""
 
     def __init__(self, db: sqlite3.Connection, retention: Retention, *, spare: int = SPARE_PAGES) -> None:
         """`spare`: free pages that are kept at least."""
@@ -84,6 +87,8 @@ class History:
 
     def _recall(self) -> None:
         self._numbers: dict[str, int] = dict(self._db.execute("SELECT check_id, number FROM series"))
+        if not all(0 <= number < _MOST_SERIES for number in self._numbers.values()):
+            raise Unreadable("the history is damaged (a series has a number that nobody has given)")
         self._oldest: dict[int, int] = dict(self._db.execute("SELECT bunch, MIN(first) FROM batches GROUP BY bunch"))
         """Of each bunch that has looks which are not sealed: when the first of them began (ms)."""
 

@@ -93,6 +93,21 @@ async def test_a_pipe_in_the_historys_place_holds_up_nobody_who_reads(tmp_path: 
     await store.close()
 
 
+async def test_a_series_with_a_number_that_nobody_has_given_is_damage(tmp_path: Path) -> None:
+    """It was an exception in the midst of a batch, at each start again."""
+    store = await opened(tmp_path)
+    await recorded(store, [look(0)])
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / HISTORY)) as db:
+        db.execute("UPDATE series SET number = 9223372036854775807")
+        db.commit()
+    store = await opened(tmp_path)
+    await recorded(store, [look(60)])
+    assert len(await store.samples("home", at(0), at(99))) == 1
+    await store.close()
+    assert kept_aside(tmp_path)
+
+
 @pytest.mark.parametrize("version", [0, 1])
 async def test_the_database_of_another_program_is_kept_aside_as_it_is(tmp_path: Path, version: int) -> None:
     with closing(sqlite3.connect(tmp_path / HISTORY)) as db:
