@@ -10,7 +10,7 @@ from datetime import timedelta
 from monitor.core.columns import Columns, distribute
 from monitor.core.history import LONG, SHORT, Point, Retention
 from monitor.core.rollup import Held, join, roll_up
-from monitor.core.rows import Rows, to_millis
+from monitor.core.rows import STATES, Rows, to_millis
 from monitor.store._chunks import dump_columns, dump_points, dump_rows, load_columns, load_points, load_rows
 from monitor.store._database import transaction
 from monitor.store._history_file import LONG_POINTS, RAW, SHORT_POINTS
@@ -20,6 +20,8 @@ Write = tuple[str, tuple[object, ...]]
 _COVERED = {RAW: 6 * 3_600_000, SHORT_POINTS: 4 * 86_400_000, LONG_POINTS: 20 * 86_400_000}
 """How much time a chunk covers (ms): long enough to be packed well, short enough to be written anew at every sealing
 until it is complete."""
+_HELD_MOST = 400 * 86_400_000
+"""Milliseconds for which a state is known to go on, at most: as long as anything is kept by default."""
 
 _ADD_BATCH = "INSERT INTO batches (bunch, first, last, looks) VALUES (?, ?, ?, ?)"
 _ADD_LAYOUT = "INSERT OR IGNORE INTO layouts (text) VALUES (?)"
@@ -47,8 +49,14 @@ def add_batch(db: sqlite3.Connection, bunch: int, rows: Rows[int]) -> None:
 
 
 def read_held(db: sqlite3.Connection, series: int) -> Held | None:
+    """The state that goes on; None where there is none, or none that we have written: time is counted by it."""
     row = db.execute("SELECT held_state, held_since, held_until FROM series WHERE number = ?", (series,)).fetchone()
-    return None if row is None or row[0] is None else Held(*row)
+    if row is None or not all(isinstance(value, int) for value in row):
+        return None
+    state, since, until = row
+    if not (0 <= state < len(STATES) and since >= 0):
+        return None
+    return Held(state, since, min(until, since + _HELD_MOST))
 
 
 def seal(db: sqlite3.Connection, retention: Retention, bunch: int, cut: int) -> Iterator[None]:

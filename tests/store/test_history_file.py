@@ -208,6 +208,25 @@ async def test_a_damaged_batch_costs_only_itself(tmp_path: Path) -> None:
     await store.close()
 
 
+@pytest.mark.parametrize("column", ["held_state", "held_since", "held_until"])
+@pytest.mark.parametrize("value", [-(2**63), -1, 2**63 - 1, "x", 1.5, None])
+async def test_a_state_that_nobody_has_written_holds_up_nothing(tmp_path: Path, column: str, value: object) -> None:
+    store = await opened(tmp_path)
+    await recorded(store, [look(EVERY * number) for number in range(60)])
+    await tended(store, at(9 * 3600))
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / HISTORY)) as db:
+        db.execute(f"UPDATE series SET {column} = ?", (value,))
+        db.commit()
+    store = await opened(tmp_path)
+    await recorded(store, [look(12 * 3600)])
+    await tended(store, at(30 * 3600))
+    points = await store.rollup("home", at(0), at(86_400), timedelta(hours=1))
+    assert [point.looks for point in points if point.looks] == [60, 1]
+    await store.close()
+    assert not kept_aside(tmp_path)
+
+
 async def test_looks_that_come_late_join_their_hour(tmp_path: Path) -> None:
     store = await opened(tmp_path)
     await recorded(store, [look(EVERY * number) for number in range(60)])
