@@ -89,13 +89,13 @@ async def test_kills_are_counted_since_the_last_look(context: Context) -> None:
     while True:
         context.memory.clear()
         before = killed()
-        told = await looks_over_kills(context, before)
+        told = await looks_over_kills(context, float(before))
         if killed() == before:  # else another test had something killed meanwhile
             break
     assert told == [None, 0, 2, 2, before], "an extra look takes nothing from the next; lastly, it has booted since"
 
 
-async def looks_over_kills(context: Context, count: int) -> list[float | None]:
+async def looks_over_kills(context: Context, count: float) -> list[float | None]:
     host = Host(disks=("/",))
     first = await host.look(context)
     second = await host.look(context)
