@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,6 +67,10 @@ class Nginx:
             await reader.readexactly(length)
         writer.close()
         await writer.wait_closed()
+
+    def wrote(self, text: str, times: int) -> Callable[[], bool]:
+        """Its last line comes after the last answer."""
+        return lambda: self.log.read_text().count(text) == times
 
     def reopen(self) -> None:
         self.process.send_signal(signal.SIGUSR1)
@@ -166,6 +170,9 @@ async def test_copied_and_truncated(nginx: Nginx, context: Context) -> None:
         await counted(probe, context, (50, 0))
         for number in range(3, 6):
             await nginx.ask(f"/bad/{number}", 100)
+            await asyncio.to_thread(
+                wait_until, nginx.wrote(f"GET /bad/{number} ", 100), "nginx did not write its lines"
+            )
             # Between requests: what is written during the copy, copytruncate itself loses.
             shutil.copyfile(nginx.log, nginx.folder / f"access.log.{number}")
             os.truncate(nginx.log, 0)
