@@ -9,9 +9,14 @@ import argparse
 import importlib
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from monitor.signals import keep_signals
+
+_Add = Callable[[str, str], argparse.ArgumentParser]
+"""Adds a command, told its name and what it does."""
 
 EXIT_CODES = """\
 exit codes:
@@ -55,24 +60,40 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for group in (_watching, _asking, _keeping, _installing):
+        group(partial(_command, commands))
+    return parser
 
-    run = _command(commands, "run", "watch, judge and tell, until stopped")
+
+def _watching(add: _Add) -> None:
+    run = add("run", "watch, judge and tell, until stopped")
     _file(run)
 
-    validate = _command(commands, "validate", "check the configuration and tell every fault at once")
+    validate = add("validate", "check the configuration and tell every fault at once")
     _file(validate)
     _json(validate)
 
-    look = _command(commands, "look", "take one look now: phases, measurements, verdict, and why")
+    look = add("look", "take one look now: phases, measurements, verdict, and why")
     _file(look)
     look.add_argument("name", metavar="NAME", help="the check's name or id")
     _json(look)
 
-    status = _command(commands, "status", "how everything stands, from a running agent")
+    schema = add("schema", "print the JSON Schema of checks.yaml, for editors")
+    schema.add_argument("--event", action="store_true", help="print the schema of events (the webhook body) instead")
+
+    demo = add("demo", "the whole product in a minute: a sample shop goes bad and recovers")
+    demo.add_argument("--port", type=int, default=9788, help="where the agent's page is served (%(default)s)")
+    demo.add_argument(
+        "--export", type=Path, metavar="SVG", help="write the screen of the outage as a picture instead of showing it"
+    )
+
+
+def _asking(add: _Add) -> None:
+    status = add("status", "how everything stands, from a running agent")
     status.add_argument("--url", default="http://127.0.0.1:9788", help="where the agent listens (%(default)s)")
     _json(status)
 
-    reload = _command(commands, "reload", "have the running agent read its file again, and tell what changed")
+    reload = add("reload", "have the running agent read its file again, and tell what changed")
     _file(reload)
     reload.add_argument("--url", default="", help="where the agent listens (what FILE says)")
     reload.add_argument(
@@ -83,9 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _json(reload)
 
-    export = _command(
-        commands, "export", "write what is kept of the past: looks, roll-ups, transitions, events, incidents"
-    )
+
+def _keeping(add: _Add) -> None:
+    export = add("export", "write what is kept of the past: looks, roll-ups, transitions, events, incidents")
     _file(export)
     export.add_argument(
         "--what", choices=("samples", "rollups", "transitions", "events", "incidents"), default="samples",
@@ -102,28 +123,19 @@ def _parser() -> argparse.ArgumentParser:
         "--state-dir", type=Path, metavar="DIR", help="read this state directory, without the configuration"
     )
 
-    schema = _command(commands, "schema", "print the JSON Schema of checks.yaml, for editors")
-    schema.add_argument("--event", action="store_true", help="print the schema of events (the webhook body) instead")
-
-    demo = _command(commands, "demo", "the whole product in a minute: a sample shop goes bad and recovers")
-    demo.add_argument("--port", type=int, default=9788, help="where the agent's page is served (%(default)s)")
-    demo.add_argument(
-        "--export", type=Path, metavar="SVG", help="write the screen of the outage as a picture instead of showing it"
-    )
-
-    backup = _command(
-        commands, "backup", "copy the journal and the history beside a running agent, and verify the copy"
-    )
+    backup = add("backup", "copy the journal and the history beside a running agent, and verify the copy")
     backup.add_argument("file", metavar="FILE", type=Path, help="where to; the history goes beside it")
     _state(backup)
     backup.add_argument("--force", action="store_true", help="replace what is there")
     backup.add_argument("--no-history", action="store_true", help="only the journal: states, incidents, events")
 
-    restore = _command(commands, "restore", "put a backup in the place of the journal, while no agent runs")
+    restore = add("restore", "put a backup in the place of the journal, while no agent runs")
     restore.add_argument("file", metavar="FILE", type=Path, help="what brownout backup has made")
     _state(restore)
 
-    install = _command(commands, "install", "make this installation a service of systemd, or mend it")
+
+def _installing(add: _Add) -> None:
+    install = add("install", "make this installation a service of systemd, or mend it")
     install.add_argument(
         "--with", dest="additions", action="append", default=[], metavar="NAMES",
         help="what the sandbox opens for some probes: clock, exec, home, host, journald, logs, ping; commas between",
@@ -132,10 +144,9 @@ def _parser() -> argparse.ArgumentParser:
     install.add_argument("--program", metavar="PATH", help="what the unit runs (this installation's brownout)")
     install.add_argument("--packaged", action="store_true", help="place files as a distribution's package has them")
 
-    uninstall = _command(commands, "uninstall", "remove the service; state and configuration stay")
+    uninstall = add("uninstall", "remove the service; state and configuration stay")
     _placing(uninstall)
     uninstall.add_argument("--purge", action="store_true", help="remove state, configuration and secrets as well")
-    return parser
 
 
 def _state(command: argparse.ArgumentParser) -> None:
