@@ -21,11 +21,11 @@ from typing import TypeVar
 from bench._core import THREADS, kept_from, read
 from bench._line import Figure, Line, percentile, run
 from bench._many import multiply
+from monitor.app import SWITCH_INTERVAL
 from monitor.core.history import Retention
 from monitor.core.model import State
 from monitor.core.quantise import figure
 from monitor.core.rows import Rows, mark_of, to_millis
-from monitor.lifetime import SWITCH_INTERVAL
 from monitor.recorder import PAUSE
 from monitor.store._files import HISTORY
 from monitor.store._history import History

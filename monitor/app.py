@@ -59,6 +59,10 @@ DRAIN = 2.0
 CLOSE = 0.4
 """Seconds that the last looks get to be written then, and as many for probes to close."""
 
+SWITCH_INTERVAL = 0.0005
+"""Seconds that a thread of ours may keep the interpreter while the loop waits for it; Python's own 5 ms are felt as
+late looks whenever the history is sealed or a file is read again (docs/performance.md)."""
+
 _log = structlog.get_logger("brownout")
 
 
@@ -99,6 +103,7 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start, watch until `stop` is set, stop in order. Raises `StartError`, or a group of what killed a part."""
+        sys.setswitchinterval(SWITCH_INTERVAL)
         async with AsyncExitStack() as stack:
             listeners = Listeners(self._config.agent)
             stack.callback(listeners.close)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable
 
 import structlog
@@ -18,10 +17,6 @@ from monitor.signals import early_hangup
 from monitor.start import raise_descriptor_limit
 from monitor.store.contract import Fenced
 
-SWITCH_INTERVAL = 0.0005
-"""Seconds that a thread of ours may keep the interpreter while the loop waits for it; Python's own 5 ms are felt as
-late looks whenever the history is sealed (docs/performance.md)."""
-
 _log = structlog.get_logger("brownout")
 
 
@@ -29,7 +24,6 @@ def run_agent(config: Config, load: Callable[[], Config]) -> int:
     """Run until SIGTERM or SIGINT; the exit code. `load` reads the configuration again. Raises `StartError`."""
     flush_logs = configure_logs(config.redactor.text)
     raise_descriptor_limit()
-    sys.setswitchinterval(SWITCH_INTERVAL)
     return live(Agent(config, load=load), flush_logs)
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import sys
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -30,9 +29,6 @@ from monitor.systemd import Notifier
 
 FAULTS_LOGGED = 100
 """Faults that get a log line each."""
-SWITCH_INTERVAL = 0.0005
-"""Seconds that the reading thread keeps the interpreter for itself; 0.005 is Python's own, and delays every look."""
-
 LET_GO_AT_ONCE = 500
 """Checks of the configuration before that are freed in one turn of the loop."""
 
@@ -200,8 +196,7 @@ class Reloader:
     async def _take_over(self) -> Diff:
         """Raises `ConfigError`."""
         with collector_paused():
-            with _short_turns():
-                found = await _beside(partial(_compared, self._load, self.config))
+            found = await _beside(partial(_compared, self._load, self.config))
             if isinstance(found, _Refused):
                 raise ConfigError(found.faults, found.more)
             replaced, self.config = list(self.config.checks.values()), found.config
@@ -269,13 +264,3 @@ async def _beside(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="reload", daemon=True).start()
     return await done
-
-
-@contextlib.contextmanager
-def _short_turns() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_INTERVAL)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
