@@ -14,6 +14,7 @@ from probes.error_rate import ErrorRate
 from probes.error_rate._meter import Meter
 from probes.error_rate.source import Tally
 from tests.probes.conftest import Serve, Server
+from tests.probes.judged import look
 
 MakeContext = Callable[..., Context]
 
@@ -39,13 +40,13 @@ async def test_counters_are_compared_with_the_look_before(serve: Serve, context:
         stats(30, 3, latency={"p95": 0.1, "p50": 0.01}),
     )
     check = probe(server, percentiles={"p95": "$.latency.p95", "p50": "$.latency.p50"})
-    first = await probe(server).look(context)
+    first = await look(probe(server), context)
     assert first.measurements.keys() == {"read_time"}
-    second = (await check.look(context)).measurements
+    second = (await look(check, context)).measurements
     assert (second["requests"], second["bad_requests"], second["error_rate"]) == (40, 10, 0.25)
     assert second["latency_p95"] == 0.25
     assert "latency_p50" not in second
-    third = (await check.look(context)).measurements  # it has begun again
+    third = (await look(check, context)).measurements  # it has begun again
     assert (third["requests"], third["bad_requests"], third["latency_p50"]) == (30, 3, 0.01)
 
 
@@ -54,8 +55,8 @@ async def test_figures_of_an_interval_are_taken_for_the_time_since_the_last_look
 ) -> None:
     server = await serve(stats(6000, 600))
     check = probe(server, counts="interval", interval=timedelta(minutes=1))
-    assert "requests" not in (await check.look(context)).measurements
-    seen = (await check.look(context)).measurements
+    assert "requests" not in (await look(check, context)).measurements
+    seen = (await look(check, context)).measurements
     assert seen["request_rate"] == pytest.approx(100)
     assert seen["error_rate"] == pytest.approx(0.1)
     assert 0 < seen["requests"] < 1000
@@ -84,16 +85,16 @@ def test_an_answer_that_was_overtaken_tells_nothing() -> None:
 async def test_rates_are_rates(serve: Serve, context: Context) -> None:
     server = await serve(stats(50, 5))
     check = probe(server, counts="rate")
-    await check.look(context)
-    seen = (await check.look(context)).measurements
+    await look(check, context)
+    seen = (await look(check, context)).measurements
     assert seen["request_rate"] == pytest.approx(50)
     assert seen["bad_requests"] == pytest.approx(seen["requests"] / 10)
 
 
 async def test_other_paths_are_not_compared_with(serve: Serve, context: Context) -> None:
     server = await serve(_answer({"requests": {"total": 10, "5xx": 1}, "other": 90_000}))
-    await probe(server).look(context)
-    assert "requests" not in (await probe(server, total="$.other").look(context)).measurements
+    await look(probe(server), context)
+    assert "requests" not in (await look(probe(server, total="$.other"), context)).measurements
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ async def test_other_paths_are_not_compared_with(serve: Serve, context: Context)
 async def test_an_answer_that_tells_nothing_says_why(
     serve: Serve, context: Context, answer: list[bytes], reason: Reason, told: str
 ) -> None:
-    seen = await probe(await serve(answer)).look(context)
+    seen = await look(probe(await serve(answer)), context)
     assert seen.reason is reason
     assert told in seen.detail
 
@@ -122,9 +123,9 @@ async def test_an_answer_that_tells_nothing_says_why(
 async def test_the_applications_own_endpoint_speaks_for_the_application(
     serve: Serve, make_context: MakeContext, closed_port: int
 ) -> None:
-    assert (await probe(Server(closed_port)).look(make_context())).reason is Reason.REFUSED
+    assert (await look(probe(Server(closed_port)), make_context())).reason is Reason.REFUSED
     silent = await serve([], end="hang")
-    assert (await probe(silent).look(make_context(0.3))).reason is Reason.FIRST_BYTE_TIMEOUT
+    assert (await look(probe(silent), make_context(0.3))).reason is Reason.FIRST_BYTE_TIMEOUT
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from probes.contract import Context, Observation, Reason
 from probes.error_rate import ErrorRate
 from tests.core.builders import Watch, moment
 from tests.probes.conftest import Serve
-from tests.probes.test_error_rate_prometheus import look as on_time
+from tests.probes.judged import look
 from tests.servers.prometheus import Application, application
 
 EVERY = 15.0
@@ -41,10 +41,10 @@ class Story:
     async def look(self, *, scheduled: bool = True) -> Observation:
         context = self._context
         given = Context(context.timeout, context.resolver, context.tls, context.memory, scheduled=scheduled)
-        seen = await on_time(self._check, given)
+        seen = await look(self._check, given)
         self._at += EVERY if scheduled else 1.0
-        look = Look("home", seen, moment(self._at), moment(self._at), limit=10.0, scheduled=scheduled)
-        if (transition := self._watch.judge.observe(look).transition) is not None:
+        taken = Look("home", seen, moment(self._at), moment(self._at), limit=10.0, scheduled=scheduled)
+        if (transition := self._watch.judge.observe(taken).transition) is not None:
             self.told.append((self._at, transition.new))
         return seen
 
@@ -138,12 +138,12 @@ async def test_looks_that_overlap_count_everything_once(app: Application, contex
     path = unique("overlap")
     check = probe(app, path)
     app.work(1, 200, 0.0, path)
-    await on_time(check, context)
+    await look(check, context)
     extra = replace(context, scheduled=False)
     for _ in range(10):
         app.work(10, 500, 0.0, path)
         await asyncio.gather(*(check.look(extra) for _ in range(5)))
-    seen = (await on_time(check, context)).measurements
+    seen = (await look(check, context)).measurements
     assert (seen["requests"], seen["bad_requests"]) == (100, 100)
 
 
@@ -154,7 +154,7 @@ async def test_an_endpoint_that_never_answers_from_one_process_twice_cannot_tell
     pages = [line % start for start in range(1, 50)]
     server = await serve(*([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(p), p)] for p in pages))
     check = ErrorRate(prometheus=(server.url(),), total="hits_total", bad="bad_total")
-    seen = [await check.look(context) for _ in range(40)]
+    seen = [await look(check, context) for _ in range(40)]
     assert all(each.measurements.get("requests") is None for each in seen)
     assert (seen[0].reason, seen[-1].reason) == (None, Reason.QUERY)
     assert "name each one's URL" in seen[-1].detail
@@ -183,7 +183,7 @@ async def test_an_endpoint_of_100_000_series_holds_nobody_up(
             turns.append(thread_time() - since)
 
     beating = asyncio.create_task(beat())
-    first, second = await on_time(check, context), await on_time(check, context)
+    first, second = await look(check, context), await look(check, context)
     beating.cancel()
     assert first.ok, first
     assert (second.measurements["requests"], second.measurements["bad_requests"]) == (100_000, 25_000)

@@ -17,6 +17,7 @@ import pytest
 
 from probes.contract import Context
 from probes.error_rate import ErrorRate
+from tests.probes.judged import look
 from tests.servers import daemon, find, free_port, listens, wait_until
 
 CONFIG = """\
@@ -90,7 +91,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
 
 @asynccontextmanager
 async def following(probe: ErrorRate, context: Context) -> AsyncIterator[ErrorRate]:
-    assert (await probe.look(context)).ok
+    assert (await look(probe, context)).ok
     yield probe
     await probe.close()
 
@@ -100,11 +101,11 @@ async def counted(probe: ErrorRate, context: Context, wanted: tuple[float, float
     total = bad = 0.0
     async with asyncio.timeout(patience):
         while (total, bad) < wanted:
-            seen = await probe.look(context)
+            seen = await look(probe, context)
             assert seen.ok, seen
             total, bad = total + seen.measurements["requests"], bad + seen.measurements["bad_requests"]
             await asyncio.sleep(0.02)
-    seen = await probe.look(context)
+    seen = await look(probe, context)
     assert seen.ok, seen
     assert (total + seen.measurements["requests"], bad + seen.measurements["bad_requests"]) == wanted
 
@@ -119,9 +120,9 @@ async def test_its_lines_are_understood(nginx: Nginx, context: Context) -> None:
         async with following(probe, fresh):
             for path, times in (("/ok?token=x", 30), ("/bad/4711?token=x", 10), ("/healthz", 50)):
                 await nginx.ask(path, times)
-            seen = await probe.look(fresh)
+            seen = await look(probe, fresh)
             while seen.measurements["requests"] < 40:  # the last lines may still be on their way
-                more = await probe.look(fresh)
+                more = await look(probe, fresh)
                 seen = replace(more, measurements=dict(more.measurements) | {
                     name: seen.measurements[name] + more.measurements[name] for name in ("requests", "bad_requests")
                 })  # fmt: skip
@@ -151,7 +152,7 @@ async def test_rotated_while_the_agent_restarts(nginx: Nginx, context: Context) 
     async with following(probe, context):
         load = asyncio.gather(nginx.ask("/bad", 400), nginx.ask("/", 400))
         await asyncio.sleep(0.05)
-        first = await probe.look(context)
+        first = await look(probe, context)
         await probe.close()
         nginx.log.rename(nginx.folder / "access.log.1")
         nginx.reopen()

@@ -13,6 +13,7 @@ from probes.contract import TEXT_LIMIT, Context, Observation, Secret
 from probes.error_rate import ErrorRate
 from probes.prometheus import Prometheus
 from tests.probes.conftest import Serve
+from tests.probes.judged import look
 from tests.probes.test_no_leak import TOKEN, assert_hidden, reply
 
 CONTROL = "\x1b[2J\u202e"
@@ -74,7 +75,7 @@ async def test_neither_secrets_nor_control_characters_are_shown(
     make, answer = ECHOES[where]
     server = await serve([answer(before + TOKEN + " and so on" * 20)])
     check = make(server.url())
-    seen: Observation = await check.look(context)
+    seen: Observation = await look(check, context)
     assert_hidden(seen, TOKEN)
     for text in (seen.detail, *seen.evidence.values()):
         assert text.isprintable()
@@ -87,8 +88,8 @@ async def test_labels_of_the_worst_series_are_shown_without_secrets(serve: Serve
     label = "\u202e" + TOKEN
     server = await serve(*([reply(200, page.format(label, count).encode())] for count in (1, 3)))
     check = text_check(server.url())
-    await check.look(context)
-    seen = await check.look(context)
+    await look(check, context)
+    seen = await look(check, context)
     assert seen.measurements["bad_requests"] == 2
     assert_hidden(seen, TOKEN)
     assert seen.evidence["worst"] == 'hits_total{s="5",t="\\u202e***"}: +2'

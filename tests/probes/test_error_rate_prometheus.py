@@ -15,6 +15,7 @@ import pytest
 from probes.contract import BadField, ByteSize, Context, Observation, Reason, Secret
 from probes.error_rate import ErrorRate
 from tests.probes.conftest import Serve
+from tests.probes.judged import look
 from tests.servers import end
 from tests.servers.prometheus import Application, application
 
@@ -42,16 +43,6 @@ async def work(app: Application, count: int, status: int = 200, seconds: float =
 
 async def start(stack: ExitStack, folder: Path, **how: Any) -> Application:
     return await asyncio.to_thread(stack.enter_context, application(folder, **how))
-
-
-async def look(check: ErrorRate, context: Context) -> Observation:
-    """A look that the test itself did not make late: a busy machine may, and then nothing has been read."""
-    for _ in range(20):
-        seen = await check.look(context)
-        if seen.reason is not Reason.LATE:
-            break
-        await asyncio.sleep(0.2)
-    return seen
 
 
 async def total(check: ErrorRate, context: Context, enough: float, patience: float = 20.0) -> tuple[float, float]:
@@ -225,7 +216,7 @@ def _answer(text: bytes, status: bytes = b"200 OK") -> list[bytes]:
 async def _look(serve: Serve, context: Context, text: bytes, **fields: Any) -> Observation:
     server = await serve(_answer(text))
     given = {"total": "hits_total", "bad": "bad_total"} | fields
-    return await probe(server.url("/metrics"), **given).look(context)
+    return await look(probe(server.url("/metrics"), **given), context)
 
 
 @pytest.mark.parametrize(
@@ -261,51 +252,51 @@ async def test_a_declared_counter_without_series_is_a_service_without_requests_y
         _answer(b"# TYPE hits counter\n"), _answer(b"# TYPE hits counter\n"), _answer(b'hits_total{s="500"} 2\n')
     )
     check = probe(server.url(), total="hits_total", bad='hits_total{s="500"}')
-    assert (await check.look(context)).ok
-    assert (await check.look(context)).measurements["requests"] == 0
-    assert (await check.look(context)).measurements["bad_requests"] == 2
+    assert (await look(check, context)).ok
+    assert (await look(check, context)).measurements["requests"] == 0
+    assert (await look(check, context)).measurements["bad_requests"] == 2
 
 
 async def test_values_that_no_counter_has_are_left_out(serve: Serve, context: Context) -> None:
     text = b'hits_total{s="200"} %b\nhits_total{s="500"} 1\nhits_total{s="501"} NaN\nhits_total{s="502"} +Inf\n'
     server = await serve(_answer(text % b"NaN"), _answer(text % b"5"), _answer(text % b"7"))
     check = probe(server.url(), total="hits_total", bad='hits_total{s="500"}')
-    told = [(await check.look(context)).measurements.get("requests") for _ in range(3)]
+    told = [(await look(check, context)).measurements.get("requests") for _ in range(3)]
     assert told == [None, 5, 2]
 
 
 async def test_the_applications_own_endpoint_speaks_for_the_application(
     serve: Serve, make_context: MakeContext, closed_port: int
 ) -> None:
-    refused = await probe(f"http://127.0.0.1:{closed_port}/metrics").look(make_context())
+    refused = await look(probe(f"http://127.0.0.1:{closed_port}/metrics"), make_context())
     assert refused.reason is Reason.REFUSED
     silent = await serve([], end="hang")
-    waited = await probe(silent.url()).look(make_context(0.3))
+    waited = await look(probe(silent.url()), make_context(0.3))
     assert waited.reason is Reason.FIRST_BYTE_TIMEOUT
     assert waited.measurements["read_time"] >= 0.3
     failing = await serve(_answer(b"oops", b"500 Internal Server Error"))
-    assert (await probe(failing.url()).look(make_context())).reason is Reason.STATUS
+    assert (await look(probe(failing.url()), make_context())).reason is Reason.STATUS
     closed = await serve(_answer(b"no", b"403 Forbidden"))
-    assert (await probe(closed.url()).look(make_context())).reason is Reason.DENIED
+    assert (await look(probe(closed.url()), make_context())).reason is Reason.DENIED
 
 
 async def test_an_endless_answer_is_cut_off(serve: Serve, context: Context) -> None:
     chunk = b"hits_total 1\n" * 5000
     server = await serve([b"HTTP/1.1 200 OK\r\n\r\n", *[chunk] * 100])
-    seen = await probe(server.url(), max_bytes=ByteSize(1_000_000)).look(context)
+    seen = await look(probe(server.url(), max_bytes=ByteSize(1_000_000)), context)
     assert seen.reason is Reason.TOO_LARGE
 
 
 async def test_an_answer_that_stops_half_way_is_no_answer(serve: Serve, make_context: MakeContext) -> None:
     server = await serve([b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\nhits_total 1\n"], end="hang")
-    assert (await probe(server.url()).look(make_context(0.3))).reason is Reason.TRANSFER_TIMEOUT
+    assert (await look(probe(server.url()), make_context(0.3))).reason is Reason.TRANSFER_TIMEOUT
 
 
 async def test_secrets_never_come_back(serve: Serve, context: Context) -> None:
     server = await serve(_answer(b'hits_total{a="tell-no-one\n'))
     url = f"http://user:tell-no-one@127.0.0.1:{server.port}/metrics"
     check = probe(url, total="hits_total", bad="bad_total", headers={"X-Key": Secret("also-secret")})
-    seen = await check.look(context)
+    seen = await look(check, context)
     assert b"also-secret" in server.requests[0]
     assert "tell-no-one" not in f"{seen} {check!r} {check.target}"
 

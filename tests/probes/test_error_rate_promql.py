@@ -14,6 +14,7 @@ from probes.contract import BadField, Blame, Context, Observation, Reason
 from probes.error_rate import ErrorRate
 from probes.error_rate._quantiles import quantile
 from tests.probes.conftest import Serve, Server
+from tests.probes.judged import look
 from tests.servers import wait_until
 from tests.servers.prometheus import Application, Prometheus, application, prometheus_server
 
@@ -52,7 +53,7 @@ async def test_requests_errors_and_percentiles(app: Application, server: Prometh
     for _ in range(100):
         await asyncio.to_thread(app.work, 30, 200)
         await asyncio.to_thread(app.work, 10, 500)
-        seen = await check.look(context)
+        seen = await look(check, context)
         if 0.2 < seen.measurements.get("error_rate", 0.0) < 0.3:
             break
         await asyncio.sleep(0.1)
@@ -68,11 +69,11 @@ async def test_no_bad_series_is_no_error_and_no_series_at_all_cannot_tell(
     app.work(1, path="/good")
     wait_until(lambda: server.ask('rate(http_requests_total{path="/good"}[2s])'), "two scrapes")
     check = probe(server.url, path="/good", total='http_requests_total{path="/good"}')
-    await check.look(context)
-    seen = await check.look(context)
+    await look(check, context)
+    seen = await look(check, context)
     assert seen.measurements["bad_requests"] == 0
     assert seen.evidence["bad"] == "no such series yet"
-    nothing = await probe(server.url, path="/nowhere").look(context)
+    nothing = await look(probe(server.url, path="/nowhere"), context)
     assert (nothing.reason, nothing.detail) == (Reason.QUERY, "total: the query returns no series")
 
 
@@ -88,7 +89,7 @@ async def test_no_bad_series_is_no_error_and_no_series_at_all_cannot_tell(
 )
 async def test_a_query_that_is_wrong_cannot_tell(server: Prometheus, context: Context, total: str, told: str) -> None:
     wait_until(lambda: server.ask("up"), "a scrape")
-    seen = await probe(server.url, total=total).look(context)
+    seen = await look(probe(server.url, total=total), context)
     assert seen.reason is Reason.QUERY
     assert told in seen.detail
 
@@ -153,7 +154,7 @@ async def test_whatever_is_wrong_with_the_server_is_never_the_targets_trouble(
 ) -> None:
     # Those that tell the time are made now, not when the tests are collected.
     server = await serve(answer() if callable(answer) else answer)
-    seen = await probe(server.url("")).look(context)
+    seen = await look(probe(server.url("")), context)
     assert seen.reason is reason
     assert reason.blame is Blame.CANNOT_TELL
     assert told in seen.detail
@@ -162,20 +163,20 @@ async def test_whatever_is_wrong_with_the_server_is_never_the_targets_trouble(
 async def test_a_server_that_is_gone_or_hangs_cannot_tell(
     serve: Serve, make_context: MakeContext, closed_port: int
 ) -> None:
-    refused = await probe(Server(closed_port).url("")).look(make_context())
+    refused = await look(probe(Server(closed_port).url("")), make_context())
     assert (refused.reason, refused.detail.split(": ")[1]) == (Reason.SOURCE, "refused")
     silent = await serve([], end="hang")
-    assert (await probe(silent.url("")).look(make_context(0.3))).reason is Reason.SOURCE
+    assert (await look(probe(silent.url("")), make_context(0.3))).reason is Reason.SOURCE
     half = await serve(_vector("1")[:1], end="hang")
-    assert (await probe(half.url("")).look(make_context(0.3))).reason is Reason.SOURCE
+    assert (await look(probe(half.url("")), make_context(0.3))).reason is Reason.SOURCE
 
 
 async def test_several_series_are_added_up(serve: Serve, context: Context) -> None:
     server = await serve(_vector("10", "30"), _vector("1", "3"))
     check = probe(server.url("/prometheus/"))
-    await check.look(context)
+    await look(check, context)
     server.requests.clear()
-    seen = (await check.look(context)).measurements
+    seen = (await look(check, context)).measurements
     assert seen["request_rate"] == pytest.approx(40)
     assert seen["error_rate"] == pytest.approx(0.1)
     assert server.requests[0].startswith(b"GET /prometheus/api/v1/query?query=sum%28rate%28http_requests_total")

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from probes.contract import BadField, Context, LookFailed, Reason, Secret
 from probes.grpc import Grpc, _Call, _serving_status, health_request
 from tests.probes.conftest import Authority, Serve
+from tests.probes.judged import look
 
 pytestmark = pytest.mark.both_loops
 
@@ -74,7 +75,7 @@ def running() -> Iterator[Server]:
 
 
 async def test_a_server_that_serves(running: Server, context: Context) -> None:
-    seen = await Grpc(running.address, service_name="shop.v1.Orders").look(context)
+    seen = await look(Grpc(running.address, service_name="shop.v1.Orders"), context)
     assert seen.ok, seen
     assert seen.evidence["health"] == "SERVING"
     figures = seen.measurements
@@ -84,10 +85,10 @@ async def test_a_server_that_serves(running: Server, context: Context) -> None:
 async def test_turned_off_and_on_again(running: Server, context: Context) -> None:
     probe = Grpc(running.address)
     running.health.set("", NOT_SERVING)
-    seen = await probe.look(context)
+    seen = await look(probe, context)
     assert (seen.reason, seen.detail) == (Reason.NOT_SERVING, "the server says NOT_SERVING")
     running.health.set("", SERVING)
-    assert (await probe.look(context)).ok
+    assert (await look(probe, context)).ok
 
 
 @pytest.mark.parametrize(
@@ -97,24 +98,24 @@ async def test_turned_off_and_on_again(running: Server, context: Context) -> Non
 async def test_the_code_of_a_refusal_is_a_reason(
     running: Server, context: Context, service: str, reason: Reason
 ) -> None:
-    seen = await Grpc(running.address, service_name=service).look(context)
+    seen = await look(Grpc(running.address, service_name=service), context)
     assert seen.reason is reason, seen
 
 
 async def test_metadata_is_sent(running: Server, context: Context) -> None:
     token = {"authorization": Secret("Bearer tell-no-one")}
-    assert (await Grpc(running.address, service_name="guarded", metadata=token).look(context)).ok
+    assert (await look(Grpc(running.address, service_name="guarded", metadata=token), context)).ok
 
 
 async def test_a_server_without_a_health_service_cannot_tell(context: Context) -> None:
     server, shown = _start(healthy=False)
-    seen = await Grpc(shown.address).look(context)
+    seen = await look(Grpc(shown.address), context)
     server.stop(None).wait()
     assert seen.reason is Reason.UNSUPPORTED
 
 
 async def test_a_slow_server_ends_with_the_look(running: Server, make_context: Callable[[float], Context]) -> None:
-    seen = await Grpc(running.address, service_name="slow").look(make_context(0.3))
+    seen = await look(Grpc(running.address, service_name="slow"), make_context(0.3))
     assert seen.reason is Reason.FIRST_BYTE_TIMEOUT
     assert seen.measurements["response_time"] >= 0.3
 
@@ -122,9 +123,9 @@ async def test_a_slow_server_ends_with_the_look(running: Server, make_context: C
 async def test_tls(authority: Authority, context: Context) -> None:
     pair = [((authority.folder / "good.key").read_bytes(), (authority.folder / "good.pem").read_bytes())]
     server, shown = _start(grpc.ssl_server_credentials(pair))
-    seen = await Grpc(shown.address, tls=True, authority="localhost", ca_file=authority.file).look(context)
-    untrusted = await Grpc(shown.address, tls=True, authority="localhost").look(context)
-    plain = await Grpc(shown.address).look(context)
+    seen = await look(Grpc(shown.address, tls=True, authority="localhost", ca_file=authority.file), context)
+    untrusted = await look(Grpc(shown.address, tls=True, authority="localhost"), context)
+    plain = await look(Grpc(shown.address), context)
     server.stop(None).wait()
     assert seen.ok, seen
     assert seen.measurements["certificate_expires_in"] > 0
@@ -142,7 +143,7 @@ async def test_tls(authority: Authority, context: Context) -> None:
 )
 async def test_lies_are_found_out(serve: Serve, context: Context, answer: bytes, end: str, reason: Reason) -> None:
     server = await serve([answer], end=end)
-    seen = await Grpc(f"127.0.0.1:{server.port}").look(context)
+    seen = await look(Grpc(f"127.0.0.1:{server.port}"), context)
     assert seen.reason is reason, seen
 
 
@@ -156,7 +157,7 @@ def test_an_answer_that_is_cut_off_is_told_from_none(start: bytes, reason: Reaso
 
 
 async def test_nobody_listens(closed_port: int, context: Context) -> None:
-    assert (await Grpc(f"127.0.0.1:{closed_port}").look(context)).reason is Reason.REFUSED
+    assert (await look(Grpc(f"127.0.0.1:{closed_port}"), context)).reason is Reason.REFUSED
 
 
 # --- the two messages ---------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from probes._expect import JSON_BYTES, Expect
 from probes.contract import BadField, Context, Reason, Secret
 from probes.http import Http
 from probes.tcp import Tcp
+from tests.probes.judged import look
 
 pytestmark = pytest.mark.both_loops
 
@@ -31,7 +32,7 @@ def answer(status: int = 200, body: bytes = b"hello", *headers: str) -> bytes:
 
 async def test_a_good_answer(serve: Any, context: Context) -> None:
     server = await serve([answer(200, b"hello", "Server: tiny")])
-    seen = await Http(url=server.url("/a?b=c")).look(context)
+    seen = await look(Http(url=server.url("/a?b=c")), context)
     assert seen.ok, seen
     assert list(seen.phases) == ["resolve", "connect", "send", "first_byte", "transfer"]
     figures = seen.measurements
@@ -71,7 +72,7 @@ async def test_reasons(
 ) -> None:
     server = await serve(script, end=end)
     timeout = 0.3 if "timeout" in reason.value else 5.0
-    seen = await Http(url=server.url(), max_bytes=4096).look(make_context(timeout))
+    seen = await look(Http(url=server.url(), max_bytes=4096), make_context(timeout))
     assert seen.reason is reason, seen
     if "timeout" in reason.value:
         assert seen.measurements["response_time"] >= timeout
@@ -79,26 +80,26 @@ async def test_reasons(
 
 async def test_a_body_that_ends_with_the_connection(serve: Any, context: Context) -> None:
     server = await serve([b"HTTP/1.1 200 OK\r\n\r\n", b"all of it"])
-    seen = await Http(url=server.url(), expect=Expect(body="all of it$")).look(context)
+    seen = await look(Http(url=server.url(), expect=Expect(body="all of it$")), context)
     assert seen.ok, seen
 
 
 async def test_head_has_no_body(serve: Any, context: Context) -> None:
     server = await serve([b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"], end="hang")
-    seen = await Http(url=server.url(), method="HEAD").look(context)
+    seen = await look(Http(url=server.url(), method="HEAD"), context)
     assert seen.ok, seen
 
 
 async def test_refused(closed_port: int, context: Context) -> None:
-    seen = await Http(url=f"http://127.0.0.1:{closed_port}/").look(context)
+    seen = await look(Http(url=f"http://127.0.0.1:{closed_port}/"), context)
     assert seen.reason is Reason.REFUSED
     assert "response_time" not in seen.measurements
 
 
 async def test_expected_status_is_never_blocked_or_followed(serve: Any, context: Context) -> None:
     server = await serve([answer(429)], [answer(302, b"", "Location: /x")])
-    assert (await Http(url=server.url(), expect=Expect(status=("429",))).look(context)).ok
-    assert (await Http(url=server.url(), expect=Expect(status=("3xx",))).look(context)).ok
+    assert (await look(Http(url=server.url(), expect=Expect(status=("429",))), context)).ok
+    assert (await look(Http(url=server.url(), expect=Expect(status=("3xx",))), context)).ok
     assert len(server.requests) == 2
 
 
@@ -120,7 +121,7 @@ JSON = json.dumps({"queue": 5, "status": "pass", "items": [{"name": "x"}], "ok":
 )
 async def test_expectations(serve: Any, context: Context, expect: Expect, reason: Reason | None) -> None:
     server = await serve([answer(200, b"oh hello \xff", "X-One: a")])
-    seen = await Http(url=server.url(), expect=expect).look(context)
+    seen = await look(Http(url=server.url(), expect=expect), context)
     assert seen.reason is reason, seen
     if reason is not None:
         assert seen.evidence["excerpt"].startswith("oh hello")
@@ -129,14 +130,14 @@ async def test_expectations(serve: Any, context: Context, expect: Expect, reason
 async def test_json(serve: Any, context: Context) -> None:
     server = await serve([answer(200, JSON)])
     good = Expect(json=("$.queue < 100", "$.status = pass", '$.items[0].name != "y"', "$.ok"))
-    assert (await Http(url=server.url(), expect=good).look(context)).ok
-    seen = await Http(url=server.url(), expect=Expect(json=("$.queue > 100",))).look(context)
+    assert (await look(Http(url=server.url(), expect=good), context)).ok
+    seen = await look(Http(url=server.url(), expect=Expect(json=("$.queue > 100",))), context)
     assert (seen.reason, seen.detail) == (Reason.BODY, "$.queue > 100: found 5")
 
 
 async def test_json_is_read_up_to_a_limit(serve: Any, context: Context) -> None:
     server = await serve([answer(200, b"[" + b"1," * (JSON_BYTES // 2) + b"1]")])
-    seen = await Http(url=server.url(), expect=Expect(json=("$[0] = 1",))).look(context)
+    seen = await look(Http(url=server.url(), expect=Expect(json=("$[0] = 1",))), context)
     assert seen.reason is Reason.BODY
     assert "256 KiB" in seen.detail
 
@@ -145,7 +146,7 @@ async def test_redirects_are_followed_and_summed(serve: Any, context: Context) -
     server = await serve(
         [answer(302, b"", "Location: /two")], [answer(301, b"", "Location: three?token=t")], [answer()]
     )
-    seen = await Http(url=server.url("/one"), method="POST", body="data").look(context)
+    seen = await look(Http(url=server.url("/one"), method="POST", body="data"), context)
     assert seen.ok, seen
     assert [request.split(b" HTTP")[0] for request in server.requests] == [
         b"POST /one",
@@ -157,7 +158,7 @@ async def test_redirects_are_followed_and_summed(serve: Any, context: Context) -
 
 async def test_307_keeps_method_and_body(serve: Any, context: Context) -> None:
     server = await serve([answer(307, b"", "Location: /two")], [answer()])
-    assert (await Http(url=server.url("/one"), method="POST", body="data").look(context)).ok
+    assert (await look(Http(url=server.url("/one"), method="POST", body="data"), context)).ok
     assert server.requests[1].startswith(b"POST /two")
     assert server.requests[1].endswith(b"data")
 
@@ -167,7 +168,7 @@ async def test_secrets_stay_with_their_host(serve: Any, context: Context) -> Non
     server = await serve([answer(302, b"", f"Location: http://localhost:{other.port}/")])
     url = f"http://me:hush%21@127.0.0.1:{server.port}/"
     probe = Http(url=url, headers={"X-Key": Secret("tell-no-one")})
-    assert (await probe.look(context)).ok
+    assert (await look(probe, context)).ok
     assert b"X-Key: tell-no-one" in server.requests[0]
     assert b"Authorization: Basic bWU6aHVzaCE=" in server.requests[0]
     assert b"tell-no-one" not in other.requests[0]
@@ -178,7 +179,7 @@ async def test_secrets_stay_with_their_host(serve: Any, context: Context) -> Non
 async def test_a_body_is_not_sent_to_another_host(serve: Any, context: Context) -> None:
     other = await serve([answer()])
     server = await serve([answer(307, b"", f"Location: http://localhost:{other.port}/")])
-    seen = await Http(url=server.url(), method="POST", body="password").look(context)
+    seen = await look(Http(url=server.url(), method="POST", body="password"), context)
     assert seen.reason is Reason.REDIRECT
     assert other.requests == []
 
@@ -186,25 +187,25 @@ async def test_a_body_is_not_sent_to_another_host(serve: Any, context: Context) 
 @pytest.mark.parametrize("location", ["/", "ftp://127.0.0.1/", "http://[::1", "gopher:x", "http://h:99999/"])
 async def test_redirects_that_lead_nowhere(serve: Any, context: Context, location: str) -> None:
     server = await serve([answer(302, b"", f"Location: {location}")])
-    assert (await Http(url=server.url("/")).look(context)).reason is Reason.REDIRECT
+    assert (await look(Http(url=server.url("/")), context)).reason is Reason.REDIRECT
 
 
 async def test_too_many_redirects(serve: Any, context: Context) -> None:
     server = await serve(*([answer(302, b"", f"Location: /{number}")] for number in range(9)))
-    seen = await Http(url=server.url("/start"), follow=3).look(context)
+    seen = await look(Http(url=server.url("/start"), follow=3), context)
     assert seen.reason is Reason.REDIRECT
     assert len(server.requests) == 4
 
 
 async def test_follow_0_judges_the_redirect(serve: Any, context: Context) -> None:
     server = await serve([answer(302, b"", "Location: /two")])
-    seen = await Http(url=server.url(), follow=0).look(context)
+    seen = await look(Http(url=server.url(), follow=0), context)
     assert (seen.reason, seen.detail) == (Reason.STATUS, "status 302")
 
 
 async def test_secrets_that_a_target_echoes_are_not_shown(serve: Any, context: Context) -> None:
     server = await serve([answer(500, b"you sent Bearer s3cr3t, that is s3cr3t\x1b[31m")])
-    seen = await Http(url=server.url(), headers={"Authorization": Secret("Bearer s3cr3t")}).look(context)
+    seen = await look(Http(url=server.url(), headers={"Authorization": Secret("Bearer s3cr3t")}), context)
     assert seen.evidence["excerpt"] == "you sent ***, that is ***\\x1b[31m"
 
 
@@ -213,7 +214,7 @@ async def test_secrets_that_a_target_echoes_are_not_shown(serve: Any, context: C
 
 async def test_https(serve: Any, context: Context, authority: Any) -> None:
     server = await serve([answer()], tls=authority.server())
-    seen = await Http(url=server.url(scheme="https"), ca_file=authority.file).look(context)
+    seen = await look(Http(url=server.url(scheme="https"), ca_file=authority.file), context)
     assert seen.ok, seen
     assert list(seen.phases) == ["resolve", "connect", "tls", "send", "first_byte", "transfer"]
     assert seen.measurements["certificate_expires_in"] > 1e9
@@ -233,8 +234,8 @@ async def test_certificates(
 ) -> None:
     server = await serve([answer()], tls=authority.server(certificate))
     ca_file = authority.file if trusted else None
-    assert (await Http(url=server.url(scheme="https"), ca_file=ca_file).look(context)).reason is reason
-    unverified = await Http(url=server.url(scheme="https"), verify=False).look(context)
+    assert (await look(Http(url=server.url(scheme="https"), ca_file=ca_file), context)).reason is reason
+    unverified = await look(Http(url=server.url(scheme="https"), verify=False), context)
     assert unverified.ok, unverified
     assert (unverified.measurements["certificate_expires_in"] < 0) is (certificate == "expired")
 
@@ -242,19 +243,19 @@ async def test_certificates(
 async def test_server_name(serve: Any, context: Context, authority: Any) -> None:
     server = await serve([answer()], tls=authority.server("other"))
     url = server.url(scheme="https")
-    assert (await Http(url=url, ca_file=authority.file, server_name="other.example").look(context)).ok
+    assert (await look(Http(url=url, ca_file=authority.file, server_name="other.example"), context)).ok
 
 
 async def test_tls_where_there_is_none(serve: Any, make_context: Any) -> None:
     plain = await serve([b"220 mail.example.com ESMTP\r\n"], ask=False)
-    assert (await Http(url=plain.url(scheme="https")).look(make_context())).reason is Reason.TLS_PROTOCOL
+    assert (await look(Http(url=plain.url(scheme="https")), make_context())).reason is Reason.TLS_PROTOCOL
     silent = await serve([], ask=False, end="hang")
-    assert (await Http(url=silent.url(scheme="https")).look(make_context(0.3))).reason is Reason.TLS_TIMEOUT
+    assert (await look(Http(url=silent.url(scheme="https")), make_context(0.3))).reason is Reason.TLS_TIMEOUT
 
 
 async def test_a_ca_file_that_is_not_there(serve: Any, context: Context) -> None:
     server = await serve([answer()])
-    seen = await Http(url=server.url(scheme="https"), ca_file="/nowhere/ca.pem").look(context)
+    seen = await look(Http(url=server.url(scheme="https"), ca_file="/nowhere/ca.pem"), context)
     assert seen.reason is Reason.DENIED
 
 
@@ -273,7 +274,7 @@ def no_descriptors() -> Iterator[None]:
 
 async def test_out_of_descriptors(closed_port: int, context: Context) -> None:
     with no_descriptors():
-        seen = await Http(url=f"http://127.0.0.1:{closed_port}/").look(context)
+        seen = await look(Http(url=f"http://127.0.0.1:{closed_port}/"), context)
     assert seen.reason is Reason.NO_DESCRIPTORS
 
 
@@ -282,7 +283,7 @@ async def test_a_server_that_does_not_read(make_context: Callable[..., Context])
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         probe = Http(url=url, method="POST", body="x" * 30_000_000)
         probe._make_ask()  # so much takes long enough to put together that the look would be late
-        seen = await probe.look(make_context(0.5))
+        seen = await look(probe, make_context(0.5))
     assert seen.reason is Reason.SEND_TIMEOUT
 
 

@@ -14,6 +14,7 @@ from probes._expect import Expect
 from probes.contract import BadField, Context, Reason, Secret
 from probes.journey import Journey, Step
 from tests.probes.conftest import Serve
+from tests.probes.judged import look
 
 pytestmark = pytest.mark.both_loops
 
@@ -99,7 +100,7 @@ def _journey(base: str, password: str = PASSWORD, **last: Any) -> Journey:
 
 async def test_a_customer_gets_through(shop: tuple[Shop, str], context: Context) -> None:
     journey = _journey(shop[1])
-    seen = await journey.look(context)
+    seen = await look(journey, context)
     assert seen.ok, seen
     assert seen.measurements["steps_done"] == 4
     assert list(seen.phases) == ["form", "submit", "orders", "order"]
@@ -109,7 +110,7 @@ async def test_a_customer_gets_through(shop: tuple[Shop, str], context: Context)
 
 
 async def test_the_step_that_fails_is_named_and_the_secrets_are_not(shop: tuple[Shop, str], context: Context) -> None:
-    seen = await _journey(shop[1], password="tell-anyone-else").look(context)
+    seen = await look(_journey(shop[1], password="tell-anyone-else"), context)
     assert (seen.reason, seen.detail) == (Reason.STATUS, "step submit: status 403")
     assert seen.evidence["excerpt"] == "wrong: *** ***"
     assert list(seen.phases) == ["form", "submit"]
@@ -121,18 +122,18 @@ async def test_a_step_that_hangs_ends_the_look(
     shop: tuple[Shop, str], make_context: Callable[[float], Context]
 ) -> None:
     shop[0].trouble = "slow"
-    seen = await _journey(shop[1]).look(make_context(0.5))
+    seen = await look(_journey(shop[1]), make_context(0.5))
     assert seen.reason is Reason.FIRST_BYTE_TIMEOUT
     assert seen.detail.startswith("step submit: ")
     assert seen.measurements["response_time"] >= 0.5
     shop[0].gate.set()
     shop[0].trouble = ""
-    assert (await _journey(shop[1]).look(make_context(5.0))).ok
+    assert (await look(_journey(shop[1]), make_context(5.0))).ok
 
 
 async def test_nothing_to_capture_is_a_failure(shop: tuple[Shop, str], context: Context) -> None:
     shop[0].trouble = "empty"
-    seen = await _journey(shop[1]).look(context)
+    seen = await look(_journey(shop[1]), context)
     assert seen.reason is Reason.BODY
     assert seen.detail == "step orders: there is nothing to capture as id in the body"
 
@@ -140,16 +141,16 @@ async def test_nothing_to_capture_is_a_failure(shop: tuple[Shop, str], context: 
 async def test_a_captured_link_is_followed_on_the_same_host_only(shop: tuple[Shop, str], context: Context) -> None:
     base = shop[1]
     first = Step("form", f"{base}/login", capture={"link": Capture(body='href="([^"]+)"')})
-    assert (await Journey((first, Step("home", "%{link}"))).look(context)).ok
+    assert (await look(Journey((first, Step("home", "%{link}"))), context)).ok
     away = Step("order", f"{base}/orders/1", capture={"link": Capture(header="X-Next")})
-    seen = await Journey((away, Step("home", "%{link}"))).look(context)
+    seen = await look(Journey((away, Step("home", "%{link}"))), context)
     assert seen.reason is Reason.REDIRECT
     assert seen.detail == "step home: the captured link leads to a host that no step names"
 
 
 async def test_cookies_of_one_look_are_not_those_of_the_next(shop: tuple[Shop, str], context: Context) -> None:
-    assert (await _journey(shop[1]).look(context)).ok
-    seen = await Journey((Step("orders", f"{shop[1]}/api/orders"),)).look(context)
+    assert (await look(_journey(shop[1]), context)).ok
+    seen = await look(Journey((Step("orders", f"{shop[1]}/api/orders"),)), context)
     assert seen.detail == "step orders: status 401"
 
 
@@ -164,7 +165,7 @@ async def test_cookies_of_one_look_are_not_those_of_the_next(shop: tuple[Shop, s
 )
 async def test_what_cannot_be_captured(serve: Serve, context: Context, answer: bytes, reason: Reason) -> None:
     server = await serve([answer])
-    seen = await Journey((Step("one", server.url(), capture={"id": Capture(header="X-Id")}),)).look(context)
+    seen = await look(Journey((Step("one", server.url(), capture={"id": Capture(header="X-Id")}),)), context)
     assert seen.reason is reason, seen
 
 
@@ -174,7 +175,7 @@ async def test_a_captured_value_cannot_smuggle_a_header(serve: Serve, context: C
         Step("one", server.url(), capture={"id": Capture(json="$.id")}),
         Step("two", server.url(), headers={"X-Id": Secret("%{id}")}),
     )
-    seen = await Journey(steps).look(context)
+    seen = await look(Journey(steps), context)
     assert seen.reason is Reason.BODY
     assert "cannot be sent" in seen.detail
     assert len(server.requests) == 1

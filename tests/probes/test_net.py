@@ -17,6 +17,7 @@ from probes._net import SystemResolver, translated
 from probes.contract import Address, BadField, Blame, Context, LookFailed, Reason
 from probes.http import Http
 from probes.tcp import Tcp
+from tests.probes.judged import look
 
 pytestmark = pytest.mark.both_loops
 
@@ -33,13 +34,13 @@ class FixedResolver:
 
 async def test_tcp_connects(serve: Any, context: Context) -> None:
     server = await serve([], ask=False)
-    seen = await Tcp(address=f"127.0.0.1:{server.port}").look(context)
+    seen = await look(Tcp(address=f"127.0.0.1:{server.port}"), context)
     assert seen.ok
     assert seen.measurements["connect_time"] == seen.measurements["response_time"] == seen.phases["connect"] > 0
 
 
 async def test_tcp_is_refused(closed_port: int, context: Context) -> None:
-    seen = await Tcp(address=f"127.0.0.1:{closed_port}").look(context)
+    seen = await look(Tcp(address=f"127.0.0.1:{closed_port}"), context)
     assert (seen.reason, seen.detail) == (Reason.REFUSED, f"127.0.0.1:{closed_port}: ECONNREFUSED")
 
 
@@ -63,7 +64,7 @@ async def test_a_swallowed_connection_attempt(make_context: Callable[..., Contex
         for filler in (first, second):
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
-        seen = await Tcp(address=f"127.0.0.1:{listener.getsockname()[1]}").look(make_context(0.3))
+        seen = await look(Tcp(address=f"127.0.0.1:{listener.getsockname()[1]}"), make_context(0.3))
     assert seen.reason is Reason.CONNECT_TIMEOUT
     assert seen.measurements["response_time"] >= 0.3
 
@@ -71,7 +72,7 @@ async def test_a_swallowed_connection_attempt(make_context: Callable[..., Contex
 async def test_the_next_address_is_tried(serve: Any, closed_port: int, context: Context) -> None:
     server = await serve([b"HTTP/1.1 204 No\r\n\r\n"])
     resolver = FixedResolver(("127.0.0.1", closed_port), ("127.0.0.1", server.port))
-    seen = await Http(url="http://twice.example/").look(replace(context, resolver=resolver))
+    seen = await look(Http(url="http://twice.example/"), replace(context, resolver=resolver))
     assert seen.ok, seen
     assert seen.evidence["tried"] == f"127.0.0.1:{closed_port}: ECONNREFUSED"
     assert seen.evidence["address"] == f"127.0.0.1:{server.port}"
@@ -79,7 +80,7 @@ async def test_the_next_address_is_tried(serve: Any, closed_port: int, context: 
 
 async def test_all_addresses_refuse(closed_port: int, context: Context) -> None:
     resolver = FixedResolver(("127.0.0.1", closed_port), ("127.0.0.2", closed_port))
-    seen = await Tcp(address="twice.example:1").look(replace(context, resolver=resolver))
+    seen = await look(Tcp(address="twice.example:1"), replace(context, resolver=resolver))
     assert seen.reason is Reason.REFUSED
     assert seen.evidence["tried"].count("ECONNREFUSED") == 2
 
@@ -124,7 +125,7 @@ def _gai(code: int) -> Callable[..., Any]:
 )
 async def test_names_that_do_not_resolve(context: Context, code: int, reason: Reason) -> None:
     resolver = SystemResolver(_gai(code))
-    seen = await Http(url="http://nowhere.example/").look(replace(context, resolver=resolver))
+    seen = await look(Http(url="http://nowhere.example/"), replace(context, resolver=resolver))
     resolver.close()
     assert seen.reason is reason
     assert "response_time" not in seen.measurements

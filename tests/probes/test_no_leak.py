@@ -14,6 +14,7 @@ from probes._expect import Expect
 from probes._look import Look
 from probes.contract import DETAIL_LIMIT, TEXT_LIMIT, Context, LookFailed, Observation, Reason, Secret
 from probes.http import Http
+from tests.probes.judged import look
 
 pytestmark = pytest.mark.both_loops
 
@@ -54,24 +55,24 @@ async def test_a_token_that_crosses_the_cut(serve: Any, context: Context, name: 
     server = await serve(*(echo("-" * offset + f"Bearer {TOKEN}") for offset in offsets))
     probe = Http(url=server.url(), headers={"Authorization": Secret(f"Bearer {TOKEN}")}, expect=expect)
     for _ in offsets:
-        seen = await probe.look(context)
+        seen = await look(probe, context)
         echoed = "-----" in seen.detail + "".join(seen.evidence.values())
-        assert echoed or seen.reason is Reason.LATE, "the echo is shown, unless this machine was too busy to tell"
+        assert echoed, seen
         assert_hidden(seen, TOKEN)
 
 
 async def test_masks_that_shorten_the_text_do_not_bring_the_raw_cut_into_sight(serve: Any, context: Context) -> None:
     long = TOKEN * 30
     server = await serve([reply(500, long.encode() * 8)])
-    assert_hidden(await Http(url=server.url(), headers={"X": Secret(long)}).look(context), TOKEN)
+    assert_hidden(await look(Http(url=server.url(), headers={"X": Secret(long)}), context), TOKEN)
 
 
 async def test_an_answer_that_arrives_in_pieces(serve: Any, context: Context) -> None:
     for cut in range(1, len(TOKEN)):
         head = b"HTTP/1.1 200 OK\r\nX: Bearer " + TOKEN[:cut].encode()
         server = await serve([head, TOKEN[cut:].encode() + b"\r\nno header\r\n\r\n"])
-        seen = await Http(url=server.url(), headers={"Authorization": Secret(f"Bearer {TOKEN}")}).look(context)
-        assert seen.reason in (Reason.PROTOCOL, Reason.LATE)
+        seen = await look(Http(url=server.url(), headers={"Authorization": Secret(f"Bearer {TOKEN}")}), context)
+        assert seen.reason is Reason.PROTOCOL
         assert_hidden(seen, TOKEN)
 
 
@@ -80,7 +81,7 @@ async def test_basic_auth_as_it_went_over_the_wire(serve: Any, context: Context)
     scripts = [[reply(500, b"-" * offset + f"Basic {basic} is {TOKEN}".encode())] for offset in range(100, 205)]
     server = await serve(*scripts)
     for _ in scripts:
-        seen = await Http(url=f"http://me:{TOKEN}@127.0.0.1:{server.port}/").look(context)
+        seen = await look(Http(url=f"http://me:{TOKEN}@127.0.0.1:{server.port}/"), context)
         assert_hidden(seen, TOKEN, basic)
 
 
@@ -92,7 +93,7 @@ async def test_what_only_the_agent_knows_is_taken_out_before_the_cut(serve: Any,
         return text.replace(TOKEN, "***")
 
     for _ in offsets:
-        seen = await Http(url=server.url(f"/?key={TOKEN}")).look(replace(context, redact=redact))
+        seen = await look(Http(url=server.url(f"/?key={TOKEN}")), replace(context, redact=redact))
         # What is whole is left to the gate that all observations pass.
         gated = {name: redact(text) for name, text in seen.evidence.items()}
         assert_hidden(replace(seen, evidence=gated), TOKEN)
@@ -100,7 +101,7 @@ async def test_what_only_the_agent_knows_is_taken_out_before_the_cut(serve: Any,
 
 async def test_a_redirect_that_carries_the_token(serve: Any, context: Context) -> None:
     server = await serve([reply(302, b"", f"Location: /{'a' * 180}/{TOKEN}#x")], [reply(200, b"")])
-    seen = await Http(url=server.url(), headers={"X": Secret(TOKEN)}).look(context)
+    seen = await look(Http(url=server.url(), headers={"X": Secret(TOKEN)}), context)
     assert seen.ok, seen
     assert_hidden(seen, TOKEN)
 

@@ -14,6 +14,7 @@ import pytest
 
 from probes.contract import Context, Probe, Reason
 from probes.registry import builtin, with_plugins
+from tests.probes.judged import look
 from tests.probes.promises import check_class, check_instance
 
 FOLDER = Path(__file__).parents[2] / "examples" / "probe_plugin"
@@ -36,10 +37,10 @@ def test_it_keeps_the_contract(file_age: type[Probe]) -> None:
 async def test_it_looks(file_age: type[Probe], context: Context, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
     probe = file_age(path=str(backup))  # type: ignore[call-arg]
-    assert (await probe.look(context)).reason is Reason.MISSING
+    assert (await look(probe, context)).reason is Reason.MISSING
     backup.write_bytes(b"data")
     os.utime(backup, (time.time() - 3600,) * 2)
-    seen = await probe.look(context)
+    seen = await look(probe, context)
     assert seen.measurements == {"age": pytest.approx(3600, abs=5), "size": 4}
 
 

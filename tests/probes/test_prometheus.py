@@ -20,6 +20,7 @@ from probes.contract import BadField, Context, Observation, Reason, Secret, Unit
 from probes.prometheus import Prometheus
 from tests.core.builders import Watch, moment
 from tests.probes.conftest import Serve
+from tests.probes.judged import look
 from tests.servers import prometheus as servers
 from tests.servers import wait_until
 
@@ -42,11 +43,11 @@ def server(app: servers.Application, tmp_path_factory: pytest.TempPathFactory) -
 async def test_a_figure_with_its_unit(server: servers.Prometheus, context: Context) -> None:
     check = Prometheus(server.url, "vector(0.25) + 0", Unit.RATIO)
     assert {each.name: each.unit for each in check.measured}["value"] is Unit.RATIO
-    seen = await check.look(context)
+    seen = await look(check, context)
     assert seen.ok, seen
     assert (seen.measurements["value"], seen.measurements["series"]) == (0.25, 1)
     assert 0 < seen.measurements["query_time"] < 5
-    scalar = await Prometheus(server.url, "scalar(vector(3))").look(context)
+    scalar = await look(Prometheus(server.url, "scalar(vector(3))"), context)
     assert scalar.measurements["value"] == 3
 
 
@@ -54,7 +55,7 @@ async def test_of_several_series_one_is_picked_and_named(
     app: servers.Application, server: servers.Prometheus, context: Context
 ) -> None:
     async def value(**fields: Any) -> tuple[float | None, Observation]:
-        seen = await Prometheus(server.url, "up", **fields).look(context)
+        seen = await look(Prometheus(server.url, "up", **fields), context)
         return seen.measurements.get("value"), seen
 
     highest, seen = await value(pick="max")
@@ -72,26 +73,26 @@ async def test_of_several_series_one_is_picked_and_named(
 
 
 async def test_an_empty_result_is_unknown_or_zero(server: servers.Prometheus, context: Context) -> None:
-    unknown = await Prometheus(server.url, "up == 7").look(context)
+    unknown = await look(Prometheus(server.url, "up == 7"), context)
     assert unknown.reason is Reason.QUERY
     assert "empty: zero" in unknown.detail
-    zero = await Prometheus(server.url, "count(up == 7)", empty="zero").look(context)
+    zero = await look(Prometheus(server.url, "count(up == 7)", empty="zero"), context)
     assert (zero.measurements["value"], zero.measurements["series"]) == (0, 0)
 
 
 async def test_values_that_are_no_numbers_cannot_tell(server: servers.Prometheus, context: Context) -> None:
     for query in ("vector(NaN)", "vector(1) / 0", "-1 * vector(Inf)"):
-        seen = await Prometheus(server.url, query).look(context)
+        seen = await look(Prometheus(server.url, query), context)
         assert seen.reason is Reason.QUERY, query
         assert "no number" in seen.detail
     # Of several the others still count, but not for a sum.
     mixed = 'label_replace(vector(NaN), "a", "1", "", "") or label_replace(vector(5), "a", "2", "", "")'
-    assert (await Prometheus(server.url, mixed, pick="max").look(context)).measurements["value"] == 5
-    assert (await Prometheus(server.url, mixed, pick="sum").look(context)).reason is Reason.QUERY
+    assert (await look(Prometheus(server.url, mixed, pick="max"), context)).measurements["value"] == 5
+    assert (await look(Prometheus(server.url, mixed, pick="sum"), context)).reason is Reason.QUERY
 
 
 async def test_a_wrong_query_is_told_with_the_servers_words(server: servers.Prometheus, context: Context) -> None:
-    seen = await Prometheus(server.url, "sum(up").look(context)
+    seen = await look(Prometheus(server.url, "sum(up"), context)
     assert seen.reason is Reason.QUERY
     assert "bad_data" in seen.detail
     assert "parse error" in seen.detail
@@ -100,11 +101,11 @@ async def test_a_wrong_query_is_told_with_the_servers_words(server: servers.Prom
 async def test_a_server_that_is_gone_or_hangs_cannot_tell(
     serve: Serve, make_context: MakeContext, closed_port: int
 ) -> None:
-    gone = await Prometheus(f"http://127.0.0.1:{closed_port}", "up").look(make_context())
+    gone = await look(Prometheus(f"http://127.0.0.1:{closed_port}", "up"), make_context())
     assert gone.reason is Reason.SOURCE
     assert gone.detail.startswith(f"http://127.0.0.1:{closed_port}: refused")
     silent = await serve([], end="hang")
-    assert (await Prometheus(silent.url(), "up").look(make_context(0.3))).reason is Reason.SOURCE
+    assert (await look(Prometheus(silent.url(), "up"), make_context(0.3))).reason is Reason.SOURCE
 
 
 async def test_secrets_and_hostile_labels_never_come_back(serve: Serve, context: Context) -> None:
@@ -115,7 +116,7 @@ async def test_secrets_and_hostile_labels_never_come_back(serve: Serve, context:
     check = Prometheus(
         f"http://u:tell-no-one@127.0.0.1:{server.port}", "up", headers={"X-Scope-OrgID": Secret("team-secret")}
     )
-    seen = await check.look(context)
+    seen = await look(check, context)
     assert b"X-Scope-OrgID: team-secret" in server.requests[0]
     assert b"Authorization: Basic" in server.requests[0]
     assert "tell-no-one" not in f"{seen} {check!r} {check.target}"
@@ -126,7 +127,7 @@ async def test_a_number_beyond_all_numbers_is_no_answer(serve: Serve, context: C
     value = b"[%d, 1%s]" % (time.time(), b"0" * 400)
     text = b'{"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": %s}]}}' % value
     server = await serve([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text), text])
-    assert (await Prometheus(url=server.url(), query="up").look(context)).reason is Reason.SOURCE
+    assert (await look(Prometheus(url=server.url(), query="up"), context)).reason is Reason.SOURCE
 
 
 def test_keys_that_cannot_be_used_say_what_to_write() -> None:
@@ -177,10 +178,10 @@ async def test_errors_turn_a_check_degraded_then_down_then_up(
             await asyncio.to_thread(app.work, 100 - errors, 200, 0.0)
             if errors:
                 await asyncio.to_thread(app.work, errors, 500, 0.0)
-            seen = await check.look(context)
+            seen = await look(check, context)
             at += 30
-            look = Look("home", seen, moment(at), moment(at + 1), limit=10.0, scheduled=True)
-            if (transition := watch.judge.observe(look).transition) is not None:
+            taken = Look("home", seen, moment(at), moment(at + 1), limit=10.0, scheduled=True)
+            if (transition := watch.judge.observe(taken).transition) is not None:
                 told.append(transition.new)
             if watch.state == state:
                 return

@@ -19,6 +19,7 @@ from probes import _resolve
 from probes._resolve import DOUBTFUL_THREADS, KEPT_HANGING, THREADS, SystemResolver
 from probes.contract import Address, Context, LookFailed, Reason
 from probes.tcp import Tcp
+from tests.probes.judged import look
 
 pytestmark = pytest.mark.both_loops
 
@@ -132,19 +133,19 @@ async def test_the_last_good_answer_serves_while_the_new_one_hangs(
     server = await serve([], ask=False)
     probe = Tcp(address=f"moved.example:{server.port}")
     here = replace(context, resolver=resolver, timeout=1.0)
-    assert (await probe.look(here)).ok
+    assert (await look(probe, here)).ok
     names.hung.add("moved.example")
     key = ("moved.example", server.port)
     _, came, found = resolver._answers[key]
     resolver._answers[key] = (0.0, came - 42, found)
     for _ in range(3):
-        seen = await probe.look(here)
+        seen = await look(probe, here)
         assert seen.ok, seen
         assert seen.evidence["resolved"].startswith("from 4")
         assert seen.evidence["resolved"].endswith(" s ago")
     assert names.asked == ["moved.example"] * 2
     resolver._answers[key] = (0.0, came - KEPT_HANGING, found)
-    assert (await probe.look(here)).reason is Reason.DNS_TIMEOUT
+    assert (await look(probe, here)).reason is Reason.DNS_TIMEOUT
 
 
 async def test_a_lookup_that_ends_late_is_used(names: Names, resolver: SystemResolver) -> None:

@@ -15,6 +15,7 @@ from websockets.asyncio.server import Request, Response, Server, ServerConnectio
 from probes.contract import BadField, Context, Observation, Reason, Secret
 from probes.websocket import Websocket
 from tests.probes.conftest import Authority, Serve
+from tests.probes.judged import look
 
 pytestmark = pytest.mark.both_loops
 
@@ -59,7 +60,7 @@ def _url(server: Server, path: str = "/") -> str:
 
 
 async def test_a_pong_is_an_answer(server: Server, context: Context) -> None:
-    seen = await Websocket(_url(server)).look(context)
+    seen = await look(Websocket(_url(server)), context)
     assert seen.ok, seen
     parts = ("connect_time", "upgrade_time", "answer_time")
     assert seen.measurements["response_time"] == pytest.approx(sum(seen.measurements[name] for name in parts))
@@ -67,17 +68,17 @@ async def test_a_pong_is_an_answer(server: Server, context: Context) -> None:
 
 
 async def test_a_greeting_can_be_expected(server: Server, context: Context) -> None:
-    assert (await Websocket(_url(server), expect="^hel+o$").look(context)).ok
+    assert (await look(Websocket(_url(server), expect="^hel+o$"), context)).ok
 
 
 async def test_what_is_sent_is_answered_in_pieces(server: Server, context: Context) -> None:
-    assert (await Websocket(_url(server), send="are you there?", expect="said are you there").look(context)).ok
+    assert (await look(Websocket(_url(server), send="are you there?", expect="said are you there"), context)).ok
 
 
 async def test_another_message_is_no_answer_and_is_shown(
     server: Server, make_context: Callable[[float], Context]
 ) -> None:
-    seen = await Websocket(_url(server), expect="never").look(make_context(0.3))
+    seen = await look(Websocket(_url(server), expect="never"), make_context(0.3))
     assert seen.reason is Reason.FIRST_BYTE_TIMEOUT
     assert seen.evidence["message"].startswith("hello") or seen.evidence["message"] == ""
     assert seen.measurements["response_time"] >= 0.3
@@ -95,26 +96,26 @@ async def test_another_message_is_no_answer_and_is_shown(
 async def test_a_refusal_has_its_reason(
     server: Server, context: Context, path: str, reason: Reason, said: str
 ) -> None:
-    seen = await Websocket(_url(server, path), expect="hello").look(context)
+    seen = await look(Websocket(_url(server, path), expect="hello"), context)
     assert (seen.reason, seen.detail) == (reason, said)
 
 
 async def test_headers_are_sent(server: Server, context: Context) -> None:
     probe = Websocket(_url(server, "/secret"), headers={"Authorization": Secret("Bearer tell-no-one")})
-    assert (await probe.look(context)).ok
+    assert (await look(probe, context)).ok
 
 
 async def test_a_password_in_the_url_is_not_told_in_what_the_server_says(server: Server, context: Context) -> None:
     url = _url(server, "/indiscreet").replace("ws://", "ws://probe:tell-no-one@")
-    seen = await Websocket(url, expect="hello").look(context)
+    seen = await look(Websocket(url, expect="hello"), context)
     assert (seen.reason, seen.detail) == (Reason.EMPTY_REPLY, "closed with code 1011: ***")
 
 
 async def test_tls_and_its_certificate(authority: Authority, context: Context) -> None:
     async with serve(_talk, "127.0.0.1", 0, ssl=authority.server("good")) as running:
         url = _url(running).replace("ws://127.0.0.1", "wss://localhost")
-        seen = await Websocket(url, ca_file=authority.file).look(context)
-        untrusted = await Websocket(url).look(context)
+        seen = await look(Websocket(url, ca_file=authority.file), context)
+        untrusted = await look(Websocket(url), context)
     assert seen.ok, seen
     assert seen.measurements["certificate_expires_in"] > 86_400
     assert seen.measurements["tls_time"] > 0
@@ -128,7 +129,7 @@ async def test_an_upgrade_without_anybody_behind_it_is_found(
     server = await asyncio.start_server(_upgrade_and_hang, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        seen = await Websocket(f"ws://127.0.0.1:{port}/").look(make_context(0.4))
+        seen = await look(Websocket(f"ws://127.0.0.1:{port}/"), make_context(0.4))
     assert seen.reason is Reason.FIRST_BYTE_TIMEOUT
     assert "upgrade_time" in seen.measurements
 
@@ -155,7 +156,7 @@ async def _upgrade_and_hang(reader: asyncio.StreamReader, writer: asyncio.Stream
 )
 async def test_lies_are_found_out(serve: Serve, context: Context, answer: bytes, reason: Reason) -> None:
     server = await serve([answer])
-    seen = await Websocket(f"ws://127.0.0.1:{server.port}/").look(context)
+    seen = await look(Websocket(f"ws://127.0.0.1:{server.port}/"), context)
     assert seen.reason is reason, seen
 
 
@@ -168,12 +169,12 @@ async def test_a_flood_of_messages_is_bounded(context: Context) -> None:
             pass
 
     async with serve(flood, "127.0.0.1", 0) as running:
-        seen = await Websocket(_url(running), expect="never").look(context)
+        seen = await look(Websocket(_url(running), expect="never"), context)
     assert seen.reason is Reason.TOO_LARGE
 
 
 async def test_nobody_listens(closed_port: int, context: Context) -> None:
-    seen: Observation = await Websocket(f"ws://127.0.0.1:{closed_port}/").look(context)
+    seen: Observation = await look(Websocket(f"ws://127.0.0.1:{closed_port}/"), context)
     assert seen.reason is Reason.REFUSED
 
 
