@@ -241,6 +241,16 @@ class ServiceRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Something small to be remembered across restarts that is no state of a check or a service: a window of
+    maintenance, what was told of the agent itself. `value` is a plain JSON value; None: forget it."""
+
+    name: str
+    """Unique; begins with its subject, as in ``maintenance:3f2a``."""
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """All that one decision makes durable, in one transaction: all of it or nothing."""
 
@@ -249,6 +259,7 @@ class Change:
     transitions: tuple[Transition, ...] = ()
     incidents: tuple[Incident, ...] = ()
     events: tuple[Event, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def merged(changes: Sequence[Change | None]) -> Change | None:
@@ -261,6 +272,7 @@ def merged(changes: Sequence[Change | None]) -> Change | None:
         transitions=tuple(item for change in real for item in change.transitions),
         incidents=tuple(item for change in real for item in change.incidents),
         events=tuple(item for change in real for item in change.events),
+        notes=tuple(item for change in real for item in change.notes),
     )
 
 
@@ -274,3 +286,5 @@ class Journal:
     services: Mapping[str, ServiceRecord] = field(default_factory=dict)
     incidents: tuple[Incident, ...] = ()
     """The open ones."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """By their names."""
