@@ -1,24 +1,22 @@
 """The state machine of one check: takes in looks, says what they mean, and when to look again.
 
-Two channels speak for themselves, the failed looks (`Failures`) and the written thresholds (`Threshold`); the state
-is the worse of the two, or `unknown` while nothing can be told. Learned confirmation, baselines, flapping and the
-vantage guard join here as further channels.
+Two channels speak for themselves, the failed looks (`Failures`) and the figures (`Measured`); the state is the worse
+of the two, or `unknown` while nothing can be told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from monitor.core.condition import Condition, Level
 from monitor.core.failures import PACE, Failures
+from monitor.core.measured import Measured
 from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transition, Verdict
-from monitor.core.series import Series
 from monitor.core.snapshot import read_instant, read_seconds
 from monitor.core.threshold import Threshold
-from monitor.core.wording import describe_failure, describe_threshold
+from monitor.core.wording import describe_failure
 from probes.contract import Blame, Passive, Reason
 
 BLIND_LOOKS = 3
@@ -52,9 +50,8 @@ class Judge:
     """One check's memory and its state. Not frozen: it owns its windows, and lives as long as the check."""
 
     __slots__ = (
-        "_blind", "_blind_at", "_blind_tick", "_every", "_failures", "_good_seconds", "_impatient", "_series",
-        "_swallowed", "_thresholds",
-        "check", "last", "memory", "seq", "since", "state", "trouble_since", "verdict",
+        "_blind", "_blind_at", "_blind_tick", "_every", "_failures", "_good_seconds", "_impatient", "_measured",
+        "_swallowed", "check", "last", "memory", "seq", "since", "state", "trouble_since", "verdict",
     )  # fmt: skip
 
     def __init__(self, check: Check, record: CheckRecord | None, now: Moment) -> None:
@@ -70,8 +67,7 @@ class Judge:
         """The probe's own notes (`Context.memory`)."""
         self._every = check.every.total_seconds()
         self._failures = Failures(check.confirm, check.recover, check.every)
-        self._thresholds = tuple(Threshold(condition) for condition in check.conditions)
-        self._series = _series_for(check)
+        self._measured = Measured(check)
         self._blind = 0
         self._blind_tick = 0.0
         self._blind_at: datetime | None = None
@@ -85,12 +81,12 @@ class Judge:
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
-        return self._thresholds
+        return self._measured.thresholds
 
     @property
     def suspicious(self) -> bool:
         """Whether something is being confirmed right now, in either direction."""
-        return self._failures.pace is not None or any(threshold.pending for threshold in self._thresholds)
+        return self._failures.pace is not None or self._measured.pending
 
     @property
     def extra_timeout(self) -> float:
@@ -130,31 +126,21 @@ class Judge:
             self._impatient = True
         else:
             self._failures.fail(look)
-        if self._thresholds:
-            self._measure(look)
-
-    def _measure(self, look: Look) -> None:
-        measurements, tick = look.observation.measurements, look.ended.tick
-        if look.scheduled:
-            for name, series in self._series.items():
-                if (value := measurements.get(name)) is not None:
-                    series.add(tick, value)
-        for threshold in self._thresholds:
-            threshold.update(measurements, self._series, tick, scheduled=look.scheduled, every=self._every)
+        self._measured.see(look)
 
     def _verdict(self, look: Look) -> Verdict | None:
         """The verdict after this look; None where it leaves things as they are."""
         if self._blind:
             lasting = self._blind >= BLIND_LOOKS and look.began.tick - self._blind_tick >= self._every
             return _blind_verdict(look) if lasting else None
-        worst = self._worst_threshold()
-        level = State(worst.condition.level.value) if worst else State.UP
+        measured = self._measured.verdict or _UP
+        level = measured.state
         failed = self._failures.state
         if self.state is State.UNKNOWN and self._in_doubt(look, failed, level):
             return None
         if _SEVERITY[failed] >= _SEVERITY[level] and failed is not State.UP:
             return self._failure_verdict(look, failed)
-        return _threshold_verdict(worst) if worst else _UP
+        return measured
 
     def _in_doubt(self, look: Look, failed: State, level: State) -> bool:
         """Whether sight has returned (or come for the first time) without telling anything yet: a failure must be
@@ -162,16 +148,6 @@ class Judge:
         if look.observation.ok:
             return failed is State.DOWN
         return failed is level is State.UP
-
-    def _worst_threshold(self) -> Threshold | None:
-        worst = None
-        for threshold in self._thresholds:
-            if not threshold.active:
-                continue
-            if threshold.condition.level is Level.DOWN:
-                return threshold
-            worst = worst or threshold
-        return worst
 
     def _failure_verdict(self, look: Look, state: State) -> Verdict:
         """The reason stays that of the last failing look: a success on the way back does not explain anything."""
@@ -217,11 +193,7 @@ class Judge:
             # One look that cannot tell (a 429, a stall of ours) does not call off what is being confirmed.
             lasting = self._blind >= BLIND_LOOKS or pace is None
             return Judgement(transition) if lasting else Judgement(transition, pace=pace)
-        if (
-            pace is None
-            and not self._failures.suspicious
-            and any(threshold.pending for threshold in self._thresholds)
-        ):
+        if pace is None and not self._failures.suspicious and self._measured.pending:
             pace = PACE
         if pace is None and transition is None:
             return _CALM
@@ -235,15 +207,9 @@ class Judge:
         before, self.check = self.check, check
         self._every = check.every.total_seconds()
         self._failures.redefine(check.confirm, check.recover, check.every)
-        kept = self._thresholds if same_target else ()
-        self._thresholds = tuple(_continued(item, kept, self._thresholds) for item in check.conditions)
-        series, self._series = self._series, _series_for(check)
+        self._measured.redefine(check, same_target=same_target)
         if not same_target:
             self._forget(before)
-            return
-        for name in self._series.keys() & series.keys():
-            series[name].horizon = self._series[name].horizon
-            self._series[name] = series[name]
 
     def _forget(self, before: Check) -> None:
         """What was seen of another target says nothing of this one. What arrived is no look: it stays."""
@@ -267,8 +233,7 @@ class Judge:
         snapshot: dict[str, Any] = {
             "at": now.at.timestamp(),
             "failures": self._failures.dump(now.tick),
-            "thresholds": {item.condition.text: item.dump(now.tick) for item in self._thresholds},
-            "series": {name: series.dump(now.tick) for name, series in self._series.items()},
+            **self._measured.dump(now.tick),
             "trouble_since": self.trouble_since.isoformat() if self.trouble_since else None,
             "good_seconds": self._good_seconds,
             "memory": dict(self.memory),
@@ -285,8 +250,7 @@ class Judge:
             # By another version, or by nobody: that costs the windows, never the state or what is owed because of it.
             self._failures = Failures(self.check.confirm, self.check.recover, self.check.every)
             self._failures.assume(record.state)
-            self._thresholds = tuple(Threshold(condition) for condition in self.check.conditions)
-            self._series = _series_for(self.check)
+            self._measured = Measured(self.check)
             self.verdict = Verdict(self.state, why="carried over from before a restart")
 
     def _remember(self, snapshot: Mapping[str, Any], now: Moment) -> None:
@@ -294,12 +258,7 @@ class Judge:
         # were away must not put samples into the future.
         then = now.tick - max(now.at.timestamp() - read_seconds(snapshot["at"]), 0.0)
         self._failures.load(snapshot["failures"], then)
-        for threshold in self._thresholds:
-            if dumped := snapshot["thresholds"].get(threshold.condition.text):
-                threshold.load(dumped, then)
-        for name, series in self._series.items():
-            if dumped := snapshot["series"].get(name):
-                series.load(dumped, then)
+        self._measured.load(snapshot, then)
         self.trouble_since = read_instant(snapshot["trouble_since"])
         self._good_seconds = read_seconds(snapshot["good_seconds"])
         self.memory.update(snapshot["memory"])
@@ -307,44 +266,7 @@ class Judge:
         self.verdict = Verdict(self.state, reason, str(snapshot["why"]))
 
 
-def _continued(condition: Condition, kept: Iterable[Threshold], before: Iterable[Threshold]) -> Threshold:
-    """The condition's threshold after the definition has changed: the one that was there, or a new one. That holds
-    if one for the same measurement and level did: another limit alone shows nobody to be well."""
-    for threshold in kept:
-        if threshold.condition == condition:
-            return threshold
-    made = Threshold(condition)
-    for threshold in before:
-        other = threshold.condition
-        if threshold.active and (other.level, other.measurement) == (condition.level, condition.measurement):
-            made.stay_active(threshold.value)
-    return made
-
-
-def _series_for(check: Check) -> dict[str, Series]:
-    horizons: dict[str, float] = {}
-    for condition in check.conditions:
-        if condition.window is None:
-            continue
-        for name in condition.ratio_of or (condition.measurement,):
-            horizons[name] = max(horizons.get(name, 0.0), condition.window.total_seconds())
-    return {name: Series(horizon) for name, horizon in horizons.items()}
-
-
 def _blind_verdict(look: Look) -> Verdict:
     return Verdict(
         State.UNKNOWN, look.observation.reason, describe_failure(look.observation, State.UNKNOWN, share=1.0)
-    )
-
-
-def _threshold_verdict(threshold: Threshold) -> Verdict:
-    condition = threshold.condition
-    return Verdict(
-        State(condition.level.value),
-        Reason.THRESHOLD,
-        describe_threshold(condition, threshold.value),
-        measurement=condition.measurement,
-        value=threshold.value,
-        limit=condition.bound.limit,
-        condition=condition.text,
     )

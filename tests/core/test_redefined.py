@@ -48,7 +48,7 @@ MINUTES = timedelta(minutes=5)
 
 
 def samples(story: Story) -> list[float]:
-    return list(story.world.judges["home"]._series["response_time"].values(0))
+    return list(story.world.judges["home"]._measured._series["response_time"].values(0))
 
 
 def test_changed_thresholds_keep_the_samples() -> None:
@@ -58,7 +58,7 @@ def test_changed_thresholds_keep_the_samples() -> None:
     kept = samples(story)
     reloaded(story, check("home", fails(2, window=2 * MINUTES)), at=300)
     assert samples(story) == kept
-    assert story.world.judges["home"]._series["response_time"].horizon == 600
+    assert story.world.judges["home"]._measured._series["response_time"].horizon == 600
     story.see(330, "home", response_time=3)
     assert story.told("incident") == [("incident.opened", "degradation")], "one look, with what is known already"
     sound(story)
