@@ -14,7 +14,8 @@ from bench._line import Figure, Line, median, run, spread
 from monitor.config.load import load
 from monitor.core.event import Source
 from monitor.core.model import Journal, Look, Moment
-from monitor.core.world import Plan, World
+from monitor.core.plan import Plan
+from monitor.core.world import World
 from monitor.kinds import installed_kinds
 from probes.contract import Observation
 

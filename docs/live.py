@@ -23,7 +23,8 @@ from monitor.config.load import load
 from monitor.core.event import Source
 from monitor.core.judge import Judgement
 from monitor.core.model import EventType, Journal, Look, Moment
-from monitor.core.world import Plan, World
+from monitor.core.plan import Plan
+from monitor.core.world import World
 from monitor.kinds import installed_kinds
 from monitor.store.contract import Backlog
 from monitor.store.memory import MemoryStore

@@ -211,6 +211,7 @@ class Agent:
             presence=attendance.read,
             record=recorder.take,
             publish=feed.publish,
+            ask=lambda check: scheduler.ask(check),
         )
         self._store.everything = pipeline.everything
         scheduler = self._scheduler(pipeline, telemetry)
@@ -307,6 +308,7 @@ class Agent:
             committing = group.create_task(for_ever("pipeline", parts.pipeline.run()))
             reloading = group.create_task(for_ever("reload", self._reloader.run()))
             others = [
+                group.create_task(for_ever("agenda", parts.pipeline.keep_time())),
                 group.create_task(for_ever("outbox", parts.outbox.run())),
                 group.create_task(for_ever("loop watch", parts.telemetry.watch_loop())),
                 group.create_task(for_ever("outbox watch", parts.telemetry.watch_outbox(self._store))),

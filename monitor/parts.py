@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from monitor.config.model import Config
 from monitor.core.event import Source
-from monitor.core.world import Plan
+from monitor.core.plan import Plan
 from monitor.outbox import Outbox
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance

@@ -7,7 +7,9 @@ fails is kept and tried again: the journal's trouble never touches a verdict and
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -63,10 +65,12 @@ class Pipeline:
         observer: Observer,
         presence: Callable[[], Presence] | None = None,
         publish: Callable[[Sequence[Event]], None] = lambda _events: None,
+        ask: Callable[[str], None] = lambda _check: None,
         record: Callable[[Check, Look, State], None] | None = None,
     ) -> None:
         """`wake` is told the sinks for which something was committed, `publish` the events; `presence` is for passive
-        probes; `record` gets every look as it was judged, with the state that the check then has."""
+        probes; `record` gets every look as it was judged, with the state that the check then has; `ask` has a check
+        (its id) looked at right now."""
         self._world = world
         self._runner = runner
         self._store = store
@@ -84,6 +88,11 @@ class Pipeline:
         self._presence = presence
         self._record = record
         self._publish = publish
+        self._ask = ask
+        self._alarm = math.inf
+        """The tick for which `keep_time` waits."""
+        self._sooner = asyncio.Event()
+        """Set when it waits for too long."""
         self._urgent: set[str] = set()
         """Ids of the checks whose memory is waited for."""
         self._keep_at = 0.0
@@ -102,6 +111,7 @@ class Pipeline:
     def adopt(self, world: World, level_sinks: frozenset[str]) -> None:
         """Go on with another world. What waits to be committed is of the one before and goes first, as ever."""
         self._world, self._level_sinks = world, level_sinks
+        self._look_at_agenda()
         self._blind = {name: reason for name, reason in self._blind.items() if name in world.judges}
 
     async def take(self, order: Order) -> Judgement:
@@ -137,6 +147,9 @@ class Pipeline:
         decision = self._world.observe(look)
         if decision.change is not None:
             self.enter(decision.change)  # first: whatever fails below must not take along what was decided
+        for name in decision.ask:
+            self._ask(name)
+        self._look_at_agenda()
         self._unsaved.add(look.check)
         if self._record is not None:
             self._record(judge.check, look, judge.state)
@@ -154,6 +167,25 @@ class Pipeline:
             self._blind[look.check] = reason
             if not moved:
                 _log.warning("cannot_tell", check=look.check, reason=reason.value, why=judge.verdict.why)
+
+    async def keep_time(self) -> None:
+        """Have done what time alone brings about, when it is due; until cancelled."""
+        while True:
+            due, now = self._world.next_due, self._clock.now()
+            if due is not None and due <= now.tick:
+                if (change := self._world.elapse(now)) is not None:
+                    self.enter(change)
+                continue
+            self._alarm = math.inf if due is None else due
+            self._sooner.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._sooner.wait(), None if due is None else due - now.tick)
+
+    def _look_at_agenda(self) -> None:
+        """A decision may have entered something that is due sooner than all else."""
+        due = self._world.next_due
+        if due is not None and due < self._alarm:
+            self._sooner.set()
 
     def enter(self, change: Change) -> None:
         """Queue a change for the next transaction."""

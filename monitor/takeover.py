@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Iterator
 
 from monitor.clock import Clock
+from monitor.core.plan import Plan
 from monitor.core.portions import Portion
 from monitor.core.succession import arranging, take_over, under
-from monitor.core.world import Plan, World
+from monitor.core.world import World
 from monitor.parts import Parts
 
 SLICE = 0.002

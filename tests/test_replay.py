@@ -16,9 +16,10 @@ from monitor.core.condition import Aggregate, Bound, Level, Operator
 from monitor.core.event import Source
 from monitor.core.history import Past, Sample
 from monitor.core.model import Change, Check, Confirm, Journal, Look, Moment, OutageRule, Recover, Service, Transition
+from monitor.core.plan import Plan
 from monitor.core.quantise import COARSEST
 from monitor.core.rows import Rows
-from monitor.core.world import Plan, World
+from monitor.core.world import World
 from monitor.pipeline import Pipeline
 from monitor.runner import Runner
 from monitor.scheduler import Scheduler

@@ -16,8 +16,9 @@ import httpx
 
 from monitor.core.event import Source
 from monitor.core.model import Check, Confirm, OutageRule, Recover, Service
+from monitor.core.plan import Plan
 from monitor.core.routing import Route
-from monitor.core.world import Plan, World
+from monitor.core.world import World
 from monitor.outbox import Outbox
 from monitor.pipeline import Pipeline
 from monitor.runner import Runner

@@ -30,9 +30,10 @@ from monitor.core.model import (
     merged,
 )
 from monitor.core.naming import renamed_check, renamed_service
+from monitor.core.plan import Plan
 from monitor.core.portions import Names, Portion, portions
 from monitor.core.service import ServiceStatus
-from monitor.core.world import Gone, Plan, World, lost
+from monitor.core.world import Gone, World, lost
 from probes.contract import Probe, Secret
 
 
@@ -149,7 +150,8 @@ def _retire(old: World, judge: Judge, plan: Plan, now: Moment) -> Change | None:
     transition = judge.retire(now, NO_LONGER_WATCHED)
     if transition is None:
         return None
-    event = old.check_event(judge, transition, previous)
+    service = old.services[judge.check.service].service
+    event = old.teller.check(judge, transition, previous, service)
     change = Change(checks=(judge.record(now),), transitions=(transition,), events=(event,))
     return _told_to(change, plan.sinks)
 

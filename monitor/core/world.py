@@ -8,22 +8,17 @@ is committed by the pipeline, and what it remembers comes back to it from the jo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from monitor.core.event import Source, check_body, incident_body, service_body
-from monitor.core.identity import event_id
+from monitor.core.agenda import Agenda
 from monitor.core.incident import NO_LONGER_WATCHED, BadCheck, IncidentStep, follow, withdraw
 from monitor.core.judge import Judge, Judgement
 from monitor.core.model import (
     Change,
     Check,
     CheckRecord,
-    Event,
-    EventType,
-    Impact,
     Incident,
     Journal,
     Look,
@@ -38,22 +33,11 @@ from monitor.core.model import (
     merged,
 )
 from monitor.core.naming import renamed
+from monitor.core.plan import Plan
 from monitor.core.quorum import agree
-from monitor.core.routing import Route, recipients
 from monitor.core.service import ServiceStatus, judge_service
+from monitor.core.telling import Teller, worth_telling
 from probes.contract import Blame
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the world is made of: the finished configuration, as far as deciding needs it."""
-
-    checks: Mapping[str, Check]
-    services: Mapping[str, Service]
-    routes: tuple[Route, ...]
-    source: Source
-    sinks: frozenset[str]
-    """The names of all sinks there are: whoever was told of an incident and is gone since, is told no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +55,8 @@ class Decision:
 
     judgement: Judgement
     change: Change | None = None
+    ask: tuple[str, ...] = ()
+    """Ids of further checks that should be looked at right now."""
 
 
 class World:
@@ -84,6 +70,7 @@ class World:
         """The journal's name, and the incidents of the beginning."""
         self.gone = _gone(plan, journal)
         self._started = False
+        self.agenda = Agenda()
         living = judges or {}
         records = {name: _record_of(check, journal) for name, check in plan.checks.items() if name not in living}
         self._renamed = {
@@ -100,6 +87,19 @@ class World:
         }
         self.unseen = {name for name, judge in self.judges.items() if judge.seq and name not in living}
         """Checks whose state is from before the start, and which have not been seen since."""
+
+    @property
+    def teller(self) -> Teller:
+        return Teller(self.plan, self.origin)
+
+    @property
+    def next_due(self) -> float | None:
+        """The tick at which `elapse` has something to do."""
+        return self.agenda.next
+
+    def elapse(self, now: Moment) -> Change | None:
+        """What time alone has brought about by now; to be called when it is due. Calling it earlier does nothing."""
+        return merged([_ELAPSED[kind](self, subject, now) for kind, subject in self.agenda.take(now.tick)])
 
     def start(self, now: Moment) -> Change | None:
         """To be called once: what becomes of checks that were renamed since, and of incidents whose service is no
@@ -158,11 +158,10 @@ class World:
         clean = self.plan.source.redact  # nothing has looked through what a good look brought
         evidence = {clean(name): clean(text) for name, text in look.observation.evidence.items()}
         transition = replace(judgement.transition, evidence=evidence)
-        told = self.check_event(judge, transition, previous) if _worth_telling(transition) else None
-        own = Change(
-            checks=(judge.record(look.ended),), transitions=(transition,), events=(told,) if told is not None else ()
-        )
         status = self.services[judge.check.service]
+        told = worth_telling(transition)
+        events = (self.teller.check(judge, transition, previous, status.service),) if told else ()
+        own = Change(checks=(judge.record(look.ended),), transitions=(transition,), events=events)
         wider = self._judge_service(status, look.ended.at, transition.since, transition.verdict)
         return Decision(judgement, merged([own, wider]))
 
@@ -227,47 +226,22 @@ class World:
             new=state.value,
             verdict=verdict,
         )
-        events = []
-        if _worth_telling(transition):
-            members = self.members(status).values()
-            body = service_body(status, transition, members, previous, self.plan.source)
-            facts = self._facts(EventType.SERVICE_CHANGED, status.service, (), _impact_of(state), state.value)
-            stream = f"service:{status.service.id}"
-            events.append(
-                self._event(EventType.SERVICE_CHANGED, (status.service.id, status.seq), at, stream, body, facts)
-            )
-        return Change(services=(status.record(),), transitions=(transition,), events=tuple(events))
-
-    def check_event(self, judge: Judge, transition: Transition, previous: datetime) -> Event:
-        check = judge.check
-        body = check_body(judge, transition, previous, self.plan.source)
-        impact = check.impact if judge.state is State.DOWN else Impact.DEGRADATION if judge.state.bad else None
-        service = self.services[check.service].service
-        facts = self._facts(EventType.CHECK_CHANGED, service, (check,), impact, transition.new)
-        key = (check.id, self.plan.source.vantage, transition.seq)
-        return self._event(EventType.CHECK_CHANGED, key, transition.at, f"check:{check.id}", body, facts)
+        members = self.members(status).values()
+        told = worth_telling(transition)
+        events = (self.teller.service(status, transition, members, previous),) if told else ()
+        return Change(services=(status.record(),), transitions=(transition,), events=events)
 
     def change_incident(
         self, step: IncidentStep, status: ServiceStatus, members: Mapping[str, Judge], at: datetime, note: str = ""
     ) -> Change:
-        before, incident, told = status.incident, step.incident, step.told
+        incident, told = step.incident, step.told
         if told is None:
             status.incident = incident
             return Change(incidents=(incident,))
-        old = before.impact if before else None
-        body = incident_body(told, incident, status, old, members, at, self.plan.source, note)
-        checks = [members[check].check for check in incident.checks if check in members]
-        facts = self._facts(told, status.service, checks, incident.impact, status.state.value)
-        key = (incident.id, incident.updates, told.value)
-        event = self._event(told, key, at, incident.id, body, facts, self._owed(incident, facts))
+        event = self.teller.incident(told, step, status, members, at, note)
         incident = replace(incident, told=incident.told.union(event.sinks))
         status.incident = None if incident.resolved else incident
         return Change(incidents=(incident,), events=(event,))
-
-    def _owed(self, incident: Incident, facts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-        """Whoever was told of the incident is told how it goes on, and that it ended, whatever the routes say now."""
-        routed = () if incident.resolved else recipients(self.plan.routes, facts)
-        return tuple(dict.fromkeys((*routed, *sorted(incident.told & self.plan.sinks))))
 
     def withdraw(self, incident: Incident, at: datetime) -> Change:
         """End the incident of a service that is not there any more."""
@@ -279,40 +253,11 @@ class World:
         self.gone.services[name] = status.record()
         return replace(ended, services=(status.record(),))
 
-    def _event(
-        self,
-        told: EventType,
-        key: Iterable[object],
-        at: datetime,
-        stream: str,
-        body: dict[str, Any],
-        facts: Mapping[str, Sequence[str]],
-        sinks: tuple[str, ...] | None = None,
-    ) -> Event:
-        name = event_id(self.origin, told.value, *key)
-        to = recipients(self.plan.routes, facts) if sinks is None else sinks
-        return Event(name, told, at, stream, {"id": name, **body}, to)
-
-    @staticmethod
-    def _facts(
-        told: EventType, service: Service, checks: Sequence[Check], impact: Impact | None, state: str
-    ) -> dict[str, Sequence[str]]:
-        """What the `when:` of a route can ask about this event."""
-        facts: dict[str, Sequence[str]] = {
-            "event": (told.value,),
-            "service": (service.id,),
-            "check": tuple(check.id for check in checks),
-            "impact": (impact.value,) if impact else (),
-            "state": (state,),
-            "owner": tuple({owner: None for owner in (service.owner, *(check.owner for check in checks)) if owner}),
-        }
-        for labels in (service.labels, *(check.labels for check in checks)):
-            for name, value in labels.items():
-                facts[f"label.{name}"] = (*facts.get(f"label.{name}", ()), value)
-        return facts
-
 
 _NO_RULE = OutageRule(needed=1, checks=())
+
+_ELAPSED: dict[str, Callable[[World, str, Moment], Change | None]] = {}
+"""By the kind of an item on the agenda: what it brings about, given its subject."""
 
 
 def lost(judge: Judge) -> bool:
@@ -345,12 +290,3 @@ def _status_of(service: Service, records: Mapping[str, ServiceRecord], incident:
 
 def _record_of(check: Check, journal: Journal) -> CheckRecord | None:
     return next((journal.checks[name] for name in (check.id, *check.was) if name in journal.checks), None)
-
-
-def _worth_telling(transition: Transition) -> bool:
-    """The first good news is no news: a check that is found up, or a service found operational, is as expected."""
-    return not (transition.old == "unknown" and transition.seq == 1 and transition.new in ("up", "operational"))
-
-
-def _impact_of(state: ServiceState) -> Impact | None:
-    return Impact(state.value) if state.bad else None

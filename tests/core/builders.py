@@ -11,8 +11,9 @@ from monitor.core.condition import Aggregate, Bound, Condition, Level, Operator
 from monitor.core.event import Source
 from monitor.core.judge import Judge, Judgement
 from monitor.core.model import Check, Confirm, Journal, Look, Moment, OutageRule, Recover, Service
+from monitor.core.plan import Plan
 from monitor.core.routing import Route
-from monitor.core.world import Plan, World
+from monitor.core.world import World
 from probes.contract import Context, Measurement, Observation, Probe, Reason, Unit
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.model import Check, OutageRule, Service
+from monitor.core.plan import Plan
 from monitor.core.portions import Portion, portions
 from monitor.core.succession import arranging, take_over, under
-from monitor.core.world import Plan
 from probes.contract import Reason
 from tests.core.builders import check, moment, world
 from tests.core.succeeded import ROUTES, reloaded, shop_story, sound

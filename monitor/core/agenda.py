@@ -1,0 +1,42 @@
+"""What time alone brings about: a wait that is over, a window that begins or ends, a digest that is due."""
+
+from __future__ import annotations
+
+import heapq
+
+
+class Agenda:
+    """Items, each with the tick (monotonic seconds) at which it is due; an item is a kind and a subject."""
+
+    __slots__ = ("_due", "_heap")
+
+    def __init__(self) -> None:
+        self._due: dict[tuple[str, str], float] = {}
+        self._heap: list[tuple[float, str, str]] = []
+        """With items that were put off or dropped since; `_due` tells."""
+
+    @property
+    def next(self) -> float | None:
+        """The tick of the earliest item."""
+        heap = self._heap
+        while heap and self._due.get(heap[0][1:]) != heap[0][0]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def enter(self, kind: str, subject: str, tick: float) -> None:
+        """Have it due then, and no more when it was due before."""
+        if self._due.get((kind, subject)) != tick:
+            self._due[kind, subject] = tick
+            heapq.heappush(self._heap, (tick, kind, subject))
+
+    def drop(self, kind: str, subject: str) -> None:
+        self._due.pop((kind, subject), None)
+
+    def take(self, tick: float) -> list[tuple[str, str]]:
+        """The items that are due at `tick`, in order of time; they are on it no more."""
+        taken = []
+        while (due := self.next) is not None and due <= tick:
+            _, kind, subject = heapq.heappop(self._heap)
+            del self._due[kind, subject]
+            taken.append((kind, subject))
+        return taken

@@ -1,0 +1,105 @@
+"""From what has changed to what is told of it: the event, its facts for the routes, and who gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from monitor.core.event import check_body, incident_body, service_body
+from monitor.core.identity import event_id
+from monitor.core.incident import IncidentStep
+from monitor.core.judge import Judge
+from monitor.core.model import Check, Event, EventType, Impact, Incident, Service, ServiceState, State, Transition
+from monitor.core.plan import Plan
+from monitor.core.routing import recipients
+from monitor.core.service import ServiceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Makes the events of a plan. `origin` is the journal's name, which the ids of events are made from."""
+
+    plan: Plan
+    origin: str
+
+    def check(self, judge: Judge, transition: Transition, previous: datetime, service: Service) -> Event:
+        """``check.changed``. `previous` is when what ends now began."""
+        check = judge.check
+        body = check_body(judge, transition, previous, self.plan.source)
+        impact = check.impact if judge.state is State.DOWN else Impact.DEGRADATION if judge.state.bad else None
+        facts = _facts(EventType.CHECK_CHANGED, service, (check,), impact, transition.new)
+        key = (check.id, self.plan.source.vantage, transition.seq)
+        return self._event(EventType.CHECK_CHANGED, key, transition.at, f"check:{check.id}", body, facts)
+
+    def service(
+        self, status: ServiceStatus, transition: Transition, members: Iterable[Judge], previous: datetime
+    ) -> Event:
+        """``service.changed``"""
+        body = service_body(status, transition, members, previous, self.plan.source)
+        name, state = status.service.id, ServiceState(transition.new)
+        impact = Impact(state.value) if state.bad else None
+        facts = _facts(EventType.SERVICE_CHANGED, status.service, (), impact, state.value)
+        return self._event(
+            EventType.SERVICE_CHANGED, (name, status.seq), transition.at, f"service:{name}", body, facts
+        )
+
+    def incident(
+        self,
+        told: EventType,
+        step: IncidentStep,
+        status: ServiceStatus,
+        members: Mapping[str, Judge],
+        at: datetime,
+        note: str = "",
+    ) -> Event:
+        """``incident.*``, of a `step` from the incident that `status` has."""
+        incident, old = step.incident, status.incident.impact if status.incident else None
+        body = incident_body(told, incident, status, old, members, at, self.plan.source, note)
+        checks = [members[check].check for check in incident.checks if check in members]
+        facts = _facts(told, status.service, checks, incident.impact, status.state.value)
+        key = (incident.id, incident.updates, told.value)
+        return self._event(told, key, at, incident.id, body, facts, self._owed(incident, facts))
+
+    def _owed(self, incident: Incident, facts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+        """Whoever was told of the incident is told how it goes on, and that it ended, whatever the routes say now."""
+        routed = () if incident.resolved else recipients(self.plan.routes, facts)
+        return tuple(dict.fromkeys((*routed, *sorted(incident.told & self.plan.sinks))))
+
+    def _event(
+        self,
+        told: EventType,
+        key: Iterable[object],
+        at: datetime,
+        stream: str,
+        body: dict[str, Any],
+        facts: Mapping[str, Sequence[str]],
+        sinks: tuple[str, ...] | None = None,
+    ) -> Event:
+        name = event_id(self.origin, told.value, *key)
+        to = recipients(self.plan.routes, facts) if sinks is None else sinks
+        return Event(name, told, at, stream, {"id": name, **body}, to)
+
+
+def worth_telling(transition: Transition) -> bool:
+    """The first good news is no news: a check that is found up, or a service found operational, is as expected."""
+    return not (transition.old == "unknown" and transition.seq == 1 and transition.new in ("up", "operational"))
+
+
+def _facts(
+    told: EventType, service: Service, checks: Sequence[Check], impact: Impact | None, state: str
+) -> dict[str, Sequence[str]]:
+    """What the `when:` of a route can ask about this event."""
+    facts: dict[str, Sequence[str]] = {
+        "event": (told.value,),
+        "service": (service.id,),
+        "check": tuple(check.id for check in checks),
+        "impact": (impact.value,) if impact else (),
+        "state": (state,),
+        "owner": tuple({owner: None for owner in (service.owner, *(check.owner for check in checks)) if owner}),
+    }
+    for labels in (service.labels, *(check.labels for check in checks)):
+        for name, value in labels.items():
+            facts[f"label.{name}"] = (*facts.get(f"label.{name}", ()), value)
+    return facts

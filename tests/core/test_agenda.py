@@ -1,0 +1,32 @@
+"""What is due when."""
+
+from __future__ import annotations
+
+from monitor.core.agenda import Agenda
+
+
+def test_items_are_taken_in_order_of_time_and_once() -> None:
+    agenda = Agenda()
+    assert agenda.next is None
+    agenda.enter("wait", "b", 20.0)
+    agenda.enter("wait", "a", 10.0)
+    agenda.enter("digest", "a", 10.0)
+    assert agenda.next == 10.0
+    assert agenda.take(9.9) == []
+    assert agenda.take(10.0) == [("digest", "a"), ("wait", "a")]
+    assert agenda.take(99.0) == [("wait", "b")]
+    assert agenda.next is None
+
+
+def test_an_item_that_is_put_off_or_called_off_is_not_due() -> None:
+    agenda = Agenda()
+    agenda.enter("wait", "a", 10.0)
+    agenda.enter("wait", "a", 30.0)
+    agenda.enter("wait", "a", 30.0)
+    agenda.enter("wait", "b", 5.0)
+    agenda.drop("wait", "b")
+    agenda.drop("wait", "never entered")
+    assert agenda.next == 30.0
+    assert agenda.take(29.0) == []
+    agenda.enter("wait", "a", 12.0)
+    assert agenda.take(40.0) == [("wait", "a")]
