@@ -66,6 +66,14 @@ def read_object(value: Any) -> dict[str, Any]:
     return found
 
 
+def read_value(value: Any) -> Any:
+    """Of any value in JSON but null. Raises `ValueError`."""
+    found = _from_json(value)
+    if found is None:
+        raise ValueError("null is no value")
+    return found
+
+
 def _from_json(value: Any) -> Any:
     try:
         return json.loads(value)

@@ -15,6 +15,7 @@ from monitor.core.model import (
     Impact,
     Incident,
     Journal,
+    Note,
     ServiceRecord,
     ServiceState,
     State,
@@ -28,6 +29,7 @@ from monitor.store._codec import (
     read_names,
     read_object,
     read_text,
+    read_value,
     to_json,
     to_micros,
 )
@@ -62,6 +64,10 @@ _SAVE_INCIDENT = """
         resolved = excluded.resolved, merged_into = excluded.merged_into, told = excluded.told, why = excluded.why
     WHERE excluded.updates > incidents.updates OR (excluded.updates = incidents.updates
         AND (incidents.resolved IS NULL OR excluded.resolved IS NOT NULL))"""
+_SAVE_NOTE = """
+    INSERT INTO notes (name, vantage, epoch, value) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET epoch = excluded.epoch, value = excluded.value"""
+_FORGET_NOTE = "DELETE FROM notes WHERE name = ? AND vantage = ?"
 _ADD_TRANSITION = """
     INSERT OR IGNORE INTO transitions (vantage, kind, subject, seq, at, since, old, new, verdict, evidence)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -98,7 +104,15 @@ def read_journal(db: sqlite3.Connection, vantage: str, epoch: int) -> Journal:
         checks={row[0]: read_check(row) for row in checks},
         services={row[0]: read_service(row) for row in services},
         incidents=tuple(map(read_incident, db.execute(f"{_INCIDENTS} WHERE resolved IS NULL ORDER BY opened, id"))),
+        notes=_read_notes(db, vantage),
     )
+
+
+def _read_notes(db: sqlite3.Connection, vantage: str) -> dict[str, Any]:
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'notes'").fetchone():
+        return {}  # of an earlier version, on a disk that cannot be written
+    rows = db.execute("SELECT name, value FROM notes WHERE vantage = ?", (vantage,))
+    return {row[0]: read_note(row).value for row in rows}
 
 
 def read_origin(db: sqlite3.Connection) -> str:
@@ -119,7 +133,7 @@ def _rename_vantage(db: sqlite3.Connection, vantage: str) -> None:
         return
     set_meta(db, "vantage", vantage)
     if before is not None:
-        for table in ("checks", "services", "transitions"):
+        for table in ("checks", "services", "transitions", "notes"):
             db.execute(f"UPDATE OR REPLACE {table} SET vantage = ? WHERE vantage = ?", (vantage, before))  # noqa: S608
 
 
@@ -145,7 +159,16 @@ def write_changes(
     transitions = (t for change in changes for t in change.transitions)
     db.executemany(_ADD_TRANSITION, (_transition_row(t, vantage) for t in transitions))
     db.executemany(_SAVE_INCIDENT, (_incident_row(i) for change in changes for i in change.incidents))
+    _write_notes(db, [note for change in changes for note in change.notes], vantage, epoch)
     return sum(_add_event(db, event, supersedes, epoch) for change in changes for event in change.events)
+
+
+def _write_notes(db: sqlite3.Connection, notes: Iterable[Note], vantage: str, epoch: int) -> None:
+    for note in notes:
+        if note.value is None:
+            db.execute(_FORGET_NOTE, (note.name, vantage))
+        else:
+            db.execute(_SAVE_NOTE, (note.name, vantage, epoch, to_json(note.value, f"note {note.name}")))
 
 
 def _add_event(db: sqlite3.Connection, event: Event, supersedes: frozenset[str], epoch: int) -> bool:
@@ -235,3 +258,8 @@ def read_check(row: tuple[Any, ...]) -> CheckRecord:
 def read_service(row: tuple[Any, ...]) -> ServiceRecord:
     service, state, since, seq = row
     return ServiceRecord(read_text(service), ServiceState(state), from_micros(since), read_count(seq))
+
+
+def read_note(row: tuple[Any, ...]) -> Note:
+    name, value = row
+    return Note(read_text(name), read_value(value))

@@ -28,7 +28,7 @@ REST_PATIENCE = 5.0
 _GAP_LIMIT = 20_000
 """Row numbers between two damaged places that are tried one by one."""
 
-_FIRST = ("checks", "services", "incidents", "events", "outbox", "transitions")
+_FIRST = ("checks", "services", "incidents", "notes", "events", "outbox", "transitions")
 """What the agent goes on with, and what it owes; then the rest."""
 
 _NUMBERS = ("epoch", "evidence_dropped")
@@ -207,6 +207,11 @@ def _fits_incident(row: Mapping[str, Any]) -> None:
     _journal.read_incident(tuple(row[name] for name in _journal.INCIDENT_COLUMNS))
 
 
+def _fits_note(row: Mapping[str, Any]) -> None:
+    _journal.read_note((row["name"], row["value"]))
+    read_text(row["vantage"])
+
+
 def _fits_transition(row: Mapping[str, Any]) -> None:
     """But for what JSON it holds: that harms nobody but who asks for it, and there may be a million of them."""
     for name in ("number", "seq"):
@@ -243,6 +248,7 @@ _FITS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "checks": _fits_check,
     "services": _fits_service,
     "incidents": _fits_incident,
+    "notes": _fits_note,
     "transitions": _fits_transition,
     "events": _fits_event,
     "outbox": _fits_outbox,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import dropwhile, islice
 from typing import Any
 
-from monitor.core.model import Change, Event, EventType
+from monitor.core.model import Change, Event, EventType, Note
 from monitor.store._codec import decode_body
 from monitor.store.contract import Account, Row, Standing
 from monitor.store.memory import MemoryStore, QueuedRow, Shelf
@@ -35,6 +35,8 @@ class Spare:
         """Of each event id the sinks for which the journal has a row, or will have one, with the row's stream."""
         self._news: dict[str, Event] = {}
         """By id, oldest first, the events that the journal does not have."""
+        self._notes: dict[str, Note] = {}
+        """By name, the last of each: also of one that is to be forgotten."""
         self._bytes = 0
         self.unsent = 0
         """Events given up for want of room before each sink had them."""
@@ -60,6 +62,7 @@ class Spare:
         marked = [replace(change, events=tuple(map(_marked, change.events))) for change in changes]
         new = {event.id: event for change in marked for event in change.events if event.id not in self._rows}
         told = await self.store.commit(marked, supersedes)
+        self._notes |= {note.name: note for change in changes for note in change.notes}
         for event in new.values():
             self._news[event.id] = event
             self._bytes += len(self._shelf.bodies[event.id])
@@ -96,6 +99,7 @@ class Spare:
             transitions=tuple(shelf.transitions.values()),
             incidents=tuple(shelf.incidents.values()),
             events=tuple(replace(event, sinks=()) for event in self._news.values()),
+            notes=tuple(self._notes.values()),
         )
         accounts = {
             (event, sink): Account(event, sink, stream, Standing.DONE)

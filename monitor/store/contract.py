@@ -160,6 +160,7 @@ class Store(Protocol):
 
         The answer are their events with the bodies that sinks are sent, in order: what is told otherwise must be the
         same. A record with a lower `seq` than the one kept, or an incident with fewer `updates`, does not replace it.
+        A note replaces the one of its name, and forgets it where it has no value.
         """
 
     async def save(self, checks: Sequence[CheckRecord]) -> None:

@@ -16,11 +16,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
-from monitor.core.model import Change, CheckRecord, Event, Journal
+from monitor.core.model import Change, CheckRecord, Event, Journal, Note
 from monitor.store._database import new_origin
 from monitor.store._spare import Bounds, Spare
 from monitor.store._two_sources import Durable, Silent, TwoSources, patiently
@@ -37,6 +37,7 @@ from monitor.store.contract import (
     StoreError,
     Unstorable,
 )
+from monitor.store.memory import remember
 
 T = TypeVar("T")
 
@@ -64,6 +65,8 @@ class LastingStore(TwoSources):
         """Held by whoever writes to the memory, or leads the way to it or back."""
         self._diverted = asyncio.Event()
         self._origin = ""
+        self._notes: dict[str, Any] = {}
+        """All notes as they stand, by name: for a file that had to be made anew."""
         self._trouble: StoreError | None = None
         self._failures = self._unsent = self._forgotten = self._quiet = self._rescues_told = 0
         self.everything: Callable[[], Change | None] = Change
@@ -97,7 +100,7 @@ class LastingStore(TwoSources):
             self._origin = journal.origin
             async with self._turn:
                 await self._divert(error, [_free(row) for row in known.rows] if known else ())
-        self._origin = journal.origin
+        self._origin, self._notes = journal.origin, dict(journal.notes)
         self._report_rescues()
         return journal
 
@@ -110,15 +113,20 @@ class LastingStore(TwoSources):
 
     async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
         async with self._turn:
-            spare = self._spare
-            if spare is None:
-                try:
-                    return await patiently(self._durable.commit(changes, supersedes))
-                except (Fenced, Unstorable):
-                    raise
-                except StoreError as error:
-                    spare = await self._divert(error)
-            return await spare.commit(changes, supersedes)
+            told = await self._commit(changes, supersedes)
+            remember((note for change in changes for note in change.notes), self._notes)
+        return told
+
+    async def _commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
+        spare = self._spare
+        if spare is None:
+            try:
+                return await patiently(self._durable.commit(changes, supersedes))
+            except (Fenced, Unstorable):
+                raise
+            except StoreError as error:
+                spare = await self._divert(error)
+        return await spare.commit(changes, supersedes)
 
     async def save(self, checks: Sequence[CheckRecord]) -> None:
         """Raises `StoreError` while the journal cannot be written: memories need no second memory."""
@@ -253,7 +261,8 @@ class LastingStore(TwoSources):
         if everything is None:
             return False  # the pipeline's commit waits for its turn
         change, accounts = spare.owed()
-        await patiently(self._durable.catch_up([everything, change], accounts))
+        known = Change(notes=tuple(Note(name, value) for name, value in self._notes.items()))
+        await patiently(self._durable.catch_up([everything, change, known], accounts))
         self._unsent += spare.unsent
         self._forgotten += spare.forgotten
         self._spare = self._trouble = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
@@ -11,7 +11,7 @@ from typing import Any
 
 from monitor.core.columns import Columns, distribute
 from monitor.core.history import LONG, SAMPLES_LIMIT, SHORT, SPANS_LIMIT, Past, Point, Sample, Span
-from monitor.core.model import Change, CheckRecord, Event, Incident, Journal, ServiceRecord, Transition
+from monitor.core.model import Change, CheckRecord, Event, Incident, Journal, Note, ServiceRecord, Transition
 from monitor.core.naming import known_as
 from monitor.core.ribbon import spans
 from monitor.core.rollup import join, roll_up, step_for
@@ -48,6 +48,7 @@ class Shelf:
     services: dict[str, ServiceRecord] = field(default_factory=dict)
     incidents: dict[str, Incident] = field(default_factory=dict)
     transitions: dict[tuple[str, str, int], Transition] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
     streams: dict[str, str] = field(default_factory=dict)
     """Of the events, by id."""
@@ -89,6 +90,7 @@ class MemoryStore:
             checks=dict(shelf.checks),
             services=dict(shelf.services),
             incidents=tuple(sorted(still_open, key=_age)),
+            notes=dict(shelf.notes),
         )
 
     async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
@@ -96,10 +98,12 @@ class MemoryStore:
         # Everything that can fail comes first: half a commit must not be seen.
         records = [_kept(record) for change in changes for record in change.checks]
         bodies = {event.id: encode_body(event) for change in changes for event in change.events}
+        notes = [_kept_note(note) for change in changes for note in change.notes]
         for change in changes:
             for transition in change.transitions:
                 to_json(dict(transition.evidence), f"transition {transition.seq} of {transition.subject}")
         self._put(records)
+        remember(notes, self._shelf.notes)
         for change in changes:
             self._apply(change, bodies, supersedes)
         return [event for change in changes for event in change.events]
@@ -316,6 +320,19 @@ def _replaces(new: Incident, old: Incident | None) -> bool:
     if old is None or new.updates > old.updates:
         return True
     return new.updates == old.updates and (old.resolved is None or new.resolved is not None)
+
+
+def remember(notes: Iterable[Note], known: dict[str, Any]) -> None:
+    """Bring what is `known`, by name, up to date; a note without a value is forgotten."""
+    for note in notes:
+        if note.value is None:
+            known.pop(note.name, None)
+        else:
+            known[note.name] = note.value
+
+
+def _kept_note(note: Note) -> Note:
+    return replace(note, value=json.loads(to_json(note.value, f"note {note.name}")))
 
 
 def _kept(record: CheckRecord) -> CheckRecord:

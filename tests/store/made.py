@@ -12,6 +12,7 @@ from monitor.core.model import (
     EventType,
     Impact,
     Incident,
+    Note,
     ServiceRecord,
     ServiceState,
     State,
@@ -69,4 +70,5 @@ def whole_change(number: int = 1) -> Change:
         transitions=(transition(seq=number),),
         incidents=(incident(f"i{number}"),),
         events=(event(f"e{number}"),),
+        notes=(Note("maintenance:1", {"until": number}), Note("told", [number, "x"])),
     )

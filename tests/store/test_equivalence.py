@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from monitor.core.model import Change, Event
+from monitor.core.model import Change, Event, Note
 from monitor.store.contract import Delivery, Keep, Store
 from monitor.store.memory import MemoryStore, Shelf
 from monitor.store.sqlite import SqliteStore
@@ -39,7 +39,7 @@ class Stores(RuleBasedStateMachine):
     def open(self) -> None:
         self.stores: tuple[Store, ...] = (MemoryStore(self.shelf, keep=KEEP), SqliteStore(self.folder, keep=KEEP))
         journals = [self.run(store.open()) for store in self.stores]
-        facts = [(j.epoch, j.checks, j.services, j.incidents) for j in journals]
+        facts = [(j.epoch, j.checks, j.services, j.incidents, j.notes) for j in journals]
         assert facts[0] == facts[1]
 
     def run(self, work: Awaitable[Any]) -> Any:
@@ -67,6 +67,10 @@ class Stores(RuleBasedStateMachine):
         case = incident(name, updates, after(updates) if over else None)
         change = Change((record(seq=seq, n=updates),), (service(seq=seq),), (), (case,))
         self.both(lambda store: store.commit([change], LEVEL))
+
+    @rule(name=st.sampled_from("ab"), value=st.sampled_from((None, 1, {"x": [2]})))
+    def note(self, name: str, value: object) -> None:
+        self.both(lambda store: store.commit([Change(notes=(Note(name, value),))], LEVEL))
 
     @rule(sink=st.sampled_from(SINKS), now=moments, lease=st.integers(1, 30), limit=st.integers(1, 3))
     def claim(self, sink: str, now: int, lease: int, limit: int) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from monitor.core.model import Change
+from monitor.core.model import Change, Note
 from monitor.store.contract import Fenced, Keep, StoreError, Unstorable
 from tests.store.conftest import Disk, Opener
 from tests.store.made import NOBODY, after, event, incident, record, service, told, transition, whole_change
@@ -18,6 +18,7 @@ async def test_opens_empty(disk: Disk) -> None:
     journal = await store.open()
     assert journal.origin
     assert (journal.epoch, journal.checks, journal.services, journal.incidents) == (1, {}, {}, ())
+    assert journal.notes == {}
     await store.close()
 
 
@@ -30,6 +31,7 @@ async def test_a_change_is_there_after_a_restart(disk: Disk) -> None:
     assert journal.checks == {"a": record(window=[0.25, 1.5])}
     assert journal.services == {"shop": service()}
     assert journal.incidents == (incident(),)
+    assert journal.notes == {"maintenance:1": {"until": 1}, "told": [1, "x"]}
     assert journal.incidents[0].told == {"hook", "pager"}
     assert (journal.origin, journal.epoch) == (before.origin, 2)
     assert await second.events(10) == [dict(event("e1").body)]
@@ -89,6 +91,21 @@ async def test_nothing_goes_back(disk: Disk) -> None:
     journal = await later.open()
     assert journal.checks["a"].seq == 5
     assert journal.services["shop"].seq == 5
+    await later.close()
+
+
+async def test_notes_are_replaced_and_forgotten(disk: Disk, opened: Opener) -> None:
+    store = await opened(disk)
+    first = Change(notes=(Note("a", 1), Note("b", "\ud800x"), Note("c", False), Note("d", {"x": [1.5, None]})))
+    await store.commit([first], NOBODY)
+    mutable = {"x": [2]}
+    again = Change(notes=(Note("a", None), Note("d", mutable), Note("nobody", None), Note("e", 0), Note("e", None)))
+    await store.commit([again, again], NOBODY)
+    mutable["x"].append(3)
+    with pytest.raises(Unstorable, match="note f"):
+        await store.commit([Change(notes=(Note("c", 2), Note("f", object())))], NOBODY)
+    later = disk.crashed().store()
+    assert (await later.open()).notes == {"b": "?x", "c": False, "d": {"x": [2]}}
     await later.close()
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from monitor.core.model import Change, Event, EventType
+from monitor.core.model import Change, Event, EventType, Note
 from monitor.store._spare import Bounds
 from monitor.store.contract import Refused, StoreError, Unstorable
 from monitor.store.lasting import LastingStore
@@ -141,6 +141,16 @@ async def test_states_and_incidents_come_into_the_journal(tmp_path: Path) -> Non
     assert (journal.checks["a"].seq, journal.services["shop"].seq, len(journal.incidents)) == (3, 3, 3)
 
 
+async def test_notes_come_into_the_journal(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        await here.store.commit([Change(notes=(Note("before", 1), Note("gone", 1)))], NOBODY)
+        here.hold()
+        await here.store.commit([Change(notes=(Note("a", 1), Note("gone", 2)))], NOBODY)
+        await here.store.commit([Change(notes=(Note("a", 2), Note("gone", None)))], NOBODY)
+        await here.release()
+    assert (await SqliteStore(tmp_path).open()).notes == {"before": 1, "a": 2}
+
+
 async def test_what_cannot_be_stored_is_refused_in_memory_as_well(tmp_path: Path) -> None:
     async with place(tmp_path) as here:
         here.hold()
@@ -192,6 +202,7 @@ async def test_damage_while_it_runs_costs_nothing_that_is_known(tmp_path: Path) 
     async with place(tmp_path) as here:
         here.store.everything = lambda: Change(checks=(record("a", seq=7), record("b", seq=9)))
         await here.store.commit([whole_change(7), told(event("e8", "x"))], NOBODY)
+        await here.store.commit([Change(notes=(Note("told", None),))], NOBODY)
         with (tmp_path / "brownout.db").open("r+b") as raw, (tmp_path / "brownout.db-wal").open("r+b") as log:
             for file in (raw, log):
                 size = file.seek(0, 2)
@@ -208,6 +219,7 @@ async def test_damage_while_it_runs_costs_nothing_that_is_known(tmp_path: Path) 
     journal = await SqliteStore(tmp_path).open()
     assert journal.origin == origin
     assert {name: kept.seq for name, kept in journal.checks.items()} == {"a": 7, "b": 9}
+    assert journal.notes == {"maintenance:1": {"until": 7}}
 
 
 async def test_a_record_is_never_ahead_of_events_that_are_still_to_come(tmp_path: Path) -> None:

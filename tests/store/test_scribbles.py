@@ -65,7 +65,9 @@ async def lived(folder: Path) -> int:
     return len(durable.rescues)
 
 
-@pytest.mark.parametrize("table", ["meta", "checks", "services", "incidents", "transitions", "events", "outbox"])
+@pytest.mark.parametrize(
+    "table", ["meta", "checks", "services", "incidents", "transitions", "events", "outbox", "notes"]
+)
 async def test_no_scribble_keeps_an_agent_from_its_work_and_none_is_met_twice(
     sound: Path, tmp_path: Path, table: str
 ) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,14 +16,17 @@ import pytest
 
 from monitor.core.model import Journal
 from monitor.store._database import COPIES_KEPT, connect, migrations
+from monitor.store._peek import peek
 from monitor.store.contract import Backlog
 from monitor.store.sqlite import SqliteStore
 from tests.core.builders import moment
 from tests.end_to_end.rig import ROOT, agent
-from tests.store.fixtures.story import HOOK, NAMES, NOBODY, begin, event_ids, go_down, recover
+from tests.store.fixtures.story import HOOK, NAMES, NOBODY, NOTES, begin, event_ids, go_down, recover
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("schema-*.sql"))
 PATIENCE = timedelta(seconds=5)
+NOTED = "schema-003"
+"""The first that has notes."""
 
 
 def laid_out(fixture: Path, state_dir: Path) -> Path:
@@ -53,10 +57,14 @@ def test_every_schema_has_its_fixture() -> None:
 async def test_upgrade(fixture: Path, tmp_path: Path) -> None:
     file = laid_out(fixture, tmp_path)
     origin = of_file(file, "SELECT value FROM meta WHERE key = 'origin'")
+    known = peek(file, 99)
     told_before = set(event_ids(go_down(begin(Journal(origin, 1)))))
     store = SqliteStore(tmp_path, vantage="local")
     journal = await store.open()
     assert journal.origin == origin
+    assert known is not None
+    assert replace(known.journal, epoch=journal.epoch) == journal, "also where it can only be read"
+    assert journal.notes == ({note.name: note.value for note in NOTES.notes} if fixture.stem >= NOTED else {})
     assert {name: record.state for name, record in journal.checks.items()} == dict.fromkeys(NAMES, "down")
     assert {name: record.state for name, record in journal.services.items()} == dict.fromkeys(NAMES, "outage")
     assert [incident.told for incident in journal.incidents] == [frozenset({HOOK})] * 3
