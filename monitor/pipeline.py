@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
@@ -22,6 +22,7 @@ from monitor.core.quantise import quantised
 from monitor.core.world import World
 from monitor.runner import Order, Runner
 from monitor.store.contract import Fenced, Store, StoreError, Unstorable
+from monitor.told import Blindness, named, report
 from probes.contract import Observation, Passive, Presence, Reason
 
 COMMIT_BATCH = 500
@@ -99,8 +100,7 @@ class Pipeline:
         """The earliest tick at which that is flushed."""
         self._promise: asyncio.Future[bool] | None = None
         """Of the flush that they are waited for with."""
-        self._blind: dict[str, Reason] = {}
-        """Of the checks that cannot be judged: the reason that the log has."""
+        self._blind = Blindness()
         self.journal_ok = True
         """Whether the last write succeeded."""
 
@@ -112,7 +112,7 @@ class Pipeline:
         """Go on with another world. What waits to be committed is of the one before and goes first, as ever."""
         self._world, self._level_sinks = world, level_sinks
         self._look_at_agenda()
-        self._blind = {name: reason for name, reason in self._blind.items() if name in world.judges}
+        self._blind.keep(world.judges)
 
     async def take(self, order: Order) -> Judgement:
         """One look, judged; what changed is on its way into the journal."""
@@ -153,20 +153,9 @@ class Pipeline:
         self._unsaved.add(look.check)
         if self._record is not None:
             self._record(judge.check, look, judge.state)
-        self._report_blindness(look, judge, moved=decision.judgement.transition is not None)
+        self._blind.report(look, judge, moved=decision.judgement.transition is not None)
         self._observer.look(look, judge)
         return decision.judgement
-
-    def _report_blindness(self, look: Look, judge: Judge, *, moved: bool) -> None:
-        """A check that could not be judged from the first look on has no transition that would tell so: one log line
-        for each reason, and anew after a start."""
-        reason = judge.verdict.reason
-        if judge.state is not State.UNKNOWN or reason is None:
-            self._blind.pop(look.check, None)
-        elif reason is look.observation.reason and self._blind.get(look.check) is not reason:
-            self._blind[look.check] = reason
-            if not moved:
-                _log.warning("cannot_tell", check=look.check, reason=reason.value, why=judge.verdict.why)
 
     async def keep_time(self) -> None:
         """Have done what time alone brings about, when it is due; until cancelled."""
@@ -260,7 +249,7 @@ class Pipeline:
         sinks = frozenset(sink for event in events for sink in event.sinks)
         if sinks:
             self._wake(sinks)
-        _report(batch)
+        report(batch)
         return True
 
     def _single_out(self, batch: Sequence[Change], error: Unstorable) -> None:
@@ -270,7 +259,7 @@ class Pipeline:
             return
         del self._pending[0]
         self._observer.unstorable()
-        _log.error("change_lost", error=str(error), report="this is a bug in Brownout or in a probe", **_named(batch))
+        _log.error("change_lost", error=str(error), report="this is a bug in Brownout or in a probe", **named(batch))
 
     async def _flush(self) -> None:
         """Save what the checks remember, batch by batch, only while nothing waits to be committed: a saved state must
@@ -330,26 +319,3 @@ class Pipeline:
         self.journal_ok = False
         self._observer.commit_failed()
         await asyncio.sleep(RETRY_COMMIT)
-
-
-def _named(changes: Iterable[Change]) -> dict[str, list[str]]:
-    """Whom changes are about, for a log line."""
-    transitions = [f"{item.kind} {item.subject}" for change in changes for item in change.transitions]
-    return {"transitions": transitions, "events": [event.id for change in changes for event in change.events]}
-
-
-def _report(changes: Sequence[Change]) -> None:
-    """One log line for each transition, as it becomes durable."""
-    for change in changes:
-        for transition in change.transitions:
-            if transition.was:
-                _log.info("renamed", **{transition.kind: transition.subject}, was=transition.was)
-                continue
-            _log.info(
-                "transition",
-                **{transition.kind: transition.subject},
-                old=transition.old,
-                new=transition.new,
-                reason=transition.verdict.reason.value if transition.verdict.reason else None,
-                why=transition.verdict.why,
-            )
