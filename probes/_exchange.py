@@ -124,9 +124,12 @@ async def _exchange(
     if url.scheme == "https":
         name = ask.server_name if ask.server_name and ask.url.trusts(url) else url.host
     endpoint = Endpoint(url.host, url.port, name, ask.verify, ask.ca_file)
-    with await reach(look, context, endpoint, figures) as connection:
-        await connection.send(data)
-        await _receive(look, connection, ask, reader, follow=follow)
+    try:
+        with await reach(look, context, endpoint, figures) as connection:
+            await connection.send(data)
+            await _receive(look, connection, ask, reader, follow=follow)
+    finally:
+        reader.close()
     return _location(reader, ask.final) if follow else None
 
 

@@ -145,6 +145,10 @@ class ResponseReader:
             raise LookFailed(Reason.TRUNCATED, f"the connection was closed {where}")
         self.done = True
 
+    def close(self) -> None:
+        """Nothing more is fed. The parser holds this reader, as this holds it: only the collector would free both."""
+        del self._parser
+
     # What the parser calls. It passes on no exception as it is, so problems are kept until it returns.
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -210,6 +210,9 @@ def failed(
         look.check_clocks()
     except LookFailed as moved:
         failure = moved
+    # Its frames hold the look, and some of them the failure: a circle that only the collector would break, thousands
+    # of times while targets fail, and never again what was there when a reload froze all it found.
+    failure.__traceback__ = None
     figures = {} if failure.reason is Reason.LATE else dict(measurements)
     if failure.reason in TIMEOUTS:
         figures[elapsed] = max(look.timeout, perf_counter() - look.started)

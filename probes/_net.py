@@ -323,7 +323,7 @@ async def dial(look: Look, addresses: tuple[Address, ...]) -> Connection:
             if failure is None or failure.reason.blame is not Blame.TARGET:
                 failure = error
             if number == len(addresses):
-                raise failure from error
+                raise failure from (None if failure is error else error)
         else:
             look.spend("connect", perf_counter() - since)
             return connection

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -205,5 +205,5 @@ class Http(Probe):
         if self._own is not None:
             for name, text in look.evidence.items():
                 look.evidence[name] = self._own(text)
-            failure = LookFailed(failure.reason, self._own(failure.detail))
-        return failed(look, failure, figures)
+        seen = failed(look, failure, figures)
+        return seen if self._own is None else replace(seen, detail=self._own(seen.detail))
