@@ -1,0 +1,170 @@
+"""What is simulated for each figure of `bench.judgement`: one small function a cell, to be run in any process.
+
+Each takes a policy's name, an interval, a seed and how much to simulate, and returns plain numbers to be put together
+with those of other seeds. Times are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from bench._policies import POLICIES, Ours
+from bench._traffic import DAY, Phase, Traffic
+from bench._virtual import Policy, Simulation, Tally, moment
+from monitor.core.model import CheckRecord, State
+
+MONTH = 30 * DAY
+LEARNING = 3 * DAY
+"""What a check has behind it before anything is counted: the figures are from day 4 on."""
+LOSS = 0.01
+"""Transient loss, where a cell does not say another."""
+LEAD = 300.0
+"""Seconds before a trouble from which on each look is simulated."""
+TROUBLE = 600.0
+"""How long a trouble lasts."""
+PATIENCE = 1800.0
+"""Seconds after its end in which a check must be up again."""
+
+
+@dataclass
+class Found:
+    """Numbers by name: sums, and lists of seconds."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    lists: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, name: str, value: float = 1.0) -> None:
+        self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def note(self, name: str, value: float) -> None:
+        self.lists.setdefault(name, []).append(value)
+
+    def merge(self, other: Found) -> None:
+        for name, value in other.sums.items():
+            self.add(name, value)
+        for name, values in other.lists.items():
+            self.lists.setdefault(name, []).extend(values)
+
+
+def false_alarms(policy: str, every: float, seed: int, months: int, *, fail: float, burst: float | None) -> Found:
+    """A target with nothing but transient loss: who is called down, and how often is it looked at."""
+    random, found = Random(seed), Found()
+    simulation = _simulation(policy, every, [Phase(fail=fail, burst=burst)], random)
+    simulation.run(LEARNING)
+    before = _copy(simulation.tally)
+    tally = simulation.run(LEARNING + months * MONTH)
+    late = tally.changes[len(before.changes) :]
+    found.add("months", months)
+    found.add("down", sum(change.new is State.DOWN for change in late))
+    found.add("degraded", sum(change.new is State.DEGRADED and change.old is not State.DOWN for change in late))
+    found.add("scheduled", tally.scheduled - before.scheduled)
+    found.add("extra", tally.extra - before.extra)
+    return found
+
+
+def trouble(
+    policy: str, every: float, seed: int, incidents: int, *, fail: float, blackhole: bool = False, learnt: bool = True
+) -> Found:
+    """Ten bad minutes, again and again, each at another place of the grid and after the same past."""
+    random, found = Random(seed), Found()
+    record = _learnt(policy, every, random) if learnt else None
+    for _ in range(incidents):
+        begin = LEARNING + LEAD + random.random() * 10 * every
+        end = begin + TROUBLE
+        phases = [Phase(0.0, LOSS), Phase(begin, fail, blackhole=blackhole), Phase(end, LOSS)]
+        start = LEARNING + random.random() * every
+        judge = _policy(policy, every, record)
+        tally = Simulation(judge, Traffic(phases, random), every, start).run(end + PATIENCE)
+        _tell(found, tally, begin, end)
+    return found
+
+
+def _tell(found: Found, tally: Tally, begin: float, end: float) -> None:
+    found.add("incidents")
+    during = [change for change in tally.changes if begin <= change.at < end]
+    down = next((change.at - begin for change in during if change.new is State.DOWN), None)
+    bad = next((change.at - begin for change in during if change.new in (State.DOWN, State.DEGRADED)), None)
+    if down is not None:
+        found.add("called_down")
+        found.note("down", down)
+    found.note("bad", bad if bad is not None else TROUBLE)
+    found.add("missed", bad is None)
+    found.add("flaps", len(during))
+    found.add("into_bad", sum(_worse(change.old, change.new) for change in during))
+    if bad is not None:
+        left = [change for change in tally.changes if change.at >= end]
+        state = during[-1].new
+        up = 0.0 if state is State.UP else next((change.at - end for change in left if change.new is State.UP), PATIENCE)
+        found.note("recovered", max(up, 0.0))
+
+
+def _worse(old: State, new: State) -> bool:
+    """A transition into a bad state: not the way back, from down to degraded."""
+    return new is State.DOWN or (new is State.DEGRADED and old is not State.DOWN)
+
+
+def one_success(policy: str, every: float, seed: int, incidents: int) -> Found:
+    """One good look in the midst of an outage: whoever says up because of it was wrong. The good time is as long as
+    one look, and is not hit each time."""
+    random, found = Random(seed), Found()
+    record = _learnt(policy, every, random)
+    for _ in range(incidents):
+        begin = LEARNING + LEAD
+        blip = begin + 120 + random.random() * every
+        phases = [Phase(0.0), Phase(begin, 1.0), Phase(blip), Phase(blip + every, 1.0), Phase(begin + TROUBLE, 1.0)]
+        start = LEARNING + random.random() * every
+        hits: list[float] = []
+        judge = _policy(policy, every, record)
+        traffic = _OneSuccess(phases, random, hits)
+        tally = Simulation(judge, traffic, every, start).run(begin + TROUBLE)
+        found.add("incidents", bool(hits))
+        found.add("up", sum(change.new is State.UP and change.at > begin for change in tally.changes))
+    return found
+
+
+class _OneSuccess(Traffic):
+    """Of the looks of the good time, only the first is answered."""
+
+    def __init__(self, phases: list[Phase], random: Random, hits: list[float]) -> None:
+        super().__init__(phases, random)
+        self._hits = hits
+        self._begin = phases[1].start
+
+    def look(self, at: float, limit: float):  # type: ignore[no-untyped-def]
+        answer = super().look(at, limit)
+        if at < self._begin or answer.failed:
+            return answer
+        if self._hits:
+            return type(answer)(failed=True, took=answer.took)
+        self._hits.append(at)
+        return answer
+
+
+def _simulation(policy: str, every: float, phases: list[Phase], random: Random) -> Simulation:
+    _, make = POLICIES[policy]
+    return Simulation(make(every), Traffic(phases, random), every, random.random() * every)
+
+
+def _policy(name: str, every: float, record: CheckRecord | None) -> Policy:
+    if name == "ours":
+        return Ours(every, record, moment(LEARNING))
+    _, make = POLICIES[name]
+    return make(every)
+
+
+def _learnt(policy: str, every: float, random: Random) -> CheckRecord | None:
+    """What the judge has after three days of independent loss."""
+    if policy != "ours":
+        return None
+    judge = Ours(every)
+    Simulation(judge, Traffic([Phase(fail=LOSS)], random), every, random.random() * every).run(LEARNING)
+    return judge.judge.record(moment(LEARNING))
+
+
+def _copy(tally: Tally) -> Tally:
+    return Tally(tally.scheduled, tally.extra, list(tally.changes))
+
+
+Cell = Callable[..., Found]

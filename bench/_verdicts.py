@@ -1,0 +1,104 @@
+"""What the simulated cells come to: the table of policies, and the goals of the project with their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from statistics import fmean, median
+
+from bench._cells import Found
+from bench._line import Figure, Line, percentile
+from bench._policies import POLICIES
+
+Cells = Mapping[tuple[str, str, float], Found]
+BURSTS = ("iid", "bursts_2s", "bursts_5s")
+HOUR_OF_TROUBLE = 6.0
+"""A trouble of the simulation lasts ten minutes."""
+
+
+def table(found: Cells) -> Iterator[str]:
+    """Lines for people: one for each policy, then what is told of ours only."""
+    head = ("policy", "false DOWN a check-month: iid / 2 s / 5 s bursts", "outage, mean/p99 s to DOWN: T=10 · 30 · 60",
+            "half failing, T=10: called DOWN, changes an hour")  # fmt: skip
+    rows = [head]
+    for policy, (name, _) in POLICIES.items():
+        false = " / ".join(_rate(found.get((group, policy, 10.0))) for group in BURSTS)
+        outage = " · ".join(_times(found.get(("outage", policy, every))) for every in (10.0, 30.0, 60.0))
+        rows.append((name, false, outage, _half(found.get(("half", policy, 10.0)))))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    for row in rows:
+        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+
+
+def _rate(found: Found | None) -> str:
+    if found is None or not found.sums.get("months"):
+        return "-"
+    rate = found.sums["down"] / found.sums["months"]
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
+def _times(found: Found | None) -> str:
+    down = found.lists.get("down") if found else None
+    return f"{fmean(down):.1f}/{percentile(down, 99):.1f}" if down else "-"
+
+
+def _half(found: Found | None) -> str:
+    if found is None:
+        return "-"
+    count = found.sums["incidents"]
+    return f"{found.sums.get('called_down', 0) / count:.1%}, {found.sums['flaps'] / count * HOUR_OF_TROUBLE:.1f}"
+
+
+def line(found: Cells, seconds: float) -> Line:
+    """The goals of DETECTION.md that were simulated, with their limits."""
+    ours = {(group, every): item for (group, policy, every), item in found.items() if policy == "ours"}
+    figures = [figure for (group, every), item in ours.items() for figure in _goals(group, every, item)]
+    months = sum(item.sums.get("months", 0) for item in ours.values())
+    incidents = sum(item.sums.get("incidents", 0) for item in ours.values())
+    how = f"{months:,.0f} check-months and {incidents:,.0f} troubles of ours, {seconds:.0f} s; T is the interval"
+    return Line("judgement", tuple(figures), how)
+
+
+def _goals(group: str, every: float, found: Found) -> Iterator[Figure]:
+    at = f"T={every:g}"
+    sums = found.sums
+    match group:
+        case "iid" | "bursts_2s" | "bursts_5s":
+            limit = 0.01 if group == "iid" else 0.05
+            yield Figure(f"{group}: false down", sums["down"] / sums["months"], "a check-month", limit)
+            yield Figure(f"{group}: false degraded", sums["degraded"] / sums["months"], "a check-month")
+            extra = sums["extra"] / sums["scheduled"] * 100
+            yield Figure(f"{group}: extra looks", extra, "%", 17.0 if group == "iid" else None)
+        case "seldom":
+            yield Figure("0.1 % loss: extra looks", sums["extra"] / sums["scheduled"] * 100, "%", 1.5)
+        case "outage":
+            yield from _outage(at, every, found)
+        case "blackhole":
+            yield Figure(f"blackhole {at}: mean", fmean(found.lists["down"]), "s", every / 2 + 8)
+            yield Figure(f"blackhole {at}: p99", percentile(found.lists["down"], 99), "s")
+        case "third" | "half":
+            yield from _gray(f"{group} failing {at}", group, every, found)
+        case "one_success":
+            yield Figure(f"one success {at}: called up", sums["up"], "times", 0.0)
+
+
+def _outage(at: str, every: float, found: Found) -> Iterator[Figure]:
+    down = found.lists["down"]
+    yield Figure(f"outage {at}: mean", fmean(down), "s", every / 2 + 5.5)
+    yield Figure(f"outage {at}: p99", percentile(down, 99), "s", every + 5.5)
+    yield Figure(f"outage {at}: not called down", found.sums["incidents"] - found.sums["called_down"], "times", 0.0)
+    yield from _recovery(f"outage {at}", every, found)
+
+
+def _gray(name: str, group: str, every: float, found: Found) -> Iterator[Figure]:
+    count = found.sums["incidents"]
+    called = found.sums.get("called_down", 0.0) / count * 100
+    yield Figure(f"{name}: called down", called, "%", 0.1 if group == "third" else 1.0)
+    yield Figure(f"{name}: median to degraded", median(found.lists["bad"]), "s", 40.0 if every == 10 else 90.0)
+    yield Figure(f"{name}: into a bad state", found.sums["into_bad"] / count, "times a trouble", 1.1)
+    yield from _recovery(name, every, found)
+
+
+def _recovery(name: str, every: float, found: Found) -> Iterator[Figure]:
+    recovered = found.lists["recovered"]
+    yield Figure(f"{name}: median to up", median(recovered), "s")
+    yield Figure(f"{name}: p95 to up", percentile(recovered, 95), "s", every + 45)
