@@ -22,8 +22,8 @@ NAMES = (
     "api",
     "history",
 )
-LONG = ("soak",)
-"""An hour: to be started by name."""
+LONG = ("judgement", "soak")
+"""A quarter of an hour, and an hour: to be started by name."""
 
 
 def main() -> int:

@@ -7,11 +7,11 @@ with those of other seeds. Times are seconds.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from bench._policies import POLICIES, Ours
-from bench._traffic import DAY, Phase, Traffic
+from bench._traffic import DAY, Answer, Phase, Traffic
 from bench._virtual import Policy, Simulation, Tally, moment
 from monitor.core.model import CheckRecord, State
 
@@ -48,7 +48,7 @@ class Found:
             self.lists.setdefault(name, []).extend(values)
 
 
-def false_alarms(policy: str, every: float, seed: int, months: int, *, fail: float, burst: float | None) -> Found:
+def false_alarms(policy: str, every: float, seed: int, months: float, *, fail: float, burst: float | None) -> Found:
     """A target with nothing but transient loss: who is called down, and how often is it looked at."""
     random, found = Random(seed), Found()
     simulation = _simulation(policy, every, [Phase(fail=fail, burst=burst)], random)
@@ -65,12 +65,19 @@ def false_alarms(policy: str, every: float, seed: int, months: int, *, fail: flo
 
 
 def trouble(
-    policy: str, every: float, seed: int, incidents: int, *, fail: float, blackhole: bool = False, learnt: bool = True
+    policy: str,
+    every: float,
+    seed: int,
+    incidents: float,
+    *,
+    fail: float,
+    blackhole: bool = False,
+    learnt: bool = True,
 ) -> Found:
     """Ten bad minutes, again and again, each at another place of the grid and after the same past."""
     random, found = Random(seed), Found()
     record = _learnt(policy, every, random) if learnt else None
-    for _ in range(incidents):
+    for _ in range(int(incidents)):
         begin = LEARNING + LEAD + random.random() * 10 * every
         end = begin + TROUBLE
         phases = [Phase(0.0, LOSS), Phase(begin, fail, blackhole=blackhole), Phase(end, LOSS)]
@@ -96,7 +103,11 @@ def _tell(found: Found, tally: Tally, begin: float, end: float) -> None:
     if bad is not None:
         left = [change for change in tally.changes if change.at >= end]
         state = during[-1].new
-        up = 0.0 if state is State.UP else next((change.at - end for change in left if change.new is State.UP), PATIENCE)
+        up = (
+            0.0
+            if state is State.UP
+            else next((change.at - end for change in left if change.new is State.UP), PATIENCE)
+        )
         found.note("recovered", max(up, 0.0))
 
 
@@ -105,12 +116,12 @@ def _worse(old: State, new: State) -> bool:
     return new is State.DOWN or (new is State.DEGRADED and old is not State.DOWN)
 
 
-def one_success(policy: str, every: float, seed: int, incidents: int) -> Found:
+def one_success(policy: str, every: float, seed: int, incidents: float) -> Found:
     """One good look in the midst of an outage: whoever says up because of it was wrong. The good time is as long as
     one look, and is not hit each time."""
     random, found = Random(seed), Found()
     record = _learnt(policy, every, random)
-    for _ in range(incidents):
+    for _ in range(int(incidents)):
         begin = LEARNING + LEAD
         blip = begin + 120 + random.random() * every
         phases = [Phase(0.0), Phase(begin, 1.0), Phase(blip), Phase(blip + every, 1.0), Phase(begin + TROUBLE, 1.0)]
@@ -132,12 +143,12 @@ class _OneSuccess(Traffic):
         self._hits = hits
         self._begin = phases[1].start
 
-    def look(self, at: float, limit: float):  # type: ignore[no-untyped-def]
+    def look(self, at: float, limit: float) -> Answer:
         answer = super().look(at, limit)
         if at < self._begin or answer.failed:
             return answer
         if self._hits:
-            return type(answer)(failed=True, took=answer.took)
+            return replace(answer, failed=True)
         self._hits.append(at)
         return answer
 

@@ -23,8 +23,8 @@ class Job:
     every: float
     seed: int
     cell: Cell
-    count: int
-    """Check-months, or incidents."""
+    count: float
+    """Check-months, or troubles."""
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -45,7 +45,7 @@ class Group:
     ours: tuple[int, int]
     """(how much, in so many parts)"""
     peers: tuple[int, int] = (0, 1)
-    quick: int = 1
+    quick: float = 0.2
 
 
 def _false(fail: float, burst: float | None, ours: int, peers: int, part: int) -> Group:
@@ -54,19 +54,19 @@ def _false(fail: float, burst: float | None, ours: int, peers: int, part: int) -
 
 
 def _trouble(ours: int, peers: int = 0, everies: tuple[float, ...] = EVERIES, **fields: Any) -> Group:
-    return Group(_cells.trouble, fields, everies, (ours, ours // 100), (peers, max(peers // 500, 1)), quick=40)
+    return Group(_cells.trouble, fields, everies, (ours, ours // 100), (peers, max(peers // 500, 1)), quick=20)
 
 
 GROUPS: Mapping[str, Group] = {
-    "iid": _false(0.01, None, 400, 100, 10),
-    "bursts_2s": _false(0.01, 2.0, 400, 40, 10),
-    "bursts_5s": _false(0.01, 5.0, 400, 40, 10),
+    "iid": _false(0.01, None, 300, 100, 10),
+    "bursts_2s": _false(0.01, 2.0, 150, 40, 10),
+    "bursts_5s": _false(0.01, 5.0, 150, 40, 10),
     "seldom": _false(0.001, None, 20, 0, 10),
     "outage": _trouble(1000, 1000, fail=1.0),
     "blackhole": _trouble(600, fail=1.0, blackhole=True),
     "third": _trouble(2000, everies=(10.0, 30.0), fail=0.3),
     "half": _trouble(2000, 500, everies=(10.0, 30.0), fail=0.5),
-    "one_success": Group(_cells.one_success, {}, EVERIES, (200, 2), quick=20),
+    "one_success": Group(_cells.one_success, {}, EVERIES, (200, 2), quick=10),
 }
 """By name, as `--only` takes it."""
 
@@ -78,14 +78,14 @@ def jobs(*, quick: bool, seed: int, only: Sequence[str] | None = None) -> list[J
         if only and name not in only:
             continue
         for policy in POLICIES:
-            count, parts = group.ours if policy == "ours" else group.peers
-            if not count:
+            whole, parts = group.ours if policy == "ours" else group.peers
+            if not whole:
                 continue
+            share: float = whole // parts
             if quick:
-                count, parts = min(group.quick, count), 1
+                share, parts = group.quick, 1
             for every in group.everies:
                 for part in range(parts):
-                    share = count // parts
                     seeds = f"{seed}/{name}/{policy}/{every}/{part}"
                     made.append(Job(name, policy, every, _number(seeds), group.cell, share, group.fields))
     return sorted(made, key=lambda job: job.policy != "ours")

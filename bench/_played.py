@@ -24,7 +24,7 @@ def play(
     for run in range(runs):
         random = Random(f"{seed}/{run}")
         simulation = Simulation(Ours(every), Traffic(phases, random), every, random.random() * every)
-        told = 0
+        told = 0.0
         while told < end:  # a line is told as it comes, not after the whole run
             told = min(told + MONTH / 30, end)
             tally = simulation.run(told)

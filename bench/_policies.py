@@ -15,8 +15,7 @@ from typing import ClassVar
 from bench._virtual import Policy, moment
 from monitor.core.judge import Judge, Judgement
 from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transition, Verdict
-from monitor.core.quantise import quantised
-from probes.contract import Context, Measurement, Observation, Probe, Reason, Unit
+from probes.contract import Context, Measurement, Observation, Probe, Unit
 
 TIMEOUT = 10.0
 """Seconds: the limit of a scheduled look, of all policies."""
@@ -35,7 +34,7 @@ class Simulated(Probe):
     def target(self) -> str:
         return "simulated"
 
-    async def look(self, context: Context) -> Observation:
+    async def look(self, context: Context) -> Observation:  # noqa: ARG002
         raise AssertionError("looks are made by the simulation")
 
 
@@ -52,12 +51,11 @@ def check(every: float, timeout: float = TIMEOUT) -> Check:
 
 
 class Ours:
-    """The judge of the agent; what it judges is rounded before, as live."""
+    """The judge of the agent."""
 
     def __init__(self, every: float, record: CheckRecord | None = None, now: Moment | None = None) -> None:
         self.timeout = TIMEOUT
-        self._check = check(every)
-        self.judge = Judge(self._check, record, now or moment(0.0))
+        self.judge = Judge(check(every), record, now or moment(0.0))
 
     @property
     def state(self) -> State:
@@ -72,7 +70,7 @@ class Ours:
         return self.judge.extra_timeout
 
     def observe(self, look: Look) -> Judgement:
-        return self.judge.observe(quantised(look, self._check))
+        return self.judge.observe(look)
 
 
 class Peer:
@@ -83,7 +81,7 @@ class Peer:
     PACE: ClassVar[float | None] = None
     EXTRA_TIMEOUT: ClassVar[float] = TIMEOUT
 
-    def __init__(self, every: float) -> None:
+    def __init__(self, every: float) -> None:  # noqa: ARG002  (the others do not ask how often they look)
         self.timeout = TIMEOUT
         self.state = State.UP
         self._failed = 0

@@ -10,9 +10,9 @@ be skipped without a draw for each look:
 - **an outage** is `fail` = 1. A look that fails ends after 20 ms (refused) or, with `blackhole`, never: it runs into
   its time limit.
 - **latency**: log-normal around `latency` with the relative deviation `sigma`. `memory` seconds tie one look to the
-  next (a first-order autoregression in time: correlation exp(-dt/memory)). `tail` is the share of looks that take 2 to
-  20 times as long, evenly in the logarithm; `slow` the share of looks that take `slower` times as long. `day` is the
-  amplitude of the daily cycle: 0.3 is 30 % slower at 15:00 than in the mean, and 30 % faster at 03:00.
+  next (a first-order autoregression in time: correlation exp(-dt/memory)). `tail` is the share of looks that take 2
+  to 20 times as long, evenly in the logarithm; `slow` the share of looks that take `slower` times as long. `day` is
+  the amplitude of the daily cycle: 0.3 is 30 % slower at 15:00 than in the mean, and 30 % faster at 03:00.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class Traffic:
     def _begin_bursts(self, at: float) -> None:
         """As if the path had been like that for ever."""
         draw, burst = self._random.expovariate, self.phase.burst
-        assert burst is not None  # noqa: S101  (the caller has asked)
+        assert burst is not None
         bad = self._random.random() < self.phase.fail
         self._bad_from = at if bad else at + draw(1 / self._good_seconds(burst))
         self._bad_until = self._bad_from + draw(1 / burst)
@@ -165,7 +165,7 @@ class Traffic:
     def _change_until(self, at: float) -> None:
         """Go on until the bad time is the one that holds then, or the next."""
         draw, burst = self._random.expovariate, self.phase.burst
-        assert burst is not None  # noqa: S101  (the caller has asked)
+        assert burst is not None
         while self._bad_until <= at:
             self._bad_from = self._bad_until + draw(1 / self._good_seconds(burst))
             self._bad_until = self._bad_from + draw(1 / burst)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from statistics import fmean, median
 
 from bench._cells import Found
+from bench._jobs import GROUPS
 from bench._line import Figure, Line, percentile
 from bench._policies import POLICIES
 
@@ -17,8 +18,10 @@ HOUR_OF_TROUBLE = 6.0
 
 def table(found: Cells) -> Iterator[str]:
     """Lines for people: one for each policy, then what is told of ours only."""
-    head = ("policy", "false DOWN a check-month: iid / 2 s / 5 s bursts", "outage, mean/p99 s to DOWN: T=10 · 30 · 60",
-            "half failing, T=10: called DOWN, changes an hour")  # fmt: skip
+    head = (
+        "policy", "false DOWN a check-month: iid / 2 s / 5 s bursts", "outage, mean/p99 s to DOWN: T=10 · 30 · 60",
+        "half failing, T=10: called DOWN, changes an hour",
+    )  # fmt: skip
     rows = [head]
     for policy, (name, _) in POLICIES.items():
         false = " / ".join(_rate(found.get((group, policy, 10.0))) for group in BURSTS)
@@ -51,7 +54,8 @@ def _half(found: Found | None) -> str:
 def line(found: Cells, seconds: float) -> Line:
     """The goals of DETECTION.md that were simulated, with their limits."""
     ours = {(group, every): item for (group, policy, every), item in found.items() if policy == "ours"}
-    figures = [figure for (group, every), item in ours.items() for figure in _goals(group, every, item)]
+    order = [(group, every) for group in GROUPS for every in GROUPS[group].everies if (group, every) in ours]
+    figures = [figure for group, every in order for figure in _goals(group, every, ours[group, every])]
     months = sum(item.sums.get("months", 0) for item in ours.values())
     incidents = sum(item.sums.get("incidents", 0) for item in ours.values())
     how = f"{months:,.0f} check-months and {incidents:,.0f} troubles of ours, {seconds:.0f} s; T is the interval"
@@ -59,46 +63,46 @@ def line(found: Cells, seconds: float) -> Line:
 
 
 def _goals(group: str, every: float, found: Found) -> Iterator[Figure]:
-    at = f"T={every:g}"
+    at = f"T{every:g}"
     sums = found.sums
     match group:
         case "iid" | "bursts_2s" | "bursts_5s":
             limit = 0.01 if group == "iid" else 0.05
-            yield Figure(f"{group}: false down", sums["down"] / sums["months"], "a check-month", limit)
-            yield Figure(f"{group}: false degraded", sums["degraded"] / sums["months"], "a check-month")
+            yield Figure(f"{group}_false_down", sums["down"] / sums["months"], "a check-month", limit)
+            yield Figure(f"{group}_false_degraded", sums["degraded"] / sums["months"], "a check-month")
             extra = sums["extra"] / sums["scheduled"] * 100
-            yield Figure(f"{group}: extra looks", extra, "%", 17.0 if group == "iid" else None)
+            yield Figure(f"{group}_extra_looks", extra, "%", 17.0 if group == "iid" else None)
         case "seldom":
-            yield Figure("0.1 % loss: extra looks", sums["extra"] / sums["scheduled"] * 100, "%", 1.5)
+            yield Figure("seldom_extra_looks", sums["extra"] / sums["scheduled"] * 100, "%", 1.5)
         case "outage":
             yield from _outage(at, every, found)
         case "blackhole":
-            yield Figure(f"blackhole {at}: mean", fmean(found.lists["down"]), "s", every / 2 + 8)
-            yield Figure(f"blackhole {at}: p99", percentile(found.lists["down"], 99), "s")
+            yield Figure(f"blackhole_{at}_mean", fmean(found.lists["down"]), "s", every / 2 + 8)
+            yield Figure(f"blackhole_{at}_p99", percentile(found.lists["down"], 99), "s")
         case "third" | "half":
-            yield from _gray(f"{group} failing {at}", group, every, found)
+            yield from _gray(f"{group}_{at}", group, every, found)
         case "one_success":
-            yield Figure(f"one success {at}: called up", sums["up"], "times", 0.0)
+            yield Figure(f"one_success_{at}_called_up", sums["up"], "times", 0.0)
 
 
 def _outage(at: str, every: float, found: Found) -> Iterator[Figure]:
     down = found.lists["down"]
-    yield Figure(f"outage {at}: mean", fmean(down), "s", every / 2 + 5.5)
-    yield Figure(f"outage {at}: p99", percentile(down, 99), "s", every + 5.5)
-    yield Figure(f"outage {at}: not called down", found.sums["incidents"] - found.sums["called_down"], "times", 0.0)
-    yield from _recovery(f"outage {at}", every, found)
+    yield Figure(f"outage_{at}_mean", fmean(down), "s", every / 2 + 5.5)
+    yield Figure(f"outage_{at}_p99", percentile(down, 99), "s", every + 5.5)
+    yield Figure(f"outage_{at}_not_called_down", found.sums["incidents"] - found.sums["called_down"], "times", 0.0)
+    yield from _recovery(f"outage_{at}", every, found)
 
 
 def _gray(name: str, group: str, every: float, found: Found) -> Iterator[Figure]:
     count = found.sums["incidents"]
     called = found.sums.get("called_down", 0.0) / count * 100
-    yield Figure(f"{name}: called down", called, "%", 0.1 if group == "third" else 1.0)
-    yield Figure(f"{name}: median to degraded", median(found.lists["bad"]), "s", 40.0 if every == 10 else 90.0)
-    yield Figure(f"{name}: into a bad state", found.sums["into_bad"] / count, "times a trouble", 1.1)
+    yield Figure(f"{name}_called_down", called, "%", 0.1 if group == "third" else 1.0)
+    yield Figure(f"{name}_to_degraded_median", median(found.lists["bad"]), "s", 40.0 if every == 10 else 90.0)
+    yield Figure(f"{name}_into_bad", found.sums["into_bad"] / count, "times a trouble", 1.1)
     yield from _recovery(name, every, found)
 
 
 def _recovery(name: str, every: float, found: Found) -> Iterator[Figure]:
     recovered = found.lists["recovered"]
-    yield Figure(f"{name}: median to up", median(recovered), "s")
-    yield Figure(f"{name}: p95 to up", percentile(recovered, 95), "s", every + 45)
+    yield Figure(f"{name}_to_up_median", median(recovered), "s")
+    yield Figure(f"{name}_to_up_p95", percentile(recovered, 95), "s", every + 45)

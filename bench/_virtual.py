@@ -2,7 +2,7 @@
 
 What the live agent does in `monitor.scheduler` with an event loop is done here with a heap, a hundred times as fast;
 `tests/bench` holds both against each other, look by look. Where the policy says that a good look can change nothing
-(`steady`), the looks up to the next one that matters are counted and not taken.
+(`steady`), the looks up to the next one that matters are counted and not taken. What is judged is rounded as live.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Protocol
 from bench._traffic import Answer, Traffic
 from monitor.core.judge import Judgement
 from monitor.core.model import Look, Moment, State
+from monitor.core.quantise import COARSEST, FINEST, figure
 from probes.contract import Observation, Reason
 
 EPOCH = datetime(2026, 1, 5, tzinfo=UTC)
@@ -74,13 +75,15 @@ class Tally:
         return self.scheduled + self.extra
 
 
-def moment(seconds: float) -> Moment:
-    return Moment(EPOCH + timedelta(seconds=seconds), seconds)
+def moment(seconds: float, step: int = FINEST) -> Moment:
+    """The moment, cut to whole `step` milliseconds as the pipeline does before it has a look judged."""
+    millis = math.floor(seconds * 1000 / step + 1e-6) * step
+    return Moment(EPOCH + timedelta(milliseconds=millis), millis / 1000)
 
 
 class Simulation:
-    """A check that is looked at `every` seconds, the first time at `start`. `seen` is told of each look that is taken:
-    when it began, what it met, and whether it was a scheduled one."""
+    """A check that is looked at `every` seconds, the first time at `start`. `seen` is told of each look that is
+    taken: when it began, what it met, and whether it was a scheduled one."""
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class Simulation:
         self._every = every
         self._start = start
         self._seen = seen
+        self._step = COARSEST if every >= 10 else 10 if every >= 1 else FINEST
         self._beats = 0
         """Beats that have been."""
         self._due: list[tuple[float, int, int, Look | None]] = []
@@ -157,7 +161,8 @@ class Simulation:
         if self._seen is not None:
             self._seen(at, answer, scheduled)
         end = at + answer.took
-        look = Look("check", _observed(answer), moment(at), moment(end), limit, scheduled)
+        step = self._step if scheduled else FINEST
+        look = Look("check", _observed(answer), moment(at, step), moment(end, step), limit, scheduled)
         heapq.heappush(self._due, (end, next(self._order), 0, look))
 
     def _end(self, at: float, look: Look) -> None:
@@ -172,9 +177,7 @@ class Simulation:
         if transition is not None:
             since = (transition.since - EPOCH).total_seconds()
             reason = transition.verdict.reason
-            self.tally.changes.append(
-                Changed(at, old, State(transition.new), reason.value if reason else "", since)
-            )
+            self.tally.changes.append(Changed(at, old, State(transition.new), reason.value if reason else "", since))
 
     def _follow(self, at: float, judgement: Judgement) -> None:
         if judgement.pace is None:
@@ -200,4 +203,4 @@ class Simulation:
 def _observed(answer: Answer) -> Observation:
     if answer.failed:
         return _SILENT if answer.timed_out else _REFUSED
-    return _FINE if answer.latency is None else Observation({"response_time": answer.latency})
+    return _FINE if answer.latency is None else Observation({"response_time": figure(answer.latency)})
