@@ -1,5 +1,5 @@
 """The public page's port is taken: nothing is left half started. The agent's own port, and a second agent on one
-state directory, are tested with the command line (tests/test_cli.py)."""
+state directory, are tested with the command line (tests/commands)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,81 @@
+"""`brownout look`"""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.commands.called import PASSWORD, brownout, checks, in_thread
+from tests.end_to_end.rig import Target, answering, serving
+
+pytestmark = pytest.mark.timeout(180)
+
+
+async def test_look(tmp_path: Path) -> None:
+    async with answering(Target()) as target:
+        file = checks(tmp_path, "    degraded: [response_time > 30s, 'p95(response_time, 5m) > 30s']", url=target.url)
+        done = await in_thread("look", file, "home")
+        assert done.returncode == 0
+        assert "as expected" in done.stdout
+        assert "response_time > 30s: fine" in done.stdout
+        assert "needs several looks" in done.stdout
+
+        done = await in_thread("look", "--json", file, "home")
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["ok"], told["reason"]) == (0, True, None)
+        assert told["measurements"]["response_time"] > 0
+        assert [item["breached"] for item in told["thresholds"]] == [False, None, None], "and the built-in one"
+
+        target.status = 503
+        done = await in_thread("look", file, "home")
+        assert done.returncode == 1
+        assert "status" in done.stdout
+        assert "what to do:" in done.stdout
+        told = json.loads((await in_thread("look", "--json", file, "home")).stdout)
+        assert (told["ok"], told["reason"], told["blame"]) == (False, "status", "target")
+
+        target.status = 200
+        slow = checks(tmp_path, "    degraded: response_time > 1ns", url=target.url)
+        if (await in_thread("validate", slow)).returncode:
+            slow = checks(tmp_path, "    degraded: response_time > 0.001ms", url=target.url)
+        done = await in_thread("look", slow, "home")
+        assert (done.returncode, "breached" in done.stdout) == (1, True)
+    assert not (tmp_path / "state").exists(), "a look leaves nothing behind"
+
+
+def test_look_finds_the_file_by_itself(tmp_path: Path) -> None:
+    checks(tmp_path)
+    looked = brownout("look", "home", cwd=tmp_path)
+    assert (looked.returncode, "refused (target)" in looked.stdout) == (1, True)
+    assert brownout("look", "hom", cwd=tmp_path).stderr.startswith('brownout: checks.yaml has no enabled check "hom"')
+
+
+def test_look_at_nobody(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    done = brownout("look", checks(tmp_path, url=f"http://127.0.0.1:{port}/"), "home")
+    assert done.returncode == 1
+    assert "refused (target)" in done.stdout
+
+
+def test_look_at_a_name_that_is_not_there(tmp_path: Path) -> None:
+    done = brownout("look", checks(tmp_path), "hom")
+    assert done.returncode == 2
+    assert 'has no enabled check "hom" (did you mean "home"?)' in done.stderr
+    done = brownout("look", checks(tmp_path), "zzz")
+    assert "it has: home" in done.stderr
+
+
+async def test_look_never_shows_a_secret_that_the_target_sends_back(tmp_path: Path) -> None:
+    async def echo(request: Any) -> Any:
+        return web.Response(status=500, text=f"{request.headers['authorization']} is wrong", reason=PASSWORD)
+
+    async with serving({"/": echo}) as url:
+        for extra in ((), ("--json",)):
+            done = await in_thread("look", *extra, checks(tmp_path, url=f"{url}/"), "home")
+            assert done.returncode == 1
