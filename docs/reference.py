@@ -16,7 +16,7 @@ from docs.keys import own_keys
 from monitor.cli import EXIT_CODES, _parser
 from monitor.config.kinds import names_measurements
 from monitor.config.units import format_duration
-from monitor.core import failures, judge, series, threshold
+from monitor.core import failures, judge, patience, series, threshold
 from monitor.core.model import Confirm, Recover
 from monitor.outbox import Pace
 from monitor.pipeline import FLUSH_EVERY, RETRY_COMMIT
@@ -177,7 +177,7 @@ def judging_part() -> str:
         ("... and the time they must span at least", format_duration(confirm.span)),
         ("Extra looks after a first failure, in seconds", burst),
         ("Extra looks after that, until it is settled", f"every {failures.PACE:g} s"),
-        ("Time limit of an extra look", f"{judge.EXTRA_TIMEOUT:g} s, or 3 times the last good look if longer"),
+        ("Time limit of an extra look", f"{patience.EXTRA_TIMEOUT:g} s, or 3 times a slow good look if longer"),
         ("Separate failures that call it degraded", f"{runs}, with few good looks between"),
         ("Good looks in a row after which it is no longer down", str(failures._LOOKS_TO_LEAVE_DOWN)),  # noqa: SLF001
         ("Good looks until it is up", f"about {recover.looks}, one every {format_duration(recover.every)}"),

@@ -41,6 +41,12 @@ class Reason(StrEnum):
         """Whether the look ended at its time limit, waiting for the target."""
         return self.value.endswith("_timeout")
 
+    @property
+    def sure(self) -> bool:
+        """Whether no loss of packets on the way looks like it, as somebody has said so in full: a run of such failures
+        is an outage after a shorter time."""
+        return self.value in _SURE
+
     DNS_NXDOMAIN = (
         "dns_nxdomain", _TARGET, "the name does not exist",
         "check the name in the config, its zone, and whether the domain has expired",
@@ -219,3 +225,6 @@ class Reason(StrEnum):
         "probe_bug", _US, "the probe raised an error of its own",
         "report it with the traceback from the agent's log",
     )  # fmt: skip
+
+
+_SURE = frozenset(("dns_nxdomain", "tls_expired", "tls_name", "tls_untrusted"))

@@ -1,20 +1,20 @@
 """The failure channel of a check: when failed looks are an outage, when they are a degradation, when they are over.
 
-The policy is that of the project's study of detection (DETECTION.md) with fixed figures; docs/judging.md tells it. A
-run of failures confirms an outage by its length *and* its span, since only the span helps against bursts of loss; a
-Bernoulli CUSUM finds a target that fails now and then. Figures learned per target take this module's place for
-`Confirm` in an issue of their own.
+The policy is that of the project's study of detection (DETECTION.md); docs/judging.md tells it. A run of failures
+confirms an outage by its length *and* its span, since only the span helps against bursts of loss, and how long a span
+it takes is learned from each target (`Bursts`). A Bernoulli CUSUM finds a target that fails now and then.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from monitor.core.model import Confirm, Look, Recover, State
+from monitor.core.bursts import Bursts
+from monitor.core.model import Confirm, Look, Policy, Recover, State
+from monitor.core.run import Run
 from monitor.core.snapshot import read_count, read_instant, read_number, read_seconds
 
 BURST = (0.2, 0.5, 0.9, 1.4, 2.0, 2.7, 3.4, 4.2, 5.0)
@@ -22,6 +22,13 @@ BURST = (0.2, 0.5, 0.9, 1.4, 2.0, 2.7, 3.4, 4.2, 5.0)
 
 PACE = 1.0
 """Seconds between extra looks after the burst, until the matter is settled."""
+
+MOST_SPANS = 12
+"""What is learned lengthens the span that is asked for to at most so many times itself: 5 s to a minute."""
+
+SURE_SPAN = 2.0
+"""Seconds that a run must span in which every look failed for a reason that no loss of packets brings about
+(`Reason.sure`): long enough for a server that is being restarted to show its own certificate again."""
 
 _FAILURE_STEP = math.log(0.3 / 0.01)
 _SUCCESS_STEP = math.log(0.7 / 0.99)
@@ -31,43 +38,8 @@ _ALARM, _CAP = 12.0, 14.0
 _LOOKS_TO_LEAVE_DOWN = 5
 _MOST_LOOKS = 60
 
-_LONGEST_GAP = 3.0
-"""Seconds between two looks that count towards the span of a run, at most: after a pause of the agent, two failures a
-minute apart are no minute of evidence, as nobody looked in between."""
-
 _GAP_INTERVALS, _SHORTEST_GAP = 3, 10.0
 """A gap of more intervals (and seconds) than this between two looks: what was suspected before it is forgotten."""
-
-
-@dataclass(slots=True)
-class _Run:
-    """Looks in a row with the same outcome."""
-
-    looks: int = 0
-    tick: float = 0.0
-    """When the first of them began."""
-    at: datetime | None = None
-    last: float = 0.0
-    """When the latest of them began (a tick)."""
-    span: float = 0.0
-    """Seconds that they cover together, long gaps shortened."""
-
-    def add(self, look: Look) -> None:
-        began = look.began.tick
-        if not self.looks:
-            self.tick, self.at, self.last = began, look.began.at, began
-        self.span += min(max(began - self.last, 0.0), _LONGEST_GAP)
-        self.last = max(self.last, began)
-        self.looks += 1
-
-    def dump(self, tick: float) -> dict[str, Any]:
-        at = self.at.isoformat() if self.at else None
-        return {"looks": self.looks, "age": tick - self.tick, "at": at, "last": tick - self.last, "span": self.span}
-
-    @classmethod
-    def load(cls, dumped: Mapping[str, Any], tick: float) -> _Run:
-        first, last = tick - read_seconds(dumped["age"]), tick - read_seconds(dumped["last"])
-        return cls(read_count(dumped["looks"]), first, read_instant(dumped["at"]), last, read_seconds(dumped["span"]))
 
 
 class Failures:
@@ -75,26 +47,42 @@ class Failures:
 
     __slots__ = (
         "_bad",
+        "_bursts",
         "_confirm",
+        "_doubt",
         "_failed",
         "_gap",
         "_good",
+        "_late",
         "_looks",
+        "_quelled",
+        "_quelled_seconds",
         "_recover",
         "_score",
+        "_sure",
         "_suspect_at",
         "state",
-    )
+    )  # fmt: skip
 
     def __init__(self, confirm: Confirm, recover: Recover, every: timedelta) -> None:
         self.redefine(confirm, recover, every)
         self.state = State.UP
         self._score = 0.0
-        self._bad, self._good = _Run(), _Run()
+        self._bad, self._good = Run(), Run()
         """The run that goes on; the other one is empty."""
+        self._sure = False
+        """Whether each look of the bad run failed for a reason that no loss of packets brings about."""
+        self._doubt: Run | None = None
+        """Looks that timed out sooner than a customer would have given up, since the last one that told more."""
+        self._late = -math.inf
+        """The latest success (a tick) that was known when a failure from before it arrived."""
         self._looks = self._failed = 0
         """Looks since suspicion began."""
         self._suspect_at: datetime | None = None
+        self._bursts = Bursts()
+        self._quelled, self._quelled_seconds = 0, 0.0
+        """Runs since suspicion began that ended by themselves, and how long they lasted together: learned if the
+        suspicion comes to nothing. Those of a real trouble say nothing of how the target is in good times."""
 
     def redefine(self, confirm: Confirm, recover: Recover, every: timedelta) -> None:
         """Weigh what was seen, and what comes, by other figures from now on."""
@@ -131,55 +119,125 @@ class Failures:
 
         A target that is down and fails again tells nothing new: the grid will see its first success.
         """
+        if self._doubt is not None and self.state is not State.DOWN:
+            return PACE
         if not self.suspicious or (self.state is State.DOWN and self.failing):
             return None
         return PACE if self.failing else self._recover.every.total_seconds()
 
-    def burst(self) -> tuple[float, ...]:
-        """When to look again after the first failure of a run, in seconds from its end."""
-        if self._bad.looks != 1 or self.state is State.DOWN:
-            return ()
-        scale = self._confirm.span.total_seconds() / BURST[-1]
-        return tuple(offset * scale for offset in BURST[: max(self._confirm.looks - 1, 1)])
+    @property
+    def bursts(self) -> Bursts:
+        """What was learned of the target's short failures."""
+        return self._bursts
 
-    def fail(self, look: Look) -> None:
-        if self._good.looks and look.began.tick < self._good.tick:
+    def burst(self, tick: float) -> tuple[float, ...]:
+        """When to look again after the first failure of a run, in seconds from its end."""
+        return self.offsets(tick) if self._bad.looks == 1 and self.state is not State.DOWN else ()
+
+    def offsets(self, tick: float) -> tuple[float, ...]:
+        """Seconds from a failure at which to look again, for as long a run as is needed; a target that takes much
+        longer is not looked at as densely."""
+        span = min(self.needed_span(tick), 2 * self._confirm.span.total_seconds())
+        return tuple(offset * span / BURST[-1] for offset in BURST[: max(self._confirm.looks - 1, 1)])
+
+    def fail(self, look: Look, *, settles: bool = False) -> None:
+        """A look failed. `settles`: it had its full time and ran out of it, as those in doubt seemed to."""
+        began = look.began.tick
+        self._bursts.watch(began)
+        if self._good.looks and began < self._good.tick:
             return  # began before the successes did: it speaks of an earlier time
         self._forget_before(look)
         if not self.suspicious:
-            self._suspect_at, self._looks, self._failed = look.began.at, 0, 0
+            self._suspect(look)
+        self._looks += 1
+        self._failed += 1
+        if began < self._good.last and self._good.looks and self.state is not State.DOWN:
+            self._fail_late(began)
+        else:
+            self._fail_now(look, settles=settles)
+        if self._score >= _ALARM and self.state is State.UP:
+            self.state = State.DEGRADED
+
+    def _fail_late(self, began: float) -> None:
+        """It took so long that successes which began after it are known already: a failure, and no run that goes on.
+        Of those from between the same two successes the first one counts, as within a run."""
+        if began > self._late:
+            self._score = min(self._score + _FAILURE_STEP, _CAP)
+            self._late = self._good.last
+
+    def _fail_now(self, look: Look, *, settles: bool) -> None:
+        sure = look.observation.reason is not None and look.observation.reason.sure
         if not self.failing:
             # Failures inside one run are one piece of evidence, not many: only the first moves the score.
             self._score = min(self._score + _FAILURE_STEP, _CAP)
-            self._good = _Run()
-        self._looks += 1
-        self._failed += 1
+            self._good = Run()
+            self._sure = sure
+        self._sure = self._sure and sure
         self._bad.add(look)
-        if self._bad.span >= self._confirm.span.total_seconds() and self._bad.looks >= self._needed():
+        if settles and self._doubt is not None:
+            self._looks += self._doubt.looks
+            self._failed += self._doubt.looks
+            self._bad.absorb(self._doubt)
+        if settles:
+            self._doubt = None
+        if self._bad.looks >= self._needed() and self._bad.span >= self.needed_span(look.began.tick):
             self.state, self._score = State.DOWN, _CAP
-        elif self._score >= _ALARM and self.state is State.UP:
-            self.state = State.DEGRADED
+
+    def doubt(self, look: Look) -> None:
+        """A look timed out, but a customer would have waited longer: slow, perhaps not failing. It counts once a look
+        with the full time limit has failed in the same way."""
+        self._forget_before(look)
+        if self._good.looks and look.began.tick < self._good.last:
+            return
+        if self._doubt is None:
+            self._doubt = Run()
+        self._doubt.add(look)
 
     def succeed(self, look: Look) -> None:
-        if self.failing and look.began.tick < self._bad.tick:
+        began = look.began.tick
+        self._bursts.watch(began)
+        self._doubt = None
+        if self.failing and began < self._bad.tick:
             return  # began before the failures did
         self._forget_before(look)
-        if self.suspicious:
+        suspicious = self.suspicious
+        if suspicious:
             self._looks += 1
         self._good.add(look)
-        self._bad = _Run()
+        if self.failing:
+            self._quell(look)
         self._score = max(self._score - self._relief(), 0.0)
         if self.state is State.DOWN and self._good.looks >= min(_LOOKS_TO_LEAVE_DOWN, self._recover.looks):
             # What comes next is judged afresh: the outage just ended must not make a second one harder to call.
             self.state, self._looks, self._failed = State.DEGRADED, self._good.looks, 0
-        if self.state is State.DEGRADED and self._score <= 0:
-            self.state = State.UP
+        if self._score <= 0 and (suspicious or self.state is State.DEGRADED) and self.state is not State.DOWN:
+            self._settle(began)
+
+    def _suspect(self, look: Look) -> None:
+        self._suspect_at, self._looks, self._failed = look.began.at, 0, 0
+        self._quelled, self._quelled_seconds = 0, 0.0
+
+    def _quell(self, look: Look) -> None:
+        """A success ends the run of failures."""
+        if self.state is State.UP:
+            self._quelled += 1
+            self._quelled_seconds += self._bad.ended_by(look)
+        self._bad = Run()
+
+    def _settle(self, tick: float) -> None:
+        """All is well again. What was never more than a suspicion is how the target is in good times."""
+        if self.state is State.UP and self._quelled:
+            self._bursts.learn(self._quelled, self._quelled_seconds, tick)
+        self.state, self._quelled, self._quelled_seconds = State.UP, 0, 0.0
 
     def _forget_before(self, look: Look) -> None:
         """After a long gap (the agent was off, paused, blind) a mere suspicion is stale; confirmed trouble is not."""
+        began = look.began.tick
+        if self._doubt is not None and began - self._doubt.last > self._gap:
+            self._doubt = None
         last = max(self._bad.last if self.failing else self._good.last, 0.0)
-        if self.state is State.UP and self.suspicious and look.began.tick - last > self._gap:
-            self._score, self._bad, self._good = 0.0, _Run(), _Run()
+        if self.state is State.UP and self.suspicious and began - last > self._gap:
+            self._score, self._bad, self._good = 0.0, Run(), Run()
 
     def _relief(self) -> float:
         """What a success takes off the score; in confirmed trouble it is the pace of `Recover` that counts."""
@@ -191,11 +249,22 @@ class Failures:
         How often it fails is taken from the looks before the run: a brownout that turns into a blackout must not
         have to outweigh itself.
         """
+        if self._confirm.policy is Policy.CONSECUTIVE:
+            return self._confirm.looks
         looks, failed = self._looks - self._bad.looks, self._failed - self._bad.looks
         if failed == looks:
             return self._confirm.looks
         chance = (failed + 1) / (looks + 2)
         return min(max(self._confirm.looks, math.log(1e-6) / math.log(chance)), _MOST_LOOKS)
+
+    def needed_span(self, tick: float) -> float:
+        """How long (s) the run that goes on must be to be called an outage at `tick`."""
+        span = self._confirm.span.total_seconds()
+        if self._confirm.policy is Policy.CONSECUTIVE:
+            return span
+        if self.failing and self._sure:
+            return min(span, SURE_SPAN)
+        return min(max(self._bursts.span(tick), span), MOST_SPANS * span)
 
     def assume(self, state: State) -> None:
         """Go on from a state whose evidence is lost: bad ones are left the usual way, by successes."""
@@ -211,13 +280,27 @@ class Failures:
             "looks": self._looks,
             "failed": self._failed,
             "suspect_at": self._suspect_at.isoformat() if self._suspect_at else None,
+            "sure": self._sure,
+            "doubt": self._doubt.dump(tick) if self._doubt else None,
+            "late": tick - self._late if self._late > -math.inf else None,
+            "quelled": [self._quelled, self._quelled_seconds],
+            "bursts": self._bursts.dump(tick),
         }
 
-    def load(self, dumped: Mapping[str, Any], tick: float) -> None:
+    def load(self, dumped: Mapping[str, Any], then: float, now: float) -> None:
+        """What was kept when it was `then`, in ticks; what is learned goes by the time that was watched."""
         self.state = State(dumped["state"])
         self._score = min(max(read_number(dumped["score"]), 0.0), _CAP)
-        self._bad, self._good = _Run.load(dumped["bad"], tick), _Run.load(dumped["good"], tick)
+        self._bad, self._good = Run.load(dumped["bad"], then), Run.load(dumped["good"], then)
         self._looks, self._failed = read_count(dumped["looks"]), read_count(dumped["failed"])
         if not self._bad.looks <= self._failed <= self._looks:
             raise ValueError("more looks have failed than were taken")
         self._suspect_at = read_instant(dumped["suspect_at"])
+        if "bursts" not in dumped:
+            return  # kept by a version that did not learn
+        self._sure = bool(dumped["sure"])
+        self._doubt = Run.load(dumped["doubt"], then) if dumped["doubt"] else None
+        self._late = then - read_seconds(dumped["late"]) if dumped["late"] is not None else -math.inf
+        quelled, seconds = dumped["quelled"]
+        self._quelled, self._quelled_seconds = read_count(quelled), max(read_seconds(seconds), 0.0)
+        self._bursts.load(dumped["bursts"], now)

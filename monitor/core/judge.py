@@ -14,6 +14,7 @@ from typing import Any
 from monitor.core.failures import PACE, Failures
 from monitor.core.measured import Measured
 from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transition, Verdict
+from monitor.core.patience import Patience
 from monitor.core.snapshot import read_instant, read_seconds
 from monitor.core.threshold import Threshold
 from monitor.core.wording import describe_failure
@@ -21,10 +22,6 @@ from probes.contract import Blame, Passive, Reason
 
 BLIND_LOOKS = 3
 """So many looks in a row that cannot tell, over at least one interval, make a check `unknown`."""
-
-EXTRA_TIMEOUT = 2.0
-"""Seconds an extra look may take, or three times what the last good look took, if that is more; the full time limit
-once extra looks have timed out where the full one would perhaps have sufficed."""
 
 _UP = Verdict(State.UP)
 _FIRST = Verdict(State.UNKNOWN, Reason.NO_DATA, Reason.NO_DATA.meaning)
@@ -50,8 +47,8 @@ class Judge:
     """One check's memory and its state. Not frozen: it owns its windows, and lives as long as the check."""
 
     __slots__ = (
-        "_blind", "_blind_at", "_blind_tick", "_every", "_failures", "_good_seconds", "_impatient", "_measured",
-        "_swallowed", "check", "last", "memory", "seq", "since", "state", "trouble_since", "verdict",
+        "_blind", "_blind_at", "_blind_tick", "_every", "_failures", "_measured", "_patience",
+        "check", "last", "memory", "seq", "since", "state", "trouble_since", "verdict",
     )  # fmt: skip
 
     def __init__(self, check: Check, record: CheckRecord | None, now: Moment) -> None:
@@ -71,11 +68,7 @@ class Judge:
         self._blind = 0
         self._blind_tick = 0.0
         self._blind_at: datetime | None = None
-        self._good_seconds = 0.0
-        self._swallowed = False
-        """Whether the last look with the full time limit ran into it."""
-        self._impatient = False
-        """Whether extra looks have timed out where the full limit would perhaps have sufficed."""
+        self._patience = Patience()
         if record is not None:
             self._restore(record, now)
 
@@ -90,9 +83,31 @@ class Judge:
 
     @property
     def extra_timeout(self) -> float:
-        """Seconds an extra look may take: short, or a target that swallows packets is confirmed late."""
-        full = self.check.timeout.total_seconds()
-        return full if self._impatient else min(full, max(EXTRA_TIMEOUT, 3 * self._good_seconds))
+        """Seconds an extra look may take."""
+        return self._patience.limit(self.check.timeout.total_seconds())
+
+    @property
+    def soft_deadline(self) -> float | None:
+        """Seconds after which a scheduled look that is still under way is suspicious; None: it never is."""
+        if isinstance(self.check.probe, Passive):
+            return None
+        return self._patience.soft(self.check.timeout.total_seconds())
+
+    @property
+    def steady(self) -> bool:
+        """Whether a further good look, with figures that breach nothing, would leave everything as it is: only the
+        time of the last look would be another. A simulation may leave such looks out."""
+        return self.state is State.UP and not (self._blind or self.suspicious or self._failures.suspicious)
+
+    def overdue(self, now: Moment) -> Judgement | None:
+        """A scheduled look is still under way at its soft deadline: what to do meanwhile. None: nothing new.
+
+        It decides nothing, and is no evidence: whatever follows is told by the looks themselves."""
+        self._patience.wait()
+        failures = self._failures
+        if failures.pace is not None or failures.state is State.DOWN:
+            return None
+        return Judgement(burst=(0.0, *failures.offsets(now.tick)), pace=PACE)
 
     def observe(self, look: Look) -> Judgement:
         """Take in one look; looks may arrive out of order, and twice."""
@@ -105,7 +120,7 @@ class Judge:
         verdict = self._verdict(look)
         transition = self._move(verdict, look) if verdict is not None and verdict.state is not self.state else None
         self.verdict = verdict or self.verdict
-        return self._judgement(transition)
+        return self._judgement(transition, look)
 
     def _see_nothing(self, look: Look) -> None:
         if not self._blind:
@@ -115,17 +130,14 @@ class Judge:
     def _see(self, look: Look) -> None:
         self._blind = 0
         reason = look.observation.reason
-        full = look.limit >= self.check.timeout.total_seconds()
-        if full:
-            self._swallowed, self._impatient = reason is not None and reason.timed_out, False
+        full = self.check.timeout.total_seconds()
+        doubtful = self._patience.see(look, full)
         if reason is None:
             self._failures.succeed(look)
-            self._good_seconds = look.ended.tick - look.began.tick
-        elif reason.timed_out and not full and not self._swallowed:
-            # A customer would have waited longer: slow, perhaps not failing. The next extra looks take their time.
-            self._impatient = True
+        elif doubtful:
+            self._failures.doubt(look)
         else:
-            self._failures.fail(look)
+            self._failures.fail(look, settles=reason.timed_out and look.limit >= full)
         self._measured.see(look)
 
     def _verdict(self, look: Look) -> Verdict | None:
@@ -187,7 +199,7 @@ class Judge:
         fresh = old is State.UNKNOWN and self.state is State.UP
         return (self._failures.ended if by_failures and not fresh else None) or look.began.at
 
-    def _judgement(self, transition: Transition | None) -> Judgement:
+    def _judgement(self, transition: Transition | None, look: Look) -> Judgement:
         pace = self._failures.pace
         if self._blind:
             # One look that cannot tell (a 429, a stall of ours) does not call off what is being confirmed.
@@ -197,7 +209,7 @@ class Judge:
             pace = PACE
         if pace is None and transition is None:
             return _CALM
-        return Judgement(transition, self._failures.burst(), pace)
+        return Judgement(transition, self._failures.burst(look.began.tick), pace)
 
     def redefine(self, check: Check, *, same_target: bool) -> None:
         """Go on as the same check, in the same state, under another definition.
@@ -216,7 +228,7 @@ class Judge:
         failed = self._failures.state
         self._failures = Failures(self.check.confirm, self.check.recover, self.check.every)
         self._failures.assume(failed)
-        self.last, self._blind, self._good_seconds, self._swallowed, self._impatient = None, 0, 0.0, False, False
+        self.last, self._blind, self._patience = None, 0, Patience()
         if not isinstance(self.check.probe, Passive) or type(self.check.probe) is not type(before.probe):
             self.memory = {}  # not cleared: a look that is under way writes into the old one
 
@@ -235,7 +247,7 @@ class Judge:
             "failures": self._failures.dump(now.tick),
             **self._measured.dump(now.tick),
             "trouble_since": self.trouble_since.isoformat() if self.trouble_since else None,
-            "good_seconds": self._good_seconds,
+            "good_seconds": self._patience.slow,
             "memory": dict(self.memory),
             "reason": self.verdict.reason.value if self.verdict.reason else None,
             "why": self.verdict.why,
@@ -257,10 +269,10 @@ class Judge:
         # A tick means nothing to another process: time went on by the wall clock. One that ran backwards while we
         # were away must not put samples into the future.
         then = now.tick - max(now.at.timestamp() - read_seconds(snapshot["at"]), 0.0)
-        self._failures.load(snapshot["failures"], then)
+        self._failures.load(snapshot["failures"], then, now.tick)
         self._measured.load(snapshot, then)
         self.trouble_since = read_instant(snapshot["trouble_since"])
-        self._good_seconds = read_seconds(snapshot["good_seconds"])
+        self._patience = Patience(max(read_seconds(snapshot["good_seconds"]), 0.0))
         self.memory.update(snapshot["memory"])
         reason = Reason(snapshot["reason"]) if snapshot["reason"] else None
         self.verdict = Verdict(self.state, reason, str(snapshot["why"]))

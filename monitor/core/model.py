@@ -69,12 +69,22 @@ class Moment:
     tick: float
 
 
+class Policy(StrEnum):
+    """How it is decided that failures are an outage."""
+
+    ADAPTIVE = "adaptive"
+    """By what the target is like otherwise: one that loses packets in bursts, or half of all looks, takes more."""
+    CONSECUTIVE = "consecutive"
+    """By so many in a row, whatever the target is like."""
+
+
 @dataclass(frozen=True, slots=True)
 class Confirm:
     """How much evidence calls an outage: a run of at least `looks` failures that spans at least `span`."""
 
     looks: int = 10
     span: timedelta = timedelta(seconds=5)
+    policy: Policy = Policy.ADAPTIVE
 
 
 @dataclass(frozen=True, slots=True)

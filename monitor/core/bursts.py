@@ -1,0 +1,103 @@
+"""What is known of a target's short failures, and how long a run must therefore be until it is an outage.
+
+A target that loses packets now and then loses them in bursts. If the bursts that are seen last `b` seconds on average
+and begin `r` times a second, a run that spans `S` seconds is still a mere burst `r * M * exp(-S / b)` times a month
+(`M` seconds): so `S` is chosen to make that less than `TOLERATED` (the project's study of detection, DETECTION.md).
+
+`b` is known from few runs at first. With `n` of them, which lasted `s` seconds together, the chance that the next
+one spans `S` is not `exp(-S / b)` but `(1 + S / s) ** -n` (the predictive distribution of an exponential whose rate
+has a gamma posterior, a Lomax distribution): longer for what is hardly known, the same in the limit. A few short runs
+are assumed beforehand (`ASSUMED`, `ASSUMED_SECONDS`): one burst alone does not make the next outage wait a minute.
+
+It learns by failures and by time alone: a good look changes nothing here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from monitor.core.snapshot import read_number, read_seconds
+
+MONTH = 30 * 86400.0
+
+TOLERATED = 0.02
+"""Bursts that may pass for an outage, a month."""
+
+ASSUMED, ASSUMED_SECONDS = 4.0, 2.0
+"""Runs that count as seen before the first one is, and how long they lasted together."""
+
+MEMORY = 14 * 86400.0
+"""Seconds after which a run counts for a third (1/e): networks change, and what was learned goes with time."""
+
+_SHORTEST_WATCH = 86400.0
+"""Seconds for which a target counts as watched at least: a burst in the first minute is no sign of one a minute."""
+
+
+class Bursts:
+    """Runs of failures that came to nothing. Ticks are those of the time that the target was watched."""
+
+    __slots__ = ("_at", "_runs", "_seconds", "_since")
+
+    def __init__(self) -> None:
+        self._runs = 0.0
+        """How many were seen, those of long ago counting less; so do their seconds."""
+        self._seconds = 0.0
+        self._at = 0.0
+        """When they were last weighed (a tick)."""
+        self._since: float | None = None
+        """Since when (a tick) the target is watched."""
+
+    def watch(self, tick: float) -> None:
+        """The target is looked at."""
+        if self._since is None:
+            self._since = self._at = tick
+
+    def learn(self, runs: int, seconds: float, tick: float) -> None:
+        """So many runs came to nothing, which lasted so long together."""
+        weight = self._weight(tick)
+        self._runs = self._runs * weight + runs
+        self._seconds = self._seconds * weight + seconds
+        self._at = max(self._at, tick)
+
+    @property
+    def seen(self) -> float:
+        """How many runs are remembered, those of long ago counting less."""
+        return self._runs
+
+    @property
+    def mean(self) -> float:
+        """How long they last on average (s); 0 where none is known."""
+        return self._seconds / self._runs if self._runs else 0.0
+
+    def span(self, tick: float) -> float:
+        """How long (s) a run must be to be none of them; 0 where none is known."""
+        if not self._runs:
+            return 0.0
+        weight = self._weight(tick)
+        runs, seconds = self._runs * weight, self._seconds * weight + ASSUMED_SECONDS
+        expected = runs / self._watched(tick) * MONTH
+        if expected <= TOLERATED:
+            return 0.0
+        # By logarithms: the power itself is larger than any float where much is expected of nothing known.
+        return seconds * math.expm1(min(math.log(expected / TOLERATED) / (runs + ASSUMED), 100.0))
+
+    def _weight(self, tick: float) -> float:
+        return math.exp(-max(tick - self._at, 0.0) / MEMORY)
+
+    def _watched(self, tick: float) -> float:
+        """Seconds of watching, those of long ago counting less."""
+        since = tick if self._since is None else self._since
+        return MEMORY * -math.expm1(-max(tick - since, _SHORTEST_WATCH) / MEMORY)
+
+    def dump(self, tick: float) -> dict[str, Any]:
+        since = tick if self._since is None else self._since
+        return {"runs": self._runs, "seconds": self._seconds, "age": tick - self._at, "watched": tick - since}
+
+    def load(self, dumped: Mapping[str, Any], tick: float) -> None:
+        """Go on at `tick`: while the agent was away nothing was watched, and nothing is forgotten for that."""
+        self._runs = max(read_number(dumped["runs"]), 0.0)
+        self._seconds = max(read_seconds(dumped["seconds"]), 0.0)
+        self._at = tick - max(read_seconds(dumped["age"]), 0.0)
+        self._since = tick - max(read_seconds(dumped["watched"]), 0.0)

@@ -1,0 +1,70 @@
+"""Looks in a row with the same outcome: how many, and how long a time they cover together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from monitor.core.model import Look
+from monitor.core.snapshot import read_count, read_instant, read_seconds
+
+LONGEST_GAP = 3.0
+"""Seconds between two looks that count towards the span of a run, at most: after a pause of the agent, two failures a
+minute apart are no minute of evidence, as nobody looked in between."""
+
+
+@dataclass(slots=True)
+class Run:
+    """A run that goes on; without looks, none does. Looks may be added in any order: they overlap."""
+
+    looks: int = 0
+    tick: float = 0.0
+    """When the first of them began."""
+    at: datetime | None = None
+    last: float = 0.0
+    """When the latest of them began (a tick)."""
+    span: float = 0.0
+    """Seconds that they cover together, long gaps shortened."""
+
+    def add(self, look: Look) -> None:
+        began = look.began.tick
+        if not self.looks:
+            self.tick, self.at, self.last = began, look.began.at, began
+        elif began < self.tick:
+            self.span += min(self.tick - began, LONGEST_GAP)
+            self.tick, self.at = began, look.began.at
+        elif began > self.last:
+            self.span += min(began - self.last, LONGEST_GAP)
+            self.last = began
+        self.looks += 1
+
+    def absorb(self, other: Run) -> None:
+        """Take over the looks of another run, which is empty afterwards."""
+        if not other.looks:
+            return
+        first, second = (self, other) if self.looks and self.tick <= other.tick else (other, self)
+        if second.looks:
+            last = max(first.last, second.last)
+            between = min(max(second.tick - first.last, 0.0), LONGEST_GAP)
+            self.span = min(first.span + between + second.span, last - first.tick)
+        else:
+            last, self.span = first.last, first.span
+        self.looks += other.looks
+        self.tick, self.at, self.last = first.tick, first.at, last
+        other.looks = 0
+
+    def ended_by(self, look: Look) -> float:
+        """How long it lasted (s), as far as can be known, when this look ended it: half of what lies between its last
+        look and that one is added."""
+        return self.span + min(max(look.began.tick - self.last, 0.0), LONGEST_GAP) / 2
+
+    def dump(self, tick: float) -> dict[str, Any]:
+        at = self.at.isoformat() if self.at else None
+        return {"looks": self.looks, "age": tick - self.tick, "at": at, "last": tick - self.last, "span": self.span}
+
+    @classmethod
+    def load(cls, dumped: Mapping[str, Any], tick: float) -> Run:
+        first, last = tick - read_seconds(dumped["age"]), tick - read_seconds(dumped["last"])
+        return cls(read_count(dumped["looks"]), first, read_instant(dumped["at"]), last, read_seconds(dumped["span"]))
