@@ -22,7 +22,7 @@ agent:
   state_dir: {state}
   vantage: {{name: bench}}
   limits: {{looks: 2000, looks_per_host: 2000}}
-defaults: {{every: 60s, timeout: 50s, confirm: {{looks: 2, span: 200ms}}}}
+defaults: {{every: 60s, timeout: 50s, confirm: {{policy: consecutive, looks: 2, span: 200ms}}}}
 sinks:
   hook:
     type: webhook

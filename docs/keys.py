@@ -41,6 +41,7 @@ def _evidence_defaults() -> dict[str, str]:
     confirm, recover = Confirm(), Recover()
     return {
         "confirm": _NONE,
+        "confirm.policy": code(confirm.policy.value),
         "confirm.looks": code(confirm.looks),
         "confirm.span": code(format_duration(confirm.span)),
         "recover": _NONE,

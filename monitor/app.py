@@ -256,6 +256,8 @@ class Agent:
             observer=telemetry,
             progress=self._progressed,
             released=self._upkeep.release,
+            soft_deadline=pipeline.soft_deadline,
+            overdue=pipeline.overdue,
         )
 
     def _view(self, telemetry: Telemetry, post: Post, feed: Feed) -> View:

@@ -16,7 +16,7 @@ class Slot:
 
     __slots__ = (
         "asked", "beat", "check", "every", "extra", "foreseen", "generation", "gone", "left_out", "pace", "planned",
-        "queued", "running", "suspect",
+        "queued", "running", "suspect", "turns",
     )  # fmt: skip
 
     def __init__(self, check: Check, beat: float) -> None:
@@ -34,6 +34,8 @@ class Slot:
         """Extra looks that wait for their time, or for room."""
         self.extra = 0
         """Extra looks under way."""
+        self.turns = 0
+        """Extra looks that were begun so far: each takes the next of the target's addresses first."""
         self.generation = 0
         """Raised to call off the extra looks that wait."""
         self.pace: float | None = None

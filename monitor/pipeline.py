@@ -132,6 +132,16 @@ class Pipeline:
                 return replace(judgement, again=due)
         return judgement
 
+    def soft_deadline(self, check: str) -> float | None:
+        """Seconds after which a scheduled look at the check is suspicious while it is still under way."""
+        judge = self._world.judges.get(check)
+        return judge.soft_deadline if judge is not None else None
+
+    def overdue(self, check: str) -> Judgement | None:
+        """A look takes suspiciously long. It tells nothing yet; what to do meanwhile."""
+        judge = self._world.judges.get(check)
+        return judge.overdue(self._clock.now()) if judge is not None else None
+
     def pass_over(self, order: Order) -> Judgement:
         """A look that found no room: nothing was seen, and a check that nobody looks at is not known to be up."""
         now = self._clock.now()

@@ -14,7 +14,7 @@ import structlog
 
 from monitor.clock import Clock
 from monitor.core.model import Check, Look, Moment
-from probes._resolve import SystemResolver
+from probes._resolve import SystemResolver, TurnedResolver
 from probes._tls import SharedTls
 from probes.contract import (
     DETAIL_LIMIT,
@@ -43,12 +43,14 @@ _log = structlog.get_logger("brownout.runner")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One look to take: when it was due (monotonic seconds), within which limit (s), and why."""
+    """One look to take: when it was due (monotonic seconds), within which limit (s), and why. `turn` numbers extra
+    looks: each takes the next of the target's addresses first, so that one dead address is not taken for all."""
 
     check: Check
     due: float
     timeout: float
     scheduled: bool
+    turn: int = 0
 
 
 @contextmanager
@@ -100,7 +102,8 @@ class Runner:
 
     async def _take(self, order: Order, memory: MutableMapping[str, float | str]) -> Observation:
         heard = self._presence() if self._presence and isinstance(order.check.probe, Passive) else None
-        context = Context(order.timeout, self._resolver, self._tls, memory, self._redact, order.scheduled, heard)
+        resolver = TurnedResolver(self._resolver, order.turn) if order.turn else self._resolver
+        context = Context(order.timeout, resolver, self._tls, memory, self._redact, order.scheduled, heard)
         limit = asyncio.timeout(order.timeout + GRACE)
         try:
             async with limit:

@@ -68,10 +68,14 @@ class Scheduler:
         observer: Observer,
         progress: Callable[[], None] = lambda: None,
         released: Callable[[Probe], None] = lambda _: None,
+        soft_deadline: Callable[[str], float | None] = lambda _: None,
+        overdue: Callable[[str], Judgement | None] = lambda _: None,
     ) -> None:
         """`pass_over` is told of each look that found no room for a whole interval; `extra_timeout` tells the limit
         (s) of an extra look at a check, by its id; `progress` is called at each real pass of the loop; `released` is
-        told of each probe that a reload has replaced, once no look uses it any more."""
+        told of each probe that a reload has replaced, once no look uses it any more. `overdue` is told of each
+        scheduled look that is still under way so many seconds after its begin as `soft_deadline` has for its check,
+        and says what to do meanwhile."""
         self._take = take
         self._pass_over = pass_over
         self._extra_timeout = extra_timeout
@@ -79,6 +83,8 @@ class Scheduler:
         self._observer = observer
         self._progress = progress
         self._released = released
+        self._soft_deadline = soft_deadline
+        self._overdue = overdue
         self._checks = {check.id: check for check in checks}
         """Those to begin with."""
         self._slots: dict[str, Slot] = {}
@@ -237,6 +243,7 @@ class Scheduler:
             slot.queued = False
         else:
             slot.extra += 1
+            slot.turns += 1
             slot.planned -= 1
             self._keep_pace(slot, self._clock.now().tick)
         self._looks.create_task(self._look(turn))
@@ -244,12 +251,13 @@ class Scheduler:
     def _order_of(self, turn: Turn) -> Order:
         check, scheduled = turn.slot.check, turn.generation is None
         timeout = check.timeout.total_seconds() if scheduled else self._extra_timeout(check.id)
-        return Order(check, turn.tick, timeout, scheduled)
+        return Order(check, turn.tick, timeout, scheduled, 0 if scheduled else turn.slot.turns)
 
     async def _look(self, turn: Turn) -> None:
         slot = turn.slot
         self._observer.late(max(self._clock.now().tick - turn.tick, 0.0))
         self._observer.in_flight(self.in_flight)
+        hanging = self._watch_over(turn)
         try:
             # Followed before it leaves: extra looks that are called off now must not be handed its room.
             if not slot.gone:  # a reload between the launch and this
@@ -258,7 +266,18 @@ class Scheduler:
             self._ending = True  # stopped, or dying: whoever waits for this room waits in vain
             raise
         finally:
+            if hanging is not None:
+                hanging.cancel()
             self._leave(turn)
+
+    def _watch_over(self, turn: Turn) -> asyncio.TimerHandle | None:
+        """Have a look noticed that takes suspiciously long."""
+        soft = self._soft_deadline(turn.slot.check.id) if turn.generation is None else None
+        return None if soft is None else asyncio.get_running_loop().call_later(soft, self._find_overdue, turn.slot)
+
+    def _find_overdue(self, slot: Slot) -> None:
+        if not slot.gone and (judgement := self._overdue(slot.check.id)) is not None:
+            self._follow(slot, judgement)
 
     def _leave(self, turn: Turn) -> None:
         slot = turn.slot

@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
-from probes.contract import Address, LookFailed, Reason
+from probes.contract import Address, LookFailed, Reason, Resolver
 
 THREADS = 32
 DOUBTFUL_THREADS = THREADS // 2
@@ -198,6 +198,21 @@ class SystemResolver:
             _put(self._answers, question.key, (now + _KEEP, now, found))
             question.answer.set_result(found)
         self._give_out()
+
+
+class TurnedResolver:
+    """A resolver whose answers begin with another address: the one after `turn` others."""
+
+    __slots__ = ("_resolver", "_turn")
+
+    def __init__(self, resolver: Resolver, turn: int) -> None:
+        self._resolver = resolver
+        self._turn = turn
+
+    async def resolve(self, host: str, port: int, timeout: float) -> tuple[Address, ...]:
+        found = await self._resolver.resolve(host, port, timeout)
+        first = self._turn % len(found) if found else 0
+        return (*found[first:], *found[:first]) if first else found
 
 
 def _put(entries: dict[_Key, Any], key: _Key, value: Any) -> None:

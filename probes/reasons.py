@@ -43,8 +43,8 @@ class Reason(StrEnum):
 
     @property
     def sure(self) -> bool:
-        """Whether no loss of packets on the way looks like it, as somebody has said so in full: a run of such failures
-        is an outage after a shorter time."""
+        """Whether no loss of packets on the way looks like it, as somebody has said so in full: a run of such
+        failures is an outage after a shorter time."""
         return self.value in _SURE
 
     DNS_NXDOMAIN = (

@@ -121,6 +121,7 @@ def live() -> tuple[Rows[str], list[Transition]]:
         scheduler = Scheduler(
             CHECKS.values(), pipeline.take, pipeline.pass_over, lambda name: world.judges[name].extra_timeout, clock,
             limit=500, limit_per_host=8, observer=Counter(),
+            soft_deadline=pipeline.soft_deadline, overdue=pipeline.overdue,
         )  # fmt: skip
         parts = [asyncio.create_task(part.run()) for part in (scheduler, pipeline)]
         await asyncio.wait(parts, timeout=HOURS * 3600, return_when=asyncio.FIRST_EXCEPTION)

@@ -30,7 +30,7 @@ from monitor.config.fields import (
 from monitor.config.model import Limits, Listen
 from monitor.config.suggest import shorten
 from monitor.config.units import parse_duration
-from monitor.core.model import Impact
+from monitor.core.model import Impact, Policy
 from monitor.tokens import TOKEN_FORM, Scope, is_token
 from probes.contract import Secret
 
@@ -139,6 +139,7 @@ _Every = Annotated[Duration, _at_least(SHORTEST_EVERY, "100ms")]
 _Timeout = Annotated[Duration, _at_least(SHORTEST_TIMEOUT, "10ms")]
 _Kept = Annotated[timedelta, _public(_parse_kept, "a duration such as 30d, or off")]
 _Impact = Annotated[Impact, choice({impact.value: impact for impact in Impact})]
+_Policy = Annotated[Policy, choice({policy.value: policy for policy in Policy})]
 _Switch = Annotated[bool, choice({"on": True, "off": False})]
 _Listen = Annotated[Listen, _public(_parse_listen, "an address such as 127.0.0.1:9788")]
 _Url = Annotated[str, _public(_parse_url, "a URL that begins with http:// or https://")]
@@ -197,8 +198,11 @@ class AgentKeys(FieldsModel):
 
 
 class ConfirmKeys(FieldsModel):
-    looks: _Count | None = _key("How many failing looks in a row call it down (10)")
-    span: Duration | None = _key("How long they must span at least (5s)")
+    policy: _Policy | None = _key(
+        "How an outage is told from a blip: adaptive learns from each target, consecutive only counts (adaptive)"
+    )
+    looks: _Count | None = _key("How many failing looks in a row call it down (10); with adaptive, at least")
+    span: Duration | None = _key("How long they must span at least (5s); adaptive asks for up to 12 times as long")
 
 
 class RecoverKeys(FieldsModel):

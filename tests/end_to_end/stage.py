@@ -9,7 +9,7 @@ from tests.end_to_end.rig import Receiver
 QUICK = """\
   every: 500ms
   timeout: 500ms
-  confirm: {looks: 3, span: 500ms}
+  confirm: {policy: consecutive, looks: 3, span: 500ms}
   recover: {looks: 8, every: 100ms}
 """
 """Trouble is confirmed half a second after its first sign, and its end within one second."""

@@ -65,7 +65,7 @@ services:
 PACE = """\
   every: 2s
   timeout: 2s
-  confirm: {looks: 4, span: 1s}
+  confirm: {policy: consecutive, looks: 4, span: 1s}
   recover: {looks: 8, every: 250ms}
 """
 CHECK = """\

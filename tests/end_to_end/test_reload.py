@@ -57,7 +57,11 @@ agent:
 sinks:
   hook: {{type: webhook, url: "{self.receiver.url}", secret: "${{HOOK_SECRET}}"}}
 routes: [{{when: "event = *", to: [hook]}}]
-defaults: {{every: 250ms, timeout: 200ms, confirm: {{looks: 3, span: 500ms}}, recover: {{looks: 2, every: 100ms}}}}
+defaults:
+  every: 250ms
+  timeout: 200ms
+  confirm: {{policy: consecutive, looks: 3, span: 500ms}}
+  recover: {{looks: 2, every: 100ms}}
 {more}
 checks:
 """
