@@ -34,10 +34,14 @@ class Source:
     Names, ids and our own words are no secrets, and a password such as `shop` must not blank them out."""
 
 
-def check_body(judge: Judge, transition: Transition, previous: datetime, source: Source) -> dict[str, Any]:
-    """``check.changed``. `previous` is when what ends now began: the trouble, not only its last state."""
+def check_body(
+    judge: Judge, transition: Transition, previous: datetime, source: Source, note: str = ""
+) -> dict[str, Any]:
+    """``check.changed``. `previous` is when what ends now began: the trouble, not only its last state. `note` is a
+    further sentence; the only one where the state is what it was."""
     verdict = transition.verdict
-    body = _head(EventType.CHECK_CHANGED, transition.at, _check_sentence(judge.check, transition, previous), source)
+    sentence = _check_sentence(judge.check, transition, previous) if transition.old != transition.new else ""
+    body = _head(EventType.CHECK_CHANGED, transition.at, f"{sentence} {note}".strip(), source)
     body["state"] = {"old": transition.old, "new": transition.new}
     body["since"] = iso(transition.since)
     body |= _because(verdict)
@@ -235,7 +239,8 @@ def _incident_sentence(
             return f"{title}: {incident.root} {went}, which ends the incident after {lasted}."
         return f"{title} is back to normal after {lasted}. It was {incident.root}: {incident.why}."
     others = sum(judge.state.bad for judge in members.values()) - 1
-    because = f"{leading.check.id}: {leading.verdict.why}" if leading else f"{incident.root}: {incident.why}"
+    root, why = (leading.check.id, leading.verdict.why) if leading else (incident.root, incident.why)
+    because = f"{root}: {why or incident.why}"
     because += f" (and {others} more)." if others > 0 else "."
     if incident.impact is Impact.OUTAGE:
         began = status.since or incident.since

@@ -96,6 +96,16 @@ class Recover:
 
 
 @dataclass(frozen=True, slots=True)
+class Flapping:
+    """When changes are too many to be told one by one: `bouts` changes for the worse `within` a span. It is over when
+    nothing has changed for as long as `quiet`."""
+
+    bouts: int = 3
+    within: timedelta = timedelta(hours=1)
+    quiet: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One entry of checks.yaml, resolved and finished."""
 
@@ -109,6 +119,8 @@ class Check:
     impact: Impact = Impact.OUTAGE
     confirm: Confirm = Confirm()
     recover: Recover = Recover()
+    flapping: Flapping | None = Flapping()
+    """None: every change is told."""
     labels: Mapping[str, str] = field(default_factory=dict)
     owner: str | None = None
     runbook: str | None = None
@@ -137,6 +149,7 @@ class Service:
     owner: str | None = None
     runbook: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    flapping: Flapping | None = Flapping()
     implicit: bool = False
     """True for the service that stands behind a check which names none."""
 

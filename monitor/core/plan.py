@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor.core.event import Source
+from monitor.core.maintenance import Window
 from monitor.core.model import Check, Service
 from monitor.core.routing import Route
 
@@ -18,3 +19,5 @@ class Plan:
     source: Source
     sinks: frozenset[str]
     """The names of all sinks there are: whoever was told of an incident and is gone since, is told no more."""
+    maintenance: tuple[Window, ...] = ()
+    """The windows that are written down."""

@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
+from monitor.core.calming import noted
 from monitor.core.incident import MOVED_AWAY, NO_LONGER_WATCHED, WENT, IncidentStep, withdraw
 from monitor.core.judge import Judge
 from monitor.core.model import (
@@ -71,6 +72,7 @@ def under(old: World, plan: Plan) -> World:
     on in the new one."""
     world = copy(old)
     world.plan, world.unseen = plan, set(old.unseen)
+    world.calm.reconsider()
     world.judges, world.services = dict(old.judges), dict(old.services)
     world.gone = Gone(dict(old.gone.checks), dict(old.gone.services))
     return world
@@ -98,7 +100,8 @@ def take_over(world: World, portion: Portion, old: Plan, now: Moment) -> Change 
     names = portion.names
     judges = {name: world.judges[name] for name in before.checks}
     statuses = {name: world.services[name] for name in before.services}
-    troubled = {names.checks.get(name, name) for name, judge in judges.items() if _in_trouble(judge)}
+    calm, calm.moment = world.calm, now
+    troubled = {names.checks.get(name, name) for name, judge in judges.items() if _in_trouble(world, judge)}
     removed = [judge for name, judge in judges.items() if name not in names.checks]
     closed = [status for name, status in statuses.items() if names.services.get(name, name) not in after.services]
     earlier = _as_it_was(world, old)
@@ -106,6 +109,9 @@ def take_over(world: World, portion: Portion, old: Plan, now: Moment) -> Change 
     changes += [_close(earlier, status, after, now) for status in closed]
     journal = _handed_down(world, portion, removed, names)
     heirs = {name: _heir(judges[was], after.checks[name], journal) for was, name in names.checks.items()}
+    for was, name in names.checks.items():
+        if was != name:
+            calm.renamed(was, heirs[name])
     changes.append(_renamed(statuses, journal, heirs, names, now))
     at_home = tuple(incident for incident in journal.incidents if incident.services[0] in after.services)
     part = World(after, replace(journal, incidents=at_home), now, heirs)
@@ -113,7 +119,7 @@ def take_over(world: World, portion: Portion, old: Plan, now: Moment) -> Change 
     _put_in_place(world, portion, part)
     orphans = [incident for incident in journal.incidents if incident not in at_home]
     changes += [_carried(world, incident) or world.withdraw(incident, now.at) for incident in orphans]
-    return merged([*changes, *_settled(world, part.services, statuses, names, troubled, now)])
+    return merged([*changes, *_settled(world, part.services, statuses, names, troubled, now), noted(world)])
 
 
 def _as_it_was(world: World, old: Plan) -> World:
@@ -123,8 +129,9 @@ def _as_it_was(world: World, old: Plan) -> World:
     return earlier
 
 
-def _in_trouble(judge: Judge) -> bool:
-    return judge.state.bad or lost(judge)
+def _in_trouble(world: World, judge: Judge) -> bool:
+    """As far as that was told."""
+    return world.calm.told(judge).bad or (lost(judge) and judge.check.id not in world.calm.held)
 
 
 def _put_in_place(world: World, portion: Portion, part: World) -> None:
@@ -146,17 +153,19 @@ def _put_in_place(world: World, portion: Portion, part: World) -> None:
 
 
 def _retire(old: World, judge: Judge, plan: Plan, now: Moment) -> Change | None:
-    previous = judge.trouble_since or judge.since
+    previous, kept_back = judge.trouble_since or judge.since, old.calm.forget(judge.check.id)
     transition = judge.retire(now, NO_LONGER_WATCHED)
     if transition is None:
         return None
     service = old.services[judge.check.service].service
-    event = old.teller.check(judge, transition, previous, service)
-    change = Change(checks=(judge.record(now),), transitions=(transition,), events=(event,))
+    told = kept_back is None or kept_back.state.bad
+    events = (old.teller.check(judge, transition, previous, service),) if told else ()
+    change = Change(checks=(judge.record(now),), transitions=(transition,), events=events)
     return _told_to(change, plan.sinks)
 
 
 def _close(old: World, status: ServiceStatus, plan: Plan, now: Moment) -> Change | None:
+    old.calm.forget_bouts(f"service:{status.service.id}")
     if not status.state.bad:
         return None
     verdict = Verdict(State.UNKNOWN, why=NO_LONGER_WATCHED)
@@ -186,7 +195,9 @@ def _handed_down(world: World, portion: Portion, removed: Iterable[Judge], names
             new = names.services.get(name, name)
             earlier = services[new].seq if new in services else 0  # of another service that had this name
             services[new] = replace(status.record(), service=new, seq=max(status.seq, earlier) + (new != name))
-    return replace(world.journal, checks=checks, services=services, incidents=tuple(map(names.incident, incidents)))
+    return replace(
+        world.journal, notes={}, checks=checks, services=services, incidents=tuple(map(names.incident, incidents))
+    )
 
 
 def _heir(judge: Judge, check: Check, journal: Journal) -> Judge:
@@ -248,7 +259,7 @@ def _move(world: World, status: ServiceStatus) -> Change | None:
     """An incident goes with its checks where they are all that is bad."""
     incident = status.incident
     assert incident is not None  # noqa: S101  (the caller has asked)
-    if any(_in_trouble(judge) for judge in world.members(status).values()):
+    if any(_in_trouble(world, judge) for judge in world.members(status).values()):
         return None
     change = _carried(world, incident)
     if change is not None:
@@ -260,7 +271,7 @@ def _carried(world: World, incident: Incident) -> Change | None:
     """The incident, as that of the service where one of its checks is now: the root, if that is still watched."""
     for name in (incident.root, *incident.checks):
         judge = world.judges.get(name)
-        if judge is not None and _in_trouble(judge) and (change := world.carry(incident, judge)):
+        if judge is not None and _in_trouble(world, judge) and (change := world.carry(incident, judge)):
             return change
     return None
 

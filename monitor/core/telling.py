@@ -24,13 +24,22 @@ class Teller:
     plan: Plan
     origin: str
 
-    def check(self, judge: Judge, transition: Transition, previous: datetime, service: Service) -> Event:
-        """``check.changed``. `previous` is when what ends now began."""
+    def check(
+        self,
+        judge: Judge,
+        transition: Transition,
+        previous: datetime,
+        service: Service,
+        note: str = "",
+        mark: tuple[object, ...] = (),
+    ) -> Event:
+        """``check.changed``. `previous` is when what ends now began, `note` a further sentence. `mark` makes the id
+        another one than that of the transition's own event."""
         check = judge.check
-        body = check_body(judge, transition, previous, self.plan.source)
+        body = check_body(judge, transition, previous, self.plan.source, note)
         impact = check.impact if judge.state is State.DOWN else Impact.DEGRADATION if judge.state.bad else None
         facts = _facts(EventType.CHECK_CHANGED, service, (check,), impact, transition.new)
-        key = (check.id, self.plan.source.vantage, transition.seq)
+        key = (check.id, self.plan.source.vantage, transition.seq, *mark)
         return self._event(EventType.CHECK_CHANGED, key, transition.at, f"check:{check.id}", body, facts)
 
     def service(

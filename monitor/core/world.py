@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from monitor.core import calming
 from monitor.core.agenda import Agenda
+from monitor.core.calm import Calm
 from monitor.core.incident import NO_LONGER_WATCHED, BadCheck, IncidentStep, follow, withdraw
 from monitor.core.judge import Judge, Judgement
 from monitor.core.model import (
@@ -71,6 +73,7 @@ class World:
         self.gone = _gone(plan, journal)
         self._started = False
         self.agenda = Agenda()
+        self.calm = Calm(self.agenda, journal.notes, now)
         living = judges or {}
         records = {name: _record_of(check, journal) for name, check in plan.checks.items() if name not in living}
         self._renamed = {
@@ -117,6 +120,7 @@ class World:
             changes += renamed(self.judges[name], self.services.get(name), former, record, now)
         orphans = [incident for incident in self.journal.incidents if incident.services[0] not in self.services]
         changes += [self._adopted(incident) or self.withdraw(incident, now.at) for incident in orphans]
+        changes.append(calming.begin(self, self._renamed, now))
         return merged(changes)
 
     def _adopted(self, incident: Incident) -> Change | None:
@@ -148,31 +152,35 @@ class World:
     def observe(self, look: Look) -> Decision:
         """Take in one look of a check that is in the plan."""
         judge = self.judges[look.check]
-        previous = judge.trouble_since or judge.since
+        previous, why = judge.trouble_since or judge.since, judge.verdict.why
         judgement = judge.observe(look)
         news = look.check in self.unseen and _confirms(judge, look)
         if news:
             self.unseen.discard(look.check)
         if judgement.transition is None:
             return Decision(judgement, self._judge_first(judge, look) if news else None)
+        self.calm.moment = look.ended
         clean = self.plan.source.redact  # nothing has looked through what a good look brought
         evidence = {clean(name): clean(text) for name, text in look.observation.evidence.items()}
         transition = replace(judgement.transition, evidence=evidence)
         status = self.services[judge.check.service]
-        told = worth_telling(transition)
-        events = (self.teller.check(judge, transition, previous, status.service),) if told else ()
+        word = self.calm.changed(judge, transition, why)
+        shown = replace(transition, old=word.old.value)
+        told = word.told and worth_telling(shown)
+        events = (self.teller.check(judge, shown, previous, status.service, word.note),) if told else ()
         own = Change(checks=(judge.record(look.ended),), transitions=(transition,), events=events)
-        wider = self._judge_service(status, look.ended.at, transition.since, transition.verdict)
-        return Decision(judgement, merged([own, wider]))
+        believed = self.believed(status)
+        wider = self.settle(status, believed, look.ended.at, transition.since, transition.verdict, word.note)
+        return Decision(judgement, merged([own, wider, calming.noted(self)]))
 
     def _judge_first(self, judge: Judge, look: Look) -> Change | None:
         """A check is as it was before the start, and now that is known: its service may have been waiting for it."""
-        status = self.services[judge.check.service]
-        return self._judge_service(status, look.ended.at, judge.since, judge.verdict)
-
-    def _judge_service(self, status: ServiceStatus, at: datetime, since: datetime, verdict: Verdict) -> Change | None:
-        """The service after one of its checks has changed, and what that does to its incident."""
-        return self.settle(status, self.believed(status), at, since, verdict)
+        name, status = judge.check.id, self.services[judge.check.service]
+        self.calm.moment = look.ended
+        if name in self.calm.held and not self.calm.quiet(name):
+            return merged([*calming.let_go(self, [name], look.ended, ""), calming.noted(self)])
+        change = self.settle(status, self.believed(status), look.ended.at, judge.since, judge.verdict)
+        return merged([change, calming.noted(self)])
 
     def settle(
         self,
@@ -186,13 +194,19 @@ class World:
         """Judge the service by the `states` of its checks; `note` is a sentence that is told with its incident."""
         members = self.members(status)
         state = judge_service(status, agree(states))
-        if state is ServiceState.OPERATIONAL and any(lost(judge) for judge in members.values()):
+        held = self.calm.held
+        if state is ServiceState.OPERATIONAL and any(
+            lost(judge) for name, judge in members.items() if name not in held
+        ):
             state = ServiceState.UNKNOWN  # what was bad when we lost sight of it is not well because of that
-        changes = [self.change_service(status, state, at, since, verdict)] if state is not status.state else []
+        state, changes = self.calm.steady(status, state), []
+        if state is not status.state:
+            note = f"{note} {self.calm.service_changes(status, state)}".strip()
+            changes.append(self.change_service(status, state, at, since, verdict))
         bad = [
-            BadCheck(judge.check.id, judge.state, judge.since, judge.verdict.why)
-            for judge in members.values()
-            if states[judge.check.id].bad
+            BadCheck(name, states[name], judge.since, held[name].why if name in held else judge.verdict.why)
+            for name, judge in members.items()
+            if states[name].bad
         ]
         if step := follow(status, bad, self.origin, at):
             changes.append(self.change_incident(step, status, members, at, note))
@@ -207,9 +221,10 @@ class World:
         return {check: self._believed(judge, status) for check, judge in self.members(status).items()}
 
     def _believed(self, judge: Judge, status: ServiceStatus) -> State:
-        """A bad state from before the start keeps an incident open; to open one, the check must be seen first."""
-        remembered = judge.check.id in self.unseen and status.incident is None
-        return State.UNKNOWN if remembered and judge.state.bad else judge.state
+        """What was told of it. A bad state from before the start keeps an incident open; to open one, the check must
+        be seen first."""
+        state, remembered = self.calm.told(judge), judge.check.id in self.unseen and status.incident is None
+        return State.UNKNOWN if remembered and state.bad else state
 
     def change_service(
         self, status: ServiceStatus, state: ServiceState, at: datetime, since: datetime, verdict: Verdict
@@ -256,7 +271,10 @@ class World:
 
 _NO_RULE = OutageRule(needed=1, checks=())
 
-_ELAPSED: dict[str, Callable[[World, str, Moment], Change | None]] = {}
+_ELAPSED: dict[str, Callable[[World, str, Moment], Change | None]] = {
+    "maintenance": calming.windows,
+    "flapping": calming.flapping,
+}
 """By the kind of an item on the agenda: what it brings about, given its subject."""
 
 

@@ -1,0 +1,264 @@
+"""What is kept from people, and when they are told after all: maintenance, and flapping.
+
+A check may be in another state than the one that was told of it. As long as it is in maintenance, only changes for
+the better are told; as long as it flaps, only changes for the worse than what was told already. What was told counts:
+services are judged by it, so no incident is opened and resolved meanwhile. What was not told is made up for when the
+maintenance or the flapping ends, where it is still so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from monitor.core.agenda import Agenda
+from monitor.core.flapping import Bouts, worse
+from monitor.core.judge import Judge
+from monitor.core.maintenance import Span, Watched, Window, read_window
+from monitor.core.model import Flapping, Moment, Note, ServiceState, State, Transition
+from monitor.core.service import ServiceStatus
+from monitor.core.wording import duration
+
+AD_HOC, HELD, FLAPPING = "maintenance:", "told:", "flapping:"
+"""The beginnings of the names of notes; what follows is a window's id, a check's, or a subject."""
+
+RECONSIDER = 60.0
+"""Seconds after which the windows are looked at again, though nothing begins or ends: the clock may have been set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was told of a check that is in another state by now; `why` it was so."""
+
+    state: State
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What becomes of a change of a check: whether it is told, as a change from which state, and a sentence that is
+    told with it."""
+
+    told: bool
+    old: State
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """That a check is in maintenance: by which window, and until when (Unix time)."""
+
+    window: Window
+    until: float
+
+    @property
+    def ends(self) -> datetime:
+        return datetime.fromtimestamp(self.until, UTC)
+
+
+class Calm:
+    """Part of the world. `moment` is set by whoever has something decided."""
+
+    def __init__(self, agenda: Agenda, notes: Mapping[str, Any], now: Moment) -> None:
+        self.moment = now
+        self.covered: dict[str, Cover] = {}
+        """The checks in maintenance, by id."""
+        self.held: dict[str, Told] = {}
+        """The checks of which something else was told than what they are, by id."""
+        self.ad_hoc: dict[str, Window] = {}
+        """The windows that were announced by hand, by id."""
+        self.bouts: dict[str, Bouts] = {}
+        """By subject: ``check:home``, ``service:shop``."""
+        self._agenda = agenda
+        self._news: dict[str, Note] = {}
+        for name, value in notes.items():
+            try:
+                self._remember(name, value, now)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                self._note(name, None)  # by another version, or by nobody
+
+    def _remember(self, name: str, value: Any, now: Moment) -> None:
+        kind, _, subject = name.partition(":")
+        match f"{kind}:":
+            case "maintenance:":
+                self.ad_hoc[subject] = read_window(subject, value)
+            case "told:":
+                self.held[subject] = Told(State(value["state"]), str(value["why"]))
+            case "flapping:":
+                self.bouts[subject] = Bouts.load(value, now)
+
+    def written(self) -> tuple[Note, ...]:
+        """What is to be noted since this was last asked."""
+        news, self._news = tuple(self._news.values()), {}
+        return news
+
+    def _note(self, name: str, value: Any) -> None:
+        self._news[name] = Note(name, value)
+
+    # --- checks --------------------------------------------------------------------------------------------
+
+    def told(self, judge: Judge) -> State:
+        """The state that was told of a check."""
+        held = self.held.get(judge.check.id)
+        return judge.state if held is None else held.state
+
+    def is_flapping(self, subject: str) -> bool:
+        bouts = self.bouts.get(subject)
+        return bouts is not None and bouts.flapping
+
+    def quiet(self, check: str) -> bool:
+        """Whether changes of the check are kept back at present."""
+        return check in self.covered or self.is_flapping(f"check:{check}")
+
+    def changed(self, judge: Judge, transition: Transition, why: str) -> Word:
+        """A check has changed; `why` it was as it was."""
+        name, new = judge.check.id, State(transition.new)
+        old = State(transition.old)
+        held = self.held.get(name)
+        told = held.state if held is not None else old
+        note = ""
+        if name not in self.covered:
+            note = self._bout(f"check:{name}", judge.check.name, old, new, judge.check.flapping)
+        if self._kept_back(name, told, new, begins=bool(note)):
+            self._hold(name, held or Told(told, why))
+            return Word(told=False, old=told)
+        self.release(name)
+        return Word(told=new is not told or bool(note), old=told, note=note)
+
+    def _kept_back(self, name: str, told: State, new: State, *, begins: bool) -> bool:
+        if name in self.covered:
+            better = new is State.UP or (new.bad and told.bad and worse(told, new))
+            return new is not told and not better
+        if self.is_flapping(f"check:{name}") and not begins:
+            return new is not told and not worse(new, told)
+        return False
+
+    def _hold(self, name: str, told: Told) -> None:
+        if self.held.get(name) != told:
+            self.held[name] = told
+            self._note(HELD + name, {"state": told.state.value, "why": told.why})
+
+    def release(self, name: str) -> Told | None:
+        """From now on the check's own state counts. What was told of it until now, where that is something else."""
+        told = self.held.pop(name, None)
+        if told is not None:
+            self._note(HELD + name, None)
+        return told
+
+    # --- flapping ------------------------------------------------------------------------------------------
+
+    def _bout(
+        self, subject: str, title: str, old: State | ServiceState, new: State | ServiceState, policy: Flapping | None
+    ) -> str:
+        """Count a change; a sentence where flapping begins with it."""
+        if policy is None:
+            return ""
+        bouts = self.bouts.get(subject) or Bouts()
+        begins = bouts.change(old, new, self.moment.tick, policy)
+        if not bouts.count and not bouts.flapping:
+            return ""
+        self.bouts[subject] = bouts
+        self.rewrite(subject, policy)
+        if not begins:
+            return ""
+        return (
+            f"{title} is flapping: it got worse {bouts.count} times within {duration(policy.within)}. "
+            f"Further changes are gathered until it holds still for {duration(policy.quiet)}."
+        )
+
+    def rewrite(self, subject: str, policy: Flapping) -> None:
+        """Note how it stands with a subject's changes, and when something is to be done about them."""
+        bouts = self.bouts[subject]
+        self._note(FLAPPING + subject, bouts.dump(self.moment))
+        self._agenda.enter("flapping", subject, bouts.due(policy))
+
+    def forget_bouts(self, subject: str) -> None:
+        if self.bouts.pop(subject, None) is not None:
+            self._note(FLAPPING + subject, None)
+            self._agenda.drop("flapping", subject)
+
+    def steady(self, status: ServiceStatus, state: ServiceState) -> ServiceState:
+        """The state that a service goes to: one that flaps gets no better."""
+        if not self.is_flapping(f"service:{status.service.id}") or worse(state, status.state):
+            return state
+        return status.state
+
+    def service_changes(self, status: ServiceStatus, state: ServiceState) -> str:
+        """A service goes to another state; a sentence where it begins to flap. What a check that flaps does to its
+        service, or one in maintenance, is no flapping of the service; nor is that of the only check."""
+        service = status.service
+        if len(service.checks) < 2 or any(self.quiet(name) for name in service.checks):
+            return ""
+        return self._bout(f"service:{service.id}", service.title, status.state, state, service.flapping)
+
+    # --- windows -------------------------------------------------------------------------------------------
+
+    def windows(self, planned: tuple[Window, ...]) -> Iterator[tuple[Window, Span]]:
+        """Those that are not over, each with its present or next span."""
+        at = self.moment.at.timestamp()
+        for window in (*planned, *self.ad_hoc.values()):
+            if (span := window.span(at)) is not None:
+                yield window, span
+
+    def announce(self, window: Window) -> None:
+        """A window by hand; it replaces the one of its id."""
+        assert window.once is not None  # noqa: S101  (nothing recurs that is announced by hand)
+        self.ad_hoc[window.id] = window
+        self._note(AD_HOC + window.id, window.as_json())
+
+    def call_off(self, identity: str) -> Window | None:
+        """End a window that was announced by hand; None: there is none."""
+        window = self.ad_hoc.pop(identity, None)
+        if window is not None:
+            self._note(AD_HOC + identity, None)
+        return window
+
+    def reconsider(self) -> None:
+        """The configuration is another one: look at the windows as soon as possible."""
+        self._agenda.enter("maintenance", "", 0.0)
+
+    def cover(self, planned: tuple[Window, ...], watched: Watched) -> None:
+        """Which checks are in maintenance now; and when to ask again."""
+        at, edges = self.moment.at.timestamp(), [RECONSIDER]
+        for identity in [name for name, window in self.ad_hoc.items() if window.span(at) is None]:
+            self.call_off(identity)
+        covered: dict[str, Cover] = {}
+        known = list(self.windows(planned))
+        for window, span in known:
+            if not span.holds(at):
+                edges.append(span.begin - at)
+                continue
+            edges.append(span.end - at)
+            for name in window.scope.members(watched):
+                if name not in covered or covered[name].until < span.end:
+                    covered[name] = Cover(window, span.end)
+        self.covered = covered
+        if known:
+            self._agenda.enter("maintenance", "", self.moment.tick + max(min(edges), 0.0))
+        else:
+            self._agenda.drop("maintenance", "")
+
+    # --- checks that come and go ---------------------------------------------------------------------------
+
+    def forget(self, check: str) -> Told | None:
+        """The check is watched no longer; what was told of it, where that is something else than what it was."""
+        self.forget_bouts(f"check:{check}")
+        self.covered.pop(check, None)
+        return self.release(check)
+
+    def renamed(self, check: str, judge: Judge) -> None:
+        """What is known of a check goes on under the id that its judge has now."""
+        to = judge.check.id
+        for window in [window for window in self.ad_hoc.values() if check in window.scope.checks]:
+            self.announce(replace(window, scope=window.scope.renamed(check, to)))
+        if (told := self.release(check)) is not None:
+            self._hold(to, told)
+        if (bouts := self.bouts.get(f"check:{check}")) is not None:
+            self.forget_bouts(f"check:{check}")
+            if judge.check.flapping is not None:
+                self.bouts[f"check:{to}"] = bouts
+                self.rewrite(f"check:{to}", judge.check.flapping)
+        if check in self.covered:
+            self.covered[to] = self.covered.pop(check)

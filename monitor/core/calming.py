@@ -1,0 +1,181 @@
+"""What time and people bring about for the calm: windows begin and end, flapping is summed up and ends.
+
+Functions over the world; it calls them when they are due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from monitor.core.calm import RECONSIDER
+from monitor.core.flapping import Bouts
+from monitor.core.incident import IncidentStep
+from monitor.core.judge import Judge
+from monitor.core.maintenance import Window
+from monitor.core.model import Change, EventType, Flapping, Moment, State, Transition, merged
+from monitor.core.service import ServiceStatus
+from monitor.core.telling import worth_telling
+from monitor.core.wording import clock, duration
+
+if TYPE_CHECKING:
+    from monitor.core.world import World
+
+OVER = "The maintenance is over."
+
+
+def maintain(world: World, window: Window, now: Moment) -> Change | None:
+    """Announce a window by hand; one that is there under its id is replaced."""
+    world.calm.announce(window)
+    return windows(world, "", now)
+
+
+def end_maintenance(world: World, identity: str, now: Moment) -> Change | None:
+    """End a window that was announced by hand before its time. None: there is none."""
+    return windows(world, "", now) if world.calm.call_off(identity) is not None else None
+
+
+def windows(world: World, _subject: str, now: Moment) -> Change | None:
+    """What is in maintenance now, and what is told at last of what is no longer."""
+    calm = world.calm
+    calm.moment = now
+    calm.cover(world.plan.maintenance, world.plan)
+    # Those from before a start are told of when they have been seen.
+    free = [name for name in calm.held if name in world.judges and name not in world.unseen and not calm.quiet(name)]
+    return merged([*let_go(world, free, now, OVER), noted(world)])
+
+
+def noted(world: World) -> Change | None:
+    """What the calm has to remember since it was last asked."""
+    notes = world.calm.written()
+    return Change(notes=notes) if notes else None
+
+
+def let_go(world: World, checks: Iterable[str], now: Moment, note: str) -> list[Change | None]:
+    """Tell what was kept back of checks, where it is still so; of each service once."""
+    changes: list[Change | None] = []
+    services: dict[str, Judge] = {}
+    for name in checks:
+        judge, told = world.judges[name], world.calm.release(name)
+        if told is None or told.state is judge.state:
+            continue
+        changes.append(_told(world, judge, told.state, now, note))
+        services.setdefault(judge.check.service, judge)
+    for name, judge in services.items():
+        status = world.services[name]
+        since = min(judge.since, now.at)
+        changes.append(world.settle(status, world.believed(status), now.at, since, judge.verdict, note))
+    return changes
+
+
+def _told(
+    world: World, judge: Judge, old: State, now: Moment, note: str, mark: tuple[object, ...] = ()
+) -> Change | None:
+    """``check.changed``, without a transition: that is long in the journal, or there is none."""
+    check, state = judge.check, world.calm.told(judge)
+    late = Transition("check", check.id, judge.seq, now.at, judge.since, old.value, state.value, judge.verdict)
+    if not worth_telling(late):
+        return None
+    began = min(judge.trouble_since or judge.since, now.at)
+    return Change(events=(world.teller.check(judge, late, began, world.services[check.service].service, note, mark),))
+
+
+def flapping(world: World, subject: str, now: Moment) -> Change | None:
+    """A subject has held still for long enough, or a digest is due, or old bouts count no more."""
+    calm = world.calm
+    calm.moment = now
+    kind, _, name = subject.partition(":")
+    bouts, policy = calm.bouts.get(subject), _policy(world, kind, name)
+    if bouts is None or policy is None:
+        calm.forget_bouts(subject)
+        return noted(world)
+    if name in world.unseen:  # how it is now is not known yet
+        world.agenda.enter("flapping", subject, now.tick + RECONSIDER)
+        return None
+    changes: list[Change | None] = []
+    if bouts.flapping and now.tick >= bouts.last + policy.quiet.total_seconds():
+        words = f"holds still since {_clock(bouts.last, now)}, after {_sum(bouts, now)}"
+        bouts.steady()
+        changes = _steady(world, kind, name, now, words)
+    elif bouts.flapping and now.tick >= bouts.next_digest:
+        bouts.digests += 1
+        changes = _say(world, kind, name, now, f"is still flapping: {_sum(bouts, now)}", bouts.digests)
+    bouts.forget(now.tick, policy)
+    if bouts.flapping or bouts.count:
+        calm.rewrite(subject, policy)
+    else:
+        calm.forget_bouts(subject)
+    return merged([*changes, noted(world)])
+
+
+def _policy(world: World, kind: str, name: str) -> Flapping | None:
+    if kind == "check":
+        return world.judges[name].check.flapping if name in world.judges else None
+    return world.services[name].service.flapping if name in world.services else None
+
+
+def _sum(bouts: Bouts, now: Moment) -> str:
+    """``14 changes within 2 h, bad for 22 % of it``"""
+    within = timedelta(seconds=round(now.tick - (bouts.since or now.tick)))
+    return f"{bouts.changes + 1} changes within {duration(within)}, bad for {bouts.bad_share(now.tick):.0%} of it"
+
+
+def _clock(tick: float, now: Moment) -> str:
+    return clock(now.at - timedelta(seconds=now.tick - tick))
+
+
+def _steady(world: World, kind: str, name: str, now: Moment, words: str) -> list[Change | None]:
+    """Tell how it is, now that it holds still."""
+    status = world.services[world.judges[name].check.service if kind == "check" else name]
+    title = world.judges[name].check.name if kind == "check" else status.service.title
+    note = f"{title} {words}."
+    if kind == "check":
+        if name in world.calm.covered:
+            return []
+        changes = let_go(world, [name], now, note)
+        if not changes:
+            return _say(world, kind, name, now, words, 0)
+    else:
+        last = max(world.members(status).values(), key=lambda judge: judge.since)
+        since = min(last.since, now.at)
+        changes = [world.settle(status, world.believed(status), now.at, since, last.verdict, note)]
+    if not any(event.type.value.startswith("incident.") for change in changes if change for event in change.events):
+        changes.append(say_of_incident(world, status, now.at, note))
+    return changes
+
+
+def _say(world: World, kind: str, name: str, now: Moment, words: str, number: int) -> list[Change | None]:
+    """A sentence about what flaps, to whoever is told of it otherwise. `number`: of the digest; 0 for the end."""
+    if kind == "service":
+        status = world.services[name]
+        return [say_of_incident(world, status, now.at, f"{status.service.title} {words}.")]
+    if name in world.calm.covered:
+        return []
+    judge = world.judges[name]
+    note, state = f"{judge.check.name} {words}.", world.calm.told(judge)
+    own = _told(world, judge, state, now, note, ("flapping", number))
+    return [own, say_of_incident(world, world.services[judge.check.service], now.at, note)]
+
+
+def say_of_incident(world: World, status: ServiceStatus, at: datetime, note: str) -> Change | None:
+    """Tell a sentence with the incident that is open, if there is one."""
+    incident = status.incident
+    if incident is None:
+        return None
+    step = IncidentStep(replace(incident, updates=incident.updates + 1), EventType.INCIDENT_UPDATED)
+    return world.change_incident(step, status, world.members(status), at, note)
+
+
+def begin(world: World, renamed: Mapping[str, str], now: Moment) -> Change | None:
+    """At the start: what is known from before, under the names of now (`renamed`: the former ones by them)."""
+    calm = world.calm
+    calm.moment = now
+    for name, former in renamed.items():
+        calm.renamed(former, world.judges[name])
+    for name in [name for name in calm.held if name not in world.judges]:
+        calm.forget(name)
+    for subject in list(calm.bouts):
+        world.agenda.enter("flapping", subject, now.tick)
+    return windows(world, "", now)

@@ -1,0 +1,126 @@
+"""Windows of maintenance: of what, and from when to when.
+
+A window goes by the wall clock, as the people who announce it do. It covers checks: those it names, those of the
+services it names, and those whose labels (or their service's) it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from monitor.core.model import Check, Service
+from monitor.core.snapshot import read_seconds
+
+LONGEST_AD_HOC = 30 * 86400.0
+"""Seconds that a window may last which is announced by hand: what lasts longer is written down for others to see."""
+
+
+class Schedule(Protocol):
+    """When something recurs. Times are Unix times."""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+
+    def after(self, at: float) -> float:
+        """The first time after `at`."""
+
+
+class Watched(Protocol):
+    """Checks and services by their ids."""
+
+    @property
+    def checks(self) -> Mapping[str, Check]: ...
+
+    @property
+    def services(self) -> Mapping[str, Service]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a window covers: any of what is named. Of labels all must hold."""
+
+    checks: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def members(self, watched: Watched) -> Iterator[str]:
+        """The ids of checks, some perhaps twice."""
+        yield from (name for name in self.checks if name in watched.checks)
+        for name in self.services:
+            if (service := watched.services.get(name)) is not None:
+                yield from service.checks
+        if self.labels:
+            yield from (check.id for check in watched.checks.values() if self._labelled(check, watched))
+
+    def _labelled(self, check: Check, watched: Watched) -> bool:
+        labels = {**watched.services[check.service].labels, **check.labels}
+        return all(labels.get(name) == value for name, value in self.labels.items())
+
+    def renamed(self, check: str, to: str) -> Scope:
+        return replace(self, checks=tuple(to if name == check else name for name in self.checks))
+
+    @property
+    def text(self) -> str:
+        """``shop, api, tier=web``"""
+        return ", ".join((*self.services, *self.checks, *(f"{name}={value}" for name, value in self.labels.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when to when, in Unix time; the end is not within."""
+
+    begin: float
+    end: float
+
+    def holds(self, at: float) -> bool:
+        return self.begin <= at < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One `span`, or one of `lasts` seconds at each time of a `schedule`."""
+
+    id: str
+    scope: Scope
+    once: Span | None = None
+    schedule: Schedule | None = None
+    lasts: float = 0.0
+    why: str = ""
+    by: str = ""
+    """Who has announced it by hand (the name of a token); empty for one of the configuration."""
+
+    def span(self, at: float) -> Span | None:
+        """The one that holds `at`, else the next; None when it is over for good."""
+        if self.schedule is None:
+            return self.once if self.once is not None and at < self.once.end else None
+        begin = self.schedule.after(at - self.lasts)
+        return Span(begin, begin + self.lasts)
+
+    def as_json(self) -> dict[str, Any]:
+        """Of one that was announced by hand: for its note."""
+        assert self.once is not None  # noqa: S101  (only those are noted)
+        return {
+            "checks": list(self.scope.checks),
+            "services": list(self.scope.services),
+            "labels": dict(self.scope.labels),
+            "from": self.once.begin,
+            "until": self.once.end,
+            "why": self.why,
+            "by": self.by,
+        }
+
+
+def read_window(identity: str, value: Mapping[str, Any]) -> Window:
+    """Of its note. Raises `ValueError`, `KeyError`, `TypeError` or `AttributeError` for what nobody has written."""
+    scope = Scope(_texts(value["checks"]), _texts(value["services"]), dict(value["labels"].items()))
+    once = Span(read_seconds(value["from"]), read_seconds(value["until"]))
+    return Window(identity, scope, once, why=str(value["why"]), by=str(value["by"]))
+
+
+def _texts(values: list[Any]) -> tuple[str, ...]:
+    if not all(isinstance(value, str) for value in values):
+        raise TypeError("a name is a text")
+    return tuple(values)
