@@ -27,6 +27,9 @@ AD_HOC, HELD, FLAPPING = "maintenance:", "told:", "flapping:"
 RECONSIDER = 60.0
 """Seconds after which the windows are looked at again, though nothing begins or ends: the clock may have been set."""
 
+SOONEST = 1.0
+"""Seconds until something is done again about a subject that flaps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -155,9 +158,9 @@ class Calm:
         """Count a change; a sentence where flapping begins with it."""
         if policy is None:
             return ""
-        bouts = self.bouts.get(subject) or Bouts()
-        begins = bouts.change(old, new, self.moment.tick, policy)
-        if not bouts.count and not bouts.flapping:
+        bouts = self.bouts.get(subject) or Bouts(old)
+        begins = bouts.change(new, self.moment.tick, policy)
+        if bouts.last != self.moment.tick or not (bouts.count or bouts.flapping):
             return ""
         self.bouts[subject] = bouts
         self.rewrite(subject, policy)
@@ -172,7 +175,8 @@ class Calm:
         """Note how it stands with a subject's changes, and when something is to be done about them."""
         bouts = self.bouts[subject]
         self._note(FLAPPING + subject, bouts.dump(self.moment))
-        self._agenda.enter("flapping", subject, bouts.due(policy))
+        # What is due now has been done: what rounding makes of a tick must not have it done again and again.
+        self._agenda.enter("flapping", subject, max(bouts.due(policy), self.moment.tick + SOONEST))
 
     def forget_bouts(self, subject: str) -> None:
         if self.bouts.pop(subject, None) is not None:
@@ -185,8 +189,8 @@ class Calm:
             return state
         return status.state
 
-    def service_changes(self, status: ServiceStatus, state: ServiceState) -> str:
-        """A service goes to another state; a sentence where it begins to flap. What a check that flaps does to its
+    def service_judged(self, status: ServiceStatus, state: ServiceState) -> str:
+        """A service should go to this state; a sentence where it begins to flap. What a check that flaps does to its
         service, or one in maintenance, is no flapping of the service; nor is that of the only check."""
         service = status.service
         if len(service.checks) < 2 or any(self.quiet(name) for name in service.checks):
@@ -216,8 +220,10 @@ class Calm:
         return window
 
     def reconsider(self) -> None:
-        """The configuration is another one: look at the windows as soon as possible."""
+        """The configuration is another one: look at it all as soon as possible."""
         self._agenda.enter("maintenance", "", 0.0)
+        for subject in self.bouts:
+            self._agenda.enter("flapping", subject, 0.0)
 
     def cover(self, planned: tuple[Window, ...], watched: Watched) -> None:
         """Which checks are in maintenance now; and when to ask again."""

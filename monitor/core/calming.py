@@ -78,8 +78,9 @@ def _told(
     late = Transition("check", check.id, judge.seq, now.at, judge.since, old.value, state.value, judge.verdict)
     if not worth_telling(late):
         return None
-    began = min(judge.trouble_since or judge.since, now.at)
-    return Change(events=(world.teller.check(judge, late, began, world.services[check.service].service, note, mark),))
+    status = world.services[check.service]
+    began = status.incident.since if status.incident else judge.since
+    return Change(events=(world.teller.check(judge, late, min(began, now.at), status.service, note, mark),))
 
 
 def flapping(world: World, subject: str, now: Moment) -> Change | None:
@@ -90,11 +91,12 @@ def flapping(world: World, subject: str, now: Moment) -> Change | None:
     bouts, policy = calm.bouts.get(subject), _policy(world, kind, name)
     if bouts is None or policy is None:
         calm.forget_bouts(subject)
-        return noted(world)
+        changes = _steady(world, kind, name, now, "") if bouts is not None and bouts.flapping else []
+        return merged([*changes, noted(world)])
     if name in world.unseen:  # how it is now is not known yet
         world.agenda.enter("flapping", subject, now.tick + RECONSIDER)
         return None
-    changes: list[Change | None] = []
+    changes = []
     if bouts.flapping and now.tick >= bouts.last + policy.quiet.total_seconds():
         words = f"holds still since {_clock(bouts.last, now)}, after {_sum(bouts, now)}"
         bouts.steady()
@@ -128,22 +130,22 @@ def _clock(tick: float, now: Moment) -> str:
 
 def _steady(world: World, kind: str, name: str, now: Moment, words: str) -> list[Change | None]:
     """Tell how it is, now that it holds still."""
+    if name not in (world.judges if kind == "check" else world.services):
+        return []
     status = world.services[world.judges[name].check.service if kind == "check" else name]
     title = world.judges[name].check.name if kind == "check" else status.service.title
-    note = f"{title} {words}."
+    note = f"{title} {words}." if words else ""
     if kind == "check":
         if name in world.calm.covered:
             return []
         changes = let_go(world, [name], now, note)
-        if not changes:
+        if not changes and note:
             return _say(world, kind, name, now, words, 0)
     else:
         last = max(world.members(status).values(), key=lambda judge: judge.since)
         since = min(last.since, now.at)
         changes = [world.settle(status, world.believed(status), now.at, since, last.verdict, note)]
-    if not any(event.type.value.startswith("incident.") for change in changes if change for event in change.events):
-        changes.append(say_of_incident(world, status, now.at, note))
-    return changes
+    return [*changes, *say_once(world, status, now.at, note, changes)]
 
 
 def _say(world: World, kind: str, name: str, now: Moment, words: str, number: int) -> list[Change | None]:
@@ -157,6 +159,14 @@ def _say(world: World, kind: str, name: str, now: Moment, words: str, number: in
     note, state = f"{judge.check.name} {words}.", world.calm.told(judge)
     own = _told(world, judge, state, now, note, ("flapping", number))
     return [own, say_of_incident(world, world.services[judge.check.service], now.at, note)]
+
+
+def say_once(
+    world: World, status: ServiceStatus, at: datetime, note: str, changes: Iterable[Change | None]
+) -> list[Change | None]:
+    """Tell a sentence with the incident, if there is something to say that `changes` have not said."""
+    told = any(event.type.value.startswith("incident.") for change in changes if change for event in change.events)
+    return [] if told or not note else [say_of_incident(world, status, at, note)]
 
 
 def say_of_incident(world: World, status: ServiceStatus, at: datetime, note: str) -> Change | None:

@@ -37,10 +37,11 @@ class Bouts:
 
     __slots__ = ("_bad", "_level", "_times", "_worsening", "changes", "digests", "last", "since")
 
-    def __init__(self) -> None:
+    def __init__(self, state: State | ServiceState) -> None:
+        """`state`: as it is before the first change."""
         self._times: list[float] = []
         """When the bouts of the window began (ticks)."""
-        self._level = 0
+        self._level = SEVERITY.get(state, 0)
         self._worsening = False
         self._bad = 0.0
         self.since: float | None = None
@@ -60,12 +61,11 @@ class Bouts:
         """How many bouts there were within the window."""
         return len(self._times)
 
-    def change(self, old: State | ServiceState, new: State | ServiceState, tick: float, policy: Flapping) -> bool:
-        """Take in a change of state. True: with it flapping begins."""
-        level = SEVERITY.get(new)
-        if level is None:
+    def change(self, new: State | ServiceState, tick: float, policy: Flapping) -> bool:
+        """Take in a state. True: with it flapping begins."""
+        level, before = SEVERITY.get(new), self._level
+        if level is None or level == before:
             return False
-        before = SEVERITY.get(old, self._level)
         if self.flapping:
             self.changes += 1
             self._bad += (tick - self.last) if before else 0.0
@@ -128,7 +128,7 @@ class Bouts:
     def load(cls, dumped: Mapping[str, Any], now: Moment) -> Bouts:
         """Raises `KeyError`, `TypeError` or `ValueError` for what nobody has written."""
         then = now.tick - max(now.at.timestamp() - read_seconds(dumped["at"]), 0.0)
-        made = cls()
+        made = cls(State.UP)
         made._times = sorted(then - read_seconds(age) for age in dumped["bouts"])
         made._level, made._worsening = read_count(dumped["level"]), bool(dumped["worsening"])
         made._bad = read_seconds(dumped["bad"])

@@ -171,7 +171,8 @@ class World:
         own = Change(checks=(judge.record(look.ended),), transitions=(transition,), events=events)
         believed = self.believed(status)
         wider = self.settle(status, believed, look.ended.at, transition.since, transition.verdict, word.note)
-        return Decision(judgement, merged([own, wider, calming.noted(self)]))
+        said = calming.say_once(self, status, look.ended.at, word.note, (wider,))
+        return Decision(judgement, merged([own, wider, *said, calming.noted(self)]))
 
     def _judge_first(self, judge: Judge, look: Look) -> Change | None:
         """A check is as it was before the start, and now that is known: its service may have been waiting for it."""
@@ -199,9 +200,9 @@ class World:
             lost(judge) for name, judge in members.items() if name not in held
         ):
             state = ServiceState.UNKNOWN  # what was bad when we lost sight of it is not well because of that
+        note = f"{note} {self.calm.service_judged(status, state)}".strip()
         state, changes = self.calm.steady(status, state), []
         if state is not status.state:
-            note = f"{note} {self.calm.service_changes(status, state)}".strip()
             changes.append(self.change_service(status, state, at, since, verdict))
         bad = [
             BadCheck(name, states[name], judge.since, held[name].why if name in held else judge.verdict.why)

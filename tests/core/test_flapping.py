@@ -1,0 +1,337 @@
+"""Flapping: one message when it begins, a digest while it lasts, one when it is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.core.flapping import Bouts
+from monitor.core.model import Flapping, OutageRule, Service, State
+from probes.contract import Reason
+from tests.core.builders import above, check, moment, world
+from tests.core.calmly import Calmly, once
+from tests.core.succeeded import ROUTES, reloaded
+from tests.core.test_world import begun
+
+POLICY = Flapping()
+HOUR = 3600.0
+
+
+def story(**fields: Any) -> Calmly:
+    here = Calmly(world(check("home", **fields), routes=ROUTES))
+    begun(here, ["home"])
+    return here
+
+
+def flap(here: Calmly, *begins: float, name: str = "home") -> Calmly:
+    """Down and up again at these times."""
+    for at in begins:
+        here.kill(name, at)
+        here.heal(name, at + 10)
+    return here
+
+
+def incidents(here: Calmly) -> list[str]:
+    return [kind.removeprefix("incident.") for kind, _ in here.told("incident")]
+
+
+FIRST_TWO = ["opened", "updated", "resolved"] * 2
+
+
+def test_the_third_bout_within_an_hour_is_one_message() -> None:
+    here = flap(story(), 100, 400)
+    assert incidents(here) == FIRST_TWO
+    flap(here, 700, 1000, 1300, 1600)
+    assert incidents(here) == [*FIRST_TWO, "opened"]
+    assert here.sentences[-1] == (
+        "Home has an outage since 12:11:40 UTC: home: nothing listens on the port. home is flapping: it got worse 3 "
+        "times within 1 h. Further changes are gathered until it holds still for 30 min."
+    )
+    assert [event["type"] for event in here.events[-3:]] == ["check.changed", "service.changed", "incident.opened"]
+    assert here.world.judges["home"].state == "up", "the state is what it is"
+    assert here.world.services["home"].state == "outage", "and counts as what was told"
+
+
+def test_it_ends_when_it_has_held_still() -> None:
+    here = flap(story(), 100, 400, 700, 1000)
+    before = len(here.events)
+    over = here.world.calm.bouts["check:home"].last - 1000 + 1800
+    here.wait(over - 1)
+    assert len(here.events) == before
+    here.wait(over)
+    assert here.told()[before:] == [
+        ("check.changed", "up"), ("service.changed", "operational"), ("incident.resolved", "resolved")
+    ]  # fmt: skip
+    assert here.sentences[before] == (
+        "home is up again after 5 min 10 s. home holds still since 12:16:59 UTC, after 6 changes within 35 min 17 s, "
+        "bad for 2% of it."
+    )
+    assert here.events[-1]["incident"]["resolved"] == "2026-03-01T12:16:50.000Z", "dated back to the last good run"
+    here.done(9000)
+    assert here.journal.notes == {}
+    flap(here, 10_000)
+    assert incidents(here)[-3:] == ["opened", "updated", "resolved"], "what comes begins anew"
+
+
+def test_it_ends_badly() -> None:
+    here = flap(story(), 100, 400, 700)
+    here.kill("home", 1000)
+    before = len(here.events)
+    here.wait(3000)
+    assert here.told()[before:] == [("check.changed", "down"), ("incident.updated", "outage")]
+    assert "home holds still since 12:16:42 UTC" in here.sentences[-1]
+    here.heal("home", 3100)
+    assert incidents(here)[-1] == "resolved"
+    here.done(9000)
+
+
+def test_a_digest_while_it_lasts() -> None:
+    here = story()
+    flap(here, *(100 + 600 * n for n in range(40)))
+    digests = [event for event in here.events if "still flapping" in event["sentence"]]
+    assert [event["type"] for event in digests] == ["check.changed", "incident.updated"] * 2
+    assert [event["at"][11:19] for event in digests[::2]] == ["13:21:42", "15:21:42"]
+    assert digests[0]["sentence"] == "home is still flapping: 18 changes within 1 h, bad for 3% of it."
+    assert incidents(here).count("opened") == 3
+    here.done(100 + 600 * 40 + 3000)
+    assert incidents(here)[-1] == "resolved"
+
+
+def test_what_gets_worse_than_what_was_told_is_told() -> None:
+    slow = {"degraded": above(0.8)}
+    here = Calmly(world(check("home", slow["degraded"]), routes=ROUTES))
+    begun(here, ["home"])
+    for at in (100, 400, 700):
+        for second in range(3):
+            here.see(at + second, response_time=2.0)
+        for second in range(3):
+            here.see(at + 10 + second, response_time=0.1)
+    assert incidents(here) == ["opened", "resolved", "opened", "resolved", "opened"]
+    assert here.world.services["home"].state == "degradation"
+    here.kill("home", 1000)
+    assert here.told("incident")[-1] == ("incident.updated", "outage")
+    here.heal("home", 1100)
+    flap(here, 1300)
+    assert incidents(here)[-1] == "updated"
+    here.done(9000)
+    assert incidents(here)[-1] == "resolved"
+
+
+@pytest.mark.parametrize("at", [90.0, 390.0, 690.0, 990.0, 2000.0])
+def test_a_restart_goes_on_with_it(at: float) -> None:
+    straight, restarted = story(), story()
+    for begins in (100, 400, 700, 1000):
+        if begins - 300 < at <= begins:
+            restarted.restart(at)
+        flap(straight, begins)
+        flap(restarted, begins)
+    if at == 2000:
+        restarted.restart(at)
+    for here in (straight, restarted):
+        here.see(2100)
+        here.done(9000)
+    assert restarted.sentences == straight.sentences
+
+
+def test_how_it_is_after_a_restart_is_told_when_it_was_seen() -> None:
+    here = flap(story(), 100, 400, 700, 1000)
+    here.restart(5000)
+    assert incidents(here)[-1] == "opened"
+    here.wait(5200)
+    assert incidents(here)[-1] == "opened"
+    here.see(5210)
+    here.wait(5300)
+    assert incidents(here)[-1] == "resolved"
+    here.done(9000)
+
+
+def test_a_long_outage_that_ends_slowly_is_one_bout() -> None:
+    here = flap(story(), 100, 4000, 8000, 12_000)
+    assert incidents(here) == ["opened", "updated", "resolved"] * 4
+
+
+def test_falling_back_from_degraded_counts() -> None:
+    up, degraded, down = State.UP, State.DEGRADED, State.DOWN
+    bouts = Bouts(up)
+    begins = [bouts.change(state, 10.0 * n, POLICY) for n, state in enumerate((degraded, down, degraded, down, up))]
+    assert begins == [False] * 5
+    assert bouts.count == 2
+    assert bouts.change(State.UNKNOWN, 60, POLICY) is False
+    assert bouts.change(degraded, 70, POLICY) is True
+
+
+def test_off_tells_every_change() -> None:
+    here = flap(story(flapping=None), 100, 400, 700, 1000, 1300)
+    assert incidents(here) == ["opened", "updated", "resolved"] * 5
+    assert here.journal.notes == {}
+
+
+def test_it_is_turned_off_while_it_lasts() -> None:
+    here = flap(story(), 100, 400, 700)
+    reloaded(here, check("home", flapping=None), at=800)
+    here.wait(801)
+    assert incidents(here)[-1] == "resolved"
+    here.done(9000)
+
+
+def test_what_flaps_and_is_removed_ends_its_incident() -> None:
+    here = flap(story(), 100, 400, 700)
+    reloaded(here, check("other"), at=800)
+    assert incidents(here)[-1] == "resolved"
+    assert not here.world.calm.bouts
+    here.done(9000)
+    assert here.journal.notes == {}
+
+
+def test_a_rename_takes_it_along() -> None:
+    here = flap(story(), 100, 400, 700)
+    reloaded(here, check("front", was=("home",)), at=800)
+    assert here.world.calm.is_flapping("check:front")
+    flap(here, 1000, name="front")
+    assert incidents(here) == [*FIRST_TWO, "opened"]
+    here.restart(1100)
+    here.see(1110, "front")
+    here.done(9000)
+    assert incidents(here)[-1] == "resolved"
+
+
+def test_in_maintenance_nothing_flaps_and_what_flaps_is_let_be() -> None:
+    here = story()
+    here.maintain(once(50, 2000, "home"), 50)
+    flap(here, 100, 400, 700, 1000)
+    assert here.told() == []
+    assert not here.world.calm.bouts
+    here = flap(story(), 100, 400, 700)
+    here.maintain(once(800, 9 * HOUR, "home"), 800)
+    flap(here, 1000, 1500, 2000, 2500)
+    told = len(here.events)
+    assert incidents(here)[-1] == "resolved", "the first that gets well within is told"
+    here.done(10 * HOUR)
+    assert len(here.events) == told
+
+
+def shop(**fields: Any) -> Calmly:
+    names = ("a", "b", "c")
+    service = Service("shop", "Web shop", names, OutageRule(1, names), **fields)
+    here = Calmly(world(*(check(name, service="shop") for name in names), services={"shop": service}, routes=ROUTES))
+    begun(here, names)
+    return here
+
+
+def test_a_service_flaps_by_checks_of_which_none_does() -> None:
+    here = shop()
+    for at, name in ((100, "a"), (400, "b"), (700, "c"), (1000, "a"), (1300, "b")):
+        flap(here, at, name=name)
+    assert incidents(here) == [*FIRST_TWO, "opened", "updated"], "updated, as there are more and more checks in it"
+    assert len([text for text in here.sentences if "Web shop is flapping: it got worse 3 times" in text]) == 1
+    assert here.world.services["shop"].state == "outage"
+    here.wait(700 + 2 + HOUR)
+    here.done(9000)
+    assert incidents(here)[-1] == "resolved"
+
+
+def test_a_service_that_flaps_on_is_summed_up_and_may_end_badly() -> None:
+    here = shop()
+    for number in range(11):
+        flap(here, 100 + 1500 * number, name="abc"[number % 3])
+    assert [event["type"] for event in here.events if "Web shop is still flapping" in event["sentence"]] == [
+        "incident.updated"
+    ] * 2
+    here.kill("a", 100 + 1500 * 11)
+    here.wait(100 + 1500 * 11 + 2000)
+    assert here.events[-1]["type"] == "incident.updated"
+    assert "Web shop holds still since" in here.events[-1]["sentence"]
+    here.heal("a", 100 + 1500 * 11 + 2100)
+    assert incidents(here)[-1] == "resolved"
+    here.done(90_000)
+
+
+def test_a_check_that_flaps_is_told_with_the_incident_that_another_keeps_open() -> None:
+    here = shop()
+    here.kill("a", 50)
+    flap(here, 100, 400, 700, 1000, name="b")
+    assert [text for text in here.sentences if "b is flapping" in text][1].startswith("Web shop has an outage")
+    before = len(here.events)
+    here.wait(4000)
+    assert here.told()[before:] == [("check.changed", "up"), ("incident.updated", "outage")]
+    assert here.sentences[-1].endswith("bad for 2% of it.")
+    here.heal("a", 4100)
+    assert incidents(here)[-1] == "resolved"
+    here.done(9000)
+
+
+def test_a_service_that_is_removed_is_forgotten() -> None:
+    here = shop()
+    for at, name in ((100, "a"), (400, "b"), (700, "c")):
+        flap(here, at, name=name)
+    reloaded(here, check("z"), at=800)
+    here.done(9000)
+    assert here.journal.notes == {}
+
+
+def test_a_service_may_be_left_alone() -> None:
+    here = shop(flapping=None)
+    for at, name in ((100, "a"), (400, "b"), (700, "c")):
+        flap(here, at, name=name)
+    assert incidents(here) == ["opened", "updated", "resolved"] * 3
+
+
+def test_sight_lost_while_it_flaps_changes_nothing() -> None:
+    here = flap(story(), 100, 400, 700)
+    before = len(here.events)
+    for at in (800, 840, 880, 920):
+        here.see(at, fails=Reason.NO_DESCRIPTORS)
+    assert here.world.judges["home"].state == "unknown"
+    assert len(here.events) == before
+    here.wait(4000)
+    assert here.told()[before:] == [
+        ("check.changed", "unknown"), ("service.changed", "unknown"), ("incident.updated", "outage")
+    ]  # fmt: skip
+    here.done(9000)
+
+
+states = st.sampled_from([State.UP, State.DEGRADED, State.DOWN, State.UNKNOWN])
+
+
+@given(st.lists(st.tuples(states, st.floats(0, 4000)), max_size=40))
+def test_bouts_come_back_as_they_were(steps: list[tuple[State, float]]) -> None:
+    made, other, tick = Bouts(State.UNKNOWN), Bouts(State.UNKNOWN), 1000.0
+    for new, later in steps:
+        tick += later
+        assert made.change(new, tick, POLICY) == other.change(new, tick, POLICY)
+        now = replace(moment(0), tick=tick, at=moment(tick).at)
+        other = Bouts.load(other.dump(now), now)
+        assert other.count == made.count <= max(len(steps), 1)
+        assert made.flapping == other.flapping
+        if made.flapping:
+            assert 0 <= made.bad_share(tick) <= 1
+            assert made.next_digest > (made.since or 0)
+        assert made.due(POLICY) == pytest.approx(other.due(POLICY))
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(states, st.floats(0, 900)), max_size=30))
+def test_whatever_comes_few_messages_and_an_end(steps: list[tuple[State, float]]) -> None:
+    """However it flaps, there are at most so many messages of incidents, and what was opened is resolved."""
+    fails = {
+        State.UP: None, State.DEGRADED: None, State.DOWN: Reason.REFUSED, State.UNKNOWN: Reason.NO_DESCRIPTORS
+    }  # fmt: skip
+    here, at = Calmly(world(check("home", above(0.8)), routes=ROUTES)), 0.0
+    for state, later in steps:
+        at += later + 5
+        for _ in range(4):
+            at += 8
+            here.see(at, fails=fails[state], response_time=2.0 if state is State.DEGRADED else 0.1)
+    hours = at / 3600 + 1
+    assert len(incidents(here)) <= 12 * hours + 12
+    for second in range(30):
+        here.see(at + 10 + second, response_time=0.1)
+    here.done(at + timedelta(hours=2).total_seconds())
+    assert incidents(here)[-1:] in ([], ["resolved"])
+    assert here.world.services["home"].state == "operational"
+    assert not here.world.calm.held
