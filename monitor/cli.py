@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (_watching, _asking, _keeping, _installing):
+    for group in (_watching, _asking, _trying, _keeping, _installing):
         group(partial(_command, commands))
     return parser
 
@@ -103,6 +103,28 @@ def _asking(add: _Add) -> None:
         help="a file with a token of agent.tokens that has the scope admin (else $BROWNOUT_TOKEN; else SIGHUP)",
     )
     _json(reload)
+
+
+def _trying(add: _Add) -> None:
+    replay = add("replay", "judge the recorded looks again, and tell what would have been sent")
+    replay.add_argument(
+        "looks", metavar="FILE.jsonl", nargs="?",
+        help="recorded looks as JSON lines (brownout export), - for standard input; else the agent's own history",
+    )  # fmt: skip
+    replay.add_argument(
+        "--config",
+        type=Path,
+        metavar="CONFIG",
+        help="judge by this configuration (checks.yaml, or the installed one)",
+    )
+    replay.add_argument("--state-dir", type=Path, metavar="DIR", help="read this state directory (what CONFIG says)")
+    replay.add_argument(
+        "--check", dest="checks", action="append", default=[], metavar="NAME", help="only this check; may be repeated"
+    )
+    replay.add_argument("--since", default="7d", metavar="WHEN", help="so long ago, or a time (%(default)s)")
+    replay.add_argument("--until", default="0s", metavar="WHEN", help="so long ago, or a time (now)")
+    replay.add_argument("--all", action="store_true", help="show every message, not only the last 30")
+    _json(replay)
 
 
 def _keeping(add: _Add) -> None:

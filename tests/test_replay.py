@@ -12,15 +12,17 @@ from typing import Any, ClassVar
 
 import structlog
 
+from monitor import replay
 from monitor.core.condition import Aggregate, Bound, Level, Operator
 from monitor.core.event import Source
 from monitor.core.history import Past, Sample
-from monitor.core.model import Change, Check, Confirm, Journal, Look, Moment, OutageRule, Recover, Service, Transition
+from monitor.core.model import Change, Check, Confirm, OutageRule, Recover, Service, Transition
 from monitor.core.plan import Plan
 from monitor.core.quantise import COARSEST
 from monitor.core.rows import Rows
 from monitor.core.world import World
 from monitor.pipeline import Pipeline
+from monitor.replay import Replay, look_of
 from monitor.runner import Runner
 from monitor.scheduler import Scheduler
 from monitor.store.memory import MemoryStore, Shelf
@@ -162,17 +164,10 @@ async def past_of(store: SqliteStore, kind: str, name: str) -> list[Past]:
 
 
 def judged_again(looks: Mapping[str, list[Sample]]) -> list[Transition]:
-    world = World(PLAN, Journal("again", 1), Moment(START, 0.0))
-    again = (look_of(CHECKS[name], sample) for name, samples in looks.items() for sample in samples)
-    changes = [world.observe(look).change for look in again]
-    return in_order(item for change in changes if change for item in change.transitions)
-
-
-def look_of(of: Check, sample: Sample) -> Look:
-    began = Moment(sample.began, sample.tick)
-    ended = Moment(sample.began + timedelta(seconds=sample.took), sample.tick + sample.took)
-    limit = of.timeout.total_seconds() if sample.full else 0.0
-    return Look(of.id, Observation(sample.measurements, sample.reason), began, ended, limit, sample.scheduled)
+    again = Replay(PLAN)
+    recorded = (iter([look_of(CHECKS[name], sample) for sample in samples]) for name, samples in looks.items())
+    changes = [happened.change for look in replay.in_order(recorded) for happened in again.take(look)]
+    return in_order(item for change in changes for item in change.transitions)
 
 
 def in_order(found: Iterator[Transition]) -> list[Transition]:

@@ -53,6 +53,8 @@ def samples(db: sqlite3.Connection, check: str, since: datetime, until: datetime
             "state": sample.state.value,
             "reason": sample.reason.value if sample.reason else None,
             "scheduled": sample.scheduled,
+            "tick": sample.tick,
+            "full": sample.full,
             "measurements": {
                 name: {"value": value, "unit": units.get((check, name))}
                 for name, value in sample.measurements.items()

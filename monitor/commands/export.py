@@ -44,7 +44,7 @@ def execute(options: Namespace) -> int:
         source = _source(options)
         if source is None:
             return WRONG
-        since, until = _when(options.since, "--since"), _when(options.until, "--until")
+        since, until = when(options.since, "--since"), when(options.until, "--until")
         if since >= until:
             raise Wrong("--since must be before --until: 7d is longer ago than 1d")
         return _export(options, source, since, until)
@@ -130,7 +130,7 @@ def _write(options: Namespace, records: Iterator[Record]) -> int:
     return count
 
 
-def _when(text: str, option: str) -> datetime:
+def when(text: str, option: str) -> datetime:
     """``7d`` (ago), or a time such as 2026-03-01 or 2026-03-01T14:00Z; without a zone it is UTC."""
     if re.fullmatch(r"(?:[0-9.]+[a-zµ]+)+", text):
         try:

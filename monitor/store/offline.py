@@ -10,7 +10,7 @@ import sqlite3
 from monitor.store._backup import Copied, back_up
 from monitor.store._database import get_meta
 from monitor.store._files import HISTORY, JOURNAL, reading
-from monitor.store._looks_sql import known_checks, rollup, samples
+from monitor.store._looks_sql import absences, known_checks, rollup, samples
 from monitor.store._past import each_event, each_incident, each_of, each_transition
 from monitor.store._restore import restore
 
@@ -18,6 +18,7 @@ __all__ = [
     "HISTORY",
     "JOURNAL",
     "Copied",
+    "absences",
     "back_up",
     "each_event",
     "each_incident",
