@@ -126,6 +126,14 @@ def _trying(add: _Add) -> None:
     replay.add_argument("--all", action="store_true", help="show every message, not only the last 30")
     _json(replay)
 
+    plan = add("plan", "what a reload of another file would change, and which open incidents it touches")
+    plan.add_argument("new", metavar="NEW", type=Path, help="the configuration to come")
+    plan.add_argument(
+        "--current", type=Path, metavar="FILE", help="the one in force (checks.yaml, or /etc/brownout/checks.yaml)"
+    )
+    plan.add_argument("--state-dir", type=Path, metavar="DIR", help="the agent's state directory (what FILE says)")
+    _json(plan)
+
 
 def _keeping(add: _Add) -> None:
     export = add("export", "write what is kept of the past: looks, roll-ups, transitions, events, incidents")

@@ -144,11 +144,12 @@ class Replay:
 
 
 def unrecorded(checks: Mapping[str, Check], seen: Mapping[str, frozenset[str]]) -> dict[str, list[str]]:
-    """By check: the measurements that its thresholds name and none of its recorded looks had."""
+    """By check: the phases that its thresholds name and none of its recorded looks had. Of phases the history keeps
+    those that were named when the look was taken; what was not measured then says nothing live either."""
     found: dict[str, list[str]] = {}
     for check in checks.values():
-        if check.id in seen:
+        if seen.get(check.id):  # nothing is measured where nothing answers
             named = {name for item in check.conditions for name in item.ratio_of or (item.measurement,)}
-            if missing := sorted(named - seen[check.id]):
+            if missing := sorted(name for name in named - seen[check.id] if name.endswith("_time")):
                 found[check.id] = missing
     return found

@@ -117,7 +117,10 @@ def _looks(check: Check, columns: Columns) -> Iterator[Look]:
 
 
 def _append(columns: Columns, check: Check, told: Mapping[str, Any]) -> None:
-    at = datetime.fromisoformat(str(told["at"]))
+    try:
+        at = datetime.fromisoformat(str(told["at"]))
+    except ValueError:
+        raise ValueError(f"at: {str(told['at'])[:40]!r} is no time such as 2026-03-01T14:00:00Z") from None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     millis = to_millis(at)
     took = round(_number(told.get("took_seconds", 0.0), "took_seconds") * 1000)

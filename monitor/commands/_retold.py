@@ -85,7 +85,9 @@ def show(told: Told, config: Config, *, every_message: bool) -> None:
     console, hide = Console(highlight=False), config.redactor.text
     span = f"{minute(told.since)} to {minute(told.until)} UTC"
     before = f", after {told.lived_through:,} from before that" if told.lived_through else ""
-    console.print(f"[bold]{span}[/]  {told.looks:,} looks judged again by {escape(str(config.path))}{before}")
+    console.print(
+        f"[bold]{span}[/]  {told.looks:,} looks judged again by {escape(str(config.path))}{before}", soft_wrap=True
+    )
     for remark in _remarks(told):
         console.print(f"[yellow]{escape(harmless(hide(remark)))}[/]", soft_wrap=True)
     console.print()
@@ -127,6 +129,7 @@ def _show_checks(console: Console, told: Told, config: Config) -> None:
         quiet = "by the journal neither" if told.then else "and there is no journal to compare with"
         console.print(f"No check would have been called bad, {quiet}." if told.looks else "")
         return
+    changed = False
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("check")
     for title in ("down", "degraded", "pages", "told after (median / worst)", "false alarms", "flaps"):
@@ -134,10 +137,11 @@ def _show_checks(console: Console, told: Told, config: Config) -> None:
     for name in bad:
         now, was = told.found.checks.get(name, Spells()), (then.get(name, Spells()) if told.then else None)
         figures = [_beside(was, now, field) for field in ("down", "degraded", "false_alarms", "flaps")]
+        changed = changed or any("→" in figure for figure in figures)
         delays = f"{median(now.delays):.1f} / {max(now.delays):.1f} s" if now.delays else "-"
         table.add_row(escape(harmless(name)), *figures[:2], str(now.pages), delays, *figures[2:])
     console.print(table)
-    if told.then:
+    if changed:
         console.print("[dim]3 → 1: the journal has three of that time, and this configuration would make one[/]")
 
 

@@ -103,7 +103,7 @@ def _from_file(name: str, checks: Mapping[str, Check]) -> Recorded:
     except OSError as error:
         raise Wrong(f"{name} cannot be read: {error.strerror}") from None
     except ValueError as error:  # also of what is no UTF-8
-        raise Wrong(f"{name}:{error}") from None
+        raise Wrong(f"{'standard input' if name == '-' else name}:{error}") from None
 
 
 def _journalled(path: Path, checks: Mapping[str, Check], since: datetime, until: datetime) -> Hindsight | None:
