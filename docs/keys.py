@@ -82,6 +82,7 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "labels": _NONE,
             "owner": _NONE,
             "impact": "`outage`",
+            "usual": "`on`",
         },
         ServiceKeys: {
             "title": "the service's name",
@@ -107,6 +108,7 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "degraded": "the probe's own",
             "down": "the probe's own",
             "defaults": "`on`",
+            "usual": "as in `defaults`, for the probes that have something to compare",
         },
         RouteKeys: {"when": "every incident, and what concerns the agent itself"},
         SinkKeys: {},

@@ -16,7 +16,7 @@ from docs.keys import own_keys
 from monitor.cli import EXIT_CODES, _parser
 from monitor.config.kinds import names_measurements
 from monitor.config.units import format_duration
-from monitor.core import failures, judge, patience, series, threshold
+from monitor.core import baseline, failures, judge, patience, series, slowness, threshold
 from monitor.core.model import Confirm, Recover
 from monitor.outbox import Pace
 from monitor.pipeline import FLUSH_EVERY, RETRY_COMMIT
@@ -172,6 +172,7 @@ def judging_part() -> str:
     confirm, recover = Confirm(), Recover()
     burst = ", ".join(f"{offset:g}" for offset in failures.BURST)
     runs = math.ceil(failures._ALARM / failures._FAILURE_STEP)  # noqa: SLF001  (the docs tell what it is)
+    most, adopted = slowness.EXTRA_LOOKS, slowness.ADOPTED_AFTER
     rows = [
         ("Failed looks in a row that call a check down", str(confirm.looks)),
         ("... and the time they must span at least", format_duration(confirm.span)),
@@ -184,6 +185,12 @@ def judging_part() -> str:
         ("Looks in a row that cannot tell until `unknown`", f"{judge.BLIND_LOOKS}, over at least one interval"),
         ("Looks that settle a threshold without window or `for`", f"{threshold.SETTLE_LOOKS} in a row"),
         ("Looks an aggregate needs before it says anything", f"{threshold.FEWEST_SAMPLES}, or all the window holds"),
+        ("Looks until something is known to be usual", f"{baseline.FEWEST_LOOKS}, and those of an hour"),
+        ("The least that is slower than usual, however steady", f"{slowness.LEAST:g} times as long"),
+        ("What is far above usual", f"{slowness.FAR:g} times as long"),
+        ("Extra looks while it seems slower than usual", f"every {slowness.PACE:g} s, at most {most} an interval"),
+        ("Good looks until it is no longer slower than usual", f"up to {slowness.RECOVERY_LOOKS}"),
+        ("What was slower than usual is usual itself", f"after {format_duration(timedelta(seconds=adopted))}"),
         ("Samples kept of one measurement", f"{series.SAMPLES_LIMIT}, and none older than the longest window"),
     ]
     return table(("What", "Default"), rows)

@@ -211,6 +211,9 @@ class Probe(ABC):
     """What every check of this kind may report; see `measured` for those that a check's own fields name."""
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Default conditions by level (``degraded``, ``down``), as one would write them in checks.yaml."""
+    usual: ClassVar[str | None] = None
+    """The measurement that is compared with its own past, unless a check says ``usual: off``: one that is higher than
+    it has been makes the check degraded without a written threshold. None: none is."""
     extra: ClassVar[str | None] = None
     """The optional dependency group this kind needs: ``pip install brownout[extra]``."""
 

@@ -61,8 +61,9 @@ class Http(Probe):
 
     Default thresholds: `certificate_expires_in < 14d` is degraded. Automatic renewal is tried 30 days before the end
     by common clients, so at 14 days it has been failing for two weeks, and there is time to mend it by daylight;
-    a certificate that has expired makes the look fail by itself (`tls_expired`). No default makes a check down: how
-    slow is too slow is yours to say.
+    a certificate that has expired makes the look fail by itself (`tls_expired`). A `response_time` well above what
+    it has been at this hour of the week is degraded, too (`usual: off` leaves that out). No default makes a check
+    down: how slow is too slow is yours to say.
 
     Limits: HTTP/1.1 without compression. At most `max_bytes` of body are read; JSON is read up to 256 KiB. Answers
     may have 200 headers, 64 KiB. Evidence shows at most 200 characters of the body, only of failed looks, with the
@@ -83,6 +84,7 @@ class Http(Probe):
         Measurement("body_size", Unit.BYTES, "Body of the final answer."),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {"degraded": ("certificate_expires_in < 14d",)}
+    usual: ClassVar[str | None] = "response_time"
 
     url: Annotated[str, "What to ask for: http:// or https://; a user and password in it become basic auth."]
     method: Annotated[str, "The request's method."] = "GET"

@@ -163,6 +163,10 @@ class Reason(StrEnum):
         "threshold", _TARGET, "a measurement crossed a threshold",
         "the condition and the value are in the event",
     )  # fmt: skip
+    SLOW = (
+        "slow", _TARGET, "it is slower than it has been at this hour",
+        "see which phase has grown, and what was deployed or has changed since it began",
+    )  # fmt: skip
     FAILING = (
         "failing", _TARGET, "too many looks fail, though not all",
         "look for one bad instance behind the load balancer, or an overloaded dependency",

@@ -29,7 +29,8 @@ class Tcp(Probe):
 
     A look that timed out reports a `response_time` of at least its timeout.
 
-    Default thresholds: none, as a connection either succeeds or fails, and what is slow depends on the distance.
+    Default thresholds: none, as a connection either succeeds or fails, and what is slow depends on the distance. A
+    `response_time` well above what it has been at this hour of the week is degraded (`usual: off` leaves that out).
 
     Limits: it sends and reads nothing; some servers log each look as a client that went away.
     """
@@ -41,6 +42,7 @@ class Tcp(Probe):
         Measurement("resolve_time", Unit.SECONDS, "Name resolution."),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    usual: ClassVar[str | None] = "response_time"
 
     address: Annotated[str, "Where to connect: `host:port`, or `[IPv6 address]:port`."]
     _host: str = field(init=False, repr=False, compare=False)

@@ -23,6 +23,7 @@ from monitor.core.condition import Condition, Level
 from monitor.core.model import Check, Confirm, Recover, Service
 from probes.contract import BadField, Passive, Probe
 
+_USUAL_ADVICE = "leave it out, or write a condition such as query_time > 3x usual"
 _SPANS = ("every", "timeout", "degraded", "down")
 
 
@@ -117,6 +118,7 @@ def finish_check(
         owner=shared.value(keys.owner or services[service].owner or defaults.owner),
         runbook=shared.value(keys.runbook or services[service].runbook),
         depends_on=live,
+        usual=probe.usual if _asked(keys.usual, defaults.usual) else None,
         was=keys.was,
     )
 
@@ -187,6 +189,8 @@ def _read_draft(entry: Entry, kinds: Kinds, words: Vocabulary, secrets: Secrets,
         if draft.probe is not None:
             draft.spans = _with_conditions(keys, draft.probe, place, faults)
         draft.keys = cast(CheckKeys, draft.spans)
+        if probe.usual is None and draft.keys.usual:
+            faults.add(place, f"nothing of {probe.kind} is compared with its own past: {_USUAL_ADVICE}", "usual")
     return draft
 
 
@@ -290,6 +294,10 @@ def _confirm(own: ConfirmKeys | None, default: ConfirmKeys | None) -> Confirm:
 
 def _recover(own: RecoverKeys | None, default: RecoverKeys | None) -> Recover:
     return Recover(**{**_written(default), **_written(own)})
+
+
+def _asked(own: bool | None, default: bool | None) -> bool:  # noqa: FBT001  (as it is written, or not at all)
+    return own if own is not None else default is not False
 
 
 def _written(keys: BaseModel | None) -> dict[str, Any]:

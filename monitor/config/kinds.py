@@ -49,6 +49,8 @@ def sink_model(sink: type[Sink]) -> type[BaseModel]:
 @cache
 def default_conditions(probe: type[Probe]) -> tuple[Condition, ...]:
     """The thresholds that the probe brings along. Raises `TypeError` when one cannot be read."""
+    if probe.usual is not None and probe.usual not in {item.name for item in probe.measurements}:
+        raise TypeError(f'it has no measurement "{probe.usual}", which it compares with the past')
     found = []
     for level in Level:
         for text in probe.thresholds.get(level.value, ()):

@@ -217,6 +217,7 @@ class DefaultsKeys(FieldsModel):
     timeout: _Timeout | None = _key("How long a look may take (10s); never longer than `every`")
     confirm: ConfirmKeys | None = _key("How much evidence calls an outage")
     recover: RecoverKeys | None = _key("How much evidence ends it")
+    usual: _Switch | None = _key("off: no check is compared with its own past (on)")
     labels: Labels | None = _key("Labels of every check; a check's own are added to them")
     owner: Name | None = _key("Who is responsible")
     impact: _Impact | None = _key("What a bad check means to its service")
@@ -260,6 +261,7 @@ class CheckKeys(FieldsModel):
     defaults: _Switch = _key("off: without the probe's own thresholds", default=True)
     confirm: ConfirmKeys | None = _key("How much evidence calls it down")
     recover: RecoverKeys | None = _key("How much evidence ends trouble")
+    usual: _Switch | None = _key("off: slower than it has been at this hour is no trouble")
 
 
 class LooseCheckKeys(CheckKeys, extra="ignore"):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from monitor.core.failures import PACE, Failures
+from monitor.core.baseline import Usual
+from monitor.core.failures import Failures
 from monitor.core.measured import Measured
 from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transition, Verdict
 from monitor.core.patience import Patience
@@ -75,6 +76,11 @@ class Judge:
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
         return self._measured.thresholds
+
+    def usual(self, at: datetime) -> Usual | None:
+        """What is usual at that moment for the measurement that is compared with its past; None: it is not known."""
+        slowness = self._measured.slowness
+        return slowness.usual(at) if slowness is not None else None
 
     @property
     def suspicious(self) -> bool:
@@ -195,6 +201,9 @@ class Judge:
             return self._blind_at or look.began.at
         if not look.observation.ok:
             return (self._failures.began if self._failures.state is self.state else None) or look.began.at
+        if verdict.reason is Reason.SLOW or (verdict is _UP and self.verdict.reason is Reason.SLOW):
+            slowness = self._measured.slowness
+            return (slowness.turned if slowness is not None else None) or look.began.at
         by_failures = verdict.condition is None and self.verdict.condition is None
         fresh = old is State.UNKNOWN and self.state is State.UP
         return (self._failures.ended if by_failures and not fresh else None) or look.began.at
@@ -205,8 +214,8 @@ class Judge:
             # One look that cannot tell (a 429, a stall of ours) does not call off what is being confirmed.
             lasting = self._blind >= BLIND_LOOKS or pace is None
             return Judgement(transition) if lasting else Judgement(transition, pace=pace)
-        if pace is None and not self._failures.suspicious and self._measured.pending:
-            pace = PACE
+        if pace is None and not self._failures.suspicious:
+            pace = self._measured.pace
         if pace is None and transition is None:
             return _CALM
         return Judgement(transition, self._failures.burst(look.began.tick), pace)

@@ -1,38 +1,61 @@
-"""What the figures of a check say: its written thresholds, and the windows of samples that they compare."""
+"""What the figures of a check say: its written thresholds, the windows of samples that they compare, and whether it
+is slower than usual."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from monitor.core.condition import Condition, Level
 from monitor.core.model import Check, Look, State, Verdict
+from monitor.core.quantise import figure
 from monitor.core.series import Series
+from monitor.core.slowness import Slowness
 from monitor.core.threshold import Threshold
-from monitor.core.wording import describe_threshold
+from monitor.core.wording import describe_slowness, describe_threshold
 from probes.contract import Reason
+
+PACE = 1.0
+"""Seconds until a second look settles what the last one began."""
 
 
 class Measured:
-    """The running thresholds of one check. Not frozen: it owns its windows."""
+    """The running thresholds of one check, and its own past. Not frozen: it owns its windows."""
 
-    __slots__ = ("_every", "_series", "thresholds")
+    __slots__ = ("_every", "_last", "_series", "slowness", "thresholds")
 
     def __init__(self, check: Check) -> None:
         self._every = check.every.total_seconds()
         self.thresholds = tuple(Threshold(condition) for condition in check.conditions)
         self._series = _series_for(check)
+        self.slowness = _slowness_for(check)
+        """None: what is usual is not asked."""
+        self._last: datetime | None = None
+        """When the latest look was begun."""
 
     @property
     def pending(self) -> bool:
-        """Whether one more look could settle what the last one began."""
-        return any(threshold.pending for threshold in self.thresholds)
+        """Whether further looks could settle what the last one began."""
+        return self.pace is not None
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds between extra looks that would settle something; None: there is nothing to be settled."""
+        for threshold in self.thresholds:
+            if threshold.pending:
+                return PACE
+        return self.slowness.pace if self.slowness is not None else None
 
     @property
     def verdict(self) -> Verdict | None:
         """What they make of the check by themselves; None while none of them holds."""
         worst = self._worst
-        return _verdict(worst) if worst is not None else None
+        if worst is not None:
+            return _verdict(worst)
+        if self.slowness is not None and self.slowness.high and self._last is not None:
+            return _slow_verdict(self.slowness, self._last)
+        return None
 
     @property
     def _worst(self) -> Threshold | None:
@@ -47,6 +70,9 @@ class Measured:
 
     def see(self, look: Look) -> None:
         """Take in the figures of a look, also of one that failed."""
+        self._last = look.began.at
+        if self.slowness is not None:
+            self.slowness.see(look)
         if not self.thresholds:
             return
         measurements, tick = look.observation.measurements, look.ended.tick
@@ -63,17 +89,24 @@ class Measured:
         kept = self.thresholds if same_target else ()
         self.thresholds = tuple(_continued(item, kept, self.thresholds) for item in check.conditions)
         series, self._series = self._series, _series_for(check)
+        slowness, self.slowness = self.slowness, _slowness_for(check)
         if not same_target:
             return
+        if self.slowness is not None and slowness is not None and self.slowness.measurement == slowness.measurement:
+            slowness.redefine(self._every)
+            self.slowness = slowness
         for name in self._series.keys() & series.keys():
             series[name].horizon = self._series[name].horizon
             self._series[name] = series[name]
 
     def dump(self, tick: float) -> dict[str, Any]:
-        return {
+        dumped: dict[str, Any] = {
             "thresholds": {item.condition.text: item.dump(tick) for item in self.thresholds},
             "series": {name: series.dump(tick) for name, series in self._series.items()},
         }
+        if self.slowness is not None:
+            dumped["slowness"] = {self.slowness.measurement: self.slowness.dump(tick)}
+        return dumped
 
     def load(self, dumped: Mapping[str, Any], tick: float) -> None:
         for threshold in self.thresholds:
@@ -82,6 +115,8 @@ class Measured:
         for name, series in self._series.items():
             if own := dumped["series"].get(name):
                 series.load(own, tick)
+        if self.slowness is not None and (own := dumped.get("slowness", {}).get(self.slowness.measurement)):
+            self.slowness.load(own, tick)
 
 
 def _continued(condition: Condition, kept: Iterable[Threshold], before: Iterable[Threshold]) -> Threshold:
@@ -106,6 +141,26 @@ def _series_for(check: Check) -> dict[str, Series]:
         for name in condition.ratio_of or (condition.measurement,):
             horizons[name] = max(horizons.get(name, 0.0), condition.window.total_seconds())
     return {name: Series(horizon) for name, horizon in horizons.items()}
+
+
+def _slowness_for(check: Check) -> Slowness | None:
+    if check.usual is None:
+        return None
+    unit = next(item.unit for item in check.probe.measured if item.name == check.usual)
+    return Slowness(check.usual, unit, check.every.total_seconds())
+
+
+def _slow_verdict(slowness: Slowness, at: datetime) -> Verdict:
+    usual, value = slowness.baseline.usual(at), figure(slowness.value(at))
+    return Verdict(
+        State.DEGRADED,
+        Reason.SLOW,
+        describe_slowness(slowness.measurement, slowness.unit, value, slowness.far, usual, at),
+        measurement=slowness.measurement,
+        value=value,
+        limit=figure(usual.value),
+        condition=f"{slowness.measurement} > usual",
+    )
 
 
 def _verdict(threshold: Threshold) -> Verdict:

@@ -125,6 +125,8 @@ class Check:
     owner: str | None = None
     runbook: str | None = None
     depends_on: tuple[str, ...] = ()
+    usual: str | None = None
+    """The measurement that is compared with its own past; None: none is."""
     was: tuple[str, ...] = ()
     """Ids under which the check was known before: its state is carried over."""
 

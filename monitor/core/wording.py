@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from monitor.core.baseline import Usual
 from monitor.core.condition import Condition
 from monitor.core.model import State
 from probes.contract import Observation, Reason, Unit
+
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 TEXT_LIMIT = 500
 """Characters of any one text in an event or an answer of the API."""
@@ -32,6 +35,27 @@ def describe_threshold(condition: Condition, value: float | None) -> str:
     held = f" for {duration(condition.for_span)}" if condition.for_span is not None else ""
     told = f"{words} {shown}, limit {limit}{held}"
     return f"{told} ({_aggregated(condition)})" if condition.window is not None else told
+
+
+def describe_usual(usual: Usual, unit: Unit, at: datetime) -> str:
+    """``usual for Tuesday 14:00 UTC is 300 ms ± 50 ms``"""
+    when = f" for {_DAYS[at.weekday()]} {at.hour:02}:00 UTC" if usual.weekly else ""
+    return f"usual{when} is {quantity(usual.value, unit)} ± {quantity(_rounded(usual.spread), unit)}"
+
+
+def describe_slowness(
+    measurement: str, unit: Unit, value: float, far: tuple[int, int], usual: Usual, at: datetime
+) -> str:
+    """``response time 2.4 s; usual for Tuesday 14:00 UTC is 300 ms ± 50 ms``; `far`: how many looks of how many were
+    far above, where that is what was found."""
+    words = measurement.replace("_", " ")
+    some = f" or far above in {far[0]} of the last {far[1]} looks" if 0 < far[0] < far[1] / 2 else ""
+    return f"{words} {quantity(value, unit)}{some}; {describe_usual(usual, unit, at)}"
+
+
+def _rounded(value: float) -> float:
+    """In two digits: nobody knows a spread better."""
+    return float(f"{value:.2g}")
 
 
 def _aggregated(condition: Condition) -> str:

@@ -61,6 +61,7 @@ class Http(StandIn):
         Measurement("body_size", Unit.BYTES, "Of the answer."),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {"degraded": ("certificate_expires_in < 14d",)}
+    usual: ClassVar[str | None] = "response_time"
 
     url: Annotated[str, "What to ask for."]
     method: Literal["GET", "HEAD", "POST", "PUT"] = "GET"

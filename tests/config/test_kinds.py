@@ -40,6 +40,13 @@ class BadThreshold(StandIn):
 
 
 @dataclass(frozen=True, slots=True)
+class BadUsual(StandIn):
+    kind: ClassVar[str] = "usual"
+    measurements: ClassVar[tuple[Measurement, ...]] = LAG
+    usual: ClassVar[str | None] = "lagg"
+
+
+@dataclass(frozen=True, slots=True)
 class Picky(StandIn):
     kind: ClassVar[str] = "picky"
     measurements: ClassVar[tuple[Measurement, ...]] = LAG
@@ -77,6 +84,7 @@ def test_every_probe_of_ours_can_be_read(probe: type[Probe]) -> None:
             BadThreshold,
             'its own threshold "lagg > 3s" cannot be read: unknown measurement "lagg" (did you mean lag?)',
         ),
+        (BadUsual, 'it has no measurement "lagg", which it compares with the past'),
     ],
 )
 def test_a_broken_kind(tmp_path: Path, probe: type[Probe], said: str) -> None:
