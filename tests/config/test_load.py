@@ -132,17 +132,22 @@ def test_defaults_are_taken_over_and_written_keys_win(read: Load) -> None:
     assert (two.labels, two.owner) == ({"a": "1", "b": "2"}, "ops")
 
 
-def test_what_is_compared_with_its_own_past(read: Load) -> None:
-    checks = """
+@pytest.mark.parametrize(
+    ("default", "expected"),
+    [("on", ["response_time", None, "response_time", None]), ("off", [None, None, "response_time", None])],
+)
+def test_what_is_compared_with_its_own_past(read: Load, default: str, expected: list[str | None]) -> None:
+    config = read(
+        f"""
+        defaults: {{usual: {default}}}
         checks:
-          - {name: own, probe: http, url: http://a/}
-          - {name: not, probe: http, url: http://a/, usual: off}
-          - {name: asked, probe: http, url: http://a/, usual: on}
-          - {name: other, probe: database, dsn: x}
-    """
-    assert [check.usual for check in read(checks).checks.values()] == ["response_time", None, "response_time", None]
-    off = read(f"{checks}        defaults: {{usual: off}}")
-    assert [check.usual for check in off.checks.values()] == [None, None, "response_time", None]
+          - {{name: own, probe: http, url: http://a/}}
+          - {{name: not, probe: http, url: http://a/, usual: off}}
+          - {{name: asked, probe: http, url: http://a/, usual: on}}
+          - {{name: other, probe: database, dsn: x}}
+        """
+    )
+    assert [check.usual for check in config.checks.values()] == expected
 
 
 def test_written_thresholds_add_to_the_probes_own(read: Load) -> None:
