@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from monitor.core.baseline import Usual
-from monitor.core.failures import Failures
+from monitor.core.failures import PACE, Failures
 from monitor.core.measured import Measured
 from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transition, Verdict
 from monitor.core.patience import Patience
@@ -101,9 +101,11 @@ class Judge:
 
     @property
     def steady(self) -> bool:
-        """Whether a further good look, with figures that breach nothing, would leave everything as it is: only the
-        time of the last look would be another. A simulation may leave such looks out."""
-        return self.state is State.UP and not (self._blind or self.suspicious or self._failures.suspicious)
+        """Whether a further good look, without figures or with such as breach nothing and are not compared with their
+        past, would leave everything as it is: only the time of the last look would be another. A simulation may leave
+        such looks out."""
+        doubt = self._blind or self.suspicious or self._failures.suspicious or self._measured.in_doubt
+        return self.state is State.UP and not doubt
 
     def overdue(self, now: Moment) -> Judgement | None:
         """A scheduled look is still under way at its soft deadline: what to do meanwhile. None: nothing new.

@@ -40,6 +40,11 @@ class Measured:
         return self.pace is not None
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether it may be slower than usual."""
+        return self.slowness is not None and self.slowness.in_doubt
+
+    @property
     def pace(self) -> float | None:
         """Seconds between extra looks that would settle something; None: there is nothing to be settled."""
         for threshold in self.thresholds:

@@ -99,6 +99,11 @@ class Slowness:
         """When the first of the looks began that have last made it high, or have ended that."""
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether looks have lately been above what is usual, for certain or perhaps."""
+        return self._doubt is not None
+
+    @property
     def high(self) -> bool:
         return self._doubt is not None and self._doubt.alarmed is not None
 

@@ -89,6 +89,7 @@ def test_it_began_with_the_first_slow_look_and_ended_with_the_first_good_one(tar
     slow = target.now + target.every
     target.until(State.DEGRADED, 2)
     assert target.judge.since == moment(slow).at
+    assert not target.judge.steady
     for _ in range(10):
         assert target.beat(2).pace is None, "what stays slow tells nothing new"
     good = target.now + target.every
@@ -142,6 +143,7 @@ def test_extra_looks_are_bounded_and_begin_anew_with_each_beat(target: Target) -
 
     assert [extras(), extras()] == [EXTRA_LOOKS, EXTRA_LOOKS]
     assert target.judge.suspicious is False
+    assert not target.judge.steady, "the doubt lasts"
 
 
 def test_a_check_that_is_looked_at_all_the_time_needs_no_extra_looks() -> None:
