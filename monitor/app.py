@@ -25,6 +25,7 @@ from monitor import address
 from monitor.clock import Clock, SystemClock
 from monitor.config.model import Config
 from monitor.core.model import Journal
+from monitor.core.sight import cannot_see
 from monitor.core.world import World
 from monitor.listeners import Listeners
 from monitor.outbox import Outbox
@@ -44,6 +45,7 @@ from monitor.systemd import Notifier, Watchdog
 from monitor.takeover import PAUSE, Takeover
 from monitor.telemetry import Telemetry
 from monitor.upkeep import Upkeep
+from monitor.vantage import Lookout
 from monitor.web import Feed, Health, Post, Steering, View
 
 __all__ = ["Agent", "StartError"]
@@ -212,7 +214,10 @@ class Agent:
             record=recorder.take,
             publish=feed.publish,
             ask=lambda check: scheduler.ask(check),
+            vouch=lambda look, check: lookout.vouch(look, check),
         )
+        references = self._config.agent.vantage.reference
+        lookout = Lookout(references, runner.resolver, self._clock, pipeline.sighted, world.sight)
         self._store.everything = pipeline.everything
         scheduler = self._scheduler(pipeline, telemetry)
         post = Post(
@@ -230,7 +235,7 @@ class Agent:
         sites = listeners.sites(self._view(telemetry, post, feed), turned_away)
         if (change := world.start(self._clock.now())) is not None:
             pipeline.enter(change)
-        return Parts(scheduler, pipeline, outbox, telemetry, sites, attendance, recorder, feed)
+        return Parts(scheduler, pipeline, outbox, telemetry, sites, attendance, recorder, feed, lookout)
 
     def _outbox(self, client: httpx.AsyncClient, telemetry: Telemetry) -> Outbox:
         return Outbox(
@@ -295,6 +300,7 @@ class Agent:
             ready=self.started.is_set(),
             stopping=self._stopping,
             config_ok=refused is None,
+            blindness=self._config.redactor.text(cannot_see(self.world.sight)),
             full_listeners=telemetry.full_listeners,
             config_fault=self._config.redactor.text(str(refused.faults[0])) if refused else "",
         )
@@ -314,6 +320,7 @@ class Agent:
                 group.create_task(for_ever("outbox", parts.outbox.run())),
                 group.create_task(for_ever("loop watch", parts.telemetry.watch_loop())),
                 group.create_task(for_ever("outbox watch", parts.telemetry.watch_outbox(self._store))),
+                group.create_task(for_ever("vantage", parts.lookout.run())),
                 group.create_task(for_ever("presence", parts.attendance.watch())),
                 group.create_task(for_ever("history", parts.recorder.run())),
                 group.create_task(for_ever("journal", self._store.run())),

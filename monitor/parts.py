@@ -16,6 +16,7 @@ from monitor.scheduler import Scheduler
 from monitor.store.lasting import LastingStore
 from monitor.store.sqlite import SqliteStore
 from monitor.telemetry import Telemetry
+from monitor.vantage import Lookout
 from monitor.web import Feed, Site
 
 LOCK_PATIENCE = timedelta(seconds=1)
@@ -35,6 +36,7 @@ class Parts:
     attendance: Attendance
     recorder: Recorder
     feed: Feed
+    lookout: Lookout
 
 
 def lasting_store(config: Config) -> LastingStore:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
@@ -19,6 +19,7 @@ from monitor.clock import Clock
 from monitor.core.judge import Judge, Judgement
 from monitor.core.model import Change, Check, CheckRecord, Event, Look, State
 from monitor.core.quantise import quantised
+from monitor.core.sight import Ailment
 from monitor.core.world import World
 from monitor.runner import Order, Runner
 from monitor.store.contract import Fenced, Store, StoreError, Unstorable
@@ -68,10 +69,12 @@ class Pipeline:
         publish: Callable[[Sequence[Event]], None] = lambda _events: None,
         ask: Callable[[str], None] = lambda _check: None,
         record: Callable[[Check, Look, State], None] | None = None,
+        vouch: Callable[[Look, Check], Awaitable[Look]] | None = None,
     ) -> None:
         """`wake` is told the sinks for which something was committed, `publish` the events; `presence` is for passive
         probes; `record` gets every look as it was judged, with the state that the check then has; `ask` has a check
-        (its id) looked at right now."""
+        (its id) looked at right now; `vouch` hands back each look as it may be judged, once it is known whose trouble
+        a failed one is."""
         self._world = world
         self._runner = runner
         self._store = store
@@ -90,6 +93,7 @@ class Pipeline:
         self._record = record
         self._publish = publish
         self._ask = ask
+        self._vouch = vouch
         self._alarm = math.inf
         """The tick for which `keep_time` waits."""
         self._sooner = asyncio.Event()
@@ -120,6 +124,8 @@ class Pipeline:
         if judge is None:
             return Judgement()
         look = await self._runner.look(order, judge.memory)
+        if self._vouch is not None:
+            look = await self._vouch(look, order.check)
         # A reload may have come between: the look is of a check that has gone, or that looks elsewhere now.
         judge, probe = self._world.judges.get(order.check.id), order.check.probe
         if judge is None or judge.check.probe is not probe:
@@ -166,6 +172,12 @@ class Pipeline:
         self._blind.report(look, judge, moved=decision.judgement.transition is not None)
         self._observer.look(look, judge)
         return decision.judgement
+
+    def sighted(self, ailments: Sequence[Ailment]) -> None:
+        """What is wrong with the agent itself now: all of it, or nothing."""
+        if (change := self._world.sighted(ailments, self._clock.now())) is not None:
+            self.enter(change)
+        self._look_at_agenda()
 
     async def keep_time(self) -> None:
         """Have done what time alone brings about, when it is due; until cancelled."""

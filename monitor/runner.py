@@ -79,7 +79,7 @@ class Runner:
         """`redact` takes secrets out of a text: a target may send back what it was sent. `presence` is for passive
         probes; None: nothing arrives here."""
         self._clock = clock
-        self._resolver = resolver
+        self.resolver = resolver
         self._tls = tls
         self._redact = redact
         self._presence = presence
@@ -102,7 +102,7 @@ class Runner:
 
     async def _take(self, order: Order, memory: MutableMapping[str, float | str]) -> Observation:
         heard = self._presence() if self._presence and isinstance(order.check.probe, Passive) else None
-        resolver = TurnedResolver(self._resolver, order.turn) if order.turn else self._resolver
+        resolver = TurnedResolver(self.resolver, order.turn) if order.turn else self.resolver
         context = Context(order.timeout, resolver, self._tls, memory, self._redact, order.scheduled, heard)
         limit = asyncio.timeout(order.timeout + GRACE)
         try:

@@ -47,6 +47,10 @@ class Reason(StrEnum):
         failures is an outage after a shorter time."""
         return self.value in _SURE
 
+    def by_network(self) -> bool:
+        """Whether a network of our own that is gone, or a resolver that lies without one, could look the same."""
+        return self.value in _BY_NETWORK
+
     DNS_NXDOMAIN = (
         "dns_nxdomain", _TARGET, "the name does not exist",
         "check the name in the config, its zone, and whether the domain has expired",
@@ -213,6 +217,10 @@ class Reason(StrEnum):
         "no_route", _US, "the agent's host has no network to go by",
         "look at the agent's own network",
     )  # fmt: skip
+    OWN_NETWORK = (
+        "own_network", _US, "the agent's own network was gone at that time",
+        "look at the agent's own network; its page and the event agent.impaired say what did not answer",
+    )  # fmt: skip
     NO_DESCRIPTORS = (
         "no_descriptors", _US, "the agent has no file descriptors, ports or memory left",
         "raise the limits of the agent's service",
@@ -232,3 +240,12 @@ class Reason(StrEnum):
 
 
 _SURE = frozenset(("dns_nxdomain", "tls_expired", "tls_name", "tls_untrusted"))
+
+_BY_NETWORK = frozenset(
+    {
+        "dns_nxdomain", "refused", "unreachable", "connect_timeout", "reset", "tls_protocol", "tls_timeout",
+        "send_timeout", "first_byte_timeout", "transfer_timeout", "empty_reply", "truncated", "query_timeout",
+        "plugin_timeout",
+    }
+)  # fmt: skip
+"""By value: the members are read one by one, as they are made."""

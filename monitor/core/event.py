@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -102,6 +102,21 @@ def incident_body(
         body["check"] = _check(check, source)
     body["evidence"] = {**(_evidence(check, source) if check else {}), "checks": _members(members.values())}
     body["links"] = _links(status.service.runbook or (check.check.runbook if check else None), source)
+    return body
+
+
+def agent_body(
+    told: EventType, transition: Transition, sentence: str, affected: Sequence[str], source: Source
+) -> dict[str, Any]:
+    """``agent.*``: of the agent itself. `affected` are the ids of checks that cannot be judged because of it."""
+    body = _head(told, transition.at, sentence, source)
+    impaired = told is EventType.AGENT_IMPAIRED
+    body["state"] = {"old": "well" if impaired else "impaired", "new": "impaired" if impaired else "well"}
+    body["since"] = iso(transition.since)
+    body |= _because(transition.verdict)
+    body["agent"] = {"id": source.vantage, "checks": list(affected[:MEMBERS_LIMIT]), "affected": len(affected)}
+    body["evidence"] = {}
+    body["links"] = _links(None, source)
     return body
 
 

@@ -266,6 +266,19 @@ class Failures:
             return min(span, SURE_SPAN)
         return min(max(self._bursts.span(tick), span), MOST_SPANS * span)
 
+    def drop(self) -> None:
+        """What was suspected was our own trouble: it is as if it had not been seen. Confirmed trouble stays."""
+        self._bad, self._good, self._doubt = Run(), Run(), None
+        self._quelled, self._quelled_seconds = 0, 0.0
+        if self.state is State.UP:
+            self._score, self._looks, self._failed = 0.0, 0, 0
+
+    def take_back(self, state: State) -> None:
+        """What was confirmed last was our own trouble: go back to the `state` before."""
+        self.state, self._score = State.UP, 0.0
+        self.drop()
+        self.assume(state)
+
     def assume(self, state: State) -> None:
         """Go on from a state whose evidence is lost: bad ones are left the usual way, by successes."""
         if state.bad:

@@ -6,6 +6,7 @@ of the two, or `unknown` while nothing can be told.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,7 +49,7 @@ class Judge:
     """One check's memory and its state. Not frozen: it owns its windows, and lives as long as the check."""
 
     __slots__ = (
-        "_blind", "_blind_at", "_blind_tick", "_every", "_failures", "_measured", "_patience",
+        "_blind", "_blind_at", "_blind_tick", "_every", "_failures", "_measured", "_patience", "_turn",
         "check", "last", "memory", "seq", "since", "state", "trouble_since", "verdict",
     )  # fmt: skip
 
@@ -70,6 +71,8 @@ class Judge:
         self._blind_tick = 0.0
         self._blind_at: datetime | None = None
         self._patience = Patience()
+        self._turn = (-math.inf, State.UP)
+        """When (a tick) the state became what it is, and what it was; not known of what was before a restart."""
         if record is not None:
             self._restore(record, now)
 
@@ -181,6 +184,7 @@ class Judge:
     def _move(self, verdict: Verdict, look: Look) -> Transition:
         old, self.state = self.state, verdict.state
         self.seq += 1
+        self._turn = (look.ended.tick, old)
         self.since = self._dated(old, verdict, look)
         if self.state is State.UP:
             self.trouble_since = None
@@ -222,6 +226,18 @@ class Judge:
             return _CALM
         return Judgement(transition, self._failures.burst(look.began.tick), pace)
 
+    def lose_sight(self, since: float, now: Moment, why: str) -> Transition | None:
+        """It was our own trouble from the tick `since` on: what is suspected is dropped, and what failed looks have
+        confirmed in that time is taken back. A state that is taken back is `unknown`, and its trouble not over."""
+        self._failures.drop()
+        turned, old = self._turn
+        reason = self.verdict.reason
+        by_failures = reason is not None and (reason.by_network or reason is Reason.FAILING)
+        if not self.state.bad or turned < since or not by_failures:
+            return None
+        self._failures.take_back(old if old.bad else State.UP)
+        return self._be_unknown(now, Verdict(State.UNKNOWN, Reason.OWN_NETWORK, why))
+
     def redefine(self, check: Check, *, same_target: bool) -> None:
         """Go on as the same check, in the same state, under another definition.
 
@@ -247,9 +263,14 @@ class Judge:
         """The check is watched no longer. Trouble that was told of it ends, in `unknown`."""
         if not self.state.bad:
             return None
+        self.trouble_since = None
+        return self._be_unknown(now, Verdict(State.UNKNOWN, why=why))
+
+    def _be_unknown(self, now: Moment, verdict: Verdict) -> Transition:
+        """Without a look."""
         old, self.state, self.since, self.seq = self.state, State.UNKNOWN, now.at, self.seq + 1
-        self.verdict, self.trouble_since = Verdict(State.UNKNOWN, why=why), None
-        return Transition("check", self.check.id, self.seq, now.at, now.at, old.value, self.state.value, self.verdict)
+        self.verdict, self._turn = verdict, (now.tick, old)
+        return Transition("check", self.check.id, self.seq, now.at, now.at, old.value, self.state.value, verdict)
 
     def record(self, now: Moment) -> CheckRecord:
         """All that is needed to go on after a restart."""

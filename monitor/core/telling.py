@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from monitor.core.event import check_body, incident_body, service_body
+from monitor.core.event import agent_body, check_body, incident_body, service_body
 from monitor.core.identity import event_id
 from monitor.core.incident import IncidentStep
 from monitor.core.judge import Judge
@@ -71,6 +71,23 @@ class Teller:
         key = (incident.id, incident.updates, told.value)
         return self._event(told, key, at, incident.id, body, facts, self._owed(incident, facts))
 
+    def agent(
+        self,
+        told: EventType,
+        transition: Transition,
+        sentence: str,
+        affected: Sequence[Check] = (),
+        owed: Iterable[str] = (),
+    ) -> Event:
+        """``agent.*``, of a transition of the vantage. `affected` are the checks that cannot be judged because of it;
+        `owed` are sinks that are told whatever the routes say."""
+        body = agent_body(told, transition, sentence, [check.id for check in affected], self.plan.source)
+        facts = _agent_facts(told, transition.new, [(check, self.plan.services[check.service]) for check in affected])
+        to = dict.fromkeys((*recipients(self.plan.routes, facts), *sorted(self.plan.sinks.intersection(owed))))
+        key = (transition.kind, transition.subject, transition.seq)
+        stream = f"agent:{self.plan.source.vantage}"
+        return self._event(told, key, transition.at, stream, body, facts, tuple(to))
+
     def _owed(self, incident: Incident, facts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
         """Whoever was told of the incident is told how it goes on, and that it ended, whatever the routes say now."""
         routed = () if incident.resolved else recipients(self.plan.routes, facts)
@@ -94,6 +111,21 @@ class Teller:
 def worth_telling(transition: Transition) -> bool:
     """The first good news is no news: a check that is found up, or a service found operational, is as expected."""
     return not (transition.old == "unknown" and transition.seq == 1 and transition.new in ("up", "operational"))
+
+
+def _agent_facts(told: EventType, state: str, affected: Sequence[tuple[Check, Service]]) -> dict[str, Sequence[str]]:
+    """A route may also name a service or a check that is affected."""
+    facts: dict[str, Sequence[str]] = {
+        "event": (told.value,),
+        "service": tuple(dict.fromkeys(service.id for _, service in affected)),
+        "check": tuple(check.id for check, _ in affected),
+        "impact": (),
+        "state": (state,),
+        "owner": tuple(
+            dict.fromkeys(owner for check, service in affected if (owner := check.owner or service.owner))
+        ),
+    }
+    return facts
 
 
 def _facts(

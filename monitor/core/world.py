@@ -8,11 +8,11 @@ is committed by the pipeline, and what it remembers comes back to it from the jo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from monitor.core import calming
+from monitor.core import calming, impairment
 from monitor.core.agenda import Agenda
 from monitor.core.calm import Calm
 from monitor.core.incident import NO_LONGER_WATCHED, BadCheck, IncidentStep, follow, withdraw
@@ -38,6 +38,7 @@ from monitor.core.naming import renamed
 from monitor.core.plan import Plan
 from monitor.core.quorum import agree
 from monitor.core.service import ServiceStatus, judge_service
+from monitor.core.sight import NOTE, Ailment, Sight
 from monitor.core.telling import Teller, worth_telling
 from probes.contract import Blame
 
@@ -74,6 +75,9 @@ class World:
         self._started = False
         self.agenda = Agenda()
         self.calm = Calm(self.agenda, journal.notes, now)
+        self.sight = Sight(journal.notes.get(NOTE), now)
+        """How the agent itself is."""
+        impairment.resume(self, now)
         living = judges or {}
         records = {name: _record_of(check, journal) for name, check in plan.checks.items() if name not in living}
         self._renamed = {
@@ -103,6 +107,10 @@ class World:
     def elapse(self, now: Moment) -> Change | None:
         """What time alone has brought about by now; to be called when it is due. Calling it earlier does nothing."""
         return merged([_ELAPSED[kind](self, subject, now) for kind, subject in self.agenda.take(now.tick)])
+
+    def sighted(self, ailments: Sequence[Ailment], now: Moment) -> Change | None:
+        """Take in what is wrong with the agent itself now: all of it, or nothing where it is well."""
+        return impairment.take_in(self, ailments, now)
 
     def start(self, now: Moment) -> Change | None:
         """To be called once: what becomes of checks that were renamed since, and of incidents whose service is no
@@ -147,6 +155,7 @@ class World:
             checks=tuple(judge.record(now) for judge in self.judges.values() if judge.seq),
             services=tuple(status.record() for status in statuses if status.seq),
             incidents=tuple(status.incident for status in statuses if status.incident is not None),
+            notes=(self.sight.note(),) if self.sight.seq else (),
         )
 
     def observe(self, look: Look) -> Decision:
@@ -275,6 +284,7 @@ _NO_RULE = OutageRule(needed=1, checks=())
 _ELAPSED: dict[str, Callable[[World, str, Moment], Change | None]] = {
     "maintenance": calming.windows,
     "flapping": calming.flapping,
+    impairment.AGENDA: impairment.tell,
 }
 """By the kind of an item on the agenda: what it brings about, given its subject."""
 

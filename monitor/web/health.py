@@ -43,6 +43,8 @@ class Health:
     journal: Condition = Condition()  # noqa: RUF009  (frozen)
     config_fault: str = ""
     """The first thing wrong with a changed configuration that was refused."""
+    blindness: str = ""
+    """Why the agent cannot see, in a sentence; empty while it can."""
     full_listeners: tuple[str, ...] = ()
     """The listeners that had no room for a connection lately."""
 
@@ -72,7 +74,9 @@ def examine(health: Health) -> list[Finding]:
     full = (
         f"the {listeners} listener has turned connections away lately, pings perhaps among them: see who holds them"
     )
+    blind = health.blindness
     return [
+        _finding("vantage:sight", not blind, "", "warn" if blind else "pass", blind),
         _finding("scheduler:progress_age", round(age, 3), "s", "fail" if age > STALLED else "pass", stalled),
         _finding("scheduler:missed_beats", health.beats_missed, "", "warn" if _misses(health) else "pass", left_out),
         _finding("loop:lag", round(lag, 4), "s", "warn" if lag > LAGGING else "pass", lagging),

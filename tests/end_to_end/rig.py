@@ -136,8 +136,8 @@ class Receiver:
 
 
 @asynccontextmanager
-async def listening(receiver: Receiver) -> AsyncIterator[Receiver]:
-    async with serving({"/hook": receiver.take}) as url:
+async def listening(receiver: Receiver, at: socket.socket | None = None) -> AsyncIterator[Receiver]:
+    async with serving({"/hook": receiver.take}, at) as url:
         receiver.url = f"{url}/hook"
         yield receiver
         receiver.answering.set()
@@ -160,20 +160,24 @@ class Target:
 
 
 @asynccontextmanager
-async def answering(target: Target) -> AsyncIterator[Target]:
-    async with serving({"/": target.answer}) as url:
+async def answering(target: Target, at: socket.socket | None = None) -> AsyncIterator[Target]:
+    async with serving({"/": target.answer}, at) as url:
         target.url = f"{url}/"
         yield target
 
 
 @asynccontextmanager
-async def serving(routes: Mapping[str, Callable[[web.Request], Any]]) -> AsyncIterator[str]:
+async def serving(
+    routes: Mapping[str, Callable[[web.Request], Any]], at: socket.socket | None = None
+) -> AsyncIterator[str]:
+    """`at` is a socket that listens already; else one of the loopback's is made."""
     app = web.Application()
     for path, handler in routes.items():
         app.router.add_route("*", path, handler)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    site = web.TCPSite(runner, "127.0.0.1", 0) if at is None else web.SockSite(runner, at)
+    await site.start()
     try:
         host, port = runner.addresses[0][:2]
         yield f"http://{host}:{port}"

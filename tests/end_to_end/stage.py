@@ -21,7 +21,7 @@ _FILE = """\
 agent:
   listen: {listen}
   state_dir: state
-  vantage: {{name: test}}
+  vantage: {{name: test{vantage}}}
 {agent}defaults:
 {pace}sinks:
   hook: {{type: webhook, url: "{hook}", secret: "${{HOOK_SECRET}}"}}
@@ -52,13 +52,20 @@ def write_checks(
     pace: str = QUICK,
     services: str = "",
     agent: str = "",
+    vantage: str = "",
 ) -> Path:
     """The file in `folder`; its journal will be in ``folder/state``. `pace`: lines of `defaults`; `services`: the
-    whole block; `agent`: further lines of that block."""
+    whole block; `agent`: further lines of that block; `vantage`: further keys of the vantage."""
     file = folder / "checks.yaml"
     file.write_text(
         _FILE.format(
-            listen=listen, agent=agent, pace=pace, hook=receiver.url, services=services, checks="".join(checks)
+            listen=listen,
+            agent=agent,
+            vantage=vantage,
+            pace=pace,
+            hook=receiver.url,
+            services=services,
+            checks="".join(checks),
         )
     )
     return file

@@ -1,0 +1,153 @@
+"""What the agent's own trouble does to all that is judged, and what is told of it.
+
+The trouble itself is found elsewhere (`monitor.core.vantage`, `monitor.vantage`); here it is entered as a transition
+of kind ``vantage``, so that a replay of stored looks goes through the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from monitor.core.model import Moment, Note, State, Transition, Verdict
+from monitor.core.snapshot import read_count, read_instant
+from monitor.core.wording import clock
+from probes.contract import Reason
+
+TELL_AFTER = 10.0
+"""Seconds that trouble of our own must last before anybody is told: a moment of it is nothing that a person can mend,
+and while the network is gone nobody can be told anyway."""
+
+WELL = "well"
+NOTE = "vantage"
+
+
+class Trouble(StrEnum):
+    """What can be wrong with the agent itself; the worst first."""
+
+    meaning: str
+    reason: Reason
+
+    def __new__(cls, value: str, reason: Reason = Reason.LATE, meaning: str = "") -> Trouble:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.reason, member.meaning = reason, meaning
+        return member
+
+    NETWORK = "network", Reason.OWN_NETWORK, "it has lost its own network"
+    PAUSED = "paused", Reason.LATE, "it was stopped for a while"
+    STARVED = "starved", Reason.LATE, "it does not get the CPU time it needs"
+    DESCRIPTORS = "descriptors", Reason.NO_DESCRIPTORS, "it can open no more files or connections"
+    RESOLVER = "resolver", Reason.DNS_TIMEOUT, "its resolver does not answer"
+    JOURNAL = "journal", Reason.NO_DESCRIPTORS, "it cannot write its journal"
+
+    @property
+    def blinds(self) -> bool:
+        """Whether what was suspected meanwhile is no evidence."""
+        return self in (Trouble.NETWORK, Trouble.PAUSED, Trouble.STARVED)
+
+
+_ORDER = tuple(Trouble)
+
+
+@dataclass(frozen=True, slots=True)
+class Ailment:
+    """One trouble of the agent's own: since when, and how it is known."""
+
+    trouble: Trouble
+    since: Moment
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """``it has lost its own network: 1.1.1.1:53 did not answer either``"""
+        return f"{self.trouble.meaning}: {self.why}" if self.why else self.trouble.meaning
+
+
+class Sight:
+    """How the vantage stands. Not frozen: it lives as long as the agent, through all reloads."""
+
+    __slots__ = ("ailments", "seq", "since", "told")
+
+    def __init__(self, note: Mapping[str, Any] | None, now: Moment) -> None:
+        """`note` is what the journal has of it."""
+        self.ailments: tuple[Ailment, ...] = ()
+        """The worst first."""
+        self.since: datetime = now.at
+        """Since when it is well, or since when it is not."""
+        self.seq = 0
+        self.told: frozenset[str] | None = None
+        """The sinks that were told of the present trouble; None: nobody yet."""
+        if note is not None:
+            self._restore(note, now)
+
+    @property
+    def state(self) -> str:
+        return self.ailments[0].trouble.value if self.ailments else WELL
+
+    def has(self, trouble: Trouble) -> Ailment | None:
+        return next((item for item in self.ailments if item.trouble is trouble), None)
+
+    def become(self, ailments: Sequence[Ailment], now: Moment, vantage: str) -> Transition | None:
+        """Take in what is wrong with that vantage now; a transition where the worst of it is another than before."""
+        old = self.state
+        self.ailments = tuple(sorted(ailments, key=lambda item: _ORDER.index(item.trouble)))
+        if self.state == old:
+            return None
+        self.seq += 1
+        if old == WELL:
+            self.since = min(item.since.at for item in self.ailments)
+        since = now.at
+        verdict = Verdict(State.UP)
+        if self.ailments:
+            worst = self.ailments[0]
+            since = worst.since.at
+            verdict = Verdict(State.UNKNOWN, worst.trouble.reason, worst.sentence)
+        return Transition("vantage", vantage, self.seq, now.at, since, old, self.state, verdict)
+
+    def note(self) -> Note:
+        told = None if self.told is None else sorted(self.told)
+        worst = self.ailments[0] if self.ailments else None
+        return Note(
+            NOTE,
+            {
+                "state": self.state,
+                "why": worst.why if worst else "",
+                "since": self.since.isoformat(),
+                "seq": self.seq,
+                "told": told,
+            },
+        )
+
+    def _restore(self, note: Mapping[str, Any], now: Moment) -> None:
+        try:
+            self.seq = read_count(note["seq"])
+            since = read_instant(note["since"])
+            if since is None or note["state"] == WELL:
+                return
+            passed = max((now.at - since).total_seconds(), 0.0)
+            self.ailments = (Ailment(Trouble(note["state"]), Moment(since, now.tick - passed), str(note["why"])),)
+            self.since = since
+            self.told = None if note["told"] is None else frozenset(map(str, note["told"]))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return  # by another version: what was told of us is not worth more than what we see now
+
+
+def ailments_of(transition: Transition, tick: float) -> tuple[Ailment, ...]:
+    """What was wrong according to a transition of kind ``vantage``, which took place at `tick`; for a replay."""
+    if transition.new == WELL:
+        return ()
+    passed = max((transition.at - transition.since) / timedelta(seconds=1), 0.0)
+    trouble = Trouble(transition.new)
+    why = transition.verdict.why.removeprefix(trouble.meaning).removeprefix(": ")
+    return (Ailment(trouble, Moment(transition.since, tick - passed), why),)
+
+
+def cannot_see(sight: Sight) -> str:
+    """For pages: ``I cannot see since 14:02:07 UTC: I have lost ...``; empty while all is well."""
+    if not sight.ailments:
+        return ""
+    return f"I cannot see since {clock(sight.since)}: {sight.ailments[0].sentence}"

@@ -1,0 +1,253 @@
+"""Is it me or is it them? What witnesses of our own network say of the time in which looks have failed.
+
+A *witness* is an address that is no target: a reference of the configuration, the default gateway. It counts only
+while it has answered lately, and none is needed. A look that failed in a way that our own network could have caused
+is believed once a witness has answered a question that was asked *after* that look had ended. Where all witnesses
+that count stay silent, it is us: the looks since then say nothing of their targets.
+
+The guard is pure: it is told what was asked and answered, and when.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+
+from monitor.core.model import Look, Moment
+
+LATELY = 60.0
+"""Seconds for which an answer makes a witness count. One that has gone long ago, or was never there, says nothing."""
+ROUNDS, SPREAD = 3, 1.0
+"""So many questions in a row, asked over so many seconds at least, must stay without an answer: one lost packet, or a
+burst of a moment, is no network that is gone."""
+NETWORKS = 5
+"""Targets in so many distinct networks that fail together outvote the few that still answer."""
+ANSWERS, ANSWERS_SPREAD = 2, 1.0
+"""After a loss, so many answers in a row over so many seconds end it."""
+SUCCESSES, QUIET = 3, 5.0
+"""Without a witness that answers, so many good looks beyond this machine end a loss, the last failed one of which was
+so many seconds ago: then it was the witnesses that were gone."""
+
+_NEVER = -math.inf
+
+
+class Opinion(Enum):
+    """Whose trouble a failed look is."""
+
+    THEIRS = "theirs"
+    OPEN = "open"
+    """A witness must be asked first, or has not answered yet."""
+    OURS = "ours"
+
+
+class Rank(IntEnum):
+    """How far a witness sees; of those that count, the ones that see farthest decide."""
+
+    LINK = 0
+    """The next machine: the default gateway."""
+    UPLINK = 1
+    """Somewhere beyond: a reference."""
+
+
+@dataclass(slots=True)
+class _Witness:
+    rank: Rank
+    answered: float = _NEVER
+    """When (a tick) the latest question was asked that it has answered."""
+    silent: int = 0
+    """Questions in a row since then that it did not answer."""
+    first_silent: float = 0.0
+    last_silent: float = 0.0
+    answers: int = 0
+    """Answers in a row since the last silence."""
+    first_answer: float = 0.0
+
+    def answer(self, asked: float) -> None:
+        if not self.answers:
+            self.first_answer = asked
+        self.answers += 1
+        self.answered, self.silent = max(self.answered, asked), 0
+
+    def fall_silent(self, asked: float) -> None:
+        if asked <= self.answered:
+            return
+        self.first_silent = min(self.first_silent, asked) if self.silent else asked
+        self.last_silent = max(self.last_silent, asked)
+        self.silent += 1
+        self.answers = 0
+
+    @property
+    def gone(self) -> bool:
+        return self.silent >= ROUNDS and self.last_silent - self.first_silent >= SPREAD
+
+    @property
+    def back(self) -> bool:
+        return self.answers >= ANSWERS and self.answered - self.first_answer >= ANSWERS_SPREAD
+
+
+@dataclass(slots=True)
+class _Targets:
+    """What targets beyond this machine have told since the doubt began."""
+
+    failing: set[str] = field(default_factory=set)
+    fine: set[str] = field(default_factory=set)
+    successes: int = 0
+    failed_at: float = _NEVER
+
+    @property
+    def outvoted(self) -> bool:
+        """Whether so many fail that those which answer do not count."""
+        return len(self.failing) >= NETWORKS and len(self.failing) > len(self.fine)
+
+
+class Guard:
+    """Watches over our own network. All ticks are monotonic seconds."""
+
+    def __init__(self, witnesses: Iterable[tuple[str, Rank]], now: Moment, *, lost: Moment | None = None) -> None:
+        """`lost`: since when the network was known to be gone when the agent before ended; then all witnesses
+        count until one of them answers."""
+        self._witnesses = {name: _Witness(rank) for name, rank in witnesses}
+        self._vouched = now
+        """The latest moment of which somebody has shown that the network was there."""
+        self._doubt: float | None = None
+        """Since when (a tick) a look has waited for an answer."""
+        self._counting: tuple[str, ...] = ()
+        """The witnesses that counted when the doubt began."""
+        self._targets = _Targets()
+        self.lost: Moment | None = None
+        """Since when the network is gone; None while it is not known to be."""
+        self._windows: tuple[float, float] = (_NEVER, _NEVER)
+        """The last loss that is over: since when, and until when (ticks)."""
+        self.why = ""
+        if lost is not None:
+            self.lost, self.why = lost, "it was gone before the restart, and nothing has answered since"
+            self._counting = tuple(self._witnesses)
+
+    @property
+    def watchful(self) -> bool:
+        """Whether witnesses should be asked again and again now."""
+        return self._doubt is not None or self.lost is not None
+
+    def counts(self, name: str, tick: float) -> bool:
+        """Whether the witness has answered lately."""
+        return tick - self._witnesses[name].answered <= LATELY
+
+    def opinion(self, look: Look) -> Opinion:
+        """Whose trouble it is that this look failed; only for one that the network could have failed."""
+        began, ended = look.began.tick, look.ended.tick
+        since, until = self._windows
+        if self.lost is not None or (began <= until and ended >= since):
+            return Opinion.OURS
+        if self._vouched.tick >= ended:
+            return Opinion.THEIRS
+        if self._doubt is None and not self._begin_doubt(ended):
+            return Opinion.THEIRS
+        return Opinion.OPEN
+
+    def void(self, look: Look) -> bool:
+        """Whether a look that succeeded began while the network was gone: its figures are not its target's."""
+        since, until = self._windows
+        return self.lost is None and since <= look.began.tick <= until
+
+    def failed(self, network: str, look: Look) -> None:
+        """A look at a target in that network has failed in a way that ours could have caused."""
+        targets = self._targets
+        targets.failing.add(network)
+        targets.fine.discard(network)
+        targets.successes, targets.failed_at = 0, look.ended.tick
+
+    def succeeded(self, network: str, look: Look) -> None:
+        """A target beyond this machine has answered; needed only while `watchful`."""
+        targets = self._targets
+        if network not in targets.failing:
+            targets.fine.add(network)
+        targets.successes += 1
+        if self.lost is not None:
+            if targets.successes >= SUCCESSES and look.ended.tick - targets.failed_at >= QUIET:
+                self._discredit()
+                self._find(look.ended)
+        elif self._doubt is not None and look.began.tick >= self._doubt and not targets.outvoted:
+            self._vouch(look.began)
+
+    def answered(self, name: str, asked: Moment) -> None:
+        """The witness has answered a question that was asked then."""
+        witness = self._witnesses[name]
+        witness.answer(asked.tick)
+        if self.lost is not None:
+            if witness.back and name in self._deciding():
+                self._find(asked)
+        elif self._doubt is None or (asked.tick >= self._doubt and name in self._deciding()):
+            self._vouch(asked)
+
+    def silent(self, name: str, asked: Moment) -> None:
+        """The witness has not answered a question that was asked then."""
+        self._witnesses[name].fall_silent(asked.tick)
+        if self._doubt is None or self.lost is not None:
+            return
+        deciding = self._deciding()
+        if all(self._witnesses[one].gone for one in deciding):
+            told = " and ".join(deciding) if len(deciding) < 3 else f"{len(deciding)} witnesses"
+            self._lose(f"{told} did not answer either" if len(deciding) == 1 else f"neither {told} answered")
+
+    def give_up(self) -> None:
+        """Nobody has said anything for too long: what waits is judged without."""
+        self._doubt = None
+
+    def _begin_doubt(self, tick: float) -> bool:
+        """False: there is nobody to ask."""
+        self._counting = tuple(name for name in self._witnesses if self.counts(name, tick))
+        if not self._counting:
+            return False
+        self._doubt, self._targets = tick, _Targets()
+        for name in self._counting:
+            self._witnesses[name].silent = 0
+        return True
+
+    def _deciding(self) -> list[str]:
+        """Of the witnesses that count, those that see farthest."""
+        highest = max((self._witnesses[name].rank for name in self._counting), default=Rank.LINK)
+        return [name for name in self._counting if self._witnesses[name].rank is highest]
+
+    def _vouch(self, moment: Moment) -> None:
+        if moment.tick > self._vouched.tick:
+            self._vouched = moment
+        if self._doubt is not None and moment.tick >= self._doubt:
+            self._doubt = None
+
+    def _lose(self, why: str) -> None:
+        self.lost, self.why, self._doubt = self._vouched, why, None
+
+    def _find(self, now: Moment) -> None:
+        assert self.lost is not None  # noqa: S101  (the callers asked)
+        self._windows = (self.lost.tick, now.tick)
+        self.lost, self.why, self._vouched = None, "", now
+        self._targets = _Targets()
+
+    def _discredit(self) -> None:
+        """The witnesses were silent while targets answered: they count again when they have answered."""
+        for name in self._counting:
+            self._witnesses[name].answered = _NEVER
+
+
+def network_of(look: Look, host: str) -> str:
+    """What is one network to the guard: an IPv4 /16, an IPv6 /32; a name that has no address is one by itself."""
+    address = look.observation.evidence.get("address", "")
+    text = address.rpartition(":")[0].strip("[]") if ":" in address else address
+    try:
+        found = ipaddress.ip_address(text or host)
+    except ValueError:
+        return host
+    return str(ipaddress.ip_network((found, 16 if found.version == 4 else 32), strict=False))
+
+
+def is_here(host: str) -> bool:
+    """Whether a host is this machine itself, which no network of ours is needed for."""
+    if host == "localhost" or host.endswith(".localhost") or host.startswith("/"):  # a socket in the file system
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

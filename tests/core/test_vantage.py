@@ -1,0 +1,221 @@
+"""Is it me? What the guard makes of witnesses that answer or do not, and of targets that fail or do not."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.core.model import Look
+from monitor.core.vantage import (
+    LATELY,
+    Guard,
+    Opinion,
+    Rank,
+    is_here,
+    network_of,
+)
+from probes.contract import Observation, Reason
+from tests.core.builders import look, moment
+
+ONE, TWO, GATEWAY = "192.0.2.1:53", "192.0.2.2:53", "10.0.0.1"
+
+
+def guard(*names: str, at: float = 0.0) -> Guard:
+    """With witnesses that have just answered."""
+    made = Guard([(name, Rank.LINK if name == GATEWAY else Rank.UPLINK) for name in names], moment(at))
+    for name in names:
+        made.answered(name, moment(at))
+    return made
+
+
+def failing(at: float) -> Look:
+    return look(at, fails=Reason.CONNECT_TIMEOUT)
+
+
+def silence(guard: Guard, *names: str, since: float, rounds: int = 3) -> None:
+    for number in range(rounds):
+        for name in names:
+            guard.silent(name, moment(since + number / 2))
+
+
+def lost(*names: str, at: float = 10.0) -> Guard:
+    made = guard(*names)
+    made.opinion(failing(at))
+    made.failed("net", failing(at))
+    silence(made, *names, since=at)
+    assert made.lost is not None
+    return made
+
+
+def test_without_a_witness_it_is_theirs() -> None:
+    assert Guard([], moment(0)).opinion(failing(10)) is Opinion.THEIRS
+    silent_ever_since = Guard([(ONE, Rank.UPLINK)], moment(0))
+    assert silent_ever_since.opinion(failing(10)) is Opinion.THEIRS
+
+
+def test_a_witness_that_answers_a_later_question_makes_it_theirs() -> None:
+    watching = guard(ONE, TWO)
+    assert not watching.watchful
+    assert watching.opinion(failing(10)) is Opinion.OPEN
+    assert watching.watchful
+    watching.silent(ONE, moment(10))
+    watching.answered(TWO, moment(9.9))
+    assert watching.opinion(failing(10)) is Opinion.OPEN, "that was asked before"
+    watching.answered(TWO, moment(10.1))
+    assert watching.opinion(failing(10)) is Opinion.THEIRS
+    assert not watching.watchful
+    assert watching.opinion(failing(11)) is Opinion.OPEN, "each look needs an answer of its own"
+
+
+def test_all_witnesses_silent_make_it_ours_from_the_last_answer_on() -> None:
+    watching = guard(ONE, TWO, at=5)
+    watching.opinion(failing(10))
+    silence(watching, ONE, since=10)
+    assert watching.opinion(failing(10)) is Opinion.OPEN, "the other one may answer yet"
+    silence(watching, TWO, since=10)
+    assert watching.opinion(failing(10)) is Opinion.OURS
+    assert watching.lost == moment(5)
+    assert watching.why == f"neither {ONE} and {TWO} answered"
+    assert watching.opinion(failing(12)) is Opinion.OURS
+
+
+def test_one_lost_question_is_no_network_that_is_gone() -> None:
+    watching = guard(ONE)
+    watching.opinion(failing(10))
+    for _ in range(5):
+        watching.silent(ONE, moment(10.2))
+    assert watching.lost is None, "a burst of a moment"
+    watching.silent(ONE, moment(11.2))
+    assert watching.lost is not None
+    assert watching.why == f"{ONE} did not answer either"
+
+
+def test_a_silence_that_is_older_than_the_last_answer_tells_nothing() -> None:
+    watching = guard(ONE, at=10)
+    watching.opinion(failing(11))
+    silence(watching, ONE, since=8)
+    assert watching.lost is None
+
+
+def test_silence_alone_is_nothing_while_no_target_fails() -> None:
+    watching = guard(ONE)
+    silence(watching, ONE, since=10, rounds=9)
+    assert not watching.watchful
+    assert watching.counts(ONE, 1000.0 + LATELY)
+    assert not watching.counts(ONE, 1000.1 + LATELY)
+
+
+def test_references_decide_and_not_the_gateway() -> None:
+    watching = guard(ONE, GATEWAY)
+    watching.opinion(failing(10))
+    watching.answered(GATEWAY, moment(10.1))
+    assert watching.opinion(failing(10)) is Opinion.OPEN
+    silence(watching, ONE, since=10)
+    assert watching.opinion(failing(10)) is Opinion.OURS
+    watching.answered(GATEWAY, moment(20))
+    watching.answered(GATEWAY, moment(22))
+    assert watching.lost is not None
+
+
+def test_the_gateway_decides_where_no_reference_counts() -> None:
+    assert lost(GATEWAY).why == f"{GATEWAY} did not answer either"
+
+
+def test_many_witnesses_are_counted_and_not_listed() -> None:
+    assert lost("a", "b", "c").why == "neither 3 witnesses answered"
+
+
+def test_it_is_over_after_two_answers_and_looks_within_it_stay_ours() -> None:
+    watching = lost(ONE, TWO)
+    watching.answered(ONE, moment(20))
+    assert watching.lost is not None
+    watching.answered(ONE, moment(20.5))
+    watching.answered(ONE, moment(21))
+    assert watching.lost is None
+    assert watching.why == ""
+    assert watching.opinion(look(20.9, took=5.0, fails=Reason.CONNECT_TIMEOUT)) is Opinion.OURS
+    assert watching.void(look(20.9, took=0.5))
+    assert not watching.void(look(21.1))
+    assert watching.opinion(failing(22)) is Opinion.OPEN
+
+
+def test_a_target_that_answers_shows_that_the_network_is_there() -> None:
+    watching = guard(ONE)
+    watching.opinion(failing(10))
+    watching.succeeded("other", look(9.9, took=0.2))
+    assert watching.opinion(failing(10)) is Opinion.OPEN, "it was asked before"
+    watching.succeeded("other", look(10.1))
+    assert watching.opinion(failing(10)) is Opinion.THEIRS
+
+
+def test_five_networks_that_fail_together_outvote_the_few_that_answer() -> None:
+    watching = guard(ONE)
+    watching.opinion(failing(10))
+    for number in range(5):
+        watching.failed(f"net {number}", failing(10))
+    watching.succeeded("other", look(10.1))
+    assert watching.opinion(failing(10)) is Opinion.OPEN
+    watching.answered(ONE, moment(10.2))
+    assert watching.opinion(failing(10)) is Opinion.THEIRS, "the reference answers: it is them, however many"
+
+
+def test_when_targets_answer_again_it_was_the_witnesses_that_had_gone() -> None:
+    watching = lost(ONE)
+    for number in range(3):
+        watching.succeeded("net", look(12 + number))
+    assert watching.lost is not None, "the last failure is too near"
+    watching.failed("net", failing(15))
+    for number in range(3):
+        watching.succeeded("net", look(20 + number))
+    assert watching.lost is None
+    assert watching.opinion(failing(30)) is Opinion.THEIRS, "the witness does not count until it answers"
+    watching.answered(ONE, moment(31))
+    assert watching.opinion(failing(32)) is Opinion.OPEN
+
+
+def test_after_a_restart_the_loss_goes_on_until_a_witness_answers() -> None:
+    watching = Guard([(ONE, Rank.UPLINK)], moment(0), lost=moment(-60))
+    assert watching.opinion(failing(1)) is Opinion.OURS
+    watching.answered(ONE, moment(2))
+    watching.answered(ONE, moment(3))
+    assert watching.lost is None
+    assert watching.opinion(failing(4)) is Opinion.OPEN
+
+
+def test_a_doubt_that_is_given_up_is_judged_without_witnesses() -> None:
+    watching = guard(ONE)
+    watching.opinion(failing(10))
+    watching.give_up()
+    assert not watching.watchful
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "network"),
+    [
+        ("203.0.113.9:443", "shop.example.com", "203.0.0.0/16"),
+        ("[2001:db8:1::9]:443", "shop.example.com", "2001:db8::/32"),
+        ("203.0.113.9", "shop.example.com", "203.0.0.0/16"),
+        ("", "203.0.113.9", "203.0.0.0/16"),
+        ("", "shop.example.com", "shop.example.com"),
+        ("nonsense:1", "shop.example.com", "shop.example.com"),
+    ],
+)
+def test_networks(address: str, host: str, network: str) -> None:
+    seen = Look("home", Observation(evidence={"address": address}), moment(0), moment(0))
+    assert network_of(seen, host) == network
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("localhost", True),
+        ("127.0.0.9", True),
+        ("[::1]", True),
+        ("/run/postgresql", True),
+        ("app.localhost", True),
+        ("10.0.0.1", False),
+        ("shop.example.com", False),
+        ("", False),
+    ],
+)
+def test_this_machine_itself(host: str, here: bool) -> None:
+    assert is_here(host) is here

@@ -1,0 +1,107 @@
+"""The agent's own network is cut, on real sockets: nobody is paged for it, and the agent says what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.end_to_end.ledger import all_sent, check_journal, check_ledger
+from tests.end_to_end.network import REFERENCES, WORLD, Internet, internet, networks_allowed, within
+from tests.end_to_end.rig import Agent, Receiver, Target, agent, answering, listening, until
+from tests.end_to_end.stage import CALM, page, write_checks
+
+pytestmark = pytest.mark.skipif(not networks_allowed(), reason="this user may make no network namespace (root may)")
+
+EVENTS = ("agent.impaired", "agent.recovered")
+
+
+@dataclass
+class Stage:
+    net: Internet
+    receiver: Receiver
+    targets: list[Target]
+    running: Agent
+    url: str
+    state: Path
+
+    def status(self) -> dict[str, Any]:
+        """Asked on the agent's own machine."""
+        answer = within(self.net.agent, lambda: httpx.get(f"{self.url}/api/v1/status", trust_env=False, timeout=30))
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def states(self) -> set[str]:
+        return {check["state"] for check in self.status()["checks"]}
+
+    async def until(self, holds: Callable[[], bool], what: str) -> None:
+        await until(lambda: holds() or self.running.process.poll() is not None, what, 60)
+        assert self.running.process.poll() is None, self.running.log
+
+    def told(self) -> list[str]:
+        """What a route without `event` brings: no single check."""
+        kinds = [webhook.event["type"] for webhook in self.receiver.told]
+        return [kind for kind in kinds if kind != "check.changed"]
+
+
+@asynccontextmanager
+async def stage(folder: Path, *, targets: int = 3, references: bool = True) -> AsyncIterator[Stage]:
+    async with AsyncExitStack() as stack:
+        net = stack.enter_context(internet())
+        receiver = await stack.enter_async_context(listening(Receiver(), net.listen(WORLD[-1])))
+        served = [
+            await stack.enter_async_context(answering(Target(), net.listen(host, 80))) for host in WORLD[:targets]
+        ]
+        if references:
+            for host in REFERENCES:
+                stack.enter_context(net.listen(host, 53))
+        listed = ", ".join(f"{host}:53" for host in REFERENCES)
+        file = write_checks(
+            folder,
+            receiver,
+            *(page(f"page {number}", target.url) for number, target in enumerate(served)),
+            pace=CALM,
+            vantage=f", reference: [{listed}]" if references else "",
+        )
+        running = stack.enter_context(agent(folder, "run", file, before=net.before))
+        made = Stage(net, receiver, served, running, await running.started(), folder / "state")
+        await made.until(lambda: made.states() == {"up"}, "all to be up")
+        yield made
+
+
+@pytest.mark.timeout(120)
+async def test_an_uplink_that_is_cut_is_nobodys_outage(tmp_path: Path) -> None:
+    async with stage(tmp_path) as here:
+        here.net.cut_uplink()
+        await here.until(lambda: here.states() == {"unknown"}, "all to be unknown")
+        assert "its own network" in here.status()["agent"]["impaired"][0]
+        # Long enough to be told; it goes out as soon as it can, which is when the network is back.
+        await here.until(lambda: bool(events(here, "agent.impaired")), "the agent's trouble to be told")
+        here.net.mend_uplink()
+        await here.until(lambda: here.told() == list(EVENTS), "impaired and recovered to be told")
+        await here.until(lambda: here.states() == {"up"}, "all to be up again")
+        # What is really down is told as ever.
+        here.targets[0].status = 500
+        await here.until(lambda: here.receiver.open_incidents == 1, "a real outage to be told")
+        here.targets[0].status = 200
+        await here.until(lambda: here.receiver.open_incidents == 0, "its end")
+        await all_sent(here.state)
+        assert await here.running.stop() == 0
+        check_ledger(here.receiver)
+        check_journal(here.state, {webhook.id for webhook in here.receiver.told})
+
+
+def events(here: Stage, kind: str) -> list[Any]:
+    return within(
+        here.net.agent,
+        lambda: [
+            event
+            for event in httpx.get(f"{here.url}/api/v1/events", trust_env=False, timeout=30).json()["events"]
+            if event["type"] == kind
+        ],
+    )
