@@ -24,6 +24,7 @@ from monitor.core.event import Source
 from monitor.core.judge import Judgement
 from monitor.core.model import EventType, Journal, Look, Moment
 from monitor.core.plan import Plan
+from monitor.core.sight import Ailment, Trouble
 from monitor.core.world import World
 from monitor.kinds import installed_kinds
 from monitor.store.contract import Backlog
@@ -123,6 +124,14 @@ class _Tour:
         while self.world.judges["home"].state.bad:
             self._see("home", at, _answer(0.3))
             at += 15
+        self._lose_network(at)
+
+    def _lose_network(self, at: float) -> None:
+        """For two minutes."""
+        why = "neither 1.1.1.1:53 nor 9.9.9.9:53 answers"
+        lost = self.world.sighted([Ailment(Trouble.NETWORK, moment(at), why)], moment(at + 2))
+        for change in (lost, self.world.elapse(moment(at + 60)), self.world.sighted([], moment(at + 120))):
+            self.events += [event.body for event in change.events] if change is not None else []
 
     def _status(self) -> dict[str, Any]:
         """`/api/v1/status` now, with one check only."""
@@ -172,7 +181,8 @@ def tour() -> _Tour:
 # --- events ---------------------------------------------------------------------------------------------------
 
 _SHOWN = (EventType.INCIDENT_OPENED, EventType.INCIDENT_UPDATED, EventType.INCIDENT_RESOLVED,
-          EventType.CHECK_CHANGED, EventType.SERVICE_CHANGED)  # fmt: skip
+          EventType.CHECK_CHANGED, EventType.SERVICE_CHANGED, EventType.AGENT_IMPAIRED,
+          EventType.AGENT_RECOVERED)  # fmt: skip
 
 
 def examples() -> Mapping[str, Mapping[str, Any]]:

@@ -221,6 +221,10 @@ class Reason(StrEnum):
         "own_network", _US, "the agent's own network was gone at that time",
         "look at the agent's own network; its page and the event agent.impaired say what did not answer",
     )  # fmt: skip
+    JOURNAL = (
+        "journal", _US, "the agent cannot write its journal",
+        "free the disk or mend it; its page and its log say what is wrong with it",
+    )  # fmt: skip
     NO_DESCRIPTORS = (
         "no_descriptors", _US, "the agent has no file descriptors, ports or memory left",
         "raise the limits of the agent's service",

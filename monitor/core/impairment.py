@@ -50,8 +50,8 @@ def tell(world: World, _: str, now: Moment) -> Change | None:
         "vantage", world.plan.source.vantage, sight.seq, now.at, sight.since, WELL, worst.trouble.value,
         Verdict(State.UNKNOWN, worst.trouble.reason, worst.sentence),
     )  # fmt: skip
-    meanwhile = "Until it sees again nothing is an outage, and no incident is closed."
-    sentence = f"The agent {told.subject} is impaired since {clock(sight.since)}: {worst.sentence}. {meanwhile}"
+    meanwhile = "Until that ends, what it cannot judge is neither an outage nor mended."
+    sentence = f"The agent {told.subject} cannot see since {clock(sight.since)}: {worst.sentence}. {meanwhile}"
     event = world.teller.agent(EventType.AGENT_IMPAIRED, told, sentence)
     sight.told = frozenset(event.sinks)
     return Change(events=(event,), notes=(sight.note(),))
@@ -64,7 +64,7 @@ def _recovered(world: World, transition: Transition, worst: Ailment, now: Moment
     sight.since = now.at
     if owed is None:
         return ()
-    sentence = f"The agent {transition.subject} is well again after {lasted}: {worst.trouble.meaning} before."
+    sentence = f"The agent {transition.subject} sees again after {lasted}: {worst.trouble.past}."
     return (world.teller.agent(EventType.AGENT_RECOVERED, transition, sentence, owed=owed),)
 
 

@@ -29,20 +29,24 @@ class Trouble(StrEnum):
     """What can be wrong with the agent itself; the worst first."""
 
     meaning: str
+    past: str
     reason: Reason
 
-    def __new__(cls, value: str, reason: Reason = Reason.LATE, meaning: str = "") -> Trouble:
+    def __new__(cls, value: str, reason: Reason = Reason.LATE, meaning: str = "", past: str = "") -> Trouble:
         member = str.__new__(cls, value)
         member._value_ = value
-        member.reason, member.meaning = reason, meaning
+        member.reason, member.meaning, member.past = reason, meaning, past
         return member
 
-    NETWORK = "network", Reason.OWN_NETWORK, "it has lost its own network"
-    PAUSED = "paused", Reason.LATE, "it was stopped for a while"
-    STARVED = "starved", Reason.LATE, "it does not get the CPU time it needs"
-    DESCRIPTORS = "descriptors", Reason.NO_DESCRIPTORS, "it can open no more files or connections"
-    RESOLVER = "resolver", Reason.DNS_TIMEOUT, "its resolver does not answer"
-    JOURNAL = "journal", Reason.NO_DESCRIPTORS, "it cannot write its journal"
+    NETWORK = "network", Reason.OWN_NETWORK, "it has lost its own network", "it had lost its own network"
+    PAUSED = "paused", Reason.LATE, "it was stopped", "it had been stopped"
+    STARVED = "starved", Reason.LATE, "it does not get the CPU time it needs", "it had not got the CPU time it needs"
+    DESCRIPTORS = (
+        "descriptors", Reason.NO_DESCRIPTORS, "it can open no more files or connections",
+        "it could open no more files or connections",
+    )  # fmt: skip
+    RESOLVER = "resolver", Reason.DNS_TIMEOUT, "its resolver does not answer", "its resolver had not answered"
+    JOURNAL = "journal", Reason.JOURNAL, "it cannot write its journal", "it could not write its journal"
 
     @property
     def blinds(self) -> bool:

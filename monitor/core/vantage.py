@@ -189,8 +189,7 @@ class Guard:
             return
         deciding = self._deciding()
         if all(self._witnesses[one].gone for one in deciding):
-            told = " and ".join(deciding) if len(deciding) < 3 else f"{len(deciding)} witnesses"
-            self._lose(f"{told} did not answer either" if len(deciding) == 1 else f"neither {told} answered")
+            self._lose(_silence(deciding))
 
     def give_up(self) -> None:
         """Nobody has said anything for too long: what waits is judged without."""
@@ -230,6 +229,14 @@ class Guard:
         """The witnesses were silent while targets answered: they count again when they have answered."""
         for name in self._counting:
             self._witnesses[name].answered = _NEVER
+
+
+def _silence(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"{names[0]} does not answer either"
+    return (
+        f"neither {names[0]} nor {names[1]} answers" if len(names) == 2 else f"none of {len(names)} witnesses answers"
+    )
 
 
 def network_of(look: Look, host: str) -> str:

@@ -72,11 +72,11 @@ def test_trouble_is_entered_at_once_and_told_when_it_lasts() -> None:
     [event] = impaired.events
     assert event.sinks == ("hook",)
     assert event.body["state"] == {"old": "well", "new": "impaired"}
-    assert event.body["sentence"].startswith("The agent test is impaired since 12:00:05 UTC: it has lost its own")
+    assert event.body["sentence"].startswith("The agent test cannot see since 12:00:05 UTC: it has lost its own")
     ended = watched.sighted([], moment(130))
     assert told(ended) == ["agent.recovered"]
     assert ended is not None
-    assert ended.events[0].body["sentence"].startswith("The agent test is well again after 2 min 5 s")
+    assert ended.events[0].body["sentence"].startswith("The agent test sees again after 2 min 5 s")
     assert watched.next_due is None
 
 

@@ -74,7 +74,7 @@ def test_all_witnesses_silent_make_it_ours_from_the_last_answer_on() -> None:
     silence(watching, TWO, since=10)
     assert watching.opinion(failing(10)) is Opinion.OURS
     assert watching.lost == moment(5)
-    assert watching.why == f"neither {ONE} and {TWO} answered"
+    assert watching.why == f"neither {ONE} nor {TWO} answers"
     assert watching.opinion(failing(12)) is Opinion.OURS
 
 
@@ -86,7 +86,7 @@ def test_one_lost_question_is_no_network_that_is_gone() -> None:
     assert watching.lost is None, "a burst of a moment"
     watching.silent(ONE, moment(11.2))
     assert watching.lost is not None
-    assert watching.why == f"{ONE} did not answer either"
+    assert watching.why == f"{ONE} does not answer either"
 
 
 def test_a_silence_that_is_older_than_the_last_answer_tells_nothing() -> None:
@@ -117,11 +117,11 @@ def test_references_decide_and_not_the_gateway() -> None:
 
 
 def test_the_gateway_decides_where_no_reference_counts() -> None:
-    assert lost(GATEWAY).why == f"{GATEWAY} did not answer either"
+    assert lost(GATEWAY).why == f"{GATEWAY} does not answer either"
 
 
 def test_many_witnesses_are_counted_and_not_listed() -> None:
-    assert lost("a", "b", "c").why == "neither 3 witnesses answered"
+    assert lost("a", "b", "c").why == "none of 3 witnesses answers"
 
 
 def test_it_is_over_after_two_answers_and_looks_within_it_stay_ours() -> None:
