@@ -47,6 +47,7 @@ class Reason(StrEnum):
         failures is an outage after a shorter time."""
         return self.value in _SURE
 
+    @property
     def by_network(self) -> bool:
         """Whether a network of our own that is gone, or a resolver that lies without one, could look the same."""
         return self.value in _BY_NETWORK
