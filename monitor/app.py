@@ -214,6 +214,7 @@ class Agent:
             record=recorder.take,
             publish=feed.publish,
             ask=lambda check: scheduler.ask(check),
+            follow=lambda check, judgement: scheduler.follow(check, judgement),
             vouch=lambda look, check: lookout.vouch(look, check),
         )
         references = self._config.agent.vantage.reference

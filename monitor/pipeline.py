@@ -16,6 +16,7 @@ from typing import Protocol
 import structlog
 
 from monitor.clock import Clock
+from monitor.core.contacts import Contacts
 from monitor.core.judge import Judge, Judgement
 from monitor.core.model import Change, Check, CheckRecord, Event, Look, State
 from monitor.core.quantise import quantised
@@ -68,13 +69,15 @@ class Pipeline:
         presence: Callable[[], Presence] | None = None,
         publish: Callable[[Sequence[Event]], None] = lambda _events: None,
         ask: Callable[[str], None] = lambda _check: None,
+        follow: Callable[[str, Judgement], None] = lambda _check, _judgement: None,
         record: Callable[[Check, Look, State], None] | None = None,
         vouch: Callable[[Look, Check], Awaitable[Look]] | None = None,
     ) -> None:
         """`wake` is told the sinks for which something was committed, `publish` the events; `presence` is for passive
         probes; `record` gets every look as it was judged, with the state that the check then has; `ask` has a check
-        (its id) looked at right now; `vouch` hands back each look as it may be judged, once it is known whose trouble
-        a failed one is."""
+        (its id) looked at right now; `follow` has extra looks at another check begun or called off, as a judgement
+        of it says; `vouch` hands back each look as it may be judged, once it is known whose trouble a failed one
+        is."""
         self._world = world
         self._runner = runner
         self._store = store
@@ -94,6 +97,8 @@ class Pipeline:
         self._publish = publish
         self._ask = ask
         self._vouch = vouch
+        self._follow = follow
+        self._contacts = Contacts()
         self._alarm = math.inf
         """The tick for which `keep_time` waits."""
         self._sooner = asyncio.Event()
@@ -123,6 +128,8 @@ class Pipeline:
         judge = self._world.judges.get(order.check.id)
         if judge is None:
             return Judgement()
+        if self._contacts.dead(judge.last):
+            order = replace(order, timeout=min(order.timeout, judge.extra_timeout))
         look = await self._runner.look(order, judge.memory)
         if self._vouch is not None:
             look = await self._vouch(look, order.check)
@@ -130,7 +137,7 @@ class Pipeline:
         judge, probe = self._world.judges.get(order.check.id), order.check.probe
         if judge is None or judge.check.probe is not probe:
             return Judgement()
-        judgement = self._judge(look, judge)
+        judgement = self._judge_all(look, judge)
         if self._presence is not None and isinstance(probe, Passive) and look.observation.ok:
             due = probe.due(self._presence(), judge.memory)
             # What lies behind the next beat is seen by a later look.
@@ -157,6 +164,22 @@ class Pipeline:
             order.check.id, nothing, now, now, limit=order.timeout, scheduled=True, lateness=now.tick - order.due
         )
         return self._judge(look, judge)
+
+    def _judge_all(self, look: Look, judge: Judge) -> Judgement:
+        """Judge a look, and what checks of the same address have to tell one another because of it."""
+        judgement = self._judge(look, judge)
+        for told in self._contacts.see(look, self._wants_more):
+            found = self._judge(told, self._world.judges[told.check])
+            if told.check == look.check:
+                judgement = found
+            else:
+                self._follow(told.check, found)
+        return judgement
+
+    def _wants_more(self, check: str) -> bool:
+        """Whether what others see tells something new of the check."""
+        judge = self._world.judges.get(check)
+        return judge is not None and judge.state is not State.DOWN
 
     def _judge(self, look: Look, judge: Judge) -> Judgement:
         look = quantised(look, judge.check)

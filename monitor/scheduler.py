@@ -112,6 +112,11 @@ class Scheduler:
         slot.suspect = slot.suspect if slot.pace is not None else now
         self._plan_extra(slot, slot.asked)
 
+    def follow(self, check: str, judgement: Judgement) -> None:
+        """A look at another check has told something of this one."""
+        if (slot := self._slots.get(check)) is not None:
+            self._follow(slot, judgement)
+
     async def run(self) -> None:
         """Look for ever. An error that is not a probe's own ends everything, loudly."""
         self._begun = True

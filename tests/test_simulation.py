@@ -7,7 +7,7 @@ import io
 import json
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from random import Random
 from typing import Any, ClassVar
@@ -53,6 +53,21 @@ class Simulated(Probe):
         took = context.timeout if reason is Reason.CONNECT_TIMEOUT else 0.02
         await asyncio.sleep(took)
         return Observation({"response_time": took}, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour(Simulated):
+    """One of many at the same host and port."""
+
+    kind: ClassVar[str] = "neighbour"
+
+    @property
+    def host(self) -> str | None:
+        return "shared.example.com"
+
+    async def look(self, context: Context) -> Observation:
+        seen = await Simulated.look(self, context)
+        return replace(seen, evidence={"address": "192.0.2.1:443"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +149,7 @@ def simulate(checks: list[Check], seconds: float, *, events: str = "incident.") 
                 level_sinks=frozenset(),
                 wake=outbox.wake,
                 observer=counter,
+                follow=lambda name, judgement: scheduler.follow(name, judgement),
             )
             scheduler = Scheduler(
                 checks,
@@ -198,6 +214,30 @@ def test_a_target_that_swallows_packets_is_told_too() -> None:
     notebook, _ = simulate([simulated("home", truth)], 900)
     assert notebook.told() == [("incident.opened", "outage")]
     assert notebook.pages[0][0] <= 600 + 30 + 8, "extra looks overlap the one that hangs"
+
+
+def test_fifty_checks_of_one_silent_host_are_all_called_down_in_the_time_of_one() -> None:
+    def truth(name: str, at: float) -> Reason | None:
+        return Reason.CONNECT_TIMEOUT if at >= 600 else None
+
+    checks = [replace(simulated(f"c{n}", truth), probe=Neighbour(f"c{n}", truth)) for n in range(50)]
+    notebook, counter = simulate(checks, 700)
+    assert notebook.told() == [("incident.opened", "outage")] * 50
+    assert notebook.pages[-1][0] <= 600 + 30 + 8, "the last one, as any of them alone"
+    assert counter.looks < 50 * 24 + 50 * 60, "what is told counts as a look; nobody waits for a run of his own"
+
+
+def test_a_host_that_takes_most_connections_is_not_dead_for_its_many_checks() -> None:
+    chance = Random(5)
+
+    def truth(name: str, at: float) -> Reason | None:
+        return Reason.REFUSED if 600 <= at < 900 and chance.random() < 0.4 else None
+
+    checks = [replace(simulated(f"c{n}", truth), probe=Neighbour(f"c{n}", truth)) for n in range(20)]
+    notebook, _ = simulate(checks, 1000)
+    outages = [page for _, page in notebook.pages if page["state"]["new"] == "outage"]
+    assert not outages
+    assert len(notebook.pages) >= 20
 
 
 def test_a_third_of_requests_failing_is_a_degradation_and_no_outage() -> None:

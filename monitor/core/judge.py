@@ -114,7 +114,7 @@ class Judge:
         """A scheduled look is still under way at its soft deadline: what to do meanwhile. None: nothing new.
 
         It decides nothing, and is no evidence: whatever follows is told by the looks themselves."""
-        self._patience.wait()
+        self._patience.awaited = True
         failures = self._failures
         if failures.pace is not None or failures.state is State.DOWN:
             return None
@@ -123,6 +123,8 @@ class Judge:
     def observe(self, look: Look) -> Judgement:
         """Take in one look; looks may arrive out of order, and twice."""
         self.last = look
+        if look.scheduled:
+            self._patience.awaited = False
         reason = look.observation.reason
         if reason is not None and reason.blame is not Blame.TARGET:
             self._see_nothing(look)

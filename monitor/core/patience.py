@@ -24,7 +24,7 @@ _SHORTEST = 0.01
 class Patience:
     """Learns by each good look; it decides when to look, and how long, never what a look means."""
 
-    __slots__ = ("_awaited", "_impatient", "_last", "_swallowed", "slow")
+    __slots__ = ("_impatient", "_last", "_swallowed", "awaited", "slow")
 
     def __init__(self, slow: float = 0.0) -> None:
         self.slow = slow
@@ -35,13 +35,13 @@ class Patience:
         """Whether the last look with the full time limit ran into it."""
         self._impatient = False
         """Whether extra looks have timed out where the full limit would perhaps have sufficed."""
-        self._awaited = False
+        self.awaited = False
         """Whether a scheduled look has been under way for suspiciously long."""
 
     def limit(self, full: float) -> float:
         """Seconds an extra look may take: short, or a target that swallows packets is confirmed late. A scheduled
         look that still waits will tell whether more time would have sufficed."""
-        patient = self._impatient and not self._awaited
+        patient = self._impatient and not self.awaited
         return full if patient else min(full, max(EXTRA_TIMEOUT, 3 * self._longest))
 
     def soft(self, full: float) -> float | None:
@@ -54,16 +54,11 @@ class Patience:
         """A target that has just become slow is so at the next look, too."""
         return max(self._last, self.slow)
 
-    def wait(self) -> None:
-        """A scheduled look is under way for longer than that."""
-        self._awaited = True
-
     def see(self, look: Look, full: float) -> bool:
         """Take in a look. True: it failed only by our impatience, perhaps, and the next ones may take their time.
 
         A connection that is not answered is no slowness: the kernel of the target answers, not its application."""
         reason = look.observation.reason
-        self._awaited = self._awaited and not look.scheduled
         timed_out = reason is not None and reason.timed_out
         if look.limit >= full:
             self._swallowed, self._impatient = timed_out, False

@@ -1,0 +1,393 @@
+"""How an outage is confirmed: learned spans, sure reasons, looks that hang, failures that arrive late."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from monitor.core.bursts import MEMORY, MONTH, TOLERATED, Bursts
+from monitor.core.failures import BURST, MOST_SPANS, SURE_SPAN
+from monitor.core.judge import Judge
+from monitor.core.model import Confirm, Policy, Recover
+from monitor.core.patience import EXTRA_TIMEOUT, SOFT_DEADLINE
+from monitor.core.run import LONGEST_GAP, Run
+from probes.contract import Reason, Secret
+from tests.core.builders import START, Watch, check, look, moment
+from tests.core.succeeded import Heard
+
+DAY = 86400
+
+
+def watch(**fields: object) -> Watch:
+    """With the confirmation that everybody has."""
+    made = Watch(**({"confirm": Confirm(), "recover": Recover()} | fields))
+    made.see(0, took=0.05)
+    return made
+
+
+def burst(watched: Watch, at: float, seconds: float, reason: Reason = Reason.CONNECT_TIMEOUT) -> None:
+    """A run of failures that lasts so long, then good looks until all is well."""
+    steps = [0.0, *BURST, *range(6, 100)]
+    for offset in (step for step in steps if step <= seconds):
+        watched.see(at + offset, fails=reason, scheduled=offset == 0)
+    for second in range(45):
+        watched.see(at + seconds + 0.2 + second, scheduled=False)
+
+
+def down_after(watched: Watch, at: float, reason: Reason = Reason.CONNECT_TIMEOUT) -> float:
+    """How long a run of failures must be to be called an outage, with the usual extra looks."""
+    for offset in [0.0, *BURST, *range(6, 100)]:
+        watched.see(at + offset, fails=reason, scheduled=offset == 0)
+        if watched.state == "down":
+            return float(offset)
+    return math.inf
+
+
+# --- what is learned -------------------------------------------------------------------------------------------
+
+
+def test_a_clean_target_is_down_after_five_seconds() -> None:
+    assert down_after(watch(), 30) == 5
+
+
+def test_a_target_that_fails_in_bursts_takes_longer_to_be_called_down() -> None:
+    watched = watch()
+    for day in range(1, 4):
+        for hour in range(24):
+            burst(watched, day * DAY + hour * 3600, 3)
+    assert watched.state == "up"
+    found = down_after(watched, 4 * DAY)
+    assert 20 <= found <= 40, "3.4 s * ln(730 bursts a month / 0.02)"
+
+
+def test_lone_lost_packets_teach_nothing_that_would_cost_time() -> None:
+    watched = watch()
+    for hour in range(200):
+        burst(watched, DAY + hour * 3600, 0)
+    assert down_after(watched, 12 * DAY) == 5
+
+
+def test_a_single_burst_is_no_reason_to_wait_a_minute() -> None:
+    watched = watch()
+    burst(watched, DAY, 3)
+    assert 5 < down_after(watched, DAY + 3600) <= 20
+
+
+def test_an_outage_teaches_nothing() -> None:
+    watched = watch()
+    for day in range(1, 6):
+        burst(watched, day * DAY, 60)
+    assert [new for _, _, new in watched.transitions].count("down") == 5
+    assert down_after(watched, 7 * DAY) == 5
+
+
+def test_runs_within_a_brownout_are_not_how_the_target_is_otherwise() -> None:
+    watched = watch()
+    for second in range(600):
+        watched.see(DAY + second, fails=Reason.STATUS if second % 3 else None, scheduled=False)
+    assert watched.state == "degraded"
+    for second in range(60):
+        watched.see(DAY + 600 + second, scheduled=False)
+    assert watched.state == "up"
+    assert down_after(watched, 2 * DAY) == 5
+
+
+def test_what_was_learned_survives_a_restart_and_is_not_forgotten_while_we_are_away() -> None:
+    watched = watch()
+    for hour in range(60):
+        burst(watched, DAY + hour * 3600, 3)
+    bursts = watched.judge._failures.bursts
+    before = bursts.span(moment(4 * DAY).tick)
+    record = watched.judge.record(moment(4 * DAY))
+    record = replace(record, snapshot=json.loads(json.dumps(record.snapshot)))
+    again = Judge(watched.judge.check, record, moment(100 * DAY))
+    assert again._failures.bursts.span(moment(100 * DAY).tick) == pytest.approx(before)
+
+
+def test_a_suspicion_survives_a_restart_with_its_runs() -> None:
+    watched = watch()
+    watched.see(DAY, fails=Reason.REFUSED)
+    watched.see(DAY + 3, fails=Reason.REFUSED, scheduled=False)
+    watched.see(DAY + 4, scheduled=False)
+    watched.restart(DAY + 4)
+    for second in range(20):
+        watched.see(DAY + 5 + second, scheduled=False)
+    assert watched.judge._failures.bursts.seen == 1
+    assert watched.judge._failures.bursts.mean == 3.5
+
+
+def test_a_record_of_a_version_that_did_not_learn_is_taken_over() -> None:
+    watched = watch()
+    watched.see(30, fails=Reason.REFUSED)
+    record = watched.judge.record(moment(31))
+    old = {"state", "score", "bad", "good", "looks", "failed", "suspect_at"}
+    kept = {name: value for name, value in record.snapshot["failures"].items() if name in old}
+    judge = Judge(watched.judge.check, replace(record, snapshot={**record.snapshot, "failures": kept}), moment(31))
+    assert judge.suspicious
+    assert judge.verdict.why == watched.judge.verdict.why
+
+
+def test_another_target_is_learned_anew() -> None:
+    watched = watch()
+    burst(watched, DAY, 3)
+    assert watched.judge._failures.bursts.seen == 1
+    watched.judge.redefine(check(confirm=Confirm()), same_target=True)
+    assert watched.judge._failures.bursts.seen == 1
+    watched.judge.redefine(check(confirm=Confirm()), same_target=False)
+    assert watched.judge._failures.bursts.seen == 0
+
+
+def test_bursts_that_are_never_seen_again_are_forgotten() -> None:
+    bursts = Bursts()
+    bursts.watch(0)
+    assert bursts.span(0) == bursts.mean == 0
+    bursts.learn(50, 100, MONTH)
+    spans = [bursts.span(MONTH + later * MEMORY) for later in (0, 1, 2, 3, 20)]
+    assert spans == sorted(spans, reverse=True)
+    assert spans[0] > 14
+    assert spans[-1] == 0
+
+
+def test_bursts_approach_the_formula_of_the_study() -> None:
+    bursts = Bursts()
+    bursts.watch(0)
+    for number in range(10_000):
+        bursts.learn(1, 2.0, number * 600.0)
+    ever = 2.0 * math.log(MONTH / 600 / TOLERATED)
+    assert bursts.span(10_000 * 600) == pytest.approx(ever, rel=0.02)
+
+
+def test_seconds_of_failing_at_the_first_look_ask_for_no_endless_span() -> None:
+    bursts = Bursts()
+    bursts.learn(3, 30, 0)
+    assert bursts.span(0) < math.inf
+
+
+def test_what_is_learned_is_bounded() -> None:
+    watched = watch()
+    for hour in range(50):
+        burst(watched, DAY + hour * 3600, 4)
+        burst(watched, DAY + hour * 3600 + 1800, 15 if hour > 10 else 4)
+    assert watched.judge._failures.needed_span(moment(5 * DAY).tick) == MOST_SPANS * 5
+
+
+def test_consecutive_only_counts() -> None:
+    watched = watch(confirm=Confirm(3, timedelta(0), Policy.CONSECUTIVE))
+    for hour in range(100):
+        burst(watched, DAY + hour * 3600, 0.2)
+    watched.see(10 * DAY, fails=Reason.STATUS)
+    watched.see(10 * DAY + 1)
+    for second in range(3):
+        watched.see(10 * DAY + 2 + second, fails=Reason.STATUS)
+    assert watched.state == "down"
+
+
+def test_a_target_known_for_bursts_is_not_looked_at_as_densely() -> None:
+    watched = watch()
+    for hour in range(60):
+        burst(watched, DAY + hour * 3600, 4)
+    assert watched.see(5 * DAY, fails=Reason.REFUSED).burst == pytest.approx([2 * offset for offset in BURST])
+
+
+# --- reasons that decide sooner --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", [Reason.DNS_NXDOMAIN, Reason.TLS_EXPIRED, Reason.TLS_NAME, Reason.TLS_UNTRUSTED])
+def test_what_no_lost_packet_looks_like_is_decided_sooner(reason: Reason) -> None:
+    watched = watch()
+    for hour in range(60):
+        burst(watched, DAY + hour * 3600, 4)
+    first = watched.see(5 * DAY, fails=reason)
+    assert first.burst[-1] == SURE_SPAN
+    for offset in first.burst:
+        watched.see(5 * DAY + offset, fails=reason, scheduled=False)
+    assert watched.transitions[-1] == (5 * DAY + SURE_SPAN, "up", "down")
+
+
+def test_one_other_failure_in_the_run_and_it_is_not_sure() -> None:
+    watched = watch()
+    for offset in (0.0, *BURST[:-1]):
+        watched.see(30 + offset, fails=Reason.RESET if offset == 0.5 else Reason.TLS_NAME)
+    watched.see(30 + BURST[-1] - 0.1, fails=Reason.TLS_NAME)
+    assert watched.state == "up"
+    watched.see(30 + BURST[-1], fails=Reason.TLS_NAME)
+    assert watched.state == "down"
+
+
+# --- looks that hang -------------------------------------------------------------------------------------------
+
+
+def test_a_look_that_takes_long_is_suspicious_at_its_soft_deadline() -> None:
+    watched = watch()
+    assert watched.judge.soft_deadline == SOFT_DEADLINE
+    meanwhile = watched.judge.overdue(moment(30.75))
+    assert meanwhile is not None
+    assert meanwhile.burst == (0.0, *BURST)
+    assert not watched.judge.suspicious, "it is no evidence"
+
+
+def test_nothing_is_suspicious_before_it_is_known_how_long_looks_take() -> None:
+    assert Watch().judge.soft_deadline is None
+
+
+def test_the_soft_deadline_follows_what_slow_looks_take() -> None:
+    watched = watch()
+    for number in range(1000):
+        watched.see(30 * (number + 1), took=1.0 if number % 50 == 0 else 0.2)
+    assert 0.75 < (watched.judge.soft_deadline or 0) <= 3.0
+    watched.see(40_000, took=3.0)
+    assert watched.judge.soft_deadline == 9.0
+    watched.see(40_030, took=3.5)
+    assert watched.judge.soft_deadline is None, "it is not before the time limit"
+
+
+def test_what_arrives_is_never_overdue() -> None:
+    judge = Judge(check(probe=Heard(Secret("a-token-of-some-length"))), None, moment(0))
+    judge.observe(look(0, took=0.1))
+    assert judge.soft_deadline is None
+
+
+def test_nothing_new_is_asked_for_where_extra_looks_are_under_way_or_the_target_is_down() -> None:
+    watched = watch()
+    watched.see(30, fails=Reason.REFUSED)
+    assert watched.judge.overdue(moment(31)) is None
+    down_after(watched, 31)
+    assert watched.judge.overdue(moment(70)) is None
+
+
+def test_packets_that_are_swallowed_are_an_outage_before_the_first_look_ends() -> None:
+    watched = watch()
+    watched.judge.overdue(moment(30.75))
+    for offset in (0.0, *BURST):
+        swallowed(watched, 30.75 + offset, Reason.CONNECT_TIMEOUT)
+    assert watched.transitions[-1][2] == "down"
+    watched.see(30, took=10, fails=Reason.CONNECT_TIMEOUT)
+    assert watched.judge._failures._bad.at == START + timedelta(seconds=30)
+
+
+def swallowed(watched: Watch, at: float, reason: Reason) -> None:
+    watched.see(at, took=EXTRA_TIMEOUT, fails=reason, scheduled=False, limit=EXTRA_TIMEOUT)
+
+
+def test_an_application_that_hangs_is_an_outage_once_a_look_has_waited_to_the_end() -> None:
+    watched = watch()
+    watched.judge.overdue(moment(30.75))
+    for offset in (0.0, *BURST):
+        swallowed(watched, 30.75 + offset, Reason.FIRST_BYTE_TIMEOUT)
+        assert watched.judge.extra_timeout == EXTRA_TIMEOUT, "the look that waits tells whether more time helps"
+    assert watched.state == "up"
+    assert watched.judge.suspicious
+    watched.restart(38)
+    judgement = watched.see(30, took=10, fails=Reason.FIRST_BYTE_TIMEOUT)
+    assert judgement.transition is not None
+    assert watched.state == "down"
+    assert watched.judge.since == START + timedelta(seconds=30)
+
+
+def test_a_slow_answer_dispels_the_doubt() -> None:
+    watched = watch()
+    watched.judge.overdue(moment(30.75))
+    for offset in (0.0, 0.2, 0.5):
+        swallowed(watched, 30.75 + offset, Reason.FIRST_BYTE_TIMEOUT)
+    watched.see(30, took=4)
+    assert watched.judge.steady
+    swallowed(watched, 29, Reason.FIRST_BYTE_TIMEOUT)
+    assert watched.judge.steady, "it began before the good look"
+
+
+def test_a_doubt_of_long_ago_is_none() -> None:
+    watched = watch()
+    swallowed(watched, 30, Reason.FIRST_BYTE_TIMEOUT)
+    assert not watched.judge.steady
+    watched.see(600, took=10, fails=Reason.FIRST_BYTE_TIMEOUT)
+    assert watched.judge._failures._bad.looks == 1
+
+
+def test_an_overdue_look_that_is_void_tells_nothing() -> None:
+    watched = watch()
+    watched.judge.overdue(moment(30.75))
+    watched.see(30, took=10, fails=Reason.LATE)
+    swallowed(watched, 42, Reason.FIRST_BYTE_TIMEOUT)
+    assert watched.judge.extra_timeout == 10
+
+
+# --- failures that arrive late ---------------------------------------------------------------------------------
+
+
+def test_failures_that_end_after_later_successes_are_a_degradation_and_no_outage() -> None:
+    watched = watch()
+    for number in range(5):
+        at = 30 + 10 * number
+        watched.see(at + 1, took=0.05, scheduled=False)
+        watched.see(at, took=9, fails=Reason.FIRST_BYTE_TIMEOUT)
+    assert watched.state == "degraded"
+    assert watched.judge._failures._bad.looks == 0
+
+
+def test_failures_of_one_burst_that_arrive_late_count_once() -> None:
+    watched = watch()
+    watched.see(36, took=0.05, scheduled=False)
+    for second in range(5):
+        watched.see(30 + second, took=8, fails=Reason.CONNECT_TIMEOUT)
+    assert watched.state == "up"
+
+
+def test_a_failure_on_the_way_back_from_an_outage_counts_whenever_it_arrives() -> None:
+    watched = watch()
+    down_after(watched, 30)
+    for second in range(4):
+        watched.see(60 + second, scheduled=False)
+    watched.see(62.5, took=3, fails=Reason.RESET, scheduled=False)
+    watched.see(66, scheduled=False)
+    assert watched.state == "down"
+
+
+def test_an_outage_is_left_through_degraded_with_any_figures() -> None:
+    watched = watch(recover=Recover(looks=5))
+    down_after(watched, 30)
+    for at in (60, 61, 62, 63):
+        watched.see(at, scheduled=False)
+    watched.see(64, fails=Reason.RESET, scheduled=False)
+    for at in (65, 66, 67, 68):
+        watched.see(at, scheduled=False)
+        assert watched.state == "down"
+    watched.see(69, scheduled=False)
+    assert watched.state in ("degraded", "up")
+
+
+# --- runs ------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_the_same_in_whatever_order_its_looks_arrive() -> None:
+    looks = [look(at) for at in (0.0, 1.0, 2.5, 2.5)]
+    for order in (looks, looks[::-1], [looks[2], looks[0], looks[1], looks[3]]):
+        run = Run()
+        for item in order:
+            run.add(item)
+        assert (run.looks, run.tick, run.last, run.at) == (4, 1000.0, 1002.5, START)
+        assert run.span == 2.5
+
+
+def made(*ats: float) -> Run:
+    run = Run()
+    for at in ats:
+        run.add(look(at))
+    return run
+
+
+def test_runs_are_joined() -> None:
+    assert_run(made(0), made(1, 3), 3, 3)
+    assert_run(made(1, 3), made(0), 3, 3)
+    assert_run(made(0, 2), made(1, 3), 4, 3)
+    assert_run(made(0), made(60, 61), 3, LONGEST_GAP + 1)
+    assert_run(Run(), made(60, 61), 2, 1)
+    assert_run(made(60, 61), Run(), 2, 1)
+
+
+def assert_run(run: Run, other: Run, looks: int, span: float) -> None:
+    run.absorb(other)
+    assert (run.looks, run.span, other.looks) == (looks, span, 0)
