@@ -71,8 +71,8 @@ GROUPS: Mapping[str, Group] = {
 """By name, as `--only` takes it."""
 
 
-def jobs(*, quick: bool, seed: int, only: Sequence[str] | None = None) -> list[Job]:
-    """All parts, the long ones first."""
+def jobs(*, quick: bool, seed: int, only: Sequence[str] | None = None, part: float = 1.0) -> list[Job]:
+    """All parts, the long ones first; `part` of them, as far as they can be divided."""
     made = []
     for name, group in GROUPS.items():
         if only and name not in only:
@@ -84,6 +84,7 @@ def jobs(*, quick: bool, seed: int, only: Sequence[str] | None = None) -> list[J
             share: float = whole // parts
             if quick:
                 share, parts = group.quick, 1
+            parts = max(round(parts * part), 1)
             for every in group.everies:
                 for part in range(parts):
                     seeds = f"{seed}/{name}/{policy}/{every}/{part}"

@@ -63,14 +63,21 @@ class Ours:
 
     @property
     def steady(self) -> bool:
-        return self.judge.state is State.UP and not self.judge.suspicious
+        return self.judge.steady
 
     @property
     def extra_timeout(self) -> float:
         return self.judge.extra_timeout
 
+    @property
+    def soft_deadline(self) -> float | None:
+        return self.judge.soft_deadline
+
     def observe(self, look: Look) -> Judgement:
         return self.judge.observe(look)
+
+    def overdue(self, now: Moment) -> Judgement | None:
+        return self.judge.overdue(now)
 
 
 class Peer:
@@ -109,6 +116,13 @@ class Peer:
         if self.BURST:
             return Judgement(burst=self.BURST if self._failed == 1 else (), pace=math.inf)
         return _CALM
+
+    @property
+    def soft_deadline(self) -> float | None:
+        return None
+
+    def overdue(self, now: Moment) -> Judgement | None:  # noqa: ARG002
+        return None
 
     @property
     def confirmed(self) -> bool:

@@ -25,6 +25,8 @@ EPOCH = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday: where the simulated hours of the week begin."""
 
 _EXTRA_IN_FLIGHT = 10
+_HANGING = -1
+"""In the place of a generation: a look is still under way at its soft deadline."""
 
 _REFUSED = Observation(reason=Reason.REFUSED)
 _SILENT = Observation(reason=Reason.CONNECT_TIMEOUT)
@@ -47,7 +49,16 @@ class Policy(Protocol):
     @property
     def extra_timeout(self) -> float: ...
 
+    @property
+    def soft_deadline(self) -> float | None:
+        """Seconds after which a scheduled look that is still under way is suspicious; None: it never is."""
+        ...
+
     def observe(self, look: Look) -> Judgement: ...
+
+    def overdue(self, now: Moment) -> Judgement | None:
+        """A look is under way for so long; what to do meanwhile."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,7 @@ class Simulation:
         self._beats = 0
         """Beats that have been."""
         self._due: list[tuple[float, int, int, Look | None]] = []
-        """What is to come but the beats: extra looks (their generation), and the ends of looks."""
+        """What is to come but the beats: extra looks (their generation), looks that hang, and the ends of looks."""
         self._order = itertools.count()
         self._running = False
         self._in_flight = self._planned = self._generation = 0
@@ -137,6 +148,9 @@ class Simulation:
         at, _, generation, look = heapq.heappop(self._due)
         if look is not None:
             self._end(at, look)
+        elif generation == _HANGING:
+            if (judgement := self._policy.overdue(moment(at))) is not None:
+                self._follow(at, judgement)
         elif generation == self._generation:
             self._planned -= 1
             if self._in_flight < _EXTRA_IN_FLIGHT:
@@ -153,7 +167,10 @@ class Simulation:
 
     def _launch(self, at: float, *, scheduled: bool) -> None:
         limit = self._policy.timeout if scheduled else self._policy.extra_timeout
+        soft = self._policy.soft_deadline if scheduled else None
         answer = self._traffic.look(at, limit)
+        if soft is not None and answer.took > soft:
+            heapq.heappush(self._due, (at + soft, next(self._order), _HANGING, None))
         if scheduled:
             self.tally.scheduled += 1
         else:
@@ -182,7 +199,7 @@ class Simulation:
     def _follow(self, at: float, judgement: Judgement) -> None:
         if judgement.pace is None:
             if self._planned:
-                self._due = [item for item in self._due if item[3] is not None]
+                self._due = [item for item in self._due if item[3] is not None or item[2] == _HANGING]
                 heapq.heapify(self._due)
             self._generation += 1
             self._planned = 0

@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.trace is not None:
         return _trace(options)
     began = time.monotonic()
-    found = gathered(jobs(quick=options.quick, seed=options.seed, only=options.only), options.processes)
+    found = gathered(
+        jobs(quick=options.quick, seed=options.seed, only=options.only, part=options.part), options.processes
+    )
     if options.json:
         told = {f"{group}/{policy}/{every:g}": {"sums": item.sums, "lists": item.lists}
                 for (group, policy, every), item in found.items()}  # fmt: skip
@@ -45,6 +47,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="less than a minute: shows that it runs, judges nothing")
     parser.add_argument("--only", action="append", choices=sorted(GROUPS), help="only these figures; may be repeated")
+    parser.add_argument("--part", type=float, default=1.0, help="do only this part of the work (%(default)g)")
     parser.add_argument("--processes", type=int, default=min(os.cpu_count() or 1, 2), help="(%(default)s)")
     parser.add_argument("--json", action="store_true", help="what was counted, cell by cell, and no judgement of it")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="play this target: JSON lines")

@@ -109,6 +109,7 @@ def live(every: float, seconds: float) -> tuple[list[Taken], list[tuple[float, s
         scheduler = Scheduler(
             [check], pipeline.take, pipeline.pass_over, lambda name: world.judges[name].extra_timeout, clock,
             limit=500, limit_per_host=50, observer=Counter(),
+            soft_deadline=pipeline.soft_deadline, overdue=pipeline.overdue,
         )  # fmt: skip
         parts = [asyncio.create_task(part.run()) for part in (scheduler, pipeline)]
         await asyncio.wait(parts, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
