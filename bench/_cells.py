@@ -24,6 +24,9 @@ LEAD = 300.0
 """Seconds before a trouble from which on each look is simulated."""
 TROUBLE = 600.0
 """How long a trouble lasts."""
+TWO_WEEKS = 14 * DAY
+ORDINARY = Phase(latency=0.3, sigma=0.12, memory=60.0, tail=0.005, day=0.3)
+"""A target with a day and a night, whose looks are alike for a minute or so, with a tail of slow ones."""
 PATIENCE = 1800.0
 """Seconds after its end in which a check must be up again."""
 
@@ -151,6 +154,49 @@ class _OneSuccess(Traffic):
             return replace(answer, failed=True)
         self._hits.append(at)
         return answer
+
+
+def slowness(policy: str, every: float, seed: int, troubles: float, **change: float) -> Found:
+    """Ten slow minutes at any hour of a week, each after the same three weeks or so; `change` is what is different
+    about the target meanwhile."""
+    random, found = Random(seed), Found()
+    assert policy == "ours"
+    life = Ours(every, usual=True)
+    learning = Simulation(life, Traffic([ORDINARY], random), every, random.random() * every)
+    tally = learning.run(TWO_WEEKS)
+    moments = sorted(TWO_WEEKS + random.random() * TWO_WEEKS / 2 for _ in range(int(troubles)))
+    for then in moments:
+        learning.run(then)
+        if life.state is not State.UP:
+            found.add("left_out")  # called slow without reason: that is counted elsewhere
+            continue
+        begin, record = then + LEAD, life.judge.record(moment(then))
+        begin += random.random() * every
+        end = begin + TROUBLE
+        phases = [ORDINARY, replace(ORDINARY, start=begin, **change), replace(ORDINARY, start=end)]
+        judge = Ours(every, record, moment(then), usual=True)
+        # Its own draws: the life goes on as if nothing had been.
+        traffic = Traffic(phases, Random(random.random()))
+        tally = Simulation(judge, traffic, every, then + random.random() * every).run(end + PATIENCE)
+        _tell(found, tally, begin, end)
+    return found
+
+
+def false_slowness(policy: str, every: float, seed: int, months: float) -> Found:
+    """A target whose latency is as ever: who is called slow."""
+    random, found = Random(seed), Found()
+    assert policy == "ours"
+    simulation = Simulation(Ours(every, usual=True), Traffic([ORDINARY], random), every, random.random() * every)
+    simulation.run(LEARNING)
+    before = _copy(simulation.tally)
+    tally = simulation.run(LEARNING + months * MONTH)
+    late = tally.changes[len(before.changes) :]
+    found.add("months", months)
+    found.add("down", sum(change.new is State.DOWN for change in late))
+    found.add("degraded", sum(change.new is State.DEGRADED for change in late))
+    found.add("scheduled", tally.scheduled - before.scheduled)
+    found.add("extra", tally.extra - before.extra)
+    return found
 
 
 def _simulation(policy: str, every: float, phases: list[Phase], random: Random) -> Simulation:

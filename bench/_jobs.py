@@ -57,6 +57,10 @@ def _trouble(ours: int, peers: int = 0, everies: tuple[float, ...] = EVERIES, **
     return Group(_cells.trouble, fields, everies, (ours, ours // 100), (peers, max(peers // 500, 1)), quick=20)
 
 
+def _slowness(troubles: int, everies: tuple[float, ...], **change: float) -> Group:
+    return Group(_cells.slowness, change, everies, (troubles, troubles // 50), quick=4)
+
+
 GROUPS: Mapping[str, Group] = {
     "iid": _false(0.01, None, 300, 100, 10),
     "bursts_2s": _false(0.01, 2.0, 150, 40, 10),
@@ -66,6 +70,10 @@ GROUPS: Mapping[str, Group] = {
     "blackhole": _trouble(600, fail=1.0, blackhole=True),
     "third": _trouble(2000, everies=(10.0, 30.0), fail=0.3),
     "half": _trouble(2000, 500, everies=(10.0, 30.0), fail=0.5),
+    "twice_as_slow": _slowness(600, (10.0, 30.0, 60.0), latency=0.6),
+    "half_as_slow_again": _slowness(400, (30.0,), latency=0.45),
+    "a_fifth_slow": _slowness(400, (30.0,), slow=0.2),
+    "as_ever": Group(_cells.false_slowness, {}, (30.0,), (100, 20), quick=0.05),
     "one_success": Group(_cells.one_success, {}, EVERIES, (200, 2), quick=10),
 }
 """By name, as `--only` takes it."""

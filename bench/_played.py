@@ -20,10 +20,10 @@ def play(
 ) -> Iterator[dict[str, Any]]:
     """Each transition of each run, in the order of runs and time; then how many looks that took in all."""
     end = until or (phases[-1].start + TAIL if len(phases) > 1 else MONTH)
-    looks = extra = 0
+    looks, extra, usual = 0, 0, any(phase.latency is not None for phase in phases)
     for run in range(runs):
         random = Random(f"{seed}/{run}")
-        simulation = Simulation(Ours(every), Traffic(phases, random), every, random.random() * every)
+        simulation = Simulation(Ours(every, usual=usual), Traffic(phases, random), every, random.random() * every)
         told = 0.0
         while told < end:  # a line is told as it comes, not after the whole run
             told = min(told + MONTH / 30, end)

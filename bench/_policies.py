@@ -38,24 +38,27 @@ class Simulated(Probe):
         raise AssertionError("looks are made by the simulation")
 
 
-def check(every: float, timeout: float = TIMEOUT) -> Check:
-    """A check with the defaults of checks.yaml."""
+def check(every: float, *, usual: bool = False) -> Check:
+    """A check with the defaults of checks.yaml; `usual`: its response time is compared with its own past."""
     return Check(
         id="check",
         name="check",
         service="check",
         probe=Simulated(),
         every=timedelta(seconds=every),
-        timeout=timedelta(seconds=timeout),
+        timeout=timedelta(seconds=TIMEOUT),
+        usual="response_time" if usual else None,
     )
 
 
 class Ours:
     """The judge of the agent."""
 
-    def __init__(self, every: float, record: CheckRecord | None = None, now: Moment | None = None) -> None:
+    def __init__(
+        self, every: float, record: CheckRecord | None = None, now: Moment | None = None, *, usual: bool = False
+    ) -> None:
         self.timeout = TIMEOUT
-        self.judge = Judge(check(every), record, now or moment(0.0))
+        self.judge = Judge(check(every, usual=usual), record, now or moment(0.0))
 
     @property
     def state(self) -> State:

@@ -87,6 +87,11 @@ class Traffic:
         """A beat that was drawn as the first one to fail; those before it were drawn as good ones."""
         self._noise, self._noise_at = 0.0, -math.inf
 
+    @property
+    def measured(self) -> bool:
+        """Whether answers have a latency."""
+        return any(phase.latency is not None for phase in self._phases)
+
     def look(self, at: float, limit: float) -> Answer:
         """A look that begins then and may take `limit` seconds."""
         self._enter(at)

@@ -81,6 +81,15 @@ def _goals(group: str, every: float, found: Found) -> Iterator[Figure]:
             yield Figure(f"blackhole_{at}_p99", percentile(found.lists["down"], 99), "s")
         case "third" | "half":
             yield from _gray(f"{group}_{at}", group, every, found)
+        case "twice_as_slow" | "half_as_slow_again" | "a_fifth_slow":
+            limits = (every / 2 + 15, every + 15) if group == "twice_as_slow" else (None, None)
+            yield Figure(f"{group}_{at}_median", median(found.lists["bad"]), "s", limits[0])
+            yield Figure(f"{group}_{at}_p95", percentile(found.lists["bad"], 95), "s", limits[1])
+            yield Figure(f"{group}_{at}_missed", sums["missed"] / sums["incidents"] * 100, "%")
+            yield Figure(f"{group}_{at}_to_up_p95", percentile(found.lists.get("recovered", []), 95), "s")
+        case "as_ever":
+            yield Figure("as_ever_false_degraded", sums["degraded"] / sums["months"], "a_check-month", 0.05)
+            yield Figure("as_ever_extra_looks", sums["extra"] / sums["scheduled"] * 100, "%")
         case "one_success":
             yield Figure(f"one_success_{at}_called_up", sums["up"], "times", 0.0)
 

@@ -110,6 +110,8 @@ class Simulation:
         self._every = every
         self._start = start
         self._seen = seen
+        self._measured = traffic.measured
+        """Whether latency is: then each look teaches what is usual, and none can be passed over."""
         self._step = COARSEST if every >= 10 else 10 if every >= 1 else FINEST
         self._beats = 0
         """Beats that have been."""
@@ -129,7 +131,7 @@ class Simulation:
                 return self.tally
             if due <= beat:
                 self._next()
-            elif not self._due and self._policy.steady and self._skip(beat, until):
+            elif not self._due and self._policy.steady and not self._measured and self._skip(beat, until):
                 continue
             else:
                 self._beats += 1
