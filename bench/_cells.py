@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 from bench._policies import POLICIES, Ours
 from bench._traffic import DAY, Answer, Phase, Traffic
@@ -156,7 +157,7 @@ class _OneSuccess(Traffic):
         return answer
 
 
-def slowness(policy: str, every: float, seed: int, troubles: float, **change: float) -> Found:
+def slowness(policy: str, every: float, seed: int, troubles: float, **change: Any) -> Found:
     """Ten slow minutes at any hour of a week, each after the same three weeks or so; `change` is what is different
     about the target meanwhile."""
     random, found = Random(seed), Found()
