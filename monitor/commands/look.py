@@ -21,7 +21,7 @@ from monitor.commands._configuration import load_or_explain
 from monitor.config.model import Config
 from monitor.core.condition import Condition
 from monitor.core.model import Check, Look
-from monitor.core.threshold import figure
+from monitor.core.threshold import figure, limit_of
 from monitor.core.wording import duration, quantity, seconds
 from monitor.logs import configure_logs
 from monitor.pills import pill
@@ -109,13 +109,18 @@ def _breaches(check: Check, look: Look) -> Mapping[str, bool | None]:
     for condition in check.conditions:
         single = condition.window is None
         value = figure(condition, look.observation.measurements, {}, look.ended.tick, 1.0) if single else None
-        told[condition.text] = None if value is None else condition.bound.holds(value)
+        limit = limit_of(condition.bound, look.observation.measurements)
+        if value is None or limit is None:
+            told[condition.text] = None
+        else:
+            told[condition.text] = condition.bound.operator.holds(value, limit)
     return told
 
 
 def _said(condition: Condition, breached: bool | None) -> str:  # noqa: FBT001  (one value of a table)
     if breached is None:
-        return "[dim]needs several looks[/]" if condition.window else "[dim]not measured by this look[/]"
+        several = condition.window is not None or condition.compares_with_usual
+        return "[dim]needs several looks[/]" if several else "[dim]not measured by this look[/]"
     return "[red]breached[/]" if breached else "[green]fine[/]"
 
 

@@ -3,10 +3,11 @@
     condition = figure bound {[","] modifier}
     figure    = measurement | measurement "(" window ")" | aggregate "(" measurement ["," window] ")"
     aggregate = "last" | "mean" | "min" | "max" | "rate" | "count" | "p1" .. "p99"
-    bound     = (">" | ">=" | "<" | "<=") limit
+    bound     = (">" | ">=" | "<" | "<=") (limit | [N "x"] measurement | [N "x"] "usual")
     modifier  = "for" N "of" M | "for" span | "clear" bound | "at" "least" count [word]
 
-``name(5m)`` is the mean over the window; for a measurement that is a ratio, the ratio of the sums.
+``name(5m)`` is the mean over the window; for a measurement that is a ratio, the ratio of the sums. A measurement that
+is the time of a phase may be called like the phase: ``first_byte`` for ``first_byte_time``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import NoReturn
 
 from monitor.config.suggest import Vocabulary, shorten
 from monitor.config.units import parse_duration, parse_figure
-from monitor.core.condition import Aggregate, Bound, Condition, Level, Operator
+from monitor.core.condition import USUAL, Aggregate, Bound, Condition, Level, Operator
 from probes.contract import Measurement, Unit
 
 LONGEST_WINDOW = timedelta(days=1)
@@ -28,6 +29,7 @@ MOST_LOOKS = 100
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<figure>-?[0-9][^\s,()<>=]*)|(?P<sign>[<>=!]=?|[(),])|(?P<odd>\S))"
 )
+_TIMES = re.compile(r"([0-9]+(?:\.[0-9]+)?)x")
 _PERCENTILE = re.compile(r"p([0-9]+)")
 _AGGREGATES = {aggregate.value: aggregate for aggregate in Aggregate if aggregate is not Aggregate.PERCENTILE}
 _RATE_UNITS = {Unit.COUNT: Unit.PER_SECOND, Unit.BYTES: Unit.BYTES_PER_SECOND, Unit.SECONDS: Unit.RATIO}
@@ -75,6 +77,8 @@ class _Parser:
         self._known = known
         self._tokens = [_Token(m.lastgroup or "", m[m.lastgroup or 0]) for m in _TOKEN.finditer(text)]
         self._at = 0
+        self._counted = False
+        """Whether the figure is a rate or a count, of which nothing is known to be usual."""
 
     def condition(self) -> Condition:
         if not self._tokens:
@@ -85,6 +89,7 @@ class _Parser:
             )
         aggregate, percentile, measurement, window = self._figure()
         unit = self._unit(aggregate, measurement)
+        self._counted = aggregate in (Aggregate.RATE, Aggregate.COUNT)
         bound = self._bound(unit)
         modifiers = self._modifiers(unit)
         clear, at_least = modifiers.get("clear"), modifiers.get("at least")
@@ -142,9 +147,10 @@ class _Parser:
         raise ValueError(Vocabulary("aggregate", (*_AGGREGATES, "p50", "p95", "p99")).unknown(name))
 
     def _measurement(self, name: str) -> Measurement:
-        if name not in self._known:
+        found = self._known.get(name) or self._known.get(f"{name}_time")
+        if found is None:
             raise ValueError(Vocabulary("measurement", self._known).unknown(name))
-        return self._known[name]
+        return found
 
     def _window(self) -> timedelta:
         window = parse_duration(self._take("figure", "a window such as 5m"))
@@ -169,12 +175,33 @@ class _Parser:
             found = f', not "{shorten(token.text)}"' if token else ""
             raise ValueError(f"a comparison comes here: >, >=, < or <={found}; for example > {_LIMIT_EXAMPLES[unit]}")
         limit = self._next()
+        if limit is not None and (limit.kind == "name" or _TIMES.fullmatch(limit.text)):
+            return self._multiple(Operator(token.text), limit, unit)
         if limit is None or limit.kind != "figure":
             raise ValueError(f"a limit comes after {token.text}: for example {token.text} {_LIMIT_EXAMPLES[unit]}")
         following = self._peek()
         if following is not None and (following.kind == "odd" or following.text in ("s", "ms", "m", "h", "d", "MiB")):
             raise ValueError(f"write {limit.text}{following.text} without a space")
         return Bound(Operator(token.text), parse_figure(limit.text, unit))
+
+    def _multiple(self, operator: Operator, first: _Token, unit: Unit) -> Bound:
+        """``3x usual``, ``2x workers``, ``workers``"""
+        times = _TIMES.fullmatch(first.text)
+        name = self._take("name", f'usual, or a measurement, as in "{first.text} usual"') if times else first.text
+        factor = float(times[1]) if times else 1.0
+        if name == USUAL and USUAL not in self._known:
+            if self._counted:
+                raise ValueError("what is usual is known of single looks, not of rates and counts: write a limit")
+            if not factor > 0:
+                raise ValueError("must be a multiple above zero, as in 3x usual")
+            return Bound(operator, factor, USUAL)
+        if name not in self._known and f"{name}_time" not in self._known:
+            raise ValueError(Vocabulary("measurement", (*self._known, USUAL)).unknown(name))
+        other = self._measurement(name)
+        if other.unit is not unit:
+            kinds = f"{other.unit.value.replace('_', ' ')}, not {unit.value.replace('_', ' ')}"
+            raise ValueError(f"{other.name} counts {kinds}: compare what has one unit")
+        return Bound(operator, factor, other.name)
 
     def _modifiers(self, unit: Unit) -> dict[str, object]:
         found: dict[str, object] = {}
@@ -232,6 +259,8 @@ class _Parser:
         falls = clear.operator in (Operator.BELOW, Operator.AT_MOST)
         if upward != falls:
             raise ValueError(f'"clear" must look the other way: write clear {"<" if upward else ">"} ...')
+        if clear.of != bound.of:
+            return  # who knows which of the two is larger
         if (clear.limit > bound.limit) if upward else (clear.limit < bound.limit):
             raise ValueError(f'"clear" must not lie {"above" if upward else "below"} the limit')
 

@@ -47,15 +47,18 @@ class Operator(StrEnum):
         return value <= limit
 
 
+USUAL = "usual"
+"""What a bound is a multiple of where that is not a measurement: the measurement's own past."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """``> 800ms``: an operator and a limit in the measurement's base unit."""
+    """``> 800ms``: an operator and a limit in the measurement's base unit. ``> 2x workers``, ``> 3x usual``: `limit`
+    times another figure, which is `of`: a measurement of the same look, or `USUAL`."""
 
     operator: Operator
     limit: float
-
-    def holds(self, value: float) -> bool:
-        return self.operator.holds(value, self.limit)
+    of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +86,15 @@ class Condition:
     """``at least 50 requests``: below this traffic in the window the condition cannot become true."""
     ratio_of: tuple[str, str] | None = None
     """(part, whole), from the probe's `Measurement`: aggregated as sum(part) / sum(whole)."""
+
+    @property
+    def compares_with_usual(self) -> bool:
+        return any(bound is not None and bound.of == USUAL for bound in (self.bound, self.clear))
+
+    def needs(self, name: str) -> bool:
+        """Whether that measurement is in the figure or in a limit."""
+        return (
+            name in (self.measurement, self.bound.of)
+            or name in (self.ratio_of or ())
+            or (self.clear is not None and name == self.clear.of)
+        )

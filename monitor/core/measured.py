@@ -13,6 +13,7 @@ from monitor.core.quantise import figure
 from monitor.core.series import Series
 from monitor.core.slowness import Slowness
 from monitor.core.threshold import Threshold
+from monitor.core.usuals import Usuals
 from monitor.core.wording import describe_slowness, describe_threshold
 from probes.contract import Reason
 
@@ -23,7 +24,7 @@ PACE = 1.0
 class Measured:
     """The running thresholds of one check, and its own past. Not frozen: it owns its windows."""
 
-    __slots__ = ("_every", "_last", "_series", "slowness", "thresholds")
+    __slots__ = ("_every", "_last", "_series", "_usuals", "slowness", "thresholds")
 
     def __init__(self, check: Check) -> None:
         self._every = check.every.total_seconds()
@@ -31,6 +32,8 @@ class Measured:
         self._series = _series_for(check)
         self.slowness = _slowness_for(check)
         """None: what is usual is not asked."""
+        self._usuals = _usuals_for(check, self.slowness)
+        """None: no condition compares with it."""
         self._last: datetime | None = None
         """When the latest look was begun."""
 
@@ -85,8 +88,16 @@ class Measured:
             for name, series in self._series.items():
                 if (value := measurements.get(name)) is not None:
                     series.add(tick, value)
+        usuals = self._usuals
         for threshold in self.thresholds:
-            threshold.update(measurements, self._series, tick, scheduled=look.scheduled, every=self._every)
+            condition, usual = threshold.condition, None
+            if usuals is not None and condition.compares_with_usual:
+                usual = usuals.of(condition.measurement, look.began.at)
+            threshold.update(
+                measurements, self._series, tick, scheduled=look.scheduled, every=self._every, usual=usual
+            )
+        if usuals is not None:
+            usuals.see(look, frozenset(item.condition.measurement for item in self.thresholds if item.beyond))
 
     def redefine(self, check: Check, *, same_target: bool) -> None:
         """Go on under another definition; what was measured is kept where it is of the `same_target`."""
@@ -95,11 +106,15 @@ class Measured:
         self.thresholds = tuple(_continued(item, kept, self.thresholds) for item in check.conditions)
         series, self._series = self._series, _series_for(check)
         slowness, self.slowness = self.slowness, _slowness_for(check)
+        usuals, self._usuals = self._usuals, _usuals_for(check, self.slowness)
         if not same_target:
             return
         if self.slowness is not None and slowness is not None and self.slowness.measurement == slowness.measurement:
             slowness.redefine(self._every)
             self.slowness = slowness
+            self._usuals = _usuals_for(check, slowness)
+        if self._usuals is not None and usuals is not None:
+            self._usuals.keep(usuals)
         for name in self._series.keys() & series.keys():
             series[name].horizon = self._series[name].horizon
             self._series[name] = series[name]
@@ -111,6 +126,8 @@ class Measured:
         }
         if self.slowness is not None:
             dumped["slowness"] = {self.slowness.measurement: self.slowness.dump(tick)}
+        if self._usuals is not None:
+            dumped["usuals"] = self._usuals.dump()
         return dumped
 
     def load(self, dumped: Mapping[str, Any], tick: float) -> None:
@@ -122,6 +139,8 @@ class Measured:
                 series.load(own, tick)
         if self.slowness is not None and (own := dumped.get("slowness", {}).get(self.slowness.measurement)):
             self.slowness.load(own, tick)
+        if self._usuals is not None:
+            self._usuals.load(dumped.get("usuals", {}))
 
 
 def _continued(condition: Condition, kept: Iterable[Threshold], before: Iterable[Threshold]) -> Threshold:
@@ -155,6 +174,10 @@ def _slowness_for(check: Check) -> Slowness | None:
     return Slowness(check.usual, unit, check.every.total_seconds())
 
 
+def _usuals_for(check: Check, slowness: Slowness | None) -> Usuals | None:
+    return Usuals(check, slowness) if any(item.compares_with_usual for item in check.conditions) else None
+
+
 def _slow_verdict(slowness: Slowness, at: datetime) -> Verdict:
     usual, value = slowness.baseline.usual(at), figure(slowness.value(at))
     return Verdict(
@@ -173,9 +196,9 @@ def _verdict(threshold: Threshold) -> Verdict:
     return Verdict(
         State(condition.level.value),
         Reason.THRESHOLD,
-        describe_threshold(condition, threshold.value),
+        describe_threshold(condition, threshold.value, threshold.limit),
         measurement=condition.measurement,
         value=threshold.value,
-        limit=condition.bound.limit,
+        limit=threshold.limit,
         condition=condition.text,
     )

@@ -172,5 +172,5 @@ def _kept(check: Check, phases: Collection[str], names: tuple[str, ...]) -> tupl
 
 
 def _named(check: Check, name: str) -> bool:
-    """Whether a threshold of the check names that measurement."""
-    return any(name == item.measurement or name in (item.ratio_of or ()) for item in check.conditions)
+    """Whether a threshold of the check names that measurement, or it is compared with its past."""
+    return name == check.usual or any(item.needs(name) for item in check.conditions)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from monitor.core.condition import Aggregate, Condition
+from monitor.core.condition import USUAL, Aggregate, Bound, Condition
 from monitor.core.series import Series, percentile
 from monitor.core.snapshot import read_count, read_number, read_seconds
 
@@ -28,13 +28,15 @@ class Threshold:
     Missing figures change nothing: a condition is neither raised nor cleared by silence.
     """
 
-    __slots__ = ("_bad_since", "_last", "_recent", "_seen", "active", "condition", "value")
+    __slots__ = ("_bad_since", "_last", "_recent", "_seen", "active", "condition", "limit", "value")
 
     def __init__(self, condition: Condition) -> None:
         self.condition = condition
         self.active = False
         self.value: float | None = None
         """The figure that was last compared, in the condition's unit."""
+        self.limit: float | None = condition.bound.limit if condition.bound.of is None else None
+        """What it was compared with, in the condition's unit; None: nothing yet."""
         self._recent = 0
         """The last looks as bits, the newest lowest; 1 is bad."""
         self._seen = 0
@@ -48,6 +50,11 @@ class Threshold:
         if not self._settles or not self._seen:
             return False
         return bool(self._recent & 1) is not self.active
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it holds, or the last look would have it so."""
+        return self.active or bool(self._recent & 1)
 
     @property
     def _settles(self) -> bool:
@@ -70,8 +77,10 @@ class Threshold:
         *,
         scheduled: bool,
         every: float,
+        usual: float | None = None,
     ) -> None:
-        """Take in a look. `every` (s) tells how many samples the window can hold.
+        """Take in a look. `every` (s) tells how many samples the window can hold; `usual` is the measurement's figure
+        by its own past, if it is known.
 
         Extra looks cluster where trouble is; counting them in windows and in `for` would weigh bad minutes double.
         They count only where a condition merely needs a second opinion.
@@ -81,27 +90,36 @@ class Threshold:
         value = figure(self.condition, measurements, series, tick, every)
         if value is None:
             return
-        self.value = value
+        condition = self.condition
+        own = limit = limit_of(condition.bound, measurements, usual)
+        if self.active and condition.clear is not None:
+            limit = limit_of(condition.clear, measurements, usual)
+        if own is None or limit is None:
+            return
+        self.value, self.limit = value, own
         if self._last is not None and tick - self._last > GAP_LOOKS * every:
             self._bad_since = None
         self._last = tick
-        self._count(bad=self._bad(value, series, tick), tick=tick)
+        self._count(bad=self._bad(value, limit, series, tick), tick=tick)
         self.active = self._holds(tick)
 
-    def _bad(self, value: float, series: Mapping[str, Series], tick: float) -> bool:
+    def _bad(self, value: float, limit: float, series: Mapping[str, Series], tick: float) -> bool:
         condition = self.condition
         if self.active and condition.clear is not None:
-            return not condition.clear.holds(value)
-        return condition.bound.holds(value) and (self.active or self._supported(series, tick))
+            return not condition.clear.operator.holds(value, limit)
+        if not condition.bound.operator.holds(value, limit):
+            return False
+        return self.active or self._supported(limit, series, tick)
 
-    def _supported(self, series: Mapping[str, Series], tick: float) -> bool:
+    def _supported(self, limit: float, series: Mapping[str, Series], tick: float) -> bool:
         """Whether a percentile rests on more than one look. In a small window the 95th is nearly the largest, and
         one slow look would speak for the whole window as long as it stays in it."""
         condition = self.condition
         if condition.aggregate is not Aggregate.PERCENTILE or condition.window is None:
             return True
         values = series[condition.measurement].values(tick - condition.window.total_seconds())
-        return sum(map(condition.bound.holds, values)) >= min(SETTLE_LOOKS, len(values))
+        holds = condition.bound.operator.holds
+        return sum(holds(value, limit) for value in values) >= min(SETTLE_LOOKS, len(values))
 
     def _count(self, *, bad: bool, tick: float) -> None:
         keep = max(self.condition.for_looks[1] if self.condition.for_looks else 0, SETTLE_LOOKS)
@@ -134,6 +152,7 @@ class Threshold:
         return {
             "active": self.active,
             "value": self.value,
+            "limit": self.limit if self.condition.bound.of is not None else None,
             "recent": self._recent,
             "seen": self._seen,
             "bad": _age(self._bad_since, tick),
@@ -143,6 +162,8 @@ class Threshold:
     def load(self, dumped: Mapping[str, Any], tick: float) -> None:
         self.active = bool(dumped["active"])
         self.value = None if dumped["value"] is None else read_number(dumped["value"])
+        if self.condition.bound.of is not None and dumped.get("limit") is not None:
+            self.limit = read_number(dumped["limit"])
         self._recent, self._seen = read_count(dumped["recent"]), read_count(dumped["seen"])
         self._bad_since = None if dumped["bad"] is None else tick - read_seconds(dumped["bad"])
         self._last = None if dumped["last"] is None else tick - read_seconds(dumped["last"])
@@ -167,6 +188,14 @@ def figure(
     if len(values) < max(1, min(FEWEST_SAMPLES, int(span / every)), condition.at_least or 0):
         return None
     return _aggregate(condition, values)
+
+
+def limit_of(bound: Bound, measurements: Mapping[str, float], usual: float | None = None) -> float | None:
+    """What the bound compares with, or None where that is not known: it is measured, or learned, like the figure."""
+    if bound.of is None:
+        return bound.limit
+    reference = usual if bound.of == USUAL else measurements.get(bound.of)
+    return bound.limit * reference if reference is not None and math.isfinite(reference) else None
 
 
 def _age(then: float | None, tick: float) -> float | None:

@@ -24,10 +24,13 @@ def describe_failure(observation: Observation, state: State, share: float) -> st
     return told
 
 
-def describe_threshold(condition: Condition, value: float | None) -> str:
-    """``response time 2.4 s, limit 800 ms (p95 over 5 min)``"""
-    words = condition.measurement.replace("_", " ")
-    limit = quantity(condition.bound.limit, condition.unit)
+def describe_threshold(condition: Condition, value: float | None, limited: float | None = None) -> str:
+    """``response time 2.4 s, limit 800 ms (p95 over 5 min)``; `limited`: what a limit that moves has come to."""
+    words, bound = condition.measurement.replace("_", " "), condition.bound
+    moved = bound.limit if bound.of is None else limited
+    limit = "unknown" if moved is None else quantity(moved, condition.unit)
+    if bound.of is not None:
+        limit += f" ({bound.limit:g}x {bound.of.replace('_', ' ')})"
     shown = "unknown" if value is None else quantity(value, condition.unit)
     if condition.for_looks is not None:
         bad, of = condition.for_looks

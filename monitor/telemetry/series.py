@@ -7,6 +7,7 @@ rest when the check was looked at since the last scrape.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -192,7 +193,8 @@ def _limits(judge: Judge, redact: Redact) -> bytes:
             "level": condition.level.value,
             "condition": condition.text,
         }
-        lines.append(f"{_LIMIT}{{{labels(redact(pairs))}}} {figure(condition.bound.limit)}\n")
+        limit = condition.bound.limit if condition.bound.of is None else math.nan  # it moves
+        lines.append(f"{_LIMIT}{{{labels(redact(pairs))}}} {figure(limit)}\n")
     return "".join(lines).encode()
 
 

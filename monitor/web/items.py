@@ -97,7 +97,7 @@ def threshold_item(threshold: Threshold, text: str) -> dict[str, Any]:
         "measurement": condition.measurement,
         "unit": condition.unit.value,
         "value": finite(threshold.value),
-        "limit": condition.bound.limit,
+        "limit": finite(threshold.limit),
         "active": threshold.active,
     }
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.config.conditions import parse_condition, split_condition
-from monitor.core.condition import Aggregate, Bound, Condition, Level, Operator
+from monitor.core.condition import USUAL, Aggregate, Bound, Condition, Level, Operator
 from probes.contract import Measurement, Unit
 
 KNOWN = (
@@ -20,6 +20,10 @@ KNOWN = (
     Measurement("errors", Unit.COUNT, ""),
     Measurement("sent", Unit.BYTES, ""),
     Measurement("count", Unit.COUNT, ""),
+    Measurement("speed", Unit.PER_SECOND, ""),
+    Measurement("load_share", Unit.RATIO, ""),
+    Measurement("connect_time", Unit.SECONDS, ""),
+    Measurement("first_byte_time", Unit.SECONDS, ""),
 )
 MINUTES = timedelta(minutes=5)
 
@@ -43,6 +47,40 @@ def test_percentile_with_clear() -> None:
     condition = parse("p95(response_time,5m)>800ms,clear<600ms")
     assert (condition.aggregate, condition.percentile, condition.window) == (Aggregate.PERCENTILE, 95, MINUTES)
     assert (condition.bound, condition.clear) == (Bound(Operator.ABOVE, 0.8), Bound(Operator.BELOW, 0.6))
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [
+        ("response_time > 3x usual", Bound(Operator.ABOVE, 3.0, USUAL)),
+        ("p95(response_time, 5m) > 1.5x usual", Bound(Operator.ABOVE, 1.5, USUAL)),
+        ("load < usual", Bound(Operator.BELOW, 1.0, USUAL)),
+        ("load > errors", Bound(Operator.ABOVE, 1.0, "errors")),
+        ("mean(load, 5m) >= 0.5x errors", Bound(Operator.AT_LEAST, 0.5, "errors")),
+        ("rate(errors, 5m) > speed", Bound(Operator.ABOVE, 1.0, "speed")),
+        ("first_byte > 2x connect", Bound(Operator.ABOVE, 2.0, "connect_time")),
+    ],
+)
+def test_a_limit_that_moves(text: str, bound: Bound) -> None:
+    condition = parse(text)
+    assert condition.bound == bound
+    assert condition.compares_with_usual is (bound.of == USUAL)
+
+
+def test_a_limit_that_moves_may_clear_at_another() -> None:
+    condition = parse("response_time > 3x usual, clear < 2x usual")
+    assert condition.clear == Bound(Operator.BELOW, 2.0, USUAL)
+    assert parse("response_time > 3x usual, clear < 9s").clear == Bound(Operator.BELOW, 9.0)
+
+
+def test_the_time_of_a_phase_is_called_like_the_phase() -> None:
+    assert parse("p95(first_byte, 5m) > 300ms").measurement == "first_byte_time"
+
+
+def test_what_a_condition_needs() -> None:
+    condition = parse("error_rate(5m) > cpu, clear < load_share")
+    assert all(map(condition.needs, ("error_rate", "bad", "total", "cpu", "load_share")))
+    assert not condition.needs("load")
 
 
 def test_ratio_of_sums() -> None:

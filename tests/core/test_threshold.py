@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from monitor.core.condition import Aggregate, Bound, Condition, Level, Operator
+from monitor.core.condition import USUAL, Aggregate, Bound, Condition, Level, Operator
 from monitor.core.series import Series
 from monitor.core.threshold import Threshold
 from probes.contract import Unit
@@ -22,13 +23,15 @@ class Gauge:
         horizon = condition.window.total_seconds() if condition.window else 0.0
         self.series = {name: Series(horizon) for name in condition.ratio_of or (condition.measurement,)}
 
-    def see(self, *, scheduled: bool = True, **measurements: float) -> bool:
+    def see(self, *, scheduled: bool = True, usual: float | None = None, **measurements: float) -> bool:
         self.tick += self.every
         if scheduled:
             for name, value in measurements.items():
                 if name in self.series:
                     self.series[name].add(self.tick, value)
-        self.threshold.update(measurements, self.series, self.tick, scheduled=scheduled, every=self.every)
+        self.threshold.update(
+            measurements, self.series, self.tick, scheduled=scheduled, every=self.every, usual=usual
+        )
         return self.threshold.active
 
     def values(self, *values: float) -> list[bool]:
@@ -241,4 +244,38 @@ def test_survives_a_restart() -> None:
     ],
 )
 def test_operators(operator: Operator, *, below: bool, at: bool, over: bool) -> None:
-    assert [Bound(operator, 1).holds(value) for value in (0.9, 1, 1.1)] == [below, at, over]
+    assert [operator.holds(value, 1) for value in (0.9, 1, 1.1)] == [below, at, over]
+
+
+def test_a_limit_may_be_another_measurement() -> None:
+    gauge = Gauge(above(0, bound=Bound(Operator.ABOVE, 2.0, "workers"), measurement="depth"))
+    gauge.see(depth=9, workers=4)
+    assert gauge.see(depth=9, workers=4)
+    assert (gauge.threshold.value, gauge.threshold.limit) == (9, 8)
+    gauge.see(depth=9)
+    gauge.see(depth=9, workers=math.nan)
+    assert gauge.threshold.active, "what is not measured clears nothing"
+    gauge.see(depth=9, workers=5)
+    assert not gauge.see(depth=9, workers=5)
+
+
+def test_a_limit_may_be_a_multiple_of_what_is_usual() -> None:
+    slow = above(
+        0, bound=Bound(Operator.ABOVE, 3.0, USUAL), clear=Bound(Operator.BELOW, 2.0, USUAL),
+        window=timedelta(seconds=60), aggregate=Aggregate.PERCENTILE, percentile=95,
+    )  # fmt: skip
+    gauge = Gauge(slow)
+    assert not gauge.see(response_time=99)
+    assert gauge.threshold.limit is None
+    gauge.see(response_time=1, usual=0.3)
+    assert gauge.see(response_time=1, usual=0.3)
+    assert gauge.threshold.limit == pytest.approx(0.9)
+    dumped = gauge.threshold.dump(gauge.tick)
+    again = Threshold(slow)
+    again.load(dumped, gauge.tick)
+    assert again.limit == gauge.threshold.limit
+    assert gauge.see(response_time=0.7, usual=0.3)
+    gauge.see(response_time=0.5, usual=0.3)
+    for _ in range(3):
+        gauge.see(response_time=0.5, usual=0.3)
+    assert not gauge.threshold.active

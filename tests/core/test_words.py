@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.core.condition import Aggregate
+from monitor.core.condition import USUAL, Aggregate, Bound, Operator
 from monitor.core.identity import event_id, incident_id
 from monitor.core.model import Impact, Incident, OutageRule, Service, ServiceState, State
 from monitor.core.routing import ALWAYS, AllOf, AnyOf, Not, Route, Term, recipients
@@ -48,6 +48,9 @@ def test_thresholds_in_words() -> None:
     plain = above(0.8)
     assert describe_threshold(plain, 2.4) == "response time 2.4 s, limit 800 ms"
     assert describe_threshold(plain, None) == "response time unknown, limit 800 ms"
+    usual = above(0, bound=Bound(Operator.ABOVE, 3.0, USUAL))
+    assert describe_threshold(usual, 2.4, 0.9) == "response time 2.4 s, limit 900 ms (3x usual)"
+    assert describe_threshold(usual, 2.4) == "response time 2.4 s, limit unknown (3x usual)"
     several = above(0.8, for_looks=(3, 5))
     assert describe_threshold(several, 0.005) == (
         "response time beyond its limit of 800 ms in 3 of the last 5 looks (last: 5 ms)"
