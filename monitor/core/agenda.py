@@ -29,6 +29,9 @@ class Agenda:
             self._due[kind, subject] = tick
             heapq.heappush(self._heap, (tick, kind, subject))
 
+    def holds(self, kind: str, subject: str) -> bool:
+        return (kind, subject) in self._due
+
     def drop(self, kind: str, subject: str) -> None:
         self._due.pop((kind, subject), None)
 

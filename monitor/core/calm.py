@@ -102,10 +102,15 @@ class Calm:
 
     # --- checks --------------------------------------------------------------------------------------------
 
-    def told(self, judge: Judge) -> State:
-        """The state that was told of a check."""
+    def told(self, judge: Judge, state: State | None = None) -> State:
+        """The state that was told of a check; where nothing is kept back, its own, or `state`."""
         held = self.held.get(judge.check.id)
-        return judge.state if held is None else held.state
+        return (state or judge.state) if held is None else held.state
+
+    def why(self, judge: Judge) -> str:
+        """Why it is, or was, in the state that was told."""
+        held = self.held.get(judge.check.id)
+        return judge.verdict.why if held is None else held.why
 
     def is_flapping(self, subject: str) -> bool:
         bouts = self.bouts.get(subject)

@@ -6,17 +6,17 @@ Functions over the world; it calls them when they are due.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from monitor.core.calm import RECONSIDER
 from monitor.core.flapping import Bouts
-from monitor.core.incident import IncidentStep
+from monitor.core.following import update
 from monitor.core.judge import Judge
 from monitor.core.maintenance import Window
-from monitor.core.model import Change, EventType, Flapping, Moment, State, Transition, merged
+from monitor.core.model import Change, Flapping, Moment, State, Transition, merged
 from monitor.core.service import ServiceStatus
+from monitor.core.suppression import released, told
 from monitor.core.telling import worth_telling
 from monitor.core.wording import clock, duration
 
@@ -58,10 +58,12 @@ def let_go(world: World, checks: Iterable[str], now: Moment, note: str) -> list[
     changes: list[Change | None] = []
     services: dict[str, Judge] = {}
     for name in checks:
-        judge, told = world.judges[name], world.calm.release(name)
-        if told is None or told.state is judge.state:
+        judge, was = world.judges[name], world.calm.release(name)
+        if was is None or was.state is judge.state:
             continue
-        changes.append(_told(world, judge, told.state, now, note))
+        changes.append(_told(world, judge, was.state, now, note))
+        if was.state.bad and not judge.state.bad:
+            released(world, judge, now)
         services.setdefault(judge.check.service, judge)
     for name, judge in services.items():
         status = world.services[name]
@@ -76,11 +78,13 @@ def _told(
     """``check.changed``, without a transition: that is long in the journal, or there is none."""
     check, state = judge.check, world.calm.told(judge)
     late = Transition("check", check.id, judge.seq, now.at, judge.since, old.value, state.value, judge.verdict)
-    if not worth_telling(late):
-        return None
     status = world.services[check.service]
-    began = status.incident.since if status.incident else judge.since
-    return Change(events=(world.teller.check(judge, late, min(began, now.at), status.service, note, mark),))
+    began = min(status.incident.since if status.incident else judge.since, now.at)
+    if not mark:
+        return Change(checks=(judge.record(now),), events=told(world, judge, late, began, now, note))
+    if judge.untold is not None or not worth_telling(late):
+        return None
+    return Change(events=(world.teller.check(judge, late, began, status.service, note, mark),))
 
 
 def flapping(world: World, subject: str, now: Moment) -> Change | None:
@@ -165,17 +169,16 @@ def say_once(
     world: World, status: ServiceStatus, at: datetime, note: str, changes: Iterable[Change | None]
 ) -> list[Change | None]:
     """Tell a sentence with the incident, if there is something to say that `changes` have not said."""
-    told = any(event.type.value.startswith("incident.") for change in changes if change for event in change.events)
-    return [] if told or not note else [say_of_incident(world, status, at, note)]
+    said = any(event.type.value.startswith("incident.") for change in changes if change for event in change.events)
+    return [] if said or not note else [say_of_incident(world, status, at, note)]
 
 
 def say_of_incident(world: World, status: ServiceStatus, at: datetime, note: str) -> Change | None:
     """Tell a sentence with the incident that is open, if there is one."""
-    incident = status.incident
-    if incident is None:
+    case = status.case
+    if case is None:
         return None
-    step = IncidentStep(replace(incident, updates=incident.updates + 1), EventType.INCIDENT_UPDATED)
-    return world.change_incident(step, status, world.members(status), at, note)
+    return update(world, case, case.incident, at, note)
 
 
 def begin(world: World, renamed: Mapping[str, str], now: Moment) -> Change | None:

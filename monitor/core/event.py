@@ -70,17 +70,18 @@ def service_body(
 def incident_body(
     told: EventType,
     incident: Incident,
-    status: ServiceStatus,
     old: Impact | None,
+    statuses: Sequence[ServiceStatus],
     members: Mapping[str, Judge],
     at: datetime,
     source: Source,
     note: str = "",
 ) -> dict[str, Any]:
-    """``incident.*``. `old` is the impact that was told last; `members` are the judges of the service's checks;
-    `note` is a further sentence about what goes on."""
+    """``incident.*``. `old` is the impact that was told last; `statuses` are the services to speak of, the first of
+    them before all; `members` are the judges of their checks; `note` is a further sentence about what goes on."""
     check = members.get(incident.root) if incident.resolved else _leading(incident, members)
-    sentence = _incident_sentence(incident, status, old, check, members)
+    status = statuses[0]
+    sentence = _incident_sentence(incident, statuses, old, check, members)
     body = _head(told, at, f"{sentence} {note}" if note and not incident.resolved else sentence, source)
     new = "resolved" if incident.resolved else incident.impact.value
     body["state"] = {"old": old.value if old else "operational", "new": new}
@@ -95,8 +96,11 @@ def incident_body(
         "duration_seconds": round(incident.lasted(at).total_seconds(), 3),
         "root": incident.root,
         "checks": list(incident.checks[:MEMBERS_LIMIT]),
-        "services": list(incident.services),
+        "services": list(incident.services[:MEMBERS_LIMIT]),
+        "affected": [] if incident.resolved else [item.service.id for item in statuses[:MEMBERS_LIMIT]],
     }
+    if incident.merged_into is not None:
+        body["incident"]["merged_into"] = incident.merged_into
     body["service"] = _service(status)
     if check is not None:
         body["check"] = _check(check, source)
@@ -242,28 +246,58 @@ def _service_sentence(service: Service, transition: Transition, previous: dateti
 
 def _incident_sentence(
     incident: Incident,
-    status: ServiceStatus,
+    statuses: Sequence[ServiceStatus],
     old: Impact | None,
     leading: Judge | None,
     members: Mapping[str, Judge],
 ) -> str:
-    title = status.service.title
     if incident.resolved is not None:
-        lasted = duration(incident.lasted(incident.resolved))
-        if went := WENT.get(incident.why):
-            return f"{title}: {incident.root} {went}, which ends the incident after {lasted}."
-        return f"{title} is back to normal after {lasted}. It was {incident.root}: {incident.why}."
-    others = sum(judge.state.bad for judge in members.values()) - 1
-    root, why = (leading.check.id, leading.verdict.why) if leading else (incident.root, incident.why)
-    because = f"{root}: {why or incident.why}"
-    because += f" (and {others} more)." if others > 0 else "."
+        return _end_sentence(incident, statuses, incident.resolved)
+    status = statuses[0]
+    who, several = _who([item for item in statuses if item.state is status.state])
+    because = _why(incident, leading, members)
     if incident.impact is Impact.OUTAGE:
         began = status.since or incident.since
         before = f" (degraded since {clock(incident.since)})" if incident.since < began else ""
-        return f"{title} has an outage since {clock(began)}{before}: {because}"
+        return f"{who} {'have' if several else 'has'} an outage since {clock(began)}{before}: {because}"
+    be = "are" if several else "is"
     if old is Impact.OUTAGE:
-        return f"{title} is no longer out, but still degraded: {because}"
-    return f"{title} is degraded since {clock(incident.since)}: {because}"
+        return f"{who} {be} no longer out, but still degraded: {because}"
+    return f"{who} {be} degraded since {clock(incident.since)}: {because}"
+
+
+def _end_sentence(incident: Incident, statuses: Sequence[ServiceStatus], resolved: datetime) -> str:
+    lasted = duration(incident.lasted(resolved))
+    who, several = _who(statuses)
+    if incident.merged_into is not None:
+        return f"{who}: this incident goes on as {incident.merged_into}, which has the same cause."
+    if went := WENT.get(incident.why):
+        return f"{who}: {incident.root} {went}, which ends the incident after {lasted}."
+    be = "are" if several else "is"
+    return f"{who} {be} back to normal after {lasted}. It was {incident.root}: {incident.why}."
+
+
+def _who(statuses: Sequence[ServiceStatus]) -> tuple[str, bool]:
+    """The services in words, and whether they are more than one."""
+    titles = [status.service.title for status in statuses]
+    match titles:
+        case [title]:
+            return title, False
+        case [title, other]:
+            return f"{title} and {other}", True
+        case _:
+            return f"{titles[0]} and {len(titles) - 1} more services", True
+
+
+def _why(incident: Incident, leading: Judge | None, members: Mapping[str, Judge]) -> str:
+    """The worst that is wrong, and where that is not the cause, also the cause."""
+    others = sum(judge.state.bad for judge in members.values()) - 1
+    because = f"{leading.check.id}: {leading.verdict.why}" if leading else f"{incident.root}: {incident.why}"
+    because += f" (and {others} more)." if others > 0 else "."
+    root = members.get(incident.root)
+    if root is None or root is leading or not root.state.bad or not others:
+        return because
+    return f"{because} The cause is probably {root.check.id}: {root.verdict.why}."
 
 
 def _lasted(previous: datetime, transition: Transition) -> str:

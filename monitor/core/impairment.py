@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor.core.model import Change, Event, EventType, Moment, State, Transition, Verdict, merged
 from monitor.core.sight import TELL_AFTER, WELL, Ailment, Trouble
+from monitor.core.suppression import told
 from monitor.core.vantage import is_here
 from monitor.core.wording import clock, duration
 
@@ -85,7 +86,7 @@ def _blinded(world: World, ailment: Ailment, now: Moment) -> Change | None:
 
 def _taken_back(world: World, judge: Judge, transition: Transition, now: Moment) -> Change | None:
     status = world.services[judge.check.service]
-    event = world.teller.check(judge, transition, judge.trouble_since or judge.since, status.service)
-    own = Change(checks=(judge.record(now),), transitions=(transition,), events=(event,))
+    events = told(world, judge, transition, judge.trouble_since or judge.since, now)
+    own = Change(checks=(judge.record(now),), transitions=(transition,), events=events)
     wider = world.settle(status, world.believed(status), now.at, transition.since, transition.verdict)
     return merged([own, wider])

@@ -19,6 +19,7 @@ from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transiti
 from monitor.core.patience import Patience
 from monitor.core.snapshot import read_instant, read_seconds
 from monitor.core.threshold import Threshold
+from monitor.core.untold import Untold, read_untold
 from monitor.core.wording import describe_failure
 from probes.contract import Blame, Passive, Reason
 
@@ -50,7 +51,7 @@ class Judge:
 
     __slots__ = (
         "_blind", "_blind_at", "_blind_tick", "_every", "_failures", "_measured", "_patience", "_turn",
-        "check", "last", "memory", "seq", "since", "state", "trouble_since", "verdict",
+        "check", "last", "memory", "seq", "since", "state", "trouble_since", "untold", "verdict",
     )  # fmt: skip
 
     def __init__(self, check: Check, record: CheckRecord | None, now: Moment) -> None:
@@ -61,6 +62,8 @@ class Judge:
         self.seq = 0
         self.trouble_since: datetime | None = None
         """When the check left `up`, through whatever states it went since; None while it is up."""
+        self.untold: Untold | None = None
+        """What is not told of its trouble, where a dependency explains it or may do so."""
         self.last: Look | None = None
         self.memory: dict[str, float | str] = {}
         """The probe's own notes (`Context.memory`)."""
@@ -84,6 +87,16 @@ class Judge:
         """What is usual at that moment for the measurement that is compared with its past; None: it is not known."""
         slowness = self._measured.slowness
         return slowness.usual(at) if slowness is not None else None
+
+    @property
+    def suppressed_by(self) -> str | None:
+        """The failing check that explains its trouble, so that nobody is told of it."""
+        return self.untold.by if self.untold is not None else None
+
+    @property
+    def waits(self) -> bool:
+        """Whether its trouble waits for word of what it depends on."""
+        return self.untold is not None and self.untold.by is None
 
     @property
     def suspicious(self) -> bool:
@@ -285,6 +298,7 @@ class Judge:
             "memory": dict(self.memory),
             "reason": self.verdict.reason.value if self.verdict.reason else None,
             "why": self.verdict.why,
+            "untold": self.untold.dump() if self.untold else None,
         }
         return CheckRecord(self.check.id, self.state, self.since, self.seq, snapshot)
 
@@ -310,6 +324,7 @@ class Judge:
         self.memory.update(snapshot["memory"])
         reason = Reason(snapshot["reason"]) if snapshot["reason"] else None
         self.verdict = Verdict(self.state, reason, str(snapshot["why"]))
+        self.untold = read_untold(snapshot.get("untold"), now.tick)
 
 
 def _blind_verdict(look: Look) -> Verdict:

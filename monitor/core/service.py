@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from monitor.core.incident import Case
 from monitor.core.model import Incident, OutageRule, Service, ServiceRecord, ServiceState, State
 
 WORST_FIRST = (ServiceState.OUTAGE, ServiceState.DEGRADATION, ServiceState.UNKNOWN, ServiceState.OPERATIONAL)
@@ -14,13 +15,19 @@ WORST_FIRST = (ServiceState.OUTAGE, ServiceState.DEGRADATION, ServiceState.UNKNO
 
 @dataclass(slots=True)
 class ServiceStatus:
-    """A service as it stands: its confirmed state, and the incident that is open because of it."""
+    """A service as it stands: its confirmed state, and the incident that it is part of."""
 
     service: Service
     state: ServiceState = ServiceState.UNKNOWN
     since: datetime | None = None
     seq: int = 0
-    incident: Incident | None = None
+    case: Case | None = None
+    """Of the incident that it is part of."""
+
+    @property
+    def incident(self) -> Incident | None:
+        """The open one."""
+        return self.case.incident if self.case is not None else None
 
     def record(self) -> ServiceRecord:
         assert self.since is not None  # noqa: S101  (only a service that has changed is recorded)

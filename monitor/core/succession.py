@@ -10,21 +10,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import fields, replace
-from datetime import datetime
 from typing import Any
 
 from monitor.core.calming import noted
-from monitor.core.incident import MOVED_AWAY, NO_LONGER_WATCHED, WENT, IncidentStep, withdraw
+from monitor.core.handover import handed_over, in_trouble, settled
+from monitor.core.incident import NO_LONGER_WATCHED
 from monitor.core.judge import Judge
 from monitor.core.model import (
     Change,
     Check,
     CheckRecord,
-    EventType,
-    Incident,
     Journal,
     Moment,
-    Service,
     ServiceState,
     State,
     Verdict,
@@ -34,7 +31,8 @@ from monitor.core.naming import renamed_check, renamed_service
 from monitor.core.plan import Plan
 from monitor.core.portions import Names, Portion, portions
 from monitor.core.service import ServiceStatus
-from monitor.core.world import Gone, World, lost
+from monitor.core.suppression import resume
+from monitor.core.world import Gone, World
 from probes.contract import Probe, Secret
 
 
@@ -101,7 +99,7 @@ def take_over(world: World, portion: Portion, old: Plan, now: Moment) -> Change 
     judges = {name: world.judges[name] for name in before.checks}
     statuses = {name: world.services[name] for name in before.services}
     calm, calm.moment = world.calm, now
-    troubled = {names.checks.get(name, name) for name, judge in judges.items() if _in_trouble(world, judge)}
+    troubled = {names.checks.get(name, name) for name, judge in judges.items() if in_trouble(world, judge)}
     removed = [judge for name, judge in judges.items() if name not in names.checks]
     closed = [status for name, status in statuses.items() if names.services.get(name, name) not in after.services]
     earlier = _as_it_was(world, old)
@@ -113,13 +111,12 @@ def take_over(world: World, portion: Portion, old: Plan, now: Moment) -> Change 
         if was != name:
             calm.renamed(was, heirs[name])
     changes.append(_renamed(statuses, journal, heirs, names, now))
-    at_home = tuple(incident for incident in journal.incidents if incident.services[0] in after.services)
-    part = World(after, replace(journal, incidents=at_home), now, heirs)
+    part = World(after, journal, now, heirs)
     part.unseen |= {name for was, name in names.checks.items() if was in world.unseen}
     _put_in_place(world, portion, part)
-    orphans = [incident for incident in journal.incidents if incident not in at_home]
-    changes += [_carried(world, incident) or world.withdraw(incident, now.at) for incident in orphans]
-    return merged([*changes, *_settled(world, part.services, statuses, names, troubled, now), noted(world)])
+    changes += handed_over(world, statuses, names, now)
+    resume(world, part.judges, now)
+    return merged([*changes, *settled(world, part.services, statuses, names, troubled, now), noted(world)])
 
 
 def _as_it_was(world: World, old: Plan) -> World:
@@ -127,11 +124,6 @@ def _as_it_was(world: World, old: Plan) -> World:
     earlier = copy(world)
     earlier.plan = old
     return earlier
-
-
-def _in_trouble(world: World, judge: Judge) -> bool:
-    """As far as that was told."""
-    return world.calm.told(judge).bad or (lost(judge) and judge.check.id not in world.calm.held)
 
 
 def _put_in_place(world: World, portion: Portion, part: World) -> None:
@@ -154,11 +146,12 @@ def _put_in_place(world: World, portion: Portion, part: World) -> None:
 
 def _retire(old: World, judge: Judge, plan: Plan, now: Moment) -> Change | None:
     previous, kept_back = judge.trouble_since or judge.since, old.calm.forget(judge.check.id)
+    untold = judge.untold
     transition = judge.retire(now, NO_LONGER_WATCHED)
     if transition is None:
         return None
     service = old.services[judge.check.service].service
-    told = kept_back is None or kept_back.state.bad
+    told = (kept_back is None or kept_back.state.bad) and (untold is None or untold.told.bad)
     events = (old.teller.check(judge, transition, previous, service),) if told else ()
     change = Change(checks=(judge.record(now),), transitions=(transition,), events=events)
     return _told_to(change, plan.sinks)
@@ -185,19 +178,14 @@ def _handed_down(world: World, portion: Portion, removed: Iterable[Judge], names
     checks = {name: world.gone.checks[name] for name in known if name in world.gone.checks}
     checks |= {item.check.id: CheckRecord(item.check.id, item.state, item.since, item.seq, {}) for item in removed}
     services = {name: world.gone.services[name] for name in after.services if name in world.gone.services}
-    incidents = []
     for name in portion.before.services:
         status = world.services[name]
-        if status.incident is not None:
-            incidents.append(status.incident)
         if status.seq:
             services[name] = status.record()
             new = names.services.get(name, name)
             earlier = services[new].seq if new in services else 0  # of another service that had this name
             services[new] = replace(status.record(), service=new, seq=max(status.seq, earlier) + (new != name))
-    return replace(
-        world.journal, notes={}, checks=checks, services=services, incidents=tuple(map(names.incident, incidents))
-    )
+    return replace(world.journal, notes={}, checks=checks, services=services, incidents=())
 
 
 def _heir(judge: Judge, check: Check, journal: Journal) -> Judge:
@@ -220,118 +208,4 @@ def _renamed(
     for was, name in names.services.items():
         if statuses[was].seq:
             changes.append(renamed_service(journal.services[name], was, now, heirs[name].verdict))
-    known = {status.incident for status in statuses.values()}
-    incidents = tuple(incident for incident in journal.incidents if incident not in known)
-    return merged([*changes, Change(incidents=incidents)])
-
-
-def _settled(
-    world: World,
-    part: Mapping[str, ServiceStatus],
-    before: Mapping[str, ServiceStatus],
-    names: Names,
-    troubled: set[str],
-    now: Moment,
-) -> Iterable[Change | None]:
-    """What becomes of the services of a portion, and of their incidents. `troubled` are its checks that were bad or
-    lost from sight before, by their new ids."""
-    former = {names.services.get(name, name): status for name, status in before.items()}
-    moved = {name: _move(world, status) for name, status in part.items() if status.incident is not None}
-    yield from moved.values()
-    for name, status in part.items():
-        if moved.get(name) or _differs(former.get(name), status, names.checks):
-            yield from _rejudged(world, status, troubled, now)
-
-
-def _differs(before: ServiceStatus | None, now: ServiceStatus, names: Mapping[str, str]) -> bool:
-    """Whether the service is judged by other checks or by another rule."""
-    return before is None or _shape(before.service, names) != _shape(now.service, {})
-
-
-def _shape(service: Service, names: Mapping[str, str]) -> tuple[object, ...]:
-    def renamed(checks: Iterable[str]) -> set[str]:
-        return {names.get(name, name) for name in checks}
-
-    return renamed(service.checks), service.outage.needed, renamed(service.outage.checks)
-
-
-def _move(world: World, status: ServiceStatus) -> Change | None:
-    """An incident goes with its checks where they are all that is bad."""
-    incident = status.incident
-    assert incident is not None  # noqa: S101  (the caller has asked)
-    if any(_in_trouble(world, judge) for judge in world.members(status).values()):
-        return None
-    change = _carried(world, incident)
-    if change is not None:
-        status.incident = None
-    return change
-
-
-def _carried(world: World, incident: Incident) -> Change | None:
-    """The incident, as that of the service where one of its checks is now: the root, if that is still watched."""
-    for name in (incident.root, *incident.checks):
-        judge = world.judges.get(name)
-        if judge is not None and _in_trouble(world, judge) and (change := world.carry(incident, judge)):
-            return change
-    return None
-
-
-def _rejudged(world: World, status: ServiceStatus, troubled: set[str], now: Moment) -> Iterable[Change | None]:
-    members = world.members(status)
-    states, new = world.believed(status), {name for name, judge in members.items() if not judge.seq}
-    gone = _gone(status, members, troubled)
-    bad = [members[name] for name, state in states.items() if state.bad]
-    note = ""
-    if gone and status.incident is not None:
-        note = " ".join(f"{name} {WENT[_went(name, world)]}." for name in gone)
-        status.incident = _corrected(status.incident, bad, members, _went(gone[0], world))
-    if len(new) < len(members):
-        # What nobody has looked at yet makes no service unknown that was well.
-        states |= dict.fromkeys(new, State.UP)
-    elif not status.state.bad and status.incident is None:
-        return
-    before = status.incident
-    yield world.settle(status, states, now.at, now.at, _verdict(bad), note)
-    if gone and status.incident is not None and before is not None and status.incident.updates == before.updates:
-        yield _told_of_loss(world, status, members, bad, now.at, note)
-
-
-def _gone(status: ServiceStatus, members: Mapping[str, Judge], troubled: set[str]) -> list[str]:
-    """The checks that were bad, made the incident, and are not in the service any more."""
-    incident = status.incident
-    return [name for name in incident.checks if name in troubled and name not in members] if incident else []
-
-
-def _went(name: str, world: World) -> str:
-    return MOVED_AWAY if name in world.judges else NO_LONGER_WATCHED
-
-
-def _corrected(incident: Incident, bad: Iterable[Judge], members: Mapping[str, Judge], went: str) -> Incident:
-    """With a root that is still there; where nothing is bad any more, how it `went` is why it ends."""
-    worst = min(bad, key=lambda judge: (judge.state is not State.DOWN, judge.since), default=None)
-    if worst is None:
-        return replace(incident, why=went)
-    if incident.root in members:
-        return incident
-    return replace(incident, root=worst.check.id, why=worst.verdict.why)
-
-
-def _verdict(bad: Iterable[Judge]) -> Verdict:
-    """Why a service is as it is after its checks or its rule were changed."""
-    worst = min(bad, key=lambda judge: (judge.state is not State.DOWN, judge.since), default=None)
-    return worst.verdict if worst else Verdict(State.UP, why="the configuration was changed")
-
-
-def _told_of_loss(
-    world: World, status: ServiceStatus, members: Mapping[str, Judge], bad: Iterable[Judge], at: datetime, note: str
-) -> Change | None:
-    """The incident has lost a check, and its service stays what it is. It ends where nothing else is in doubt."""
-    incident = status.incident
-    assert incident is not None  # noqa: S101  (the caller has asked)
-    if list(bad):
-        step = IncidentStep(replace(incident, updates=incident.updates + 1), EventType.INCIDENT_UPDATED)
-    elif any(lost(judge) for judge in members.values()):
-        return Change(incidents=(incident,))
-    else:
-        step = withdraw(incident, incident.why, at)
-    return world.change_incident(step, status, members, at, note)
+    return merged(changes)

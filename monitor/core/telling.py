@@ -9,7 +9,6 @@ from typing import Any
 
 from monitor.core.event import agent_body, check_body, incident_body, service_body
 from monitor.core.identity import event_id
-from monitor.core.incident import IncidentStep
 from monitor.core.judge import Judge
 from monitor.core.model import Check, Event, EventType, Impact, Incident, Service, ServiceState, State, Transition
 from monitor.core.plan import Plan
@@ -38,7 +37,7 @@ class Teller:
         check = judge.check
         body = check_body(judge, transition, previous, self.plan.source, note)
         impact = check.impact if judge.state is State.DOWN else Impact.DEGRADATION if judge.state.bad else None
-        facts = _facts(EventType.CHECK_CHANGED, service, (check,), impact, transition.new)
+        facts = _facts(EventType.CHECK_CHANGED, (service,), (check,), impact, transition.new)
         key = (check.id, self.plan.source.vantage, transition.seq, *mark)
         return self._event(EventType.CHECK_CHANGED, key, transition.at, f"check:{check.id}", body, facts)
 
@@ -49,7 +48,7 @@ class Teller:
         body = service_body(status, transition, members, previous, self.plan.source)
         name, state = status.service.id, ServiceState(transition.new)
         impact = Impact(state.value) if state.bad else None
-        facts = _facts(EventType.SERVICE_CHANGED, status.service, (), impact, state.value)
+        facts = _facts(EventType.SERVICE_CHANGED, (status.service,), (), impact, state.value)
         return self._event(
             EventType.SERVICE_CHANGED, (name, status.seq), transition.at, f"service:{name}", body, facts
         )
@@ -57,17 +56,20 @@ class Teller:
     def incident(
         self,
         told: EventType,
-        step: IncidentStep,
-        status: ServiceStatus,
+        incident: Incident,
+        old: Impact | None,
+        statuses: Sequence[ServiceStatus],
         members: Mapping[str, Judge],
         at: datetime,
         note: str = "",
     ) -> Event:
-        """``incident.*``, of a `step` from the incident that `status` has."""
-        incident, old = step.incident, status.incident.impact if status.incident else None
-        body = incident_body(told, incident, status, old, members, at, self.plan.source, note)
+        """``incident.*``. `old` is the impact that was told last, `statuses` are the services to speak of, the first
+        of them before all, and `members` the judges of their checks, by id."""
+        body = incident_body(told, incident, old, statuses, members, at, self.plan.source, note)
         checks = [members[check].check for check in incident.checks if check in members]
-        facts = _facts(told, status.service, checks, incident.impact, status.state.value)
+        services = [status.service for status in statuses]
+        facts = _facts(told, services, checks, incident.impact, statuses[0].state.value)
+        facts["service"] = tuple(dict.fromkeys((*facts["service"], *incident.services)))
         key = (incident.id, incident.updates, told.value)
         return self._event(told, key, at, incident.id, body, facts, self._owed(incident, facts))
 
@@ -129,18 +131,19 @@ def _agent_facts(told: EventType, state: str, affected: Sequence[tuple[Check, Se
 
 
 def _facts(
-    told: EventType, service: Service, checks: Sequence[Check], impact: Impact | None, state: str
+    told: EventType, services: Sequence[Service], checks: Sequence[Check], impact: Impact | None, state: str
 ) -> dict[str, Sequence[str]]:
     """What the `when:` of a route can ask about this event."""
+    owners = (*(item.owner for item in services), *(item.owner for item in checks))
     facts: dict[str, Sequence[str]] = {
         "event": (told.value,),
-        "service": (service.id,),
+        "service": tuple(service.id for service in services),
         "check": tuple(check.id for check in checks),
         "impact": (impact.value,) if impact else (),
         "state": (state,),
-        "owner": tuple({owner: None for owner in (service.owner, *(check.owner for check in checks)) if owner}),
+        "owner": tuple(dict.fromkeys(filter(None, owners))),
     }
-    for labels in (service.labels, *(check.labels for check in checks)):
+    for labels in (*(item.labels for item in services), *(item.labels for item in checks)):
         for name, value in labels.items():
             facts[f"label.{name}"] = (*facts.get(f"label.{name}", ()), value)
     return facts

@@ -15,12 +15,15 @@ from datetime import datetime
 from monitor.core import calming, impairment
 from monitor.core.agenda import Agenda
 from monitor.core.calm import Calm
-from monitor.core.incident import NO_LONGER_WATCHED, BadCheck, IncidentStep, follow, withdraw
+from monitor.core.causes import Causes, lost
+from monitor.core.following import ROOT, corrected, follow, tell
+from monitor.core.incident import NO_LONGER_WATCHED, Case, withdrawn
 from monitor.core.judge import Judge, Judgement
 from monitor.core.model import (
     Change,
     Check,
     CheckRecord,
+    EventType,
     Incident,
     Journal,
     Look,
@@ -39,6 +42,7 @@ from monitor.core.plan import Plan
 from monitor.core.quorum import agree
 from monitor.core.service import ServiceStatus, judge_service
 from monitor.core.sight import NOTE, Ailment, Sight
+from monitor.core.suppression import UNTOLD, Waiting, asked, elapsed, news_of, released, resume, told
 from monitor.core.telling import Teller, worth_telling
 from probes.contract import Blame
 
@@ -78,6 +82,7 @@ class World:
         self.sight = Sight(journal.notes.get(NOTE), now)
         """How the agent itself is."""
         impairment.resume(self, now)
+        self.waiting = Waiting()
         living = judges or {}
         records = {name: _record_of(check, journal) for name, check in plan.checks.items() if name not in living}
         self._renamed = {
@@ -87,17 +92,30 @@ class World:
         self.judges = {
             name: living.get(name) or Judge(check, records[name], now) for name, check in plan.checks.items()
         }
-        incidents = {name: incident for incident in reversed(journal.incidents) for name in incident.services}
-        self.services = {
-            name: _status_of(service, journal.services, incidents.get(name))
-            for name, service in plan.services.items()
-        }
+        self.services = {name: _status_of(service, journal.services) for name, service in plan.services.items()}
+        for incident in reversed(journal.incidents):  # the newest first: what is in two had left the older one
+            self._take_up(incident)
         self.unseen = {name for name, judge in self.judges.items() if judge.seq and name not in living}
         """Checks whose state is from before the start, and which have not been seen since."""
+        if judges is None:
+            resume(self, self.judges, now)
+
+    def _take_up(self, incident: Incident) -> None:
+        """Go on with an incident of the journal: that of the services that are not known to be well again."""
+        known = (self.services.get(name) for name in incident.services)
+        there = [status for status in known if status is not None and status.case is None]
+        part = [status for status in there if status.state is not ServiceState.OPERATIONAL] or there[:1]
+        case = Case.of(incident, (status.service.id for status in part))
+        for status in part:
+            status.case = case
 
     @property
     def teller(self) -> Teller:
         return Teller(self.plan, self.origin)
+
+    @property
+    def causes(self) -> Causes:
+        return Causes(self.judges, self.plan.dependants, self.calm.told, self.unseen)
 
     @property
     def next_due(self) -> float | None:
@@ -106,7 +124,9 @@ class World:
 
     def elapse(self, now: Moment) -> Change | None:
         """What time alone has brought about by now; to be called when it is due. Calling it earlier does nothing."""
-        return merged([_ELAPSED[kind](self, subject, now) for kind, subject in self.agenda.take(now.tick)])
+        self.calm.moment = now
+        changes = [_ELAPSED[kind](self, subject, now) for kind, subject in self.agenda.take(now.tick)]
+        return merged([*changes, calming.noted(self)])
 
     def sighted(self, ailments: Sequence[Ailment], now: Moment) -> Change | None:
         """Take in what is wrong with the agent itself now: all of it, or nothing where it is well."""
@@ -126,7 +146,8 @@ class World:
         for name, former in self._renamed.items():
             record = self.gone.services.get(former)
             changes += renamed(self.judges[name], self.services.get(name), former, record, now)
-        orphans = [incident for incident in self.journal.incidents if incident.services[0] not in self.services]
+        at_home = {status.incident.id for status in self.services.values() if status.incident is not None}
+        orphans = [incident for incident in self.journal.incidents if incident.id not in at_home]
         changes += [self._adopted(incident) or self.withdraw(incident, now.at) for incident in orphans]
         changes.append(calming.begin(self, self._renamed, now))
         return merged(changes)
@@ -137,16 +158,19 @@ class World:
             if incident.root in (judge.check.id, *judge.check.was):
                 names = {incident.root: judge.check.id}
                 checks = tuple(names.get(name, name) for name in incident.checks)
-                return self.carry(replace(incident, checks=checks), judge)
+                return self.carry(Case.of(replace(incident, checks=checks), ()), judge)
         return None
 
-    def carry(self, incident: Incident, judge: Judge) -> Change | None:
+    def carry(self, case: Case, judge: Judge) -> Change | None:
         """Make it the incident of the service that this check belongs to, unless that has one of its own."""
         status = self.services[judge.check.service]
-        if status.incident is not None:
+        if status.case is not None:
             return None
-        status.incident = replace(incident, services=(status.service.id,), root=judge.check.id)
-        return Change(incidents=(status.incident,))
+        status.case, case.services[status.service.id] = case, None
+        left = tuple(name for name in case.incident.services if name in self.services)
+        services = tuple(dict.fromkeys((*left, status.service.id)))
+        case.incident = replace(case.incident, services=services, root=judge.check.id)
+        return Change(incidents=(case.incident,))
 
     def everything(self, now: Moment) -> Change:
         """All records and open incidents: for a journal that has lost what it knew."""
@@ -154,7 +178,7 @@ class World:
         return Change(
             checks=tuple(judge.record(now) for judge in self.judges.values() if judge.seq),
             services=tuple(status.record() for status in statuses if status.seq),
-            incidents=tuple(status.incident for status in statuses if status.incident is not None),
+            incidents=tuple({item.id: item for status in statuses if (item := status.incident)}.values()),
             notes=(self.sight.note(),) if self.sight.seq else (),
         )
 
@@ -166,31 +190,50 @@ class World:
         news = look.check in self.unseen and _confirms(judge, look)
         if news:
             self.unseen.discard(look.check)
-        if judgement.transition is None:
-            return Decision(judgement, self._judge_first(judge, look) if news else None)
-        self.calm.moment = look.ended
+        changes: list[Change | None] = []
+        if judgement.transition is not None:
+            changes += self._moved(judge, judgement.transition, previous, why, look)
+        elif news:
+            changes.append(self._judge_first(judge, look))
+        if look.check in self.waiting.heard:
+            self.calm.moment = look.ended
+            changes.append(news_of(self, judge, look.ended))
+        moved = judgement.transition is not None
+        ask = asked(self, judge, look, moved=moved) if judge.check.depends_on else ()
+        return Decision(judgement, merged([*changes, calming.noted(self)]) if changes else None, ask)
+
+    def _moved(
+        self, judge: Judge, transition: Transition, previous: datetime, why: str, look: Look
+    ) -> list[Change | None]:
+        """After a transition of a check; `why` it was as it was."""
+        now = self.calm.moment = look.ended
         clean = self.plan.source.redact  # nothing has looked through what a good look brought
         evidence = {clean(name): clean(text) for name, text in look.observation.evidence.items()}
-        transition = replace(judgement.transition, evidence=evidence)
-        status = self.services[judge.check.service]
+        transition = replace(transition, evidence=evidence)
+        status, before = self.services[judge.check.service], self.calm.told(judge, State(transition.old))
+        root_of = status.incident if status.incident and status.incident.root == judge.check.id else None
         word = self.calm.changed(judge, transition, why)
         shown = replace(transition, old=word.old.value)
-        told = word.told and worth_telling(shown)
-        events = (self.teller.check(judge, shown, previous, status.service, word.note),) if told else ()
-        own = Change(checks=(judge.record(look.ended),), transitions=(transition,), events=events)
+        events = told(self, judge, shown, previous, now, word.note, look.began.tick) if word.told else ()
+        own = Change(checks=(judge.record(now),), transitions=(transition,), events=events)
+        known = judge if before.bad else None
         believed = self.believed(status)
-        wider = self.settle(status, believed, look.ended.at, transition.since, transition.verdict, word.note)
-        said = calming.say_once(self, status, look.ended.at, word.note, (wider,))
-        return Decision(judgement, merged([own, wider, *said, calming.noted(self)]))
+        wider = self.settle(status, believed, now.at, transition.since, transition.verdict, word.note, known)
+        if known and not self.calm.told(judge).bad:
+            released(self, judge, now, root_of)
+        return [own, wider, *calming.say_once(self, status, now.at, word.note, (wider,))]
 
     def _judge_first(self, judge: Judge, look: Look) -> Change | None:
         """A check is as it was before the start, and now that is known: its service may have been waiting for it."""
-        name, status = judge.check.id, self.services[judge.check.service]
-        self.calm.moment = look.ended
+        name, self.calm.moment = judge.check.id, look.ended
         if name in self.calm.held and not self.calm.quiet(name):
-            return merged([*calming.let_go(self, [name], look.ended, ""), calming.noted(self)])
-        change = self.settle(status, self.believed(status), look.ended.at, judge.since, judge.verdict)
-        return merged([change, calming.noted(self)])
+            return merged(calming.let_go(self, [name], look.ended, ""))
+        return self.judge_again(judge, look.ended.at)
+
+    def judge_again(self, judge: Judge, at: datetime) -> Change | None:
+        """The service of a check that is as it was, and may count otherwise now."""
+        status = self.services[judge.check.service]
+        return self.settle(status, self.believed(status), at, judge.since, judge.verdict)
 
     def settle(
         self,
@@ -200,8 +243,10 @@ class World:
         since: datetime,
         verdict: Verdict,
         note: str = "",
+        changed: Judge | None = None,
     ) -> Change | None:
-        """Judge the service by the `states` of its checks; `note` is a sentence that is told with its incident."""
+        """Judge the service by the `states` of its checks; `note` is a sentence that is told with its incident,
+        `changed` a check that was bad before and is so otherwise now."""
         members = self.members(status)
         state = judge_service(status, agree(states))
         held = self.calm.held
@@ -210,16 +255,12 @@ class World:
         ):
             state = ServiceState.UNKNOWN  # what was bad when we lost sight of it is not well because of that
         note = f"{note} {self.calm.service_judged(status, state)}".strip()
-        state, changes = self.calm.steady(status, state), []
+        state = self.calm.steady(status, state)
+        changes: list[Change | None] = []
         if state is not status.state:
             changes.append(self.change_service(status, state, at, since, verdict))
-        bad = [
-            BadCheck(name, states[name], judge.since, held[name].why if name in held else judge.verdict.why)
-            for name, judge in members.items()
-            if states[name].bad
-        ]
-        if step := follow(status, bad, self.origin, at):
-            changes.append(self.change_incident(step, status, members, at, note))
+        bad = [judge for name, judge in members.items() if states[name].bad]
+        changes.append(follow(self, status, bad, at, note, changed))
         return merged(changes)
 
     def members(self, status: ServiceStatus) -> dict[str, Judge]:
@@ -229,6 +270,10 @@ class World:
     def believed(self, status: ServiceStatus) -> dict[str, State]:
         """The states of the service's checks, as far as they count."""
         return {check: self._believed(judge, status) for check, judge in self.members(status).items()}
+
+    def bad(self, status: ServiceStatus) -> list[Judge]:
+        """The judges of its checks that are bad, as far as they count."""
+        return [self.judges[check] for check, state in self.believed(status).items() if state.bad]
 
     def _believed(self, judge: Judge, status: ServiceStatus) -> State:
         """What was told of it. A bad state from before the start keeps an incident open; to open one, the check must
@@ -252,31 +297,21 @@ class World:
             verdict=verdict,
         )
         members = self.members(status).values()
-        told = worth_telling(transition)
-        events = (self.teller.service(status, transition, members, previous),) if told else ()
+        telling = worth_telling(transition)
+        events = (self.teller.service(status, transition, members, previous),) if telling else ()
         return Change(services=(status.record(),), transitions=(transition,), events=events)
 
-    def change_incident(
-        self, step: IncidentStep, status: ServiceStatus, members: Mapping[str, Judge], at: datetime, note: str = ""
-    ) -> Change:
-        incident, told = step.incident, step.told
-        if told is None:
-            status.incident = incident
-            return Change(incidents=(incident,))
-        event = self.teller.incident(told, step, status, members, at, note)
-        incident = replace(incident, told=incident.told.union(event.sinks))
-        status.incident = None if incident.resolved else incident
-        return Change(incidents=(incident,), events=(event,))
-
     def withdraw(self, incident: Incident, at: datetime) -> Change:
-        """End the incident of a service that is not there any more."""
-        name = incident.services[0]
-        status = _status_of(Service(id=name, title=name, checks=(), outage=_NO_RULE), self.gone.services, incident)
-        ended = self.change_incident(withdraw(incident, NO_LONGER_WATCHED, at), status, {}, at)
+        """End the incident of services that are not there any more."""
+        name = next((name for name in incident.services if name not in self.services), incident.services[0])
+        service = Service(id=name, title=name, checks=(), outage=_NO_RULE)
+        case, status = Case.of(incident, ()), _status_of(service, self.gone.services)
+        ended = withdrawn(incident, NO_LONGER_WATCHED, at)
+        change = tell(self, case, ended, EventType.INCIDENT_RESOLVED, at, statuses=(status,))
         # Should the service come back, its next incident must not have the id of this one.
         status.state, status.since, status.seq = ServiceState.UNKNOWN, at, status.seq + 1
         self.gone.services[name] = status.record()
-        return replace(ended, services=(status.record(),))
+        return replace(change, services=(status.record(),))
 
 
 _NO_RULE = OutageRule(needed=1, checks=())
@@ -285,12 +320,10 @@ _ELAPSED: dict[str, Callable[[World, str, Moment], Change | None]] = {
     "maintenance": calming.windows,
     "flapping": calming.flapping,
     impairment.AGENDA: impairment.tell,
+    UNTOLD: elapsed,
+    ROOT: corrected,
 }
 """By the kind of an item on the agenda: what it brings about, given its subject."""
-
-
-def lost(judge: Judge) -> bool:
-    return judge.state is State.UNKNOWN and judge.trouble_since is not None
 
 
 def _confirms(judge: Judge, look: Look) -> bool:
@@ -310,8 +343,8 @@ def _gone(plan: Plan, journal: Journal) -> Gone:
     )
 
 
-def _status_of(service: Service, records: Mapping[str, ServiceRecord], incident: Incident | None) -> ServiceStatus:
-    status = ServiceStatus(service, incident=incident)
+def _status_of(service: Service, records: Mapping[str, ServiceRecord]) -> ServiceStatus:
+    status = ServiceStatus(service)
     if record := records.get(service.id):
         status.state, status.since, status.seq = record.state, record.since, record.seq
     return status

@@ -109,7 +109,7 @@ class Checks:
 class Line:
     """One check's line: what the configuration fixes, what the verdict does, and the last look."""
 
-    __slots__ = ("_head", "_last", "_look", "_seq", "_told", "_verdict", "check")
+    __slots__ = ("_head", "_last", "_look", "_of", "_told", "check")
 
     def __init__(self, check: Check, redact: Redact) -> None:
         self.check = check
@@ -135,8 +135,8 @@ class Line:
             "labels": labels,
         }
         self._head = dumps(fixed)[:-1]
-        self._verdict: Verdict | None = None
-        self._seq = -1
+        self._of: tuple[Verdict | None, int, str | None] = None, -1, None
+        """What the told part was made of."""
         self._told = b""
         self._look: Look | None = None
         self._last = b""
@@ -145,8 +145,9 @@ class Line:
         if judge.last is not self._look or not self._told:
             self._look = judge.last
             self._last = _last(judge)
-        if judge.verdict is not self._verdict or judge.seq != self._seq:
-            self._verdict, self._seq = judge.verdict, judge.seq
+        told = judge.verdict, judge.seq, judge.suppressed_by
+        if told != self._of:
+            self._of = told
             self._told = dumps(_told(judge, redact))[1:-1]
         return b"%b,%b,%b}" % (self._head, self._told, self._last)
 
@@ -159,6 +160,7 @@ def _told(judge: Judge, redact: Redact) -> dict[str, Any]:
         "reason": reason.value if reason else None,
         "why": cut(redact(judge.verdict.why)),
         "advice": reason.advice if reason else None,
+        "suppressed_by": redact(judge.suppressed_by),
     }
 
 

@@ -41,7 +41,7 @@ def check_item(judge: Judge, redact: Redact) -> dict[str, Any]:
     # Only free texts: redacting the whole tree takes six times as long, and could blank a word of ours.
     ids, target, why, owner, runbook, labels, conditions = redact(
         [
-            [check.id, check.name, check.service],
+            [check.id, check.name, check.service, judge.suppressed_by],
             check.probe.target,
             verdict.why,
             check.owner,
@@ -62,6 +62,7 @@ def check_item(judge: Judge, redact: Redact) -> dict[str, Any]:
         "why": cut(why),
         "advice": verdict.reason.advice if verdict.reason else None,
         "confirming": judge.suspicious,
+        "suppressed_by": ids[3],
         "impact": check.impact.value,
         "every": check.every.total_seconds(),
         "owner": owner,

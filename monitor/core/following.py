@@ -1,0 +1,267 @@
+"""What becomes of incidents when a service has been judged: opened, joined, merged, left, resolved.
+
+Two bad services are one incident if a failing check of the one explains a failing check of the other
+(`monitor.core.causes`), directly or through others. What has been joined stays together until all of it is well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from monitor.core.causes import first_sign
+from monitor.core.identity import incident_id
+from monitor.core.incident import Case, absorbed, outgrown
+from monitor.core.judge import Judge
+from monitor.core.model import Change, EventType, Impact, Incident, Moment, ServiceState, State, merged
+from monitor.core.service import WORST_FIRST, ServiceStatus
+
+if TYPE_CHECKING:
+    from monitor.core.world import World
+
+ROOT = "root"
+"""The kind of an item on the agenda: an incident whose root may be another one, as it is well again."""
+
+GRACE = 300.0
+"""Seconds after the root is well again in which what hangs on it may follow it: what lasts has another cause."""
+
+
+def follow(
+    world: World,
+    status: ServiceStatus,
+    bad: Sequence[Judge],
+    at: datetime,
+    note: str = "",
+    changed: Judge | None = None,
+) -> Change | None:
+    """After the service has been judged; `bad` are its bad checks, `changed` the one that was bad before already and
+    is so otherwise now. None: no incident, or no change to it.
+
+    `unknown` neither opens nor resolves: what was opened stays open until the service is known to be well.
+    """
+    if status.state is ServiceState.OPERATIONAL:
+        return _leave(world, status, at, note)
+    if not status.state.bad:
+        return None
+    if status.case is None and all(judge.waits for judge in bad):
+        return None  # who is to blame is being asked; bounded
+    kin = list(_kin(world, status, bad, changed))
+    cases = {id(item.case): item.case for item in (status, *kin) if item.case is not None}
+    if not cases:
+        return _open(world, (status, *kin), bad, at, note)
+    survivor, *others = sorted(cases.values(), key=_precedence)
+    return _grow(world, survivor, others, (status, *kin), bad, at, note)
+
+
+def _kin(world: World, status: ServiceStatus, bad: Iterable[Judge], changed: Judge | None) -> Iterator[ServiceStatus]:
+    """The other services whose trouble has to do with what is new in this one's."""
+    case, causes = status.case, world.causes
+    found = {status.service.id}
+    for judge in bad:
+        if case is not None and judge.check.id in case.known and judge is not changed:
+            continue
+        for other in (*causes.explaining(judge), *causes.explained(judge)):
+            name = other.check.service
+            if name in found or (item := world.services.get(name)) is None:
+                continue
+            if item.case is None and (not item.state.bad or other.check.id in world.unseen):
+                continue
+            found.add(name)
+            yield item
+
+
+def _precedence(case: Case) -> tuple[bool, datetime, str]:
+    """The one that goes on is the worst, then the oldest: whoever was paged is not paged again."""
+    incident = case.incident
+    return incident.impact is not Impact.OUTAGE, incident.opened, incident.id
+
+
+def _open(world: World, statuses: Sequence[ServiceStatus], bad: Sequence[Judge], at: datetime, note: str) -> Change:
+    status = statuses[0]
+    first = _first(world, status, bad)
+    assert first is not None  # noqa: S101  (some are bad, or there would be no incident to open)
+    root = world.causes.deepest(first)
+    fresh = Incident(
+        id=incident_id(world.origin, status.service.id, status.seq),
+        services=(status.service.id,),
+        root=root.check.id,
+        checks=(),
+        impact=Impact(status.state.value),
+        opened=at,
+        since=first_sign(root)[0],
+        why=world.calm.why(root),
+    )
+    case = Case.of(fresh, ())
+    _join(world, case, statuses, bad)
+    incident = replace(case.incident, impact=_impact(world, case))
+    return tell(world, case, incident, EventType.INCIDENT_OPENED, at, note)
+
+
+def _grow(
+    world: World,
+    case: Case,
+    others: Sequence[Case],
+    statuses: Sequence[ServiceStatus],
+    bad: Sequence[Judge],
+    at: datetime,
+    note: str,
+) -> Change | None:
+    """The incident after a change of its checks. It keeps the cause it had at its worst: what is left of it on the
+    way back explains nothing."""
+    before = case.incident
+    for other in others:
+        _absorb(world, case, other)
+    _join(world, case, statuses, bad)
+    incident = replace(case.incident, impact=_impact(world, case))
+    worse = incident.impact is Impact.OUTAGE is not before.impact
+    roots = [before.root, *(other.incident.root for other in others)]
+    root = _first(world, statuses[0], bad) if worse else _standing(world, roots, bad if others else ())
+    another = False
+    if root is not None:
+        cause = world.causes.deepest(root)
+        another = cause.check.id != before.root and not worse
+        if worse or another or world.calm.told(cause) is State.DOWN:
+            incident = replace(incident, root=cause.check.id, why=world.calm.why(cause))
+    if not (others or another or incident.impact is not before.impact or outgrown(before, incident)):
+        case.incident = incident
+        return Change(incidents=(incident,)) if incident != before else None
+    notes = (_not_as_told(before, incident), note) if another else (note,)
+    return merged(
+        [
+            update(world, case, incident, at, " ".join(filter(None, notes))),
+            *(_end(world, case, other, at) for other in others),
+        ]
+    )
+
+
+def update(world: World, case: Case, incident: Incident, at: datetime, note: str = "") -> Change:
+    """Tell of the case as it is now."""
+    return tell(world, case, replace(incident, updates=incident.updates + 1), EventType.INCIDENT_UPDATED, at, note)
+
+
+def corrected(world: World, identity: str, now: Moment) -> Change | None:
+    """The root of an incident has been well for a while: what still fails has another cause."""
+    statuses = [status for status in world.services.values() if status.incident and status.incident.id == identity]
+    bad = [judge for status in statuses for judge in world.bad(status)]
+    case = statuses[0].case if statuses else None
+    root = world.judges.get(case.incident.root) if case is not None else None
+    if case is None or not bad or (root is not None and world.calm.told(root) is not State.UP):
+        return None
+    worst = min(bad, key=lambda judge: (world.calm.told(judge) is not State.DOWN, first_sign(judge)))
+    if now.at - first_sign(worst)[0] < timedelta(seconds=GRACE):
+        world.agenda.enter(ROOT, identity, now.tick + GRACE)  # it has come since, and may go as soon
+        return None
+    cause = world.causes.deepest(worst)
+    incident = replace(case.incident, root=cause.check.id, why=world.calm.why(cause))
+    return update(world, case, incident, now.at, _not_as_told(case.incident, incident))
+
+
+def _not_as_told(before: Incident, after: Incident) -> str:
+    return f"The cause is {after.root}, not {before.root} as told before."
+
+
+def _first(world: World, status: ServiceStatus, bad: Sequence[Judge]) -> Judge | None:
+    """Of an outage the first that went down among those that make it one, else the first bad. None: what flaps keeps
+    its service as it was."""
+    rule, told = status.service.outage.checks, world.calm.told
+    causes = [judge for judge in bad if told(judge) is State.DOWN and judge.check.id in rule]
+    return min(causes if status.state is ServiceState.OUTAGE else bad, key=first_sign, default=None)
+
+
+def _standing(world: World, roots: Iterable[str], bad: Iterable[Judge]) -> Judge | None:
+    """Of roots that are still bad, and of `bad` checks, one that explains others; the first of those. None: nothing
+    of it stands, on the way back."""
+    known = (judge for name in roots if (judge := world.judges.get(name)) is not None)
+    known = (judge for judge in known if world.calm.told(judge).bad)
+
+    def order(judge: Judge) -> tuple[bool, tuple[datetime, str]]:
+        return not any(world.causes.explained(judge)), first_sign(judge)
+
+    return min((*known, *bad), key=order, default=None)
+
+
+def _join(world: World, case: Case, statuses: Iterable[ServiceStatus], bad: Sequence[Judge]) -> None:
+    """The first of the services with its bad checks, others with theirs, as far as they have no case yet."""
+    began = [case.incident.since]
+    for place, status in enumerate(statuses):
+        if place and status.case is not None:
+            continue
+        status.case = case
+        case.services[status.service.id] = None
+        checks = bad if place == 0 else world.bad(status)
+        case.grow((status.service.id,), (judge.check.id for judge in checks))
+        began += [first_sign(judge)[0] for judge in checks]
+    case.incident = replace(case.incident, since=min(began))
+
+
+def _absorb(world: World, case: Case, other: Case) -> None:
+    """Whoever was told of the other is told how this one goes on."""
+    for name in other.services:
+        if (status := world.services.get(name)) is not None:
+            status.case = case
+    case.services |= other.services
+    case.grow(other.incident.services, other.known)
+    incident, gone = case.incident, other.incident
+    case.incident = replace(incident, since=min(incident.since, gone.since), told=incident.told.union(gone.told))
+
+
+def _end(world: World, case: Case, other: Case, at: datetime) -> Change:
+    """Of one that was absorbed."""
+    incident = absorbed(other.incident, case.incident, at)
+    statuses = [world.services[name] for name in incident.services if name in world.services]
+    return tell(world, other, incident, EventType.INCIDENT_RESOLVED, at, statuses=statuses)
+
+
+def _leave(world: World, status: ServiceStatus, at: datetime, note: str) -> Change | None:
+    """A service is well. The end is dated back to when the trouble ended, not to when we were sure of it."""
+    case, status.case = status.case, None
+    if case is None:
+        return None
+    case.services.pop(status.service.id, None)
+    ended = status.since or at
+    case.ended = max(case.ended or ended, ended)
+    if not case.services:
+        incident = replace(case.incident, resolved=case.ended)
+        others = (world.services.get(name) for name in incident.services if name != status.service.id)
+        statuses = [status, *(item for item in others if item is not None)]
+        return tell(world, case, incident, EventType.INCIDENT_RESOLVED, at, note, statuses)
+    return shrink(world, case, at, note)
+
+
+def shrink(world: World, case: Case, at: datetime, note: str = "") -> Change | None:
+    """One of several services has left the case; that is told where the others have less than that one had."""
+    incident = replace(case.incident, impact=_impact(world, case))
+    return update(world, case, incident, at, note) if incident != case.incident else None
+
+
+def _impact(world: World, case: Case) -> Impact:
+    """What it means now to the services that are not well; as it was, while nothing is known of them."""
+    states = {status.state for name in case.services if (status := world.services.get(name)) is not None}
+    if ServiceState.OUTAGE in states:
+        return Impact.OUTAGE
+    return Impact.DEGRADATION if ServiceState.DEGRADATION in states else case.incident.impact
+
+
+def tell(
+    world: World,
+    case: Case,
+    incident: Incident,
+    told: EventType,
+    at: datetime,
+    note: str = "",
+    statuses: Sequence[ServiceStatus] = (),
+) -> Change:
+    """Make it the case's incident, and tell of it. `statuses`: the services to speak of, the first one before all; if
+    there is none, those that are not well, the worst first."""
+    old = None if told is EventType.INCIDENT_OPENED else case.incident.impact
+    if not statuses:
+        live = (world.services[name] for name in case.services if name in world.services)
+        statuses = sorted(live, key=lambda status: WORST_FIRST.index(status.state))
+    members = world.members(statuses[0])
+    for status in statuses[1:]:
+        members |= {judge.check.id: judge for judge in world.bad(status)}
+    event = world.teller.incident(told, incident, old, statuses, members, at, note)
+    case.incident = replace(incident, told=incident.told.union(event.sinks))
+    return Change(incidents=(case.incident,), events=(event,))
