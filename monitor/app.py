@@ -217,8 +217,7 @@ class Agent:
             follow=lambda check, judgement: scheduler.follow(check, judgement),
             vouch=lambda look, check: lookout.vouch(look, check),
         )
-        references = self._config.agent.vantage.reference
-        lookout = Lookout(references, runner.resolver, self._clock, pipeline.sighted, world.sight)
+        lookout = self._lookout(runner, pipeline)
         self._store.everything = pipeline.everything
         scheduler = self._scheduler(pipeline, telemetry)
         post = Post(
@@ -237,6 +236,16 @@ class Agent:
         if (change := world.start(self._clock.now())) is not None:
             pipeline.enter(change)
         return Parts(scheduler, pipeline, outbox, telemetry, sites, attendance, recorder, feed, lookout)
+
+    def _lookout(self, runner: Runner, pipeline: Pipeline) -> Lookout:
+        return Lookout(
+            self._config.agent.vantage.reference,
+            runner.resolver,
+            self._clock,
+            pipeline.sighted,
+            self.world.sight,
+            journal=lambda: self._store.condition.trouble,
+        )
 
     def _outbox(self, client: httpx.AsyncClient, telemetry: Telemetry) -> Outbox:
         return Outbox(

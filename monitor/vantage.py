@@ -8,6 +8,7 @@ of an outage, which takes longer to confirm.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -18,7 +19,9 @@ from monitor.clock import Clock
 from monitor.core.model import Check, Look, Moment
 from monitor.core.sight import Ailment, Sight, Trouble
 from monitor.core.vantage import Guard, Opinion, Rank, is_here, network_of
-from probes.contract import LookFailed, Reason, Resolver
+from monitor.core.vitals import BEAT, SETTLED, Beat, Vitals
+from monitor.presence import uptime
+from probes.contract import DETAIL_LIMIT, LookFailed, Reason, Resolver
 
 ROUTINE = 15.0
 """Seconds between two questions to each reference while nothing is suspected."""
@@ -49,18 +52,24 @@ class Lookout:
         clock: Clock,
         report: Report,
         sight: Sight,
+        journal: Callable[[], str] = str,
+        uptime: Callable[[], float] = uptime,
     ) -> None:
-        """`sight` is what the agent before knew of itself."""
+        """`sight` is what the agent before knew of itself; `journal` tells why it cannot be written, if it cannot."""
         self._addresses = {_joined(host, port): (host, port) for host, port in references}
         self._resolver = resolver
         self._clock = clock
         self._report = report
-        lost = sight.has(Trouble.NETWORK)
+        lost = sight.has(Trouble.NETWORK) if self._addresses else None
         now = clock.now()
         self._guard = Guard(
             [(name, Rank.UPLINK) for name in self._addresses], now, lost=lost.since if lost is not None else None
         )
         self._reported: tuple[Ailment, ...] = sight.ailments
+        self._journal, self._uptime = journal, uptime
+        self._vitals = Vitals(self._beat())
+        self._settled = now.tick + SETTLED if sight.ailments else now.tick
+        """The tick before which nothing is reported: what the agent before had told of itself may be still so."""
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
         self._asked = -LIMIT
@@ -71,6 +80,8 @@ class Lookout:
         reason, host = look.observation.reason, check.probe.host or ""
         if reason is None:
             return self._admit(look, host)
+        if reason.timed_out and self._vitals.doubtful(look.began.tick, look.ended.tick):
+            return _relabelled(look, Reason.LATE, "the agent was kept from running meanwhile")
         if not reason.by_network or is_here(host):
             return look
         opinion = self._guard.opinion(look)
@@ -98,7 +109,23 @@ class Lookout:
         return look
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as questions:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._feel())
+            await self._question(group)
+
+    async def _feel(self) -> None:
+        """Take the agent's own pulse, for ever."""
+        while True:
+            await asyncio.sleep(BEAT)
+            self._vitals.beat(self._beat())
+            self._review()
+
+    def _beat(self) -> Beat:
+        return Beat(self._clock.now(), self._uptime(), self._journal(), _can_open())
+
+    async def _question(self, questions: asyncio.TaskGroup) -> None:
+        """Ask the witnesses, for ever."""
+        if self._addresses:
             while True:
                 self._wake.clear()
                 now = self._clock.now()
@@ -145,21 +172,37 @@ class Lookout:
         """Something has been heard: whoever waits looks again, and what has changed is reported."""
         news, self._news = self._news, asyncio.Event()
         news.set()
+        self._review()
+
+    def _review(self) -> None:
+        """Report what is wrong now, where that has changed."""
         lost = self._guard.lost
-        found = (Ailment(Trouble.NETWORK, lost, self._guard.why),) if lost is not None else ()
-        if found != self._reported:
+        network = (Ailment(Trouble.NETWORK, lost, self._guard.why),) if lost is not None else ()
+        found = (*network, *self._vitals.ailments)
+        if found != self._reported and self._clock.now().tick >= self._settled:
             self._reported = found
             self._report(found)
 
 
+def _can_open() -> bool:
+    """Whether a file can be opened, and so a connection."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in _OURS
+    return True
+
+
 def _ours(look: Look, why: str) -> Look:
+    return _relabelled(look, Reason.OWN_NETWORK, why)
+
+
+def _relabelled(look: Look, reason: Reason, why: str) -> Look:
     """Said to be our own trouble; what it saw is kept for people, its figures are not."""
     observation = look.observation
     before = f"{observation.reason.value}: {observation.detail}" if observation.reason else "it succeeded"
     told = f"{why} ({before})" if why else before
-    return replace(
-        look, observation=replace(observation, measurements={}, reason=Reason.OWN_NETWORK, detail=told[:300])
-    )
+    return replace(look, observation=replace(observation, measurements={}, reason=reason, detail=told[:DETAIL_LIMIT]))
 
 
 def _joined(host: str, port: int) -> str:

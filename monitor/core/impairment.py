@@ -32,8 +32,7 @@ def take_in(world: World, ailments: Sequence[Ailment], now: Moment) -> Change | 
         world.agenda.drop(AGENDA, "")
         events = _recovered(world, transition, before[0], now)
     elif sight.told is None:
-        lasted = max((now.at - sight.since).total_seconds(), 0.0)
-        world.agenda.enter(AGENDA, "", now.tick + max(TELL_AFTER - lasted, 0.0))
+        world.agenda.enter(AGENDA, "", max(sight.since.tick + TELL_AFTER, now.tick))
     return merged([Change(transitions=(transition,), notes=(sight.note(),), events=events), *changes])
 
 
@@ -48,11 +47,11 @@ def tell(world: World, _: str, now: Moment) -> Change | None:
     sight = world.sight
     worst = sight.ailments[0]
     told = Transition(
-        "vantage", world.plan.source.vantage, sight.seq, now.at, sight.since, WELL, worst.trouble.value,
+        "vantage", world.plan.source.vantage, sight.seq, now.at, sight.since.at, WELL, worst.trouble.value,
         Verdict(State.UNKNOWN, worst.trouble.reason, worst.sentence),
     )  # fmt: skip
     meanwhile = "Until that ends, what it cannot judge is neither an outage nor mended."
-    sentence = f"The agent {told.subject} cannot see since {clock(sight.since)}: {worst.sentence}. {meanwhile}"
+    sentence = f"The agent {told.subject} cannot see since {clock(sight.since.at)}: {worst.sentence}. {meanwhile}"
     event = world.teller.agent(EventType.AGENT_IMPAIRED, told, sentence)
     sight.told = frozenset(event.sinks)
     return Change(events=(event,), notes=(sight.note(),))
@@ -61,8 +60,8 @@ def tell(world: World, _: str, now: Moment) -> Change | None:
 def _recovered(world: World, transition: Transition, worst: Ailment, now: Moment) -> tuple[Event, ...]:
     sight = world.sight
     owed, sight.told = sight.told, None
-    lasted = duration(max(now.at - sight.since, timedelta(0)))
-    sight.since = now.at
+    lasted = duration(timedelta(seconds=max(now.tick - sight.since.tick, 0.0)))
+    sight.since = now
     if owed is None:
         return ()
     sentence = f"The agent {transition.subject} sees again after {lasted}: {worst.trouble.past}."

@@ -6,7 +6,6 @@ of the two, or `unknown` while nothing can be told.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,8 +73,8 @@ class Judge:
         self._blind_tick = 0.0
         self._blind_at: datetime | None = None
         self._patience = Patience()
-        self._turn = (-math.inf, State.UP)
-        """When (a tick) the state became what it is, and what it was; not known of what was before a restart."""
+        self._turn = (now.tick, State.UP)
+        """When (a tick) the state became what it is, and what it was."""
         if record is not None:
             self._restore(record, now)
 
@@ -97,6 +96,11 @@ class Judge:
     def waits(self) -> bool:
         """Whether its trouble waits for word of what it depends on."""
         return self.untold is not None and self.untold.by is None
+
+    @property
+    def turned(self) -> float:
+        """When (a tick) the state became what it is."""
+        return self._turn[0]
 
     @property
     def suspicious(self) -> bool:
@@ -304,6 +308,7 @@ class Judge:
 
     def _restore(self, record: CheckRecord, now: Moment) -> None:
         self.state, self.since, self.seq = record.state, record.since, record.seq
+        self._turn = (now.tick - max((now.at - self.since).total_seconds(), 0.0), State.UP)
         try:
             self._remember(record.snapshot, now)
         except (KeyError, TypeError, ValueError, AttributeError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -47,6 +47,7 @@ class Trouble(StrEnum):
     )  # fmt: skip
     RESOLVER = "resolver", Reason.DNS_TIMEOUT, "its resolver does not answer", "its resolver had not answered"
     JOURNAL = "journal", Reason.JOURNAL, "it cannot write its journal", "it could not write its journal"
+    CLOCK = "clock", Reason.LATE, "its clock was set", "its clock had been set"
 
     @property
     def blinds(self) -> bool:
@@ -80,7 +81,7 @@ class Sight:
         """`note` is what the journal has of it."""
         self.ailments: tuple[Ailment, ...] = ()
         """The worst first."""
-        self.since: datetime = now.at
+        self.since = now
         """Since when it is well, or since when it is not."""
         self.seq = 0
         self.told: frozenset[str] | None = None
@@ -103,7 +104,7 @@ class Sight:
             return None
         self.seq += 1
         if old == WELL:
-            self.since = min(item.since.at for item in self.ailments)
+            self.since = min((item.since for item in self.ailments), key=lambda since: since.tick)
         since = now.at
         verdict = Verdict(State.UP)
         if self.ailments:
@@ -120,7 +121,7 @@ class Sight:
             {
                 "state": self.state,
                 "why": worst.why if worst else "",
-                "since": self.since.isoformat(),
+                "since": self.since.at.isoformat(),
                 "seq": self.seq,
                 "told": told,
             },
@@ -134,7 +135,7 @@ class Sight:
                 return
             passed = max((now.at - since).total_seconds(), 0.0)
             self.ailments = (Ailment(Trouble(note["state"]), Moment(since, now.tick - passed), str(note["why"])),)
-            self.since = since
+            self.since = self.ailments[0].since
             self.told = None if note["told"] is None else frozenset(map(str, note["told"]))
         except (KeyError, TypeError, ValueError, AttributeError):
             return  # by another version: what was told of us is not worth more than what we see now
@@ -154,4 +155,4 @@ def cannot_see(sight: Sight) -> str:
     """For pages: ``I cannot see since 14:02:07 UTC: I have lost ...``; empty while all is well."""
     if not sight.ailments:
         return ""
-    return f"I cannot see since {clock(sight.since)}: {sight.ailments[0].sentence}"
+    return f"I cannot see since {clock(sight.since.at)}: {sight.ailments[0].sentence}"

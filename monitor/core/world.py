@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from monitor.core import calming, impairment
+from monitor.core import calming, impairment, unjudged
 from monitor.core.agenda import Agenda
 from monitor.core.calm import Calm
 from monitor.core.causes import Causes, lost
@@ -83,6 +83,7 @@ class World:
         """How the agent itself is."""
         impairment.resume(self, now)
         self.waiting = Waiting()
+        self.unjudged = unjudged.Unjudged(journal.notes)
         living = judges or {}
         records = {name: _record_of(check, journal) for name, check in plan.checks.items() if name not in living}
         self._renamed = {
@@ -179,14 +180,17 @@ class World:
             checks=tuple(judge.record(now) for judge in self.judges.values() if judge.seq),
             services=tuple(status.record() for status in statuses if status.seq),
             incidents=tuple({item.id: item for status in statuses if (item := status.incident)}.values()),
-            notes=(self.sight.note(),) if self.sight.seq else (),
+            notes=(*((self.sight.note(),) if self.sight.seq else ()), *self.unjudged.notes()),
         )
 
     def observe(self, look: Look) -> Decision:
         """Take in one look of a check that is in the plan."""
         judge = self.judges[look.check]
         previous, why = judge.trouble_since or judge.since, judge.verdict.why
+        unknown = judge.state is State.UNKNOWN
         judgement = judge.observe(look)
+        if unknown or judge.state is State.UNKNOWN:
+            unjudged.saw(self, judge, look.ended)
         news = look.check in self.unseen and _confirms(judge, look)
         if news:
             self.unseen.discard(look.check)
@@ -322,6 +326,7 @@ _ELAPSED: dict[str, Callable[[World, str, Moment], Change | None]] = {
     impairment.AGENDA: impairment.tell,
     UNTOLD: elapsed,
     ROOT: corrected,
+    unjudged.AGENDA: unjudged.review,
 }
 """By the kind of an item on the agenda: what it brings about, given its subject."""
 
