@@ -107,6 +107,8 @@ def _checks(checks: list[dict[str, Any]], now: datetime) -> Table:
     table = _table("Check", "State", "Since", "Took", "Why")
     for check in checks:
         why = harmless(check["why"]) if check["state"] != "up" else ""
+        if check.get("suppressed_by"):
+            why = f"{why} (explained by {harmless(check['suppressed_by'])})".lstrip()
         if check["confirming"]:
             why = f"{why} (being confirmed)".lstrip()
         table.add_row(

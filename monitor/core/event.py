@@ -12,7 +12,7 @@ from typing import Any
 from monitor.core.incident import WENT
 from monitor.core.judge import Judge
 from monitor.core.model import Check, EventType, Impact, Incident, Service, ServiceState, State, Transition, Verdict
-from monitor.core.service import ServiceStatus
+from monitor.core.service import ServiceStatus, doubt
 from monitor.core.wording import clock, cut, duration, iso
 
 VERSION = "1"
@@ -56,7 +56,11 @@ def service_body(
     status: ServiceStatus, transition: Transition, members: Iterable[Judge], previous: datetime, source: Source
 ) -> dict[str, Any]:
     """``service.changed``"""
+    members = tuple(members)
+    open_question = doubt(status.service.outage, {judge.check.id: judge.state for judge in members})
     sentence = _service_sentence(status.service, transition, previous)
+    if open_question and transition.new != ServiceState.OPERATIONAL:
+        sentence = f"{sentence} Of the checks that make an outage, {open_question}."
     body = _head(EventType.SERVICE_CHANGED, transition.at, sentence, source)
     body["state"] = {"old": transition.old, "new": transition.new}
     body["since"] = iso(transition.since)
@@ -256,6 +260,8 @@ def _incident_sentence(
     status = statuses[0]
     who, several = _who([item for item in statuses if item.state is status.state])
     because = _why(incident, leading, members)
+    if incident.impact is Impact.DEGRADATION and (question := _doubt(status, members)):
+        because = f"{because} Of the checks that make an outage, {question}."
     if incident.impact is Impact.OUTAGE:
         began = status.since or incident.since
         before = f" (degraded since {clock(incident.since)})" if incident.since < began else ""
@@ -264,6 +270,11 @@ def _incident_sentence(
     if old is Impact.OUTAGE:
         return f"{who} {be} no longer out, but still degraded: {because}"
     return f"{who} {be} degraded since {clock(incident.since)}: {because}"
+
+
+def _doubt(status: ServiceStatus, members: Mapping[str, Judge]) -> str:
+    rule = status.service.outage
+    return doubt(rule, {check: members[check].state for check in rule.checks})
 
 
 def _end_sentence(incident: Incident, statuses: Sequence[ServiceStatus], resolved: datetime) -> str:

@@ -51,6 +51,20 @@ def judge_service(status: ServiceStatus, states: Mapping[str, State]) -> Service
     return ServiceState.OPERATIONAL
 
 
+def doubt(rule: OutageRule, states: Mapping[str, State]) -> str:
+    """What a rule over several checks counts while some of them are unknown, in words; empty where nothing hangs on
+    them. `states` by check id."""
+    count, needed = len(rule.checks), rule.needed
+    down = sum(states[check] is State.DOWN for check in rule.checks)
+    unknown = sum(states[check] is State.UNKNOWN for check in rule.checks)
+    if count < 2 or not unknown or down >= needed:
+        return ""
+    known = f"{down} of {count} {'is' if down == 1 else 'are'} down, {unknown} cannot be judged"
+    if down + unknown < needed:
+        return f"{known}: no outage either way, as that takes {needed}"
+    return f"{known}: it may be an outage, as that takes {needed}"
+
+
 def _counted(rule: OutageRule, states: Mapping[str, State]) -> tuple[bool, bool]:
     """(met for certain, met if all unknown members were down)"""
     if not rule.checks:

@@ -46,16 +46,21 @@ class Waiting:
 
 def asked(world: World, judge: Judge, look: Look, *, moved: bool) -> tuple[str, ...]:
     """The dependencies to look at right now, after a look at a check that has some: at its second failure in a row,
-    as one lost packet moves nobody, and again when it has turned bad."""
+    as one lost packet moves nobody, and again when it has turned bad; those that fail, when it answers again."""
     name, reason, failing = judge.check.id, look.observation.reason, world.waiting.failing
-    if reason is None:
-        failing.pop(name, None)
+    if reason is None and name in failing:
+        del failing[name]
+        return (
+            ()
+            if judge.suppressed_by is None
+            else tuple(parent.check.id for parent in world.causes.explaining(judge)[:ASKED_AT_MOST])
+        )
     if moved and judge.waits and judge.untold is not None:
         return _silent(world, judge, judge.untold.asked)
-    if reason is None or reason.blame is not Blame.TARGET or judge.state is State.DOWN:
+    if reason is None or reason.blame is not Blame.TARGET:
         return ()
     first = failing.setdefault(name, (look.ended.tick, False))
-    if first[1] or first[0] == look.ended.tick:
+    if first[1] or first[0] == look.ended.tick or judge.state is State.DOWN:
         return ()
     failing[name] = (first[0], True)
     return _silent(world, judge, first[0])

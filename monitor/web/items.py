@@ -8,7 +8,7 @@ from typing import Any
 
 from monitor.core.judge import Judge
 from monitor.core.model import Incident, Look, State
-from monitor.core.service import ServiceStatus
+from monitor.core.service import ServiceStatus, doubt
 from monitor.core.threshold import Threshold
 from monitor.core.wording import cut, iso
 from monitor.core.world import World
@@ -22,7 +22,8 @@ Redact = Callable[[Any], Any]
 def service_item(status: ServiceStatus, world: World, redact: Redact) -> dict[str, Any]:
     service = status.service
     name, title, owner, runbook = redact([service.id, service.title, service.owner, service.runbook])
-    states = [world.judges[check].state for check in service.checks]
+    states = {check: world.judges[check].state for check in service.checks}
+    counts = list(states.values())
     return {
         "id": name,
         "title": title,
@@ -32,7 +33,8 @@ def service_item(status: ServiceStatus, world: World, redact: Redact) -> dict[st
         "runbook": runbook,
         "implicit": service.implicit,
         "incident": status.incident.id if status.incident else None,
-        "checks": {state.value: states.count(state) for state in CHECKS_WORST_FIRST},
+        "checks": {state.value: counts.count(state) for state in CHECKS_WORST_FIRST},
+        "doubt": doubt(service.outage, states) or None,
     }
 
 
@@ -105,7 +107,7 @@ def threshold_item(threshold: Threshold, text: str) -> dict[str, Any]:
 
 def incident_item(incident: Incident, redact: Redact) -> dict[str, Any]:
     root, why, checks, services = redact(
-        [incident.root, incident.why, incident.checks[:FIGURES_LIMIT], incident.services]
+        [incident.root, incident.why, incident.checks[:FIGURES_LIMIT], incident.services[:FIGURES_LIMIT]]
     )
     return {
         "id": incident.id,

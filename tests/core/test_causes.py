@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from monitor.core.following import GRACE
-from monitor.core.model import OutageRule, Service
+from monitor.core.model import OutageRule, Service, State
 from monitor.core.routing import Route, Term
+from monitor.core.service import doubt
 from monitor.core.suppression import PATIENCE
 from probes.contract import Reason
 from tests.core.builders import above, check, moment, world
@@ -71,6 +72,10 @@ def test_children_of_a_failing_check_join_its_incident_and_are_not_told() -> Non
         story.world.services["front"].incident.id  # type: ignore[union-attr]
     }
     assert story.world.judges["front"].state == "down", "looks and states go on"
+    story.see(59, "front")
+    assert story.asked[-1] == ("app", "database"), "it answers: so they may, too, however seldom they are looked at"
+    story.see(59.5, "front")
+    assert story.asked[-1] == ()
     for name in ("database", "app", "front"):
         story.heal(name, 60)
     assert story.incidents[-1] == ("resolved", "database", "resolved")
@@ -386,3 +391,38 @@ def test_a_thousand_services_on_one_host_are_one_incident_told_a_few_times() -> 
     sound_incident = story.world.services["c1099"].incident
     assert sound_incident is not None
     assert len(sound_incident.checks) == 1000
+
+
+def test_a_rule_counts_what_is_known_and_says_what_is_open() -> None:
+    names = ("a", "b", "c")
+    service = Service("shop", "Web shop", names, OutageRule(2, names))
+    story = Tiers(world(*(check(name, service="shop") for name in names), services={"shop": service}, routes=ROUTES))
+    story.asked = []
+    begun(story, names)
+    for at in (30, 50, 70):
+        story.see(at, "b", Reason.NO_ROUTE)
+    assert story.events[-1]["type"] == "check.changed", "one that is unknown makes no outage of two"
+    story.kill("a", 80)
+    assert story.world.services["shop"].state == "degradation"
+    open_question = "1 of 3 is down, 1 cannot be judged: it may be an outage, as that takes 2."
+    assert all(event["sentence"].endswith(open_question) for event in story.events[-2:])
+    for at in (90, 110, 130):
+        story.see(at, "c", Reason.NO_ROUTE)
+    story.heal("a", 140)
+    assert story.world.services["shop"].state == "unknown"
+    assert "0 of 3 are down, 2 cannot be judged: it may be an outage" in story.events[-1]["sentence"]
+    sound(story)
+
+
+def test_what_is_open_in_words() -> None:
+    rule = OutageRule(2, ("a", "b", "c"))
+    up, down, unknown = State.UP, State.DOWN, State.UNKNOWN
+    said = {
+        (up, up, up): "",
+        (down, down, unknown): "",
+        (down, unknown, up): "1 of 3 is down, 1 cannot be judged: it may be an outage, as that takes 2",
+        (up, unknown, up): "0 of 3 are down, 1 cannot be judged: no outage either way, as that takes 2",
+    }
+    for states, words in said.items():
+        assert doubt(rule, dict(zip("abc", states, strict=True))) == words
+    assert doubt(OutageRule(1, ("a",)), {"a": unknown}) == "", "one alone needs no counting"

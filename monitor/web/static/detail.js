@@ -237,6 +237,7 @@ function showWhy(detail) {
   const box = make("dl", "facts-list");
   row(box, "State", `${WORDS[check.state]} since ${clock(check.since)}, for ${ago(age(check.since))}${check.confirming ? "; being confirmed" : ""}`);
   if (check.why) row(box, "Why", sentence(check.why));
+  if (check.suppressed_by) row(box, "Explained by", `${check.suppressed_by}, which it depends on: no event tells of it`);
   if (check.reason) row(box, "Reason", check.reason.replaceAll("_", " "));
   if (check.advice && check.reason !== "threshold") row(box, "What to do", sentence(check.advice));
   if (check.runbook) linked(box, "Runbook", check.runbook);

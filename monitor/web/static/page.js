@@ -10,6 +10,7 @@ const COME_BACK = 30000;     // ms until a stream that was refused is asked for 
 const GIVE_UP = 8000;        // ms that one answer may take
 const HISTORY = 60;          // response times kept of each check, for its sparkline
 const SHOWN_OPEN = 60;       // with more checks than this, services that are well start folded
+const SERVICES_NAMED = 3;    // of an incident
 
 const recent = new Map();    // check id -> {at, values}
 let answeredAt = null;       // by our clock, ms
@@ -54,8 +55,9 @@ function showIncidents(incidents, titles) {
     return node;
   }, (node, incident) => {
     attribute(node, "data-state", incident.impact);
-    const names = incident.services.map((id) => titles.get(id) || id).join(", ");
-    text(node.firstChild, `${names}: ${WORDS[incident.impact].toLowerCase()}`);
+    const names = incident.services.slice(0, SERVICES_NAMED).map((id) => titles.get(id) || id).join(", ");
+    const others = incident.services.length - SERVICES_NAMED;
+    text(node.firstChild, `${names}${others > 0 ? ` and ${others} more` : ""}: ${WORDS[incident.impact].toLowerCase()}`);
     const touched = incident.checks.length > 1 ? ` · ${incident.checks.length} checks` : "";
     text(node.lastChild, `${incident.root}: ${incident.why} · trouble since ${clock(incident.since)}, for ${ago(age(incident.since))}${touched}`);
   });
@@ -73,7 +75,8 @@ function showServices(status) {
     const { title, state, since, list: rows } = node.parts;
     text(title, service.title);
     showPill(state, service.state);
-    text(since, service.since ? `for ${ago(age(service.since))}` : "");
+    const doubt = service.doubt && service.state !== "operational" ? `${service.doubt} · ` : "";
+    text(since, service.since ? `${doubt}for ${ago(age(service.since))}` : doubt);
     attribute(since, "title", service.since ? `since ${service.since}` : null);
     list(rows, checks.get(service.id), (check) => check.id, buildCheck, showCheck);
   });
@@ -148,6 +151,7 @@ function showCheck(node, check) {
 function tellFacts(check) {
   const parts = [];
   if (check.state !== "up") parts.push(`since ${clock(check.since)}, for ${ago(age(check.since))}`);
+  if (check.suppressed_by) parts.push(`explained by ${check.suppressed_by}, so nobody is told of it`);
   if (check.confirming) parts.push("looking more often");
   if (check.last && age(check.last.at) > 3 * check.every + 10) parts.push(`last look ${ago(age(check.last.at))} ago`);
   if (check.state !== "up" && check.advice && check.reason !== "threshold") parts.push(check.advice);
