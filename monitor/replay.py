@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.core.history import Sample
-from monitor.core.model import Change, Check, Journal, Look, Moment
+from monitor.core.model import Change, Check, Journal, Look, Moment, Transition
 from monitor.core.plan import Plan
+from monitor.core.sight import ailments_of
 from monitor.core.world import World
 from probes.contract import Observation
 
@@ -57,12 +58,14 @@ def _ended(look: Look) -> datetime:
 
 class Replay:
     """A world that lives through the past again. `ends` are the times at which an agent ended that another one
-    followed, in order: there the world is made anew out of what the journal would have had."""
+    followed: there the world is made anew out of what the journal would have had. `sights` are the journal's
+    transitions of the vantage: what the agent knew of itself is in no look."""
 
-    def __init__(self, plan: Plan, ends: Iterable[datetime] = ()) -> None:
+    def __init__(self, plan: Plan, ends: Iterable[datetime] = (), sights: Iterable[Transition] = ()) -> None:
         self.world: World | None = None
         self._plan = plan
         self._ends = sorted(ends, reverse=True)
+        self._sights = sorted(sights, key=lambda item: item.at, reverse=True)
         self._now: Moment | None = None
         """The end of the last look: its wall time, and the tick of the replay."""
         self._shift = 0.0
@@ -80,6 +83,7 @@ class Replay:
         elif restarted:
             self.world = self._made_anew(self.world, look.began)
             yield from self._told(look.began, self.world.start(look.began))
+        yield from self._see(look.ended)
         yield from self._elapse(look.ended)
         self._now = look.ended
         if look.check in self.world.judges:
@@ -88,7 +92,9 @@ class Replay:
     def finish(self, until: datetime) -> Iterator[Happened]:
         """What time brings about after the last look."""
         if self._now is not None and until > self._now.at:
-            yield from self._elapse(Moment(until, self._now.tick + (until - self._now.at).total_seconds()))
+            end = Moment(until, self._now.tick + (until - self._now.at).total_seconds())
+            yield from self._see(end)
+            yield from self._elapse(end)
 
     def _restarted(self, look: Look) -> bool:
         """Whether another agent has taken this look than the one before."""
@@ -110,6 +116,15 @@ class Replay:
 
     def _shifted(self, moment: Moment) -> Moment:
         return replace(moment, tick=moment.tick + self._shift) if self._shift else moment
+
+    def _see(self, now: Moment) -> Iterator[Happened]:
+        """What had become of the agent itself by then."""
+        while self._sights and self._sights[-1].at <= now.at:
+            sight = self._sights.pop()
+            then = Moment(sight.at, now.tick - (now.at - sight.at).total_seconds())
+            yield from self._elapse(then)
+            if self.world is not None and self._now is not None:
+                yield from self._told(then, self.world.sighted(ailments_of(sight, then.tick), then))
 
     def _elapse(self, now: Moment) -> Iterator[Happened]:
         world = self.world

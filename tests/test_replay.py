@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from monitor.core.model import Change, Check, Confirm, OutageRule, Recover, Serv
 from monitor.core.plan import Plan
 from monitor.core.quantise import COARSEST
 from monitor.core.rows import Rows
+from monitor.core.sight import Ailment, Trouble
 from monitor.core.world import World
 from monitor.pipeline import Pipeline
 from monitor.replay import Replay, look_of
@@ -100,7 +101,7 @@ def test_stored_looks_judged_again_make_the_stored_transitions(tmp_path: Path) -
     looks, stored = asyncio.run(read_back(tmp_path))
     assert sum(map(len, looks.values())) == len(rows)
     assert len(stored) == len(lived) > 30
-    again = judged_again(looks)
+    again = judged_again(looks, stored)
     assert [told(item) for item in again] == [told(item) for item in stored]
     # A look is kept with its begin and how long it took: where the two clocks were read apart, its end by the wall
     # clock may be another step.
@@ -125,7 +126,8 @@ def live() -> tuple[Rows[str], list[Transition]]:
             limit=500, limit_per_host=8, observer=Counter(),
             soft_deadline=pipeline.soft_deadline, overdue=pipeline.overdue,
         )  # fmt: skip
-        parts = [asyncio.create_task(part.run()) for part in (scheduler, pipeline)]
+        running = (scheduler.run(), pipeline.run(), pipeline.keep_time(), blinded(pipeline, clock))
+        parts = [asyncio.create_task(part) for part in running]
         await asyncio.wait(parts, timeout=HOURS * 3600, return_when=asyncio.FIRST_EXCEPTION)
         for part in parts:
             assert not part.done()
@@ -136,6 +138,16 @@ def live() -> tuple[Rows[str], list[Transition]]:
     with structlog.testing.capture_logs():
         run(main())
     return rows, list(shelf.transitions.values())
+
+
+async def blinded(pipeline: Pipeline, clock: VirtualClock) -> None:
+    """The agent loses its own network while a target is down, and while one is being confirmed."""
+    for at in (0.222 * 3600, 0.4002 * 3600, 1.35 * 3600):
+        await asyncio.sleep(at - clock.now().tick)
+        pipeline.sighted([Ailment(Trouble.NETWORK, clock.now(), "nobody answers")])
+        await asyncio.sleep(45)
+        pipeline.sighted([])
+    await asyncio.sleep(HOURS * 3600)
 
 
 async def write_down(folder: Path, rows: Rows[str], lived: list[Transition]) -> None:
@@ -154,7 +166,8 @@ async def read_back(folder: Path) -> tuple[dict[str, list[Sample]], list[Transit
     store = SqliteStore(folder)
     await store.open()
     looks = {name: await store.samples(name, START, START + FAR) for name in CHECKS}
-    found = [past for kind in ("check", "service") for name in CHECKS for past in await past_of(store, kind, name)]
+    kinds = {"check": CHECKS, "service": CHECKS, "vantage": ("virtual",)}
+    found = [past for kind, names in kinds.items() for name in names for past in await past_of(store, kind, name)]
     await store.close()
     return looks, in_order(past.transition for past in found)
 
@@ -163,8 +176,8 @@ async def past_of(store: SqliteStore, kind: str, name: str) -> list[Past]:
     return await store.transitions(kind, name, 99_999)
 
 
-def judged_again(looks: Mapping[str, list[Sample]]) -> list[Transition]:
-    again = Replay(PLAN)
+def judged_again(looks: Mapping[str, list[Sample]], stored: Iterable[Transition]) -> list[Transition]:
+    again = Replay(PLAN, sights=[item for item in stored if item.kind == "vantage"])
     recorded = (iter([look_of(CHECKS[name], sample) for sample in samples]) for name, samples in looks.items())
     changes = [happened.change for look in replay.in_order(recorded) for happened in again.take(look)]
     return in_order(item for change in changes for item in change.transitions)

@@ -18,6 +18,9 @@ from monitor.replay import in_order, look_of
 from monitor.store import offline
 from probes.contract import Reason
 
+BEGINNING = datetime(1970, 1, 2, tzinfo=UTC)
+"""Nothing is recorded from before."""
+
 _MILLISECOND = timedelta(milliseconds=1)
 _REASONS = Vocabulary("reason", tuple(reason.value for reason in Reason))
 _LARGEST_TICK = 2**62
@@ -44,11 +47,10 @@ def from_history(db: sqlite3.Connection, checks: Mapping[str, Check], until: dat
     """All that is kept of the checks up to `until`. Raises `ValueError` for damage, and `sqlite3.Error`."""
     known = offline.known_checks(db)
     measured: dict[str, set[str]] = {}
-    beginning = datetime(1970, 1, 2, tzinfo=UTC)
 
     def looks(check: Check) -> Iterator[Look]:
         seen = measured.setdefault(check.id, set())
-        for sample in offline.samples(db, check.id, beginning, until):
+        for sample in offline.samples(db, check.id, BEGINNING, until):
             seen.update(sample.measurements)
             yield look_of(check, sample)
 
@@ -56,7 +58,7 @@ def from_history(db: sqlite3.Connection, checks: Mapping[str, Check], until: dat
         sample.began
         for name in known
         if name in checks
-        for sample in _first(offline.samples(db, name, beginning, until))
+        for sample in _first(offline.samples(db, name, BEGINNING, until))
     ]
     return Recorded(
         in_order(looks(check) for name, check in checks.items() if name in known),

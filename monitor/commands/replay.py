@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,12 +18,12 @@ from typing import Any
 
 from monitor.commands._common import FINE, WRONG, fail, print_json
 from monitor.commands._configuration import load_or_explain
-from monitor.commands._recorded import Recorded, from_history, from_lines
+from monitor.commands._recorded import BEGINNING, Recorded, from_history, from_lines
 from monitor.commands._retold import Told, minute, show
 from monitor.commands.export import Wrong, when
 from monitor.config.model import Config
 from monitor.config.suggest import Vocabulary
-from monitor.core.model import Check
+from monitor.core.model import Check, Transition
 from monitor.hindsight import Hindsight
 from monitor.parts import plan_of
 from monitor.replay import Replay, unrecorded
@@ -82,10 +82,10 @@ def _told(options: Namespace, config: Config, checks: Mapping[str, Check], since
             f"there is no {path}: has an agent run with this state_dir? name another with --state-dir, or a file of "
             "looks (brownout export)"
         )
-    then = _journalled(folder / JOURNAL, checks, since, until)
+    then, sights = _journalled(folder / JOURNAL, checks, since, until)
     try:
         with reading(path) as db:
-            return _judged(config, from_history(db, checks, until), then, since, until)
+            return _judged(config, from_history(db, checks, until), then, since, until, sights)
     except (sqlite3.Error, ValueError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
@@ -106,22 +106,34 @@ def _from_file(name: str, checks: Mapping[str, Check]) -> Recorded:
         raise Wrong(f"{'standard input' if name == '-' else name}:{error}") from None
 
 
-def _journalled(path: Path, checks: Mapping[str, Check], since: datetime, until: datetime) -> Hindsight | None:
-    """What was decided at that time, by the journal; None where there is none."""
+def _journalled(
+    path: Path, checks: Mapping[str, Check], since: datetime, until: datetime
+) -> tuple[Hindsight | None, list[Transition]]:
+    """What was decided at that time, by the journal (None where there is none), and what the agent knew of itself."""
     if not path.exists():
-        return None
-    found = Hindsight(since)
+        return None, []
+    found, sights = Hindsight(since), []
     try:
         with reading(path) as db:
-            items = each_transition(db, since, until)
-            found.take_transitions(item for item in items if item.kind != "check" or item.subject in checks)
+            for item in each_transition(db, BEGINNING, until):
+                if item.kind == "vantage":
+                    sights.append(item)
+                elif item.kind != "check" or item.subject in checks:
+                    found.take_transitions([item])
     except (sqlite3.Error, ValueError, OSError):
-        return None  # the history is what counts
-    return found
+        return None, []  # the history is what counts
+    return found, sights
 
 
-def _judged(config: Config, recorded: Recorded, then: Hindsight | None, since: datetime, until: datetime) -> Told:
-    found, counted, again = Hindsight(since), Counted(), Replay(plan_of(config), recorded.ends)
+def _judged(
+    config: Config,
+    recorded: Recorded,
+    then: Hindsight | None,
+    since: datetime,
+    until: datetime,
+    sights: Sequence[Transition] = (),
+) -> Told:
+    found, counted, again = Hindsight(since), Counted(), Replay(plan_of(config), recorded.ends, sights)
     with _progress(recorded.first, until) as move:
         for look in recorded.looks:
             if look.began.at >= until:
