@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from statistics import fmean, median
+from typing import Any
 
 from bench._cells import Found
 from bench._jobs import GROUPS
@@ -49,6 +50,33 @@ def _half(found: Found | None) -> str:
         return "-"
     count = found.sums["incidents"]
     return f"{found.sums.get('called_down', 0) / count:.1%}, {found.sums['flaps'] / count * HOUR_OF_TROUBLE:.1f}"
+
+
+def as_json(found: Cells, result: Line) -> dict[str, Any]:
+    """The same as plain values."""
+    return {
+        "policies": {
+            policy: {
+                "name": name,
+                "false_down": {
+                    group: item.sums["down"] / item.sums["months"]
+                    for group in BURSTS
+                    if (item := found.get((group, policy, 10.0))) is not None
+                },
+                "outage": {
+                    f"{every:g}": {"mean": fmean(item.lists["down"]), "p99": percentile(item.lists["down"], 99)}
+                    for every in (10.0, 30.0, 60.0)
+                    if (item := found.get(("outage", policy, every))) is not None
+                },
+            }
+            for policy, (name, _) in POLICIES.items()
+        },
+        "figures": [
+            {"name": item.label, "value": item.value, "unit": item.unit, "limit": item.limit, "ok": item.ok}
+            for item in result.figures
+        ],
+        "how": result.how,
+    }
 
 
 def line(found: Cells, seconds: float) -> Line:

@@ -18,7 +18,7 @@ from bench._cells import Found
 from bench._jobs import GROUPS, Job, jobs
 from bench._played import play
 from bench._traffic import read_trace
-from bench._verdicts import line, table
+from bench._verdicts import as_json, line, table
 from monitor.config.units import parse_duration
 
 SEED = 5
@@ -32,14 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = gathered(
         jobs(quick=options.quick, seed=options.seed, only=options.only, part=options.part), options.processes
     )
-    if options.json:
-        told = {f"{group}/{policy}/{every:g}": {"sums": item.sums, "lists": item.lists}
-                for (group, policy, every), item in found.items()}  # fmt: skip
-        print(json.dumps(told))
-        return 0
-    print("\n".join(table(found)), flush=True)
     result = line(found, time.monotonic() - began)
-    print(result, flush=True)
+    if options.json:
+        print(json.dumps(as_json(found, result), indent=1))
+    else:
+        print("\n".join(table(found)))
+        print(result, flush=True)
     return 0 if result.ok or options.quick else 1
 
 
@@ -49,7 +47,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=sorted(GROUPS), help="only these figures; may be repeated")
     parser.add_argument("--part", type=float, default=1.0, help="do only this part of the work (%(default)g)")
     parser.add_argument("--processes", type=int, default=min(os.cpu_count() or 1, 2), help="(%(default)s)")
-    parser.add_argument("--json", action="store_true", help="what was counted, cell by cell, and no judgement of it")
+    parser.add_argument("--json", action="store_true", help="the table and the goals, for machines")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="play this target: JSON lines")
     parser.add_argument("--every", type=_seconds, default=30.0, help="with --trace: the check's interval (30s)")
     parser.add_argument("--runs", type=int, default=1, help="with --trace: so many times (%(default)s)")
