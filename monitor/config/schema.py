@@ -206,7 +206,7 @@ class ConfirmKeys(FieldsModel):
 
 
 class RecoverKeys(FieldsModel):
-    looks: _Count | None = _key("How many good looks end trouble (40)")
+    looks: _Count | None = _key("How many good looks end trouble (36)")
     every: _Every | None = _key("How often to look while it recovers (1s)")
 
 

@@ -117,11 +117,13 @@ class Failures:
     def pace(self) -> float | None:
         """Seconds between extra looks, or None where the grid is enough.
 
-        A target that is down and fails again tells nothing new: the grid will see its first success.
+        A target that is down and fails again tells nothing new: the grid will see its first success. One that has just
+        answered, and then lost a look, is not left to the grid: its recovery would take an interval longer.
         """
         if self._doubt is not None and self.state is not State.DOWN:
             return PACE
-        if not self.suspicious or (self.state is State.DOWN and self.failing):
+        settled = self._bad.looks >= min(_LOOKS_TO_LEAVE_DOWN, self._confirm.looks)
+        if not self.suspicious or (self.state is State.DOWN and settled):
             return None
         return PACE if self.failing else self._recover.every.total_seconds()
 

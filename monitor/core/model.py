@@ -91,7 +91,7 @@ class Confirm:
 class Recover:
     """How much evidence ends trouble by failures: about `looks` successes from the worst, one each `every`."""
 
-    looks: int = 40
+    looks: int = 36
     every: timedelta = timedelta(seconds=1)
 
 
