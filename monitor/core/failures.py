@@ -117,8 +117,8 @@ class Failures:
     def pace(self) -> float | None:
         """Seconds between extra looks, or None where the grid is enough.
 
-        A target that is down and fails again tells nothing new: the grid will see its first success. One that has just
-        answered, and then lost a look, is not left to the grid: its recovery would take an interval longer.
+        A target that is down and fails again tells nothing new: the grid will see its first success. One that has
+        just answered, and then lost a look, is not left to the grid: its recovery would take an interval longer.
         """
         if self._doubt is not None and self.state is not State.DOWN:
             return PACE
