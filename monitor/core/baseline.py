@@ -51,6 +51,11 @@ _SCALE, _MISSING = 1000.0, -32768
 """Means of hours are kept in thousandths of their logarithm: 0.1 %, from 1e-14 to 1e14."""
 
 
+def hour_of(at: datetime) -> int:
+    """The hour of the week, from 0: Monday's first, in UTC."""
+    return at.weekday() * _DAY + at.hour
+
+
 @dataclass(frozen=True, slots=True)
 class Usual:
     """What is usual at a moment, in the unit of the measurement, for people and for conditions."""
@@ -65,7 +70,19 @@ class Usual:
 class Baseline:
     """What is usual for one measurement of one check."""
 
-    __slots__ = ("_count", "_drift", "_first", "_hour", "_hours", "_recent", "_seen", "_sum", "_variance", "grain")
+    __slots__ = (
+        "_count",
+        "_drift",
+        "_first",
+        "_hour",
+        "_hours",
+        "_recent",
+        "_seen",
+        "_sum",
+        "_variance",
+        "grain",
+        "spread",
+    )
 
     def __init__(self, unit: Unit) -> None:
         self.grain = GRAIN[unit]
@@ -73,6 +90,8 @@ class Baseline:
         """Looks that were learned from, as far as it matters how many."""
         self._recent = self._drift = 0.0
         self._variance = _FIRST_SPREAD**2
+        self.spread = _FIRST_SPREAD
+        """The standard deviation of levels around what is usual; next to nothing is not believed."""
         self._first = 0
         """The hour of the week that stands first in `_hours`."""
         self._hours: array[int] | None = None
@@ -83,51 +102,62 @@ class Baseline:
         self._seen = 0
 
     def level_of(self, value: float) -> float:
-        """The figure as it is compared here: the logarithm of it and the grain together."""
-        return math.log(min(max(value, 0.0), _LARGEST) + self.grain)
+        """The figure as it is compared here: the logarithm of it and the grain together. It is not below zero."""
+        return math.log((value if value < _LARGEST else _LARGEST) + self.grain)
 
     def value_of(self, level: float) -> float:
         """The reverse of `level_of`."""
         return max(math.exp(level) - self.grain, 0.0)
 
-    @property
-    def spread(self) -> float:
-        """The standard deviation of levels around what is usual; next to nothing is not believed."""
-        return max(math.sqrt(self._variance), _SMALLEST_SPREAD)
-
     def ripe(self, every: float) -> bool:
         """Whether it has seen enough to say anything. `every` are seconds between looks."""
         return self._count >= FEWEST_LOOKS and self._count * every >= SHORTEST
 
-    def expected(self, at: datetime) -> tuple[float, bool]:
-        """The level that is usual at that moment, and whether this hour of the week has been seen before."""
-        if self._hours is None:
+    def expected(self, hour: int, minute: int) -> tuple[float, bool]:
+        """The level that is usual at that minute of an hour of the week (`hour_of`), and whether that hour has been
+        seen before. It is led over into that of the neighbour: levels have no steps at full hours."""
+        hours = self._hours
+        if hours is None:
             return self._recent, False
-        hour = at.weekday() * _DAY + at.hour
-        known = self._around(hour, at.minute)
-        if known is not None:
-            return known + self._drift, True
-        before = self._mean(hour - _DAY)
-        return (self._recent if before is None else max(before, self._recent)), False
+        place, seen = (hour - self._first) % _WEEK, len(hours)
+        if place >= seen or (own := hours[place]) == _MISSING:
+            before = self._mean(hour - _DAY)
+            return (self._recent if before is None else max(before, self._recent)), False
+        beside = (place - 1 if minute < 30 else place + 1) % _WEEK
+        if beside < seen and (other := hours[beside]) != _MISSING:
+            return (own + (other - own) * abs(minute - 30) / 60) / _SCALE + self._drift, True
+        return own / _SCALE + self._drift, True
 
     def usual(self, at: datetime) -> Usual:
-        level, weekly = self.expected(at)
+        level, weekly = self.expected(hour_of(at), at.minute)
         return Usual(self.value_of(level), math.exp(level) * self.spread, weekly)
 
-    def learn(self, level: float, at: datetime, every: float) -> None:
-        """Take in a good look that was begun at that moment."""
-        if not self._count:
-            self._recent = level
-        expected, weekly = self.expected(at)
-        self._count = min(self._count + 1, max(_SPREAD_LOOKS, math.ceil(SHORTEST / every)))
+    def learn(self, level: float, hour: int, every: float, expected: float, *, weekly: bool) -> None:
+        """Take in a good look that was begun in that hour of the week, when so much was `expected`."""
+        count = self._count
+        if not count:
+            self._recent = expected = level
         most = _CLIP * self.spread
-        off = min(level - expected, most)
-        self._variance += (max(off, -most) ** 2 - self._variance) / min(self._count + _FIRST_LOOKS, _SPREAD_LOOKS)
-        step = max(min(every / _RECENT, 0.1), 1 / self._count)
-        self._recent += step * min(level - self._recent, most)
+        off = level - expected
+        if off > most:
+            off, level = most, expected + most
+        moved = off if off > -most else -most
+        if count < _SPREAD_LOOKS or count * every < SHORTEST:
+            self._count = count = count + 1
+        looks = count + _FIRST_LOOKS if count < _SPREAD_LOOKS - _FIRST_LOOKS else _SPREAD_LOOKS
+        self._variance += (moved * moved - self._variance) / looks
+        self.spread = max(math.sqrt(self._variance), _SMALLEST_SPREAD)
+        step = every / _RECENT if every < _RECENT / 10 else 0.1
+        if step * count < 1:
+            step = 1 / count
+        ahead = level - self._recent
+        self._recent += step * (ahead if ahead < most else most)
         if weekly:
-            self._drift += min(every / _DRIFT, 0.1) * off
-        self._gather(expected + off, at.weekday() * _DAY + at.hour, every)
+            self._drift += off * (every / _DRIFT if every < _DRIFT / 10 else 0.1)
+        if hour != self._hour:
+            self._begin(hour, every)
+        self._sum += level
+        self._seen += 1
 
     def adopt(self, off: float) -> None:
         """What has been off by so much for so long is what is usual from now on."""
@@ -135,13 +165,11 @@ class Baseline:
         self._recent += off
         self._seen, self._sum = 0, 0.0
 
-    def _gather(self, level: float, hour: int, every: float) -> None:
-        if hour != self._hour:
-            if self._seen and self._seen >= _SHARE_OF_HOUR * _HOUR / every:
-                self._keep(self._sum / self._seen)
-            self._hour, self._sum, self._seen = hour, 0.0, 0
-        self._sum += level
-        self._seen += 1
+    def _begin(self, hour: int, every: float) -> None:
+        """Another hour: what was gathered in the one before is entered."""
+        if self._seen and self._seen >= _SHARE_OF_HOUR * _HOUR / every:
+            self._keep(self._sum / self._seen)
+        self._hour, self._sum, self._seen = hour, 0.0, 0
 
     def _keep(self, mean: float) -> None:
         """Enter the mean of the hour that has ended."""
@@ -156,19 +184,11 @@ class Baseline:
         self._hours[place] = round(min(max(mean * _SCALE, _MISSING + 1), -_MISSING - 1))
 
     def _mean(self, hour: int) -> float | None:
-        assert self._hours is not None  # noqa: S101  (the callers asked)
+        hours = self._hours
         place = (hour - self._first) % _WEEK
-        if place >= len(self._hours) or self._hours[place] == _MISSING:
+        if hours is None or place >= len(hours) or (found := hours[place]) == _MISSING:
             return None
-        return self._hours[place] / _SCALE
-
-    def _around(self, hour: int, minute: int) -> float | None:
-        """The mean of that hour, led over into that of its neighbour: levels have no steps at full hours."""
-        own = self._mean(hour)
-        if own is None:
-            return None
-        other = self._mean(hour - 1 if minute < 30 else hour + 1)
-        return own if other is None else own + (other - own) * abs(minute - 30) / 60
+        return found / _SCALE
 
     def dump(self) -> dict[str, Any]:
         hours = base64.b64encode(self._hours.tobytes()).decode() if self._hours is not None else ""
@@ -186,5 +206,6 @@ class Baseline:
         self._count, self._seen = read_count(dumped["count"]), read_count(dumped["seen"])
         self._recent, self._drift = read_number(dumped["recent"], 100.0), read_number(dumped["drift"], 100.0)
         self._variance = max(read_number(dumped["variance"], 1e4), 0.0)
+        self.spread = max(math.sqrt(self._variance), _SMALLEST_SPREAD) if self._count else _FIRST_SPREAD
         self._first, self._sum = read_count(dumped["first"]) % _WEEK, read_number(dumped["sum"])
         self._hour = int(read_number(dumped["hour"], _WEEK))

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from monitor.core.baseline import Baseline, Usual
+from monitor.core.baseline import Baseline, Usual, hour_of
 from monitor.core.model import Look
 from monitor.core.snapshot import read_count, read_instant, read_number, read_seconds
 from probes.contract import Unit
@@ -29,6 +29,7 @@ LEAST = 1.25
 """How many times above usual is the least that counts, however steady the target is."""
 FAR = 2.5
 """How many times above usual is far above."""
+_LOG_LEAST, _LOG_FAR = math.log(LEAST), math.log(FAR)
 RECOVERY_LOOKS = 40
 """Good looks that bring the second sum from its cap to nothing."""
 ADOPTED_AFTER = 86400.0
@@ -124,7 +125,8 @@ class Slowness:
 
     def value(self, at: datetime) -> float:
         """What the figure has lately been; while it is in doubt."""
-        return self.baseline.value_of(self.baseline.expected(at)[0] + (self._doubt.mean if self._doubt else 0.0))
+        expected, _ = self.baseline.expected(hour_of(at), at.minute)
+        return self.baseline.value_of(expected + (self._doubt.mean if self._doubt else 0.0))
 
     @property
     def far(self) -> tuple[int, int]:
@@ -147,28 +149,31 @@ class Slowness:
             value = max(value or 0.0, look.limit)
         else:
             self._timed_out = False
-        if value is None or not 0 <= value < math.inf or began.tick <= self._last:
+        tick, at, baseline = began.tick, began.at, self.baseline
+        if value is None or not 0 <= value < math.inf or tick <= self._last:
             return
-        gap, self._last = began.tick - self._last, began.tick
-        baseline = self.baseline
+        gap, self._last = tick - self._last, tick
         level = baseline.level_of(value)
-        learns = self._weigh(look, level, gap) if baseline.ripe(self._every) else reason is None
+        hour = hour_of(at)
+        expected, weekly = baseline.expected(hour, at.minute)
+        learns = reason is None
+        if baseline.ripe(self._every):
+            learns = self._weigh(look, level - expected, gap, weekly=weekly)
         if learns and look.scheduled:
-            baseline.learn(level, began.at, self._every)
+            baseline.learn(level, hour, self._every, expected, weekly=weekly)
 
-    def _weigh(self, look: Look, level: float, gap: float) -> bool:
+    def _weigh(self, look: Look, off: float, gap: float, *, weekly: bool) -> bool:
         """Add the look to the evidence; whether it is to be learned from."""
-        expected, weekly = self.baseline.expected(look.began.at)
-        off, own = level - expected, self.baseline.spread
-        drift = _DRIFT if weekly else _YOUNG_DRIFT
-        spread = max(own, math.log(LEAST) / drift)
-        far = off > max(math.log(FAR), _FAR_SPREADS * own)
-        if look.scheduled and not self.high:
-            self._far_share += (far - self._far_share) / _SHARE_LOOKS
+        own, drift = self.baseline.spread, _DRIFT if weekly else _YOUNG_DRIFT
+        least = _LOG_LEAST / drift
+        spread = own if own > least else least
+        above = off / spread - drift
+        far = off > _LOG_FAR and off > _FAR_SPREADS * own
         doubt = self._doubt
+        if look.scheduled and (far or self._far_share) and not self.high:
+            self._far_share += (far - self._far_share) / _SHARE_LOOKS
         if doubt is not None and doubt.alarmed is None and gap > max(_GAP_INTERVALS * self._every, _SHORTEST_GAP):
             doubt = self._doubt = None
-        above = off / spread - drift
         if doubt is None:
             if above <= 0 and not far:
                 return True

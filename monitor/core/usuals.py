@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from monitor.core.baseline import Baseline
+from monitor.core.baseline import Baseline, hour_of
 from monitor.core.model import Check, Look
 from monitor.core.slowness import ADOPTED_AFTER, Slowness
 
@@ -41,6 +41,7 @@ class Usuals:
         while the trouble lasts; after a day they may."""
         if not look.scheduled or look.observation.reason is not None:
             return
+        hour = hour_of(look.began.at)
         for name, baseline in self._baselines.items():
             value = look.observation.measurements.get(name)
             if value is None or not 0 <= value < math.inf:
@@ -49,7 +50,8 @@ class Usuals:
                 self._held.pop(name, None)
             elif look.began.tick - self._held.setdefault(name, look.began.tick) < ADOPTED_AFTER:
                 continue
-            baseline.learn(baseline.level_of(value), look.began.at, self._every)
+            expected, weekly = baseline.expected(hour, look.began.at.minute)
+            baseline.learn(baseline.level_of(value), hour, self._every, expected, weekly=weekly)
 
     def keep(self, before: Usuals) -> None:
         """Go on with what was learned under another definition of the check."""

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from random import Random
 
 import pytest
 
-from monitor.core.baseline import Baseline, Usual
+from monitor.core.baseline import Baseline, Usual, hour_of
 from monitor.core.wording import describe_usual
 from probes.contract import Unit
 from tests.core.builders import START
@@ -20,8 +20,13 @@ def watched(days: float, *, every: float = EVERY, baseline: Baseline | None = No
     made, chance = baseline or Baseline(Unit.SECONDS), Random(1)
     for number in range(round(days * 86400 / every)):
         at = START + timedelta(seconds=start + number * every)
-        made.learn(made.level_of(truth(at.hour) * chance.lognormvariate(0, 0.12)), at, every)
+        teach(made, truth(at.hour) * chance.lognormvariate(0, 0.12), at, every)
     return made
+
+
+def teach(baseline: Baseline, value: float, at: datetime, every: float) -> None:
+    expected, weekly = baseline.expected(hour_of(at), at.minute)
+    baseline.learn(baseline.level_of(value), hour_of(at), every, expected, weekly=weekly)
 
 
 def truth(hour: int) -> float:
@@ -62,7 +67,7 @@ def test_a_slow_change_of_all_hours_is_followed_within_days() -> None:
     for day in range(3):
         for number in range(288):
             at = START + timedelta(days=8 + day, seconds=number * EVERY)
-            baseline.learn(baseline.level_of(truth(at.hour) * 1.2), at, EVERY)
+            teach(baseline, truth(at.hour) * 1.2, at, EVERY)
     usual = baseline.usual(START + timedelta(days=11, hours=2, minutes=30))
     assert usual.value == pytest.approx(0.36, rel=0.05)
 
@@ -71,7 +76,7 @@ def test_one_wild_look_moves_next_to_nothing() -> None:
     baseline = watched(8)
     at = START + timedelta(days=8)
     before = baseline.usual(at)
-    baseline.learn(baseline.level_of(9e99), at, EVERY)
+    teach(baseline, 9e99, at, EVERY)
     assert baseline.usual(at).value == pytest.approx(before.value, rel=0.01)
 
 
