@@ -55,9 +55,7 @@ def _ask(config: Config, check: Check, *, as_json: bool) -> int:
     """What the running agent knows of a check that is handed what arrives."""
     from monitor.commands.status import NoAnswer, fetch  # an HTTP client, which no other look needs
 
-    listen = config.agent.listen
-    host = "127.0.0.1" if listen.host in ("", "0.0.0.0", "::") else listen.host  # noqa: S104  (asked, not bound)
-    url = f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
+    url = _address(config)
     try:
         found = next((item for item in fetch(url)["checks"] if item.get("id") == check.id), None)
     except NoAnswer:
@@ -70,6 +68,23 @@ def _ask(config: Config, check: Check, *, as_json: bool) -> int:
     else:
         _show_told(config, check, found, url)
     return FINE if found["state"] == "up" else FINDING
+
+
+def _address(config: Config) -> str:
+    """Where the running agent is reached."""
+    listen = config.agent.listen
+    host = "127.0.0.1" if listen.host in ("", "0.0.0.0", "::") else listen.host  # noqa: S104  (asked, not bound)
+    return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
+
+
+def _novel(config: Config, check: Check) -> list[str]:
+    """What a running agent knows to be new of the check, by its history; nothing where none answers."""
+    from monitor.commands.status import NoAnswer, fetch_findings  # an HTTP client, for whoever looks
+
+    try:
+        return fetch_findings(_address(config), check.id)
+    except NoAnswer:
+        return []
 
 
 def _show_told(config: Config, check: Check, found: Mapping[str, Any], url: str) -> None:
@@ -167,6 +182,8 @@ def _show(config: Config, check: Check, look: Look, breaches: Mapping[str, bool 
     for condition in check.conditions:
         said = _said(condition, breaches[condition.text])
         console.print(f"  {condition.level.value:9} {escape(condition.text)}: {said}", soft_wrap=True)
+    for words in _novel(config, check):
+        console.print(f"[dim]not as ever:[/] {escape(harmless(words))}", soft_wrap=True)
     console.print(f"[dim]looked at every {duration(check.every)}, limit {duration(check.timeout)}[/]")
 
 

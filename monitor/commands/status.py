@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 from rich.console import Console
@@ -44,10 +44,23 @@ def execute(options: Namespace) -> int:
 
 def fetch(url: str) -> Mapping[str, Any]:
     """The agent's own document. Raises `NoAnswer`."""
+    return _read(_get(url, "/api/v1/status", {"limit": LIMIT}), url)
+
+
+def fetch_findings(url: str, check: str) -> list[str]:
+    """What the agent's history shows to be new of a check, in words. Raises `NoAnswer`."""
+    answer = _get(url, f"/api/v1/checks/{quote(check, safe='')}/findings", {})
+    try:
+        return [str(item["why"]) for item in answer.json()["findings"]]
+    except (ValueError, KeyError, TypeError):
+        raise NoAnswer(f"{_shown(url)} tells of no findings") from None
+
+
+def _get(url: str, path: str, params: Mapping[str, int]) -> httpx.Response:
     try:
         # A proxy of the environment knows nothing of our loopback.
         with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
-            answer = client.get(url.rstrip("/") + "/api/v1/status", params={"limit": LIMIT})
+            return client.get(url.rstrip("/") + path, params=params)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
         raise NoAnswer("--url must begin with http:// or https://, as in http://127.0.0.1:9788") from None
     except httpx.TimeoutException:
@@ -57,7 +70,6 @@ def fetch(url: str) -> Mapping[str, Any]:
             f"no agent answers at {_shown(url)} ({harmless(str(error))[:200]}): start one with brownout run, "
             "or name another address with --url"
         ) from None
-    return _read(answer, url)
 
 
 def _read(answer: httpx.Response, url: str) -> Mapping[str, Any]:

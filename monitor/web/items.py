@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -10,7 +11,7 @@ from monitor.core.judge import Judge
 from monitor.core.model import Incident, Look, State
 from monitor.core.service import ServiceStatus, doubt
 from monitor.core.threshold import Threshold
-from monitor.core.wording import cut, iso
+from monitor.core.wording import cut, describe_usual, iso
 from monitor.core.world import World
 from monitor.web.stream import finite
 
@@ -102,6 +103,22 @@ def threshold_item(threshold: Threshold, text: str) -> dict[str, Any]:
         "value": finite(threshold.value),
         "limit": finite(threshold.limit),
         "active": threshold.active,
+    }
+
+
+def usual_item(judge: Judge, at: datetime) -> dict[str, Any] | None:
+    """What is usual at that moment, if that is asked and known."""
+    usual, name = judge.usual(at), judge.check.usual
+    if usual is None or name is None:
+        return None
+    unit = next(item.unit for item in judge.check.probe.measured if item.name == name)
+    return {
+        "measurement": name,
+        "unit": unit.value,
+        "value": finite(usual.value),
+        "spread": finite(usual.spread),
+        "weekly": usual.weekly,
+        "why": describe_usual(usual, unit, at),
     }
 
 

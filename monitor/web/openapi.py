@@ -78,6 +78,9 @@ def _paths() -> dict[str, Any]:
         "/api/v1/checks/{name}/chart": _read(
             "A measurement over time", "Chart", 400, 404, parameters=[check, _MEASUREMENT, _SPAN]
         ),
+        "/api/v1/checks/{name}/findings": _read(
+            "Figures that are where they have not been", "Findings", 404, parameters=[check]
+        ),
         "/api/v1/checks/{name}/ribbon": _read("States over time", "Ribbon", 400, 404, parameters=[check, _SPAN]),
         "/api/v1/checks/{name}/transitions": _read(
             "Changes of its state, newest first",

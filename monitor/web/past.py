@@ -14,8 +14,9 @@ from typing import Any
 
 from aiohttp import web
 
-from monitor.core.history import SAMPLES_LIMIT, Past, Point, Sample, Span
+from monitor.core.history import LONG, SAMPLES_LIMIT, Past, Point, Sample, Span
 from monitor.core.judge import Judge
+from monitor.core.novelty import SPAN, Finding, findings
 from monitor.core.series import percentile
 from monitor.core.wording import cut, iso
 from monitor.store.contract import StoreError
@@ -115,6 +116,18 @@ class PastRoutes:
         body = {"transitions": [self._transition(item) for item in found]}
         return web.Response(body=dumps(body), content_type=JSON)
 
+    async def findings(self, request: web.Request) -> web.StreamResponse:
+        """Figures that are where they have not been. A thread works it out: it may be a tenth of a second."""
+        judge, until = self._judge(request), self._view.clock.now().at
+        try:
+            points = await self._view.records.rollup(judge.check.id, until - SPAN, until, LONG)
+        except (StoreError, ValueError):
+            raise unreadable("history") from None
+        found = await asyncio.to_thread(findings, points, judge.check, until)
+        head = self._head(judge.check.id, until - SPAN, until)
+        body = head | {"findings": [_finding(item) for item in found]}
+        return web.Response(body=dumps(body), content_type=JSON)
+
     def _transition(self, past: Past) -> dict[str, Any]:
         item = past.transition
         return {
@@ -152,6 +165,18 @@ def _measurement(judge: Judge, asked: str | None) -> tuple[str, str]:
     if name not in known:
         raise Problem(404, f"measurement must be one of {', '.join(known) or 'none: this check has none'}.")
     return name, known[name]
+
+
+def _finding(item: Finding) -> dict[str, Any]:
+    return {
+        "measurement": item.measurement,
+        "unit": item.unit.value,
+        "value": finite(item.value),
+        "low": finite(item.low),
+        "high": finite(item.high),
+        "since": iso(item.since),
+        "why": item.why,
+    }
 
 
 def _rows(points: Iterable[Point], name: str) -> list[_Row]:

@@ -73,6 +73,7 @@ def _add_reading(app: web.Application, view: View) -> None:
     read("/api/v1/checks", checks.all)
     read("/api/v1/checks/{name}", checks.one)
     read("/api/v1/checks/{name}/chart", history.chart)
+    read("/api/v1/checks/{name}/findings", history.findings)
     read("/api/v1/checks/{name}/ribbon", history.check_ribbon)
     read("/api/v1/checks/{name}/transitions", history.transitions)
     read("/api/v1/services", services.all)

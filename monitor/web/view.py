@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from monitor.clock import Clock
@@ -38,7 +38,9 @@ class Records(Protocol):
 
     async def samples(self, check: str, since: datetime, until: datetime) -> list[Sample]: ...
 
-    async def rollup(self, check: str, since: datetime, until: datetime) -> list[Point]: ...
+    async def rollup(
+        self, check: str, since: datetime, until: datetime, step: timedelta | None = None
+    ) -> list[Point]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -73,8 +73,10 @@ class Journal:
     async def samples(self, check: str, since: datetime, until: datetime) -> list[Sample]:
         return await (await self._history()).samples(check, since, until)
 
-    async def rollup(self, check: str, since: datetime, until: datetime) -> list[Point]:
-        return await (await self._history()).rollup(check, since, until)
+    async def rollup(
+        self, check: str, since: datetime, until: datetime, step: timedelta | None = None
+    ) -> list[Point]:
+        return await (await self._history()).rollup(check, since, until, step)
 
     async def _history(self) -> MemoryStore:
         if self.broken:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from monitor.core.history import Sample
 from monitor.core.model import Change, Look, State, Transition, Verdict
 from monitor.core.rows import Rows
-from probes.contract import Reason
+from probes.contract import Observation, Reason
 from tests.core.builders import moment
 from tests.web.conftest import Agent
 from tests.web.contract import assert_described
@@ -56,6 +57,9 @@ def transition(seq: int, second: float, old: str, new: str, why: str = "") -> Tr
         ("/api/v1/checks/{name}/chart", "home/chart?measurement=nothing"),
         ("/api/v1/checks/{name}/chart", "home/chart?span=2h"),
         ("/api/v1/checks/{name}/chart", "nothing/chart"),
+        ("/api/v1/checks/{name}/findings", "home/findings"),
+        ("/api/v1/checks/{name}/findings", "search/findings"),
+        ("/api/v1/checks/{name}/findings", "nothing/findings"),
         ("/api/v1/checks/{name}/ribbon", "home/ribbon"),
         ("/api/v1/checks/{name}/ribbon", "search/ribbon?span=90d"),
         ("/api/v1/checks/{name}/ribbon", "nothing/ribbon"),
@@ -146,3 +150,34 @@ async def test_a_measurement_that_a_check_lacks_names_those_it_has(past: Agent) 
     _, _, text = await past.get("/api/v1/checks/home/chart?measurement=<script>")
     assert "response_time, body_size" in json.loads(text)["detail"]
     assert "script" not in text
+
+
+async def test_what_is_new_of_a_figure_without_a_threshold(agent: Agent) -> None:
+    days = 3
+    agent.clock.at = days * 86400.0
+    await agent.journal.history.open()
+    rows: Rows[str] = Rows()
+    check = agent.world.judges["home"].check
+    for second in range(0, days * 86400, 600):
+        size = 90_000.0 if second >= days * 86400 - 3600 else 5000.0 + second % 7
+        seen = Observation({"response_time": 0.2, "body_size": size})
+        rows.add("home", check, Look("home", seen, moment(second), moment(second + 1)), State.UP)
+    await agent.journal.history.record(rows, at(days * 86400))
+    document = await agent.json("/api/v1/checks/home/findings")
+    assert_described("/api/v1/checks/{name}/findings", 200, "application/json", document)
+    [finding] = document["findings"]
+    assert (finding["measurement"], finding["unit"], finding["value"]) == ("body_size", "bytes", 90_000)
+    assert finding["why"].startswith("body size 87.9 KiB; in 2 d 23 h it was between 4.88 KiB and 4.89 KiB")
+
+
+async def test_what_is_usual_is_told_with_the_check(agent: Agent) -> None:
+    assert (await agent.json("/api/v1/checks/home"))["usual"] is None
+    judge = agent.world.judges["home"]
+    judge.redefine(replace(judge.check, usual="response_time"), same_target=True)
+    for second in range(0, 4000, 15):
+        seen = Observation({"response_time": 0.3})
+        agent.world.observe(Look("home", seen, moment(second), moment(second + 1)))
+    document = await agent.json("/api/v1/checks/home")
+    assert_described("/api/v1/checks/{name}", 200, "application/json", document)
+    assert document["usual"]["value"] == pytest.approx(0.3, rel=0.01)
+    assert document["usual"]["why"].startswith("usual for Sunday 12:00 UTC is 300 ms ± ")

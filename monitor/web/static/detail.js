@@ -43,7 +43,7 @@ function buildDetail(id) {
   const node = make("div", "detail");
   parts += 1;
   node.id = `detail-${parts}`;
-  const detail = { id, node, range: "24h", measurement: null, check: null, pastAt: 0, turn: 0 };
+  const detail = { id, node, range: "24h", measurement: null, check: null, pastAt: 0, turn: 0, findings: [] };
   const bar = make("div", "bar", node);
   const ranges = make("div", "ranges", bar);
   ranges.setAttribute("role", "group");
@@ -94,16 +94,19 @@ async function loadPast(detail) {
   const base = `api/v1/checks/${encodeURIComponent(detail.id)}`;
   const asked = detail.measurement ? `&measurement=${encodeURIComponent(detail.measurement)}` : "";
   try {
-    const [ribbon, chart, past] = await Promise.all([
+    const [ribbon, chart, past, novel] = await Promise.all([
       ask(`${base}/ribbon?span=${detail.range}`),
       ask(`${base}/chart?span=${detail.range}${asked}`).catch(() => null),
       ask(`${base}/transitions?limit=8`),
+      ask(`${base}/findings`).catch(() => null),
     ]);
     if (turn !== detail.turn) return;
     detail.data = { ribbon, chart };
     showRibbon(detail);
     draw(detail);
     showTransitions(detail, past.transitions);
+    detail.findings = novel ? novel.findings : [];
+    if (detail.check) showWhy(detail);
   } catch {
     if (turn === detail.turn && !detail.data) text(detail.told, "The history cannot be read now.");
   }
@@ -238,6 +241,8 @@ function showWhy(detail) {
   row(box, "State", `${WORDS[check.state]} since ${clock(check.since)}, for ${ago(age(check.since))}${check.confirming ? "; being confirmed" : ""}`);
   if (check.why) row(box, "Why", sentence(check.why));
   if (check.suppressed_by) row(box, "Explained by", `${check.suppressed_by}, which it depends on: no event tells of it`);
+  if (check.usual) row(box, check.usual.measurement.replaceAll("_", " "), check.usual.why);
+  for (const item of detail.findings) row(box, "Not as ever", `${item.why}; since ${clock(item.since)}`);
   if (check.reason) row(box, "Reason", check.reason.replaceAll("_", " "));
   if (check.advice && check.reason !== "threshold") row(box, "What to do", sentence(check.advice));
   if (check.runbook) linked(box, "Runbook", check.runbook);
