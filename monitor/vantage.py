@@ -36,6 +36,8 @@ PATIENCE = 3.0
 TRUSTED_LATENESS = 0.25
 """Seconds beyond its limit after which a question tells of our own pause, and of nobody's silence."""
 
+_STARVED = "the agent was kept from running meanwhile"
+
 _OURS = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
 
 Report = Callable[[Sequence[Ailment]], None]
@@ -70,23 +72,42 @@ class Lookout:
         self._vitals = Vitals(self._beat())
         self._settled = now.tick + SETTLED if sight.ailments else now.tick
         """The tick before which nothing is reported: what the agent before had told of itself may be still so."""
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        """By check: done when its last look that waits is."""
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
         self._asked = -LIMIT
         """The tick of the last round."""
 
     async def vouch(self, look: Look, check: Check) -> Look:
-        """The look as it may be judged: as it is, or said to be our own trouble."""
-        reason, host = look.observation.reason, check.probe.host or ""
-        if reason is None:
-            return self._admit(look, host)
-        if reason.timed_out and self._vitals.doubtful(look.began.tick, look.ended.tick):
-            return _relabelled(look, Reason.LATE, "the agent was kept from running meanwhile")
-        if not reason.by_network or is_here(host):
-            return look
+        """The look as it may be judged: as it is, or said to be our own trouble. Those of one check come back in the
+        order in which they came."""
+        before = self._waiting.get(check.id)
+        if before is None and not self._delays(look, check):
+            return self._admit(look, check)
+        done = self._waiting[check.id] = asyncio.get_running_loop().create_future()
+        try:
+            if before is not None:
+                await asyncio.wait((before,))
+            return await self._settled_look(look, check) if self._delays(look, check) else self._admit(look, check)
+        finally:
+            done.set_result(None)
+            if self._waiting.get(check.id) is done:
+                del self._waiting[check.id]
+
+    @staticmethod
+    def _delays(look: Look, check: Check) -> bool:
+        """Whether a witness must be heard first."""
+        reason = look.observation.reason
+        return reason is not None and reason.by_network and not is_here(check.probe.host or "")
+
+    async def _settled_look(self, look: Look, check: Check) -> Look:
+        host = check.probe.host or ""
+        if self._starved(look):
+            return _relabelled(look, Reason.LATE, _STARVED)
         opinion = self._guard.opinion(look)
         self._guard.failed(network_of(look, host), look)
-        give_up = self._clock.now().tick + PATIENCE
+        give_up = look.ended.tick + PATIENCE
         while opinion is Opinion.OPEN:
             left = give_up - self._clock.now().tick
             if left <= 0:
@@ -99,11 +120,22 @@ class Lookout:
             opinion = self._guard.opinion(look)
         return look if opinion is Opinion.THEIRS else _ours(look, self._guard.why)
 
-    def _admit(self, look: Look, host: str) -> Look:
-        """A look that succeeded."""
-        if not self._guard.watchful:
-            return _ours(look, "it began before the network was back") if self._guard.void(look) else look
-        if host and not is_here(host):
+    def _starved(self, look: Look) -> bool:
+        """Whether it ran into a time limit that was not really over."""
+        reason = look.observation.reason
+        ended = look.ended.tick
+        return reason is not None and reason.timed_out and self._vitals.doubtful(look.began.tick, ended)
+
+    def _admit(self, look: Look, check: Check) -> Look:
+        """A look that needs no witness: it succeeded, or failed in another way."""
+        if look.observation.reason is not None:
+            return _relabelled(look, Reason.LATE, _STARVED) if self._starved(look) else look
+        host = check.probe.host or ""
+        if not host or is_here(host):
+            return look
+        if self._guard.void(look):
+            return _ours(look, "it began before the network was back")
+        if self._guard.watchful:
             self._guard.succeeded(network_of(look, host), look)
             self._tell()
         return look

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from monitor.core.model import Change, Event, EventType, Moment, State, Transition, Verdict, merged
+from monitor.core.model import Change, Event, EventType, Look, Moment, State, Transition, Verdict, merged
 from monitor.core.sight import TELL_AFTER, WELL, Ailment, Trouble
-from monitor.core.suppression import told
 from monitor.core.vantage import is_here
 from monitor.core.wording import clock, duration
+from probes.contract import Observation
 
 if TYPE_CHECKING:
-    from monitor.core.judge import Judge
     from monitor.core.world import World
 
 AGENDA = "impaired"
@@ -73,19 +72,13 @@ def _blinded(world: World, ailment: Ailment, now: Moment) -> Change | None:
     if not ailment.trouble.blinds:
         return None
     network = ailment.trouble is Trouble.NETWORK
-    changes = []
+    changes: list[Change | None] = []
     for judge in world.judges.values():
         if network and is_here(judge.check.probe.host or ""):
             continue
+        previous, why = judge.trouble_since or judge.since, judge.verdict.why
         taken_back = judge.lose_sight(ailment.since.tick, now, ailment.sentence)
         if taken_back is not None:
-            changes.append(_taken_back(world, judge, taken_back, now))
+            seen = judge.last.observation if judge.last is not None else Observation()
+            changes += world.moved(judge, taken_back, previous, why, Look(judge.check.id, seen, now, now))
     return merged(changes)
-
-
-def _taken_back(world: World, judge: Judge, transition: Transition, now: Moment) -> Change | None:
-    status = world.services[judge.check.service]
-    events = told(world, judge, transition, judge.trouble_since or judge.since, now)
-    own = Change(checks=(judge.record(now),), transitions=(transition,), events=events)
-    wider = world.settle(status, world.believed(status), now.at, transition.since, transition.verdict)
-    return merged([own, wider])

@@ -196,7 +196,7 @@ class World:
             self.unseen.discard(look.check)
         changes: list[Change | None] = []
         if judgement.transition is not None:
-            changes += self._moved(judge, judgement.transition, previous, why, look)
+            changes += self.moved(judge, judgement.transition, previous, why, look)
         elif news:
             changes.append(self._judge_first(judge, look))
         if look.check in self.waiting.heard:
@@ -206,7 +206,7 @@ class World:
         ask = asked(self, judge, look, moved=moved) if judge.check.depends_on else ()
         return Decision(judgement, merged([*changes, calming.noted(self)]) if changes else None, ask)
 
-    def _moved(
+    def moved(
         self, judge: Judge, transition: Transition, previous: datetime, why: str, look: Look
     ) -> list[Change | None]:
         """After a transition of a check; `why` it was as it was."""

@@ -1,0 +1,218 @@
+"""The lookout, in virtual time: looks that wait for a witness, and what is made of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from monitor.core.model import Check, Look, Moment
+from monitor.core.sight import Ailment, Sight, Trouble
+from monitor.vantage import LIMIT, PATIENCE, Lookout
+from probes.contract import Address, LookFailed, Observation, Reason
+from tests.core.builders import Still, check
+from tests.virtual_time import VirtualClock, run
+
+
+class Remote(Still):
+    kind: ClassVar[str] = "remote"
+
+    @property
+    def host(self) -> str | None:
+        return "203.0.113.9"
+
+
+class NoResolver:
+    async def resolve(self, host: str, port: int, timeout: float) -> tuple[Address, ...]:
+        raise LookFailed(Reason.DNS_TIMEOUT, "nobody asks")
+
+
+@dataclass
+class World:
+    """Witnesses that answer after a while, or not at all."""
+
+    answers: bool | None = True
+    delay: float = 0.05
+    asked: int = 0
+    reports: list[tuple[Ailment, ...]] = field(default_factory=list)
+    journal: str = ""
+
+    def report(self, ailments: Sequence[Ailment]) -> None:
+        self.reports.append(tuple(ailments))
+
+    @property
+    def troubles(self) -> list[list[Trouble]]:
+        return [[item.trouble for item in items] for items in self.reports]
+
+
+class Faked(Lookout):
+    """Asks the world of the test."""
+
+    def __init__(self, world: World, sight: Sight | None = None, references: int = 2) -> None:
+        self.world = world
+        clock = VirtualClock()
+        loop = asyncio.get_running_loop()
+        super().__init__(
+            [(f"192.0.2.{number}", 53) for number in range(1, references + 1)],
+            NoResolver(),
+            clock,
+            world.report,
+            sight or Sight(None, clock.now()),
+            journal=lambda: world.journal,
+            uptime=loop.time,
+        )
+
+    async def _answers(self, host: str, port: int) -> bool | None:
+        self.world.asked += 1
+        answers = self.world.answers
+        await asyncio.sleep(self.world.delay if answers else LIMIT)
+        return answers
+
+
+def now() -> Moment:
+    return VirtualClock().now()
+
+
+def seen(reason: Reason | None = Reason.CONNECT_TIMEOUT, *, took: float = 0.5, detail: str = "") -> Look:
+    ended = now()
+    began = Moment(ended.at, ended.tick - took)
+    return Look("home", Observation({"response_time": took}, reason, detail), began, ended)
+
+
+def home(**fields: Any) -> Check:
+    return check("home", probe=fields.pop("probe", Remote()), **fields)
+
+
+def living(scene: Any, *, world: World | None = None, **fields: Any) -> World:
+    """Play a scene beside a lookout that runs."""
+    there = world or World()
+
+    async def main() -> None:
+        lookout = Faked(there, **fields)
+        running = asyncio.create_task(lookout.run())
+        await asyncio.sleep(20)
+        await scene(lookout, there)
+        running.cancel()
+        await asyncio.wait((running,))
+
+    run(main())
+    return there
+
+
+def test_a_failed_look_waits_for_one_round_trip() -> None:
+    async def scene(lookout: Lookout, world: World) -> None:
+        look = seen()
+        assert await lookout.vouch(look, home()) is look
+        assert 0.05 <= now().tick - look.ended.tick < 0.2
+
+    assert living(scene).reports == []
+
+
+def test_looks_that_need_no_witness_do_not_wait() -> None:
+    async def scene(lookout: Lookout, world: World) -> None:
+        world.answers = False
+        for look in (seen(None), seen(Reason.STATUS), seen(Reason.DNS_SERVFAIL)):
+            assert await lookout.vouch(look, home()) is look
+        look = seen()
+        assert await lookout.vouch(look, home(probe=Still())) is not look, "nobody knows where it looks"
+        assert await lookout.vouch(seen(None), home(probe=Still())) is not None
+
+    living(scene)
+
+
+def test_silent_witnesses_make_it_ours_within_seconds_and_until_they_answer() -> None:
+    async def scene(lookout: Lookout, world: World) -> None:
+        world.answers = False
+        look = seen(detail="203.0.113.9:443")
+        began = now().tick
+        ours = await lookout.vouch(look, home())
+        assert 1.5 <= now().tick - began <= 2.5
+        assert ours.observation.reason is Reason.OWN_NETWORK
+        assert ours.observation.measurements == {}
+        assert ours.observation.detail.endswith("answers (connect_timeout: 203.0.113.9:443)")
+        assert world.troubles == [[Trouble.NETWORK]]
+        assert (await lookout.vouch(seen(), home())).observation.reason is Reason.OWN_NETWORK
+        fine = seen(None)
+        assert await lookout.vouch(fine, home()) is fine
+        world.answers = True
+        await asyncio.sleep(5)
+        assert world.troubles == [[Trouble.NETWORK], []]
+        across = seen(None, took=6)
+        assert (await lookout.vouch(across, home())).observation.reason is Reason.OWN_NETWORK
+        later = seen()
+        assert await lookout.vouch(later, home()) is later
+
+    living(scene)
+
+
+def test_many_looks_that_fail_share_the_questions() -> None:
+    async def scene(lookout: Lookout, world: World) -> None:
+        before = world.asked
+        await asyncio.gather(*(lookout.vouch(seen(), check(f"c{n}", probe=Remote())) for n in range(100)))
+        assert world.asked - before <= 4
+
+    living(scene)
+
+
+def test_looks_of_one_check_come_back_in_order() -> None:
+    async def scene(lookout: Lookout, world: World) -> None:
+        order = []
+
+        async def taken(look: Look) -> None:
+            order.append((await lookout.vouch(look, home())).observation.reason)
+
+        world.delay = 0.3
+        failed = asyncio.create_task(taken(seen()))
+        await asyncio.sleep(0.01)
+        await asyncio.gather(failed, taken(seen(None)), taken(seen(Reason.REFUSED)))
+        assert order == [Reason.CONNECT_TIMEOUT, None, Reason.REFUSED]
+
+    living(scene)
+
+
+def test_no_look_waits_for_longer_than_its_patience() -> None:
+    async def scene(lookout: Lookout, world: World) -> None:
+        world.answers = None  # we could not even ask
+        look = seen()
+        assert await lookout.vouch(look, home()) is look
+        assert now().tick - look.ended.tick <= PATIENCE + 0.1
+
+    assert living(scene).reports == []
+
+
+def test_without_references_nobody_waits() -> None:
+    async def scene(lookout: Lookout, world: World) -> None:
+        look = seen()
+        assert await lookout.vouch(look, home()) is look
+        assert now().tick == look.ended.tick
+
+    living(scene, references=0)
+
+
+def test_a_journal_that_cannot_be_written_is_trouble() -> None:
+    async def scene(lookout: Lookout, world: World) -> None:
+        world.journal = "the disk is full"
+        await asyncio.sleep(3)
+        world.journal = ""
+        await asyncio.sleep(10)
+
+    assert living(scene).troubles == [[Trouble.JOURNAL], []]
+
+
+def test_what_the_agent_before_had_told_is_well_again_after_a_while() -> None:
+    there = World()
+
+    async def main() -> None:
+        ailment = Ailment(Trouble.NETWORK, now(), "nobody answered")
+        sight = Sight(None, now())
+        sight.become([ailment], now(), "test")
+        lookout = Faked(there, sight)
+        running = asyncio.create_task(lookout.run())
+        assert (await lookout.vouch(seen(), home())).observation.reason is Reason.OWN_NETWORK
+        await asyncio.sleep(30)
+        running.cancel()
+        await asyncio.wait((running,))
+
+    run(main())
+    assert there.reports == [()]
