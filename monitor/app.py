@@ -46,6 +46,7 @@ from monitor.takeover import PAUSE, Takeover
 from monitor.telemetry import Telemetry
 from monitor.upkeep import Upkeep
 from monitor.vantage import Lookout
+from monitor.witnesses import Witnesses
 from monitor.web import Feed, Health, Post, Steering, View
 
 __all__ = ["Agent", "StartError"]
@@ -240,7 +241,7 @@ class Agent:
     def _lookout(self, runner: Runner, pipeline: Pipeline) -> Lookout:
         return Lookout(
             self._config.agent.vantage.reference,
-            runner.resolver,
+            Witnesses(runner.resolver),
             self._clock,
             pipeline.sighted,
             self.world.sight,

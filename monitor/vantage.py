@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
+from itertools import count
 
 from monitor.clock import Clock
 from monitor.core.model import Check, Look, Moment
+from monitor.core.resolving import Names
 from monitor.core.sight import Ailment, Sight, Trouble
 from monitor.core.vantage import Guard, Opinion, Rank, is_here, network_of
 from monitor.core.vitals import BEAT, SETTLED, Beat, Vitals
 from monitor.presence import uptime
-from probes.contract import DETAIL_LIMIT, LookFailed, Reason, Resolver
+from monitor.witnesses import LIMIT, NO_ROOM, Asked
+from probes.contract import DETAIL_LIMIT, Reason
 
 ROUTINE = 15.0
 """Seconds between two questions to each reference while nothing is suspected."""
@@ -29,8 +30,8 @@ PACE, PACE_LOST = 0.5, 1.0
 """Seconds between two questions while a look waits for an answer, and while the network is gone."""
 SHORTEST_PACE = 0.1
 """Seconds between two questions at least, however many looks wait."""
-LIMIT = 1.0
-"""Seconds that a reference has to answer."""
+LINK_BEATS = 4
+"""Beats between two looks at the cable."""
 PATIENCE = 3.0
 """Seconds that a look waits for an answer at most; then it is judged without."""
 TRUSTED_LATENESS = 0.25
@@ -38,7 +39,7 @@ TRUSTED_LATENESS = 0.25
 
 _STARVED = "the agent was kept from running meanwhile"
 
-_OURS = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
+GATEWAY = "the gateway"
 
 Report = Callable[[Sequence[Ailment]], None]
 """Is told all that is wrong with the agent, whenever that changes."""
@@ -50,7 +51,7 @@ class Lookout:
     def __init__(
         self,
         references: Iterable[tuple[str, int]],
-        resolver: Resolver,
+        witnesses: Asked,
         clock: Clock,
         report: Report,
         sight: Sight,
@@ -59,14 +60,14 @@ class Lookout:
     ) -> None:
         """`sight` is what the agent before knew of itself; `journal` tells why it cannot be written, if it cannot."""
         self._addresses = {_joined(host, port): (host, port) for host, port in references}
-        self._resolver = resolver
+        self._witnesses = witnesses
+        self._names = Names()
         self._clock = clock
         self._report = report
-        lost = sight.has(Trouble.NETWORK) if self._addresses else None
+        lost = sight.has(Trouble.NETWORK)
         now = clock.now()
-        self._guard = Guard(
-            [(name, Rank.UPLINK) for name in self._addresses], now, lost=lost.since if lost is not None else None
-        )
+        asked = [*((name, Rank.UPLINK) for name in self._addresses), (GATEWAY, Rank.LINK)]
+        self._guard = Guard(asked, now, lost=lost.since if lost is not None else None)
         self._reported: tuple[Ailment, ...] = sight.ailments
         self._journal, self._uptime = journal, uptime
         self._vitals = Vitals(self._beat())
@@ -76,8 +77,8 @@ class Lookout:
         """By check: done when its last look that waits is."""
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
-        self._asked = -LIMIT
-        """The tick of the last round."""
+        self._asked = self._names_due = -LIMIT
+        """The tick of the last round, and that of the next question to the resolvers."""
 
     async def vouch(self, look: Look, check: Check) -> Look:
         """The look as it may be judged: as it is, or said to be our own trouble. Those of one check come back in the
@@ -128,6 +129,8 @@ class Lookout:
 
     def _admit(self, look: Look, check: Check) -> Look:
         """A look that needs no witness: it succeeded, or failed in another way."""
+        if look.observation.reason in (Reason.DNS_SERVFAIL, Reason.DNS_TIMEOUT):
+            self._miss_names()
         if look.observation.reason is not None:
             return _relabelled(look, Reason.LATE, _STARVED) if self._starved(look) else look
         host = check.probe.host or ""
@@ -140,16 +143,25 @@ class Lookout:
             self._tell()
         return look
 
+    def _miss_names(self) -> None:
+        """A look has failed for want of a name: the resolvers are asked at once."""
+        self._names.missed()
+        if not self._names.watchful and self._clock.now().tick - self._asked >= PACE_LOST:
+            self._names_due = 0.0
+            self._wake.set()
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._feel())
             await self._question(group)
 
     async def _feel(self) -> None:
-        """Take the agent's own pulse, for ever."""
-        while True:
+        """Take the agent's own pulse, for ever; and see how its cable is, once a second."""
+        for number in count():
             await asyncio.sleep(BEAT)
             self._vitals.beat(self._beat())
+            if number % LINK_BEATS == 0:
+                self._guard.link(self._witnesses.link(), self._clock.now())
             self._review()
 
     def _beat(self) -> Beat:
@@ -157,19 +169,23 @@ class Lookout:
 
     async def _question(self, questions: asyncio.TaskGroup) -> None:
         """Ask the witnesses, for ever."""
-        if self._addresses:
-            while True:
-                self._wake.clear()
-                now = self._clock.now()
-                self._asked = now.tick
-                for name in self._addresses:
-                    questions.create_task(self._ask(name, now))
-                await self._rest()
+        while True:
+            self._wake.clear()
+            now = self._clock.now()
+            self._asked = now.tick
+            for name, address in self._addresses.items():
+                questions.create_task(self._ask(name, now, self._witnesses.reference(*address)))
+            questions.create_task(self._ask(GATEWAY, now, self._witnesses.gateway()))
+            if self._names.watchful or now.tick >= self._names_due:
+                self._names_due = now.tick + ROUTINE
+                questions.create_task(self._ask_names(now))
+            await self._rest()
 
     async def _rest(self) -> None:
         """Until the next round: soon where a look waits for it."""
         lost = self._guard.lost is not None
-        pace = PACE_LOST if lost else PACE if self._guard.watchful else ROUTINE
+        calm = PACE_LOST if self._names.watchful else ROUTINE
+        pace = PACE_LOST if lost else PACE if self._guard.watchful else calm
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), pace)
         since = self._clock.now().tick - self._asked
@@ -177,28 +193,24 @@ class Lookout:
         if since < least:
             await asyncio.sleep(least - since)
 
-    async def _ask(self, name: str, asked: Moment) -> None:
-        answered = await self._answers(*self._addresses[name])
-        late = self._clock.now().tick - asked.tick - LIMIT > TRUSTED_LATENESS
+    async def _ask(self, name: str, asked: Moment, question: Awaitable[bool | None]) -> None:
+        answered = await question
         if answered:
             self._guard.answered(name, asked)
-        elif answered is not None and not late:
+        elif answered is not None and not self._late(asked):
             self._guard.silent(name, asked)
         self._tell()
 
-    async def _answers(self, host: str, port: int) -> bool | None:
-        """Whether it takes a connection; None: we could not even ask."""
-        try:
-            async with asyncio.timeout(LIMIT):
-                address = (await self._resolver.resolve(host, port, LIMIT))[0]
-                with socket.socket(address.family, socket.SOCK_STREAM) as sock:
-                    sock.setblocking(False)  # noqa: FBT003  (the socket module's own signature)
-                    await asyncio.get_running_loop().sock_connect(sock, (address.host, address.port))
-        except (TimeoutError, LookFailed):
-            return False
-        except OSError as error:
-            return None if error.errno in _OURS else False
-        return True
+    async def _ask_names(self, asked: Moment) -> None:
+        answered = await self._witnesses.resolvers()
+        if answered:
+            self._names.answered(asked)
+        elif answered is not None and not self._late(asked):
+            self._names.silent(asked)
+
+    def _late(self, asked: Moment) -> bool:
+        """Whether we were too late to say that nobody has answered."""
+        return self._clock.now().tick - asked.tick - LIMIT > TRUSTED_LATENESS
 
     def _tell(self) -> None:
         """Something has been heard: whoever waits looks again, and what has changed is reported."""
@@ -210,7 +222,8 @@ class Lookout:
         """Report what is wrong now, where that has changed."""
         lost = self._guard.lost
         network = (Ailment(Trouble.NETWORK, lost, self._guard.why),) if lost is not None else ()
-        found = (*network, *self._vitals.ailments)
+        names = self._names.ailment(self._clock.now().tick)
+        found = (*network, *self._vitals.ailments, *((names,) if names is not None else ()))
         if found != self._reported and self._clock.now().tick >= self._settled:
             self._reported = found
             self._report(found)
@@ -221,7 +234,7 @@ def _can_open() -> bool:
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
-        return error.errno not in _OURS
+        return error.errno not in NO_ROOM
     return True
 
 

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 from monitor.core.model import Check, Look, Moment
 from monitor.core.sight import Ailment, Sight, Trouble
-from monitor.vantage import LIMIT, PATIENCE, Lookout
-from probes.contract import Address, LookFailed, Observation, Reason
+from monitor.vantage import PATIENCE, Lookout
+from monitor.witnesses import LIMIT
+from probes.contract import Observation, Reason
 from tests.core.builders import Still, check
 from tests.virtual_time import VirtualClock, run
 
@@ -23,11 +24,6 @@ class Remote(Still):
         return "203.0.113.9"
 
 
-class NoResolver:
-    async def resolve(self, host: str, port: int, timeout: float) -> tuple[Address, ...]:
-        raise LookFailed(Reason.DNS_TIMEOUT, "nobody asks")
-
-
 @dataclass
 class World:
     """Witnesses that answer after a while, or not at all."""
@@ -37,6 +33,9 @@ class World:
     asked: int = 0
     reports: list[tuple[Ailment, ...]] = field(default_factory=list)
     journal: str = ""
+    gateways: bool | None = None
+    names: bool | None = None
+    cable: str = ""
 
     def report(self, ailments: Sequence[Ailment]) -> None:
         self.reports.append(tuple(ailments))
@@ -45,29 +44,37 @@ class World:
     def troubles(self) -> list[list[Trouble]]:
         return [[item.trouble for item in items] for items in self.reports]
 
+    # What the lookout asks.
 
-class Faked(Lookout):
-    """Asks the world of the test."""
+    async def reference(self, host: str, port: int) -> bool | None:
+        self.asked += 1
+        return await self._answer(self.answers)
 
-    def __init__(self, world: World, sight: Sight | None = None, references: int = 2) -> None:
-        self.world = world
-        clock = VirtualClock()
-        loop = asyncio.get_running_loop()
-        super().__init__(
-            [(f"192.0.2.{number}", 53) for number in range(1, references + 1)],
-            NoResolver(),
-            clock,
-            world.report,
-            sight or Sight(None, clock.now()),
-            journal=lambda: world.journal,
-            uptime=loop.time,
-        )
+    async def gateway(self) -> bool | None:
+        return await self._answer(self.gateways)
 
-    async def _answers(self, host: str, port: int) -> bool | None:
-        self.world.asked += 1
-        answers = self.world.answers
-        await asyncio.sleep(self.world.delay if answers else LIMIT)
+    async def resolvers(self) -> bool | None:
+        return await self._answer(self.names)
+
+    def link(self) -> str:
+        return self.cable
+
+    async def _answer(self, answers: bool | None) -> bool | None:
+        await asyncio.sleep(self.delay if answers else LIMIT)
         return answers
+
+
+def lookout_of(world: World, sight: Sight | None = None, references: int = 2) -> Lookout:
+    clock = VirtualClock()
+    return Lookout(
+        [(f"192.0.2.{number}", 53) for number in range(1, references + 1)],
+        world,
+        clock,
+        world.report,
+        sight or Sight(None, clock.now()),
+        journal=lambda: world.journal,
+        uptime=asyncio.get_running_loop().time,
+    )
 
 
 def now() -> Moment:
@@ -89,7 +96,7 @@ def living(scene: Any, *, world: World | None = None, **fields: Any) -> World:
     there = world or World()
 
     async def main() -> None:
-        lookout = Faked(there, **fields)
+        lookout = lookout_of(there, **fields)
         running = asyncio.create_task(lookout.run())
         await asyncio.sleep(20)
         await scene(lookout, there)
@@ -207,7 +214,7 @@ def test_what_the_agent_before_had_told_is_well_again_after_a_while() -> None:
         ailment = Ailment(Trouble.NETWORK, now(), "nobody answered")
         sight = Sight(None, now())
         sight.become([ailment], now(), "test")
-        lookout = Faked(there, sight)
+        lookout = lookout_of(there, sight)
         running = asyncio.create_task(lookout.run())
         assert (await lookout.vouch(seen(), home())).observation.reason is Reason.OWN_NETWORK
         await asyncio.sleep(30)
@@ -216,3 +223,52 @@ def test_what_the_agent_before_had_told_is_well_again_after_a_while() -> None:
 
     run(main())
     assert there.reports == [()]
+
+
+def test_without_references_the_gateway_tells() -> None:
+    async def scene(lookout: Lookout, world: World) -> None:
+        look = seen()
+        assert await lookout.vouch(look, home()) is look
+        world.gateways = False
+        ours = await lookout.vouch(seen(), home())
+        assert ours.observation.detail.startswith("the gateway does not answer either")
+        world.gateways = True
+        await asyncio.sleep(5)
+        assert world.troubles == [[Trouble.NETWORK], []]
+
+    living(scene, world=World(gateways=True), references=0)
+
+
+def test_without_any_witness_the_cable_tells() -> None:
+    async def scene(lookout: Lookout, world: World) -> None:
+        world.cable = "eth0 has no carrier"
+        await asyncio.sleep(3)
+        assert world.reports == [], "no look has failed"
+        ours = await lookout.vouch(seen(), home())
+        assert ours.observation.detail.startswith("eth0 has no carrier")
+        world.cable = ""
+        await asyncio.sleep(4)
+        assert world.troubles == [[Trouble.NETWORK], []]
+        look = seen()
+        assert await lookout.vouch(look, home()) is look
+
+    living(scene, references=0)
+
+
+def test_a_resolver_that_falls_silent_is_trouble_once_a_look_lacks_a_name() -> None:
+    async def scene(lookout: Lookout, world: World) -> None:
+        world.names = False
+        for _ in range(10):
+            await lookout.vouch(seen(Reason.DNS_SERVFAIL), home())
+            await asyncio.sleep(1)
+        assert world.troubles == [[Trouble.RESOLVER]]
+        world.names = True
+        await asyncio.sleep(3)
+        assert world.troubles == [[Trouble.RESOLVER], []]
+        world.names = False
+        await asyncio.sleep(20)
+        assert len(world.troubles) == 2, "nobody has missed it yet"
+        await asyncio.sleep(40)
+        assert world.troubles[2:] == [[Trouble.RESOLVER]]
+
+    living(scene, world=World(names=True))

@@ -14,6 +14,7 @@ import ipaddress
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum, IntEnum
 
 from monitor.core.model import Look, Moment
@@ -27,6 +28,10 @@ NETWORKS = 5
 """Targets in so many distinct networks that fail together outvote the few that still answer."""
 ANSWERS, ANSWERS_SPREAD = 2, 1.0
 """After a loss, so many answers in a row over so many seconds end it."""
+CUTS = 2
+"""So many times in a row must the way to the gateway be seen to be cut."""
+ARP = 10.0
+"""Seconds that the kernel may take to see that a gateway is gone, while its cable is fine."""
 SUCCESSES, QUIET = 3, 5.0
 """Without a witness that answers, so many good looks beyond this machine end a loss, the last failed one of which was
 so many seconds ago: then it was the witnesses that were gone."""
@@ -53,7 +58,9 @@ class Rank(IntEnum):
 
 
 @dataclass(slots=True)
-class _Witness:
+class Witness:
+    """What is known of one: its answers and silences."""
+
     rank: Rank
     answered: float = _NEVER
     """When (a tick) the latest question was asked that it has answered."""
@@ -80,11 +87,18 @@ class _Witness:
         self.answers = 0
 
     @property
+    def known(self) -> bool:
+        """Whether it has ever answered."""
+        return self.answered > _NEVER
+
+    @property
     def gone(self) -> bool:
+        """Whether it has been silent for long enough to say so."""
         return self.silent >= ROUNDS and self.last_silent - self.first_silent >= SPREAD
 
     @property
     def back(self) -> bool:
+        """Whether it has answered for long enough."""
         return self.answers >= ANSWERS and self.answered - self.first_answer >= ANSWERS_SPREAD
 
 
@@ -109,11 +123,19 @@ class Guard:
     def __init__(self, witnesses: Iterable[tuple[str, Rank]], now: Moment, *, lost: Moment | None = None) -> None:
         """`lost`: since when the network was known to be gone when the agent before ended; then all witnesses
         count until one of them answers."""
-        self._witnesses = {name: _Witness(rank) for name, rank in witnesses}
+        self._witnesses = {name: Witness(rank) for name, rank in witnesses}
         self._vouched = now
         """The latest moment of which somebody has shown that the network was there."""
         self._doubt: float | None = None
         """Since when (a tick) a look has waited for an answer."""
+        self._linked = now
+        """When the way to the gateway was last seen to be fine."""
+        self._cut, self._cuts = "", 0
+        """What is wrong with it, and how many times in a row that was seen."""
+        self._mended = now
+        """When it was fine again."""
+        self._by_link = False
+        """Whether the network is known to be gone by that alone."""
         self._counting: tuple[str, ...] = ()
         """The witnesses that counted when the doubt began."""
         self._targets = _Targets()
@@ -144,8 +166,28 @@ class Guard:
         if self._vouched.tick >= ended:
             return Opinion.THEIRS
         if self._doubt is None and not self._begin_doubt(ended):
-            return Opinion.THEIRS
+            return self._by_its_link()
         return Opinion.OPEN
+
+    def _by_its_link(self) -> Opinion:
+        """Where no witness counts."""
+        if self._cuts < CUTS:
+            return Opinion.THEIRS
+        since = Moment(self._linked.at - timedelta(seconds=ARP), self._linked.tick - ARP)
+        self._lose(self._cut, max(since, self._vouched, key=lambda moment: moment.tick))
+        self._by_link = True
+        return Opinion.OURS
+
+    def link(self, problem: str, now: Moment) -> None:
+        """What is wrong with the way to the gateway now; empty where nothing is."""
+        if problem:
+            self._cut, self._cuts = problem, self._cuts + 1
+            return
+        if self._cuts:
+            self._mended = now
+        self._cuts, self._linked = 0, now
+        if self._by_link and now.tick - self._mended.tick >= SPREAD:
+            self._find(now)
 
     def void(self, look: Look) -> bool:
         """Whether a look that succeeded began while the network was gone: its figures are not its target's."""
@@ -189,7 +231,8 @@ class Guard:
             return
         deciding = self._deciding()
         if all(self._witnesses[one].gone for one in deciding):
-            self._lose(_silence(deciding))
+            cut = f"; {self._cut}" if self._cuts >= CUTS else ""
+            self._lose(_silence(deciding) + cut, self._vouched)
 
     def give_up(self) -> None:
         """Nobody has said anything for too long: what waits is judged without."""
@@ -216,13 +259,13 @@ class Guard:
         if self._doubt is not None and moment.tick >= self._doubt:
             self._doubt = None
 
-    def _lose(self, why: str) -> None:
-        self.lost, self.why, self._doubt = self._vouched, why, None
+    def _lose(self, why: str, since: Moment) -> None:
+        self.lost, self.why, self._doubt, self._by_link = since, why, None, False
 
     def _find(self, now: Moment) -> None:
         assert self.lost is not None  # noqa: S101  (the callers asked)
         self._windows = (self.lost.tick, now.tick)
-        self.lost, self.why, self._vouched = None, "", now
+        self.lost, self.why, self._vouched, self._by_link = None, "", now, False
         self._targets = _Targets()
 
     def _discredit(self) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ AGENT, GATEWAY = "10.77.0.2", "10.77.0.1"
 REFERENCES = ("192.0.2.53", "198.51.100.53")
 WORLD = tuple(f"10.{number}.0.80" for number in range(101, 108))
 """Addresses of targets, each in a network of its own; the last one is the receiver's."""
+_NUMBERS = count()
 _CLONE_NEWNET = 0x40000000
 _CABLES = """\
 link add eth0 netns {a} type veth peer name near netns {r}
@@ -56,6 +58,11 @@ class Internet:
     def mend_uplink(self) -> None:
         _ip("-n", self.router, "route", "replace", "default", "via", "10.78.0.2")
 
+    def cut_targets(self) -> None:
+        """The router swallows what goes to the targets, and nothing else."""
+        for host in WORLD[:-1]:
+            _ip("-n", self.router, "route", "replace", "blackhole", f"{host}/32")
+
     def cut_cable(self) -> None:
         """The router's side of the agent's cable is pulled."""
         _ip("-n", self.router, "link", "set", "near", "down")
@@ -66,7 +73,7 @@ class Internet:
 
 @contextmanager
 def internet() -> Iterator[Internet]:
-    made = Internet(f"bo{os.getpid()}")
+    made = Internet(f"bo{os.getpid()}{next(_NUMBERS)}")
     names = (made.agent, made.router, made.world)
     try:
         for name in names:

@@ -16,7 +16,10 @@ from tests.end_to_end.network import REFERENCES, WORLD, Internet, internet, netw
 from tests.end_to_end.rig import Agent, Receiver, Target, agent, answering, listening, until
 from tests.end_to_end.stage import CALM, page, write_checks
 
-pytestmark = pytest.mark.skipif(not networks_allowed(), reason="this user may make no network namespace (root may)")
+pytestmark = [
+    pytest.mark.skipif(not networks_allowed(), reason="this user may make no network namespace (root may)"),
+    pytest.mark.timeout(120),
+]
 
 EVENTS = ("agent.impaired", "agent.recovered")
 
@@ -28,7 +31,13 @@ class Stage:
     targets: list[Target]
     running: Agent
     url: str
-    state: Path
+    folder: Path
+    file: Path
+    stack: AsyncExitStack
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
 
     def status(self) -> dict[str, Any]:
         """Asked on the agent's own machine."""
@@ -38,6 +47,26 @@ class Stage:
 
     def states(self) -> set[str]:
         return {check["state"] for check in self.status()["checks"]}
+
+    async def again(self) -> None:
+        """Another agent takes over, after a kill."""
+        await self.running.kill()
+        self.running = self.stack.enter_context(agent(self.folder, "run", self.file, before=self.net.before))
+        self.url = await self.running.started()
+
+    async def ends_well(self) -> None:
+        """All are up again, and nothing else was told of them."""
+        await self.until(lambda: self.states() == {"up"}, "all to be up again")
+        assert not {"down", "degraded"} & {line["new"] for line in self.running.lines("transition")}
+        await self.settles()
+        assert self.told() == list(EVENTS)
+
+    async def settles(self) -> None:
+        """What was told is what the journal has."""
+        await all_sent(self.state)
+        assert await self.running.stop() == 0
+        check_ledger(self.receiver)
+        check_journal(self.state, {webhook.id for webhook in self.receiver.told})
 
     async def until(self, holds: Callable[[], bool], what: str) -> None:
         await until(lambda: holds() or self.running.process.poll() is not None, what, 60)
@@ -69,12 +98,11 @@ async def stage(folder: Path, *, targets: int = 3, references: bool = True) -> A
             vantage=f", reference: [{listed}]" if references else "",
         )
         running = stack.enter_context(agent(folder, "run", file, before=net.before))
-        made = Stage(net, receiver, served, running, await running.started(), folder / "state")
+        made = Stage(net, receiver, served, running, await running.started(), folder, file, stack)
         await made.until(lambda: made.states() == {"up"}, "all to be up")
         yield made
 
 
-@pytest.mark.timeout(120)
 async def test_an_uplink_that_is_cut_is_nobodys_outage(tmp_path: Path) -> None:
     async with stage(tmp_path) as here:
         here.net.cut_uplink()
@@ -90,10 +118,38 @@ async def test_an_uplink_that_is_cut_is_nobodys_outage(tmp_path: Path) -> None:
         await here.until(lambda: here.receiver.open_incidents == 1, "a real outage to be told")
         here.targets[0].status = 200
         await here.until(lambda: here.receiver.open_incidents == 0, "its end")
-        await all_sent(here.state)
-        assert await here.running.stop() == 0
-        check_ledger(here.receiver)
-        check_journal(here.state, {webhook.id for webhook in here.receiver.told})
+        await here.settles()
+
+
+async def test_a_cable_that_is_pulled_is_seen_without_any_reference(tmp_path: Path) -> None:
+    async with stage(tmp_path, references=False) as here:
+        here.net.cut_cable()
+        await here.until(lambda: bool(events(here, "agent.impaired")), "the agent's trouble to be told")
+        here.net.mend_cable()
+        await here.until(lambda: here.told() == list(EVENTS), "impaired and recovered to be told")
+        assert "eth0 has no carrier" in here.receiver.told[0].event["why"] + here.running.log
+        await here.ends_well()
+
+
+async def test_a_restart_without_a_network_is_nobodys_outage_either(tmp_path: Path) -> None:
+    async with stage(tmp_path) as here:
+        here.net.cut_uplink()
+        await here.until(lambda: bool(events(here, "agent.impaired")), "the agent's trouble to be told")
+        await here.again()
+        await here.until(lambda: here.states() == {"unknown"}, "all to be unknown")
+        here.net.mend_uplink()
+        await here.until(lambda: here.told() == list(EVENTS), "impaired and recovered to be told")
+        await here.ends_well()
+
+
+async def test_five_targets_of_one_gateway_are_down_when_the_references_say_so(tmp_path: Path) -> None:
+    """Many fail together, yet the references answer: it is them."""
+    async with stage(tmp_path, targets=5) as here:
+        for target in here.targets:
+            target.status = 500
+        here.net.cut_targets()
+        await here.until(lambda: here.states() == {"down"}, "all to be down")
+        assert not events(here, "agent.impaired")
 
 
 def events(here: Stage, kind: str) -> list[Any]:
