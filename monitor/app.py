@@ -46,8 +46,8 @@ from monitor.takeover import PAUSE, Takeover
 from monitor.telemetry import Telemetry
 from monitor.upkeep import Upkeep
 from monitor.vantage import Lookout
-from monitor.witnesses import Witnesses
 from monitor.web import Feed, Health, Post, Steering, View
+from monitor.witnesses import Witnesses
 
 __all__ = ["Agent", "StartError"]
 

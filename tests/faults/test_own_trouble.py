@@ -23,7 +23,10 @@ CHECKS = 5
 PATIENCE = 60.0
 CPU = Path("/sys/fs/cgroup/cpu")
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [
+    pytest.mark.timeout(150),
+    pytest.mark.skipif(not os.environ.get("BROWNOUT_LONG"), reason="takes long: make soak"),
+]
 
 
 @dataclass
