@@ -1,4 +1,4 @@
-"""Whether the agent's resolver is dead. Names that cannot be told make checks `unknown` anyway; this is to tell why."""
+"""Whether the agent's resolver is dead. Names that cannot be told make checks `unknown` anyway; this tells why."""
 
 from __future__ import annotations
 
