@@ -139,6 +139,8 @@ class Judge:
 
     def observe(self, look: Look) -> Judgement:
         """Take in one look; looks may arrive out of order, and twice."""
+        if self.last is not None and _same(self.last, look):
+            return _CALM if self._failures.pace is None else Judgement(pace=self._failures.pace)
         self.last = look
         if look.scheduled:
             self._patience.awaited = False
@@ -298,7 +300,7 @@ class Judge:
             "failures": self._failures.dump(now.tick),
             **self._measured.dump(now.tick),
             "trouble_since": self.trouble_since.isoformat() if self.trouble_since else None,
-            "good_seconds": self._patience.slow,
+            "patience": self._patience.dump(),
             "memory": dict(self.memory),
             "reason": self.verdict.reason.value if self.verdict.reason else None,
             "why": self.verdict.why,
@@ -325,11 +327,22 @@ class Judge:
         self._failures.load(snapshot["failures"], then, now.tick)
         self._measured.load(snapshot, then)
         self.trouble_since = read_instant(snapshot["trouble_since"])
-        self._patience = Patience(max(read_seconds(snapshot["good_seconds"]), 0.0))
+        if "patience" in snapshot:  # not in what an older version has kept
+            self._patience.load(snapshot["patience"])
         self.memory.update(snapshot["memory"])
         reason = Reason(snapshot["reason"]) if snapshot["reason"] else None
         self.verdict = Verdict(self.state, reason, str(snapshot["why"]))
         self.untold = read_untold(snapshot.get("untold"), now.tick)
+
+
+def _same(one: Look, other: Look) -> bool:
+    """Whether it is one look, told twice."""
+    return (
+        one.began.tick == other.began.tick
+        and one.ended.tick == other.ended.tick
+        and one.scheduled is other.scheduled
+        and one.observation == other.observation
+    )
 
 
 def _blind_verdict(look: Look) -> Verdict:

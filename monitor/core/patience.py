@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from monitor.core.model import Look
+from monitor.core.snapshot import read_seconds
 from probes.contract import Reason
 
 EXTRA_TIMEOUT = 2.0
@@ -26,10 +30,10 @@ class Patience:
 
     __slots__ = ("_impatient", "_last", "_swallowed", "awaited", "slow")
 
-    def __init__(self, slow: float = 0.0) -> None:
-        self.slow = slow
+    def __init__(self) -> None:
+        self.slow = 0.0
         """Seconds that one good look in a hundred exceeds, about; 0: not known yet."""
-        self._last = slow
+        self._last = 0.0
         """Seconds that the last good look took."""
         self._swallowed = False
         """Whether the last look with the full time limit ran into it."""
@@ -77,3 +81,10 @@ class Patience:
             self.slow = min(self.slow * _UP, took)
         else:
             self.slow = max(self.slow * _DOWN, took)
+
+    def dump(self) -> list[float | bool]:
+        return [self.slow, self._last, self._swallowed, self._impatient]
+
+    def load(self, dumped: Sequence[Any]) -> None:
+        slow, last, self._swallowed, self._impatient = dumped
+        self.slow, self._last = max(read_seconds(slow), 0.0), max(read_seconds(last), 0.0)

@@ -14,6 +14,9 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 TEXT_LIMIT = 500
 """Characters of any one text in an event or an answer of the API."""
 
+_AGES = 1e12
+"""Seconds that are not told in days."""
+
 
 def describe_failure(observation: Observation, state: State, share: float) -> str:
     """Why a look failed, in one sentence without a full stop."""
@@ -101,6 +104,8 @@ def seconds(value: float) -> str:
         return _two(value, "min", "s", 60, 1)
     if value < 86400:
         return _two(value, "h", "min", 3600, 60)
+    if value > _AGES:
+        return f"{value:.3g} s"  # a target may claim what it likes
     return _two(value, "d", "h", 86400, 3600)
 
 

@@ -420,7 +420,7 @@ def test_a_memory_that_cannot_be_read_costs_the_windows_not_the_state(snapshot: 
         (("failures", "good"), "none"),
         (("thresholds",), ["none"]),
         (("series", "response_time", "ticks"), "AAAAAAAA+H8="),
-        (("good_seconds",), None),
+        (("patience",), None),
         (("trouble_since",), 7),
         (("why",), {}),
         (("memory",), 5),
