@@ -284,12 +284,15 @@ def test_labels_and_owners_can_route() -> None:
 
 def journal_of(story: Story) -> Journal:
     """What a store that committed all these changes would tell at the next start."""
-    checks, services, incidents = {}, {}, {}
+    checks, services, incidents, notes = {}, {}, {}, {}
     for change in story.changes:
+        notes |= {note.name: note.value for note in change.notes}
         checks |= {record.check: record for record in change.checks}
         services |= {record.service: record for record in change.services}
         incidents |= {incident.id: incident for incident in change.incidents}
-    return Journal("origin", 2, checks, services, tuple(item for item in incidents.values() if not item.resolved))
+    still_open = tuple(item for item in incidents.values() if not item.resolved)
+    kept = {name: value for name, value in notes.items() if value is not None}
+    return Journal("origin", 2, checks, services, still_open, kept)
 
 
 def test_a_restart_goes_on_with_the_open_incident() -> None:
