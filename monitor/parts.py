@@ -53,4 +53,5 @@ def plan_of(config: Config) -> Plan:
         routes=config.routes,
         source=Source(config.agent.vantage.name, config.agent.public_url, config.redactor.text),
         sinks=frozenset(config.sinks),
+        maintenance=config.maintenance,
     )

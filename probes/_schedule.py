@@ -104,12 +104,7 @@ class Cron:
 
 def cron(expression: str, zone: str, near: float) -> Cron:
     """The schedule, of which a run near that time (Unix) is known to exist. Raises `BadField`."""
-    try:
-        found = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadField(
-            "timezone", f"{zone[:60]!r} is not known here: write one such as Europe/Berlin (Debian: package tzdata)"
-        ) from None
+    found = time_zone(zone)
     fields = expression.split()
     if len(fields) != 5:
         advice = "write minute, hour, day, month and weekday, such as 0 3 * * *"
@@ -121,6 +116,16 @@ def cron(expression: str, zone: str, near: float) -> Cron:
         why = str(error) or "it names a day that never comes"
         raise BadField("schedule", f"{expression[:60]!r} is not a cron expression such as 0 3 * * *: {why}") from None
     return made
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """Raises `BadField`."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise BadField(
+            "timezone", f"{name[:60]!r} is not known here: write one such as Europe/Berlin (Debian: package tzdata)"
+        ) from None
 
 
 def span(seconds: float) -> str:

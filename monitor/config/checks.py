@@ -20,10 +20,11 @@ from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary
 from monitor.config.units import format_duration
 from monitor.core.condition import Condition, Level
-from monitor.core.model import Check, Confirm, Recover, Service
+from monitor.core.model import Check, Confirm, Flapping, Recover, Service
 from probes.contract import BadField, Passive, Probe
 
 _USUAL_ADVICE = "leave it out, or write a condition such as query_time > 3x usual"
+_FLAPPING = Flapping()
 _SPANS = ("every", "timeout", "degraded", "down")
 
 
@@ -114,6 +115,7 @@ def finish_check(
         impact=draft.impact,
         confirm=shared.value(_confirm(keys.confirm, defaults.confirm)),
         recover=shared.value(_recover(keys.recover, defaults.recover)),
+        flapping=_FLAPPING if _asked(keys.flapping, defaults.flapping) else None,
         labels=shared.mapping({**(defaults.labels or {}), **(keys.labels or {})}),
         owner=shared.value(keys.owner or services[service].owner or defaults.owner),
         runbook=shared.value(keys.runbook or services[service].runbook),

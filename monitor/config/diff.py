@@ -44,6 +44,7 @@ class Diff:
     services: Names
     sinks: Names
     routes: bool
+    maintenance: bool
     agent: tuple[str, ...]
     """The settings of the agent that changed at once: ``agent.limits``."""
     restart: tuple[str, ...]
@@ -55,6 +56,7 @@ class Diff:
         parts = [_counted("check", self.checks, len(self.renamed))]
         parts += [_counted("service", self.services), _counted("sink", self.sinks)]
         parts.append("routes changed" if self.routes else "")
+        parts.append("maintenance changed" if self.maintenance else "")
         parts.append(f"{', '.join(self.agent)} changed" if self.agent else "")
         told = "; ".join(part for part in parts if part) or "nothing changed"
         return f"{told}; restart needed for {', '.join(self.restart)}" if self.restart else told
@@ -67,6 +69,7 @@ class Diff:
             "services": _as_json(self.services),
             "sinks": _as_json(self.sinks),
             "routes": self.routes,
+            "maintenance": self.maintenance,
             "agent": list(self.agent),
             "restart": list(self.restart),
         }
@@ -94,6 +97,7 @@ def compare(before: Config, after: Config) -> Diff:
         services=_compared(_written(before), _written(after)),
         sinks=_compared(before.sinks, after.sinks),
         routes=before.routes != after.routes,
+        maintenance=before.maintenance != after.maintenance,
         agent=tuple(f"agent.{name}" for name in different if name in LIVE),
         restart=tuple(f"agent.{name}" for name in different if name not in LIVE),
     )

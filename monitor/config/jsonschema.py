@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from monitor.config.kinds import Kinds, check_model, sink_model
+from monitor.config.maintenance import MaintenanceKeys
 from monitor.config.schema import AgentKeys, DefaultsKeys, RouteKeys, ServiceKeys
 
 
@@ -37,6 +38,7 @@ def schema(kinds: Kinds) -> dict[str, Any]:
             "services": _or_empty({"type": "object", "additionalProperties": service}),
             "checks": _or_empty({"type": "array", "items": _by_kind("probe", checks)}),
             "routes": _or_empty({"type": "array", "items": _reference(_define(RouteKeys, definitions))}),
+            "maintenance": _or_empty({"type": "array", "items": _reference(_define(MaintenanceKeys, definitions))}),
         },
         "$defs": definitions,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from monitor.config.drafts import References, resolve_dependencies
 from monitor.config.faults import Entry, Faults, Place
 from monitor.config.foreach import expand
 from monitor.config.kinds import Kinds, sink_model
+from monitor.config.maintenance import read_maintenance, targets
 from monitor.config.model import AgentSettings, Config, ConfigError, Fault
 from monitor.config.routes import Lookup, closed_lookups, read_routes
 from monitor.config.schema import MAIN_ONLY, SECTIONS, AgentKeys, DefaultsKeys, SinkKeys, parse_name
@@ -48,6 +49,7 @@ class _Sections:
     services: dict[str, Entry] = field(default_factory=dict)
     checks: list[Entry] = field(default_factory=list)
     routes: list[Entry] | None = None
+    maintenance: list[Entry] = field(default_factory=list)
 
 
 def load(path: str | Path, *, kinds: Kinds, env: Mapping[str, str]) -> Config:
@@ -70,12 +72,17 @@ def _load(path: Path, file: str, kinds: Kinds, env: Mapping[str, str]) -> Config
     claim_tokens(drafts, faults)
     references = References.of(drafts)
     services = read_services(sections.services, drafts, references, defaults.impact, secrets, faults)
+    if defaults.flapping is False:
+        services = {name: replace(service, flapping=None) for name, service in services.items()}
     resolve_dependencies(drafts, references, faults)
     for draft in drafts:
         check_spans(draft, defaults, faults)
     known_services = Vocabulary("service", [*sections.services, *services])
     lookups = closed_lookups() | {"service": _open(known_services), "check": _check_lookup(references)}
     routes = read_routes(sections.routes, tuple(sinks), lookups, secrets, faults)
+    labels = {name: service.labels for name, service in services.items()}
+    known = targets(drafts, references, known_services, labels, defaults.labels or {})
+    maintenance = read_maintenance(sections.maintenance, known, secrets, faults)
     faults.raise_if_any(secrets.fault_redactor(), [document.file for document in documents])
 
     shared = Shared()
@@ -92,6 +99,7 @@ def _load(path: Path, file: str, kinds: Kinds, env: Mapping[str, str]) -> Config
         routes=routes,
         disabled=len(drafts) - len(live),
         redactor=secrets.redactor(),
+        maintenance=maintenance,
     )
 
 
@@ -165,13 +173,15 @@ def _merge(documents: list[Document], faults: Faults) -> _Sections:
 def _merge_section(sections: _Sections, name: str, value: Plain, place: Place, faults: Faults) -> None:
     if name in MAIN_ONLY:
         sections.single[name] = Entry(place, value)
-    elif name in ("checks", "routes"):
+    elif name in ("checks", "routes", "maintenance"):
         if not isinstance(value, list):
             faults.add(place, "must be a list: each entry begins with a dash")
             value = []
         entries = [Entry(Place(place.document, (name, index)), item) for index, item in enumerate(value)]
         if name == "checks":
             sections.checks += entries
+        elif name == "maintenance":
+            sections.maintenance += entries
         else:
             sections.routes = [*(sections.routes or ()), *entries]
     elif not isinstance(value, dict):

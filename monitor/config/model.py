@@ -9,6 +9,7 @@ from pathlib import Path
 
 from monitor.config.redact import Redactor
 from monitor.core.history import Retention
+from monitor.core.maintenance import Window
 from monitor.core.model import Check, Service
 from monitor.core.routing import Route
 from monitor.sinks.contract import Sink
@@ -64,6 +65,7 @@ class Config:
     routes: tuple[Route, ...]
     disabled: int
     redactor: Redactor
+    maintenance: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,7 @@ class DefaultsKeys(FieldsModel):
     confirm: ConfirmKeys | None = _key("How much evidence calls an outage")
     recover: RecoverKeys | None = _key("How much evidence ends it")
     usual: _Switch | None = _key("off: no check is compared with its own past (on)")
+    flapping: _Switch | None = _key("off: every change is told, however many there are")
     labels: Labels | None = _key("Labels of every check; a check's own are added to them")
     owner: Name | None = _key("Who is responsible")
     impact: _Impact | None = _key("What a bad check means to its service")
@@ -262,6 +263,7 @@ class CheckKeys(FieldsModel):
     confirm: ConfirmKeys | None = _key("How much evidence calls it down")
     recover: RecoverKeys | None = _key("How much evidence ends trouble")
     usual: _Switch | None = _key("off: slower than it has been at this hour is no trouble")
+    flapping: _Switch | None = _key("off: every change is told, however many there are")
 
 
 class LooseCheckKeys(CheckKeys, extra="ignore"):
@@ -270,5 +272,5 @@ class LooseCheckKeys(CheckKeys, extra="ignore"):
     probe: Any = None
 
 
-SECTIONS = ("agent", "defaults", "sinks", "services", "checks", "routes")
+SECTIONS = ("agent", "defaults", "sinks", "services", "checks", "routes", "maintenance")
 MAIN_ONLY = ("agent", "defaults")
