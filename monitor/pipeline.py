@@ -18,7 +18,7 @@ import structlog
 from monitor.clock import Clock
 from monitor.core.contacts import Contacts
 from monitor.core.judge import Judge, Judgement
-from monitor.core.model import Change, Check, CheckRecord, Event, Look, State
+from monitor.core.model import Change, Check, CheckRecord, Event, Look, Moment, State
 from monitor.core.quantise import quantised
 from monitor.core.sight import Ailment
 from monitor.core.world import World
@@ -89,6 +89,9 @@ class Pipeline:
         self._batch = COMMIT_BATCH
         """How many changes the next transaction takes: halved around one that cannot be stored, until it is alone."""
         self._news = asyncio.Event()
+        self._empty = asyncio.Event()
+        """Set while nothing waits to be committed."""
+        self._empty.set()
         self._unsaved: set[str] = set()
         """Ids of the checks that were looked at since their memory was flushed."""
         self._flush_at = clock.now().tick + FLUSH_EVERY
@@ -221,8 +224,23 @@ class Pipeline:
         if due is not None and due < self._alarm:
             self._sooner.set()
 
+    def decide(self, what: Callable[[World, Moment], Change | None]) -> None:
+        """Have the world decide what no look has brought about."""
+        if (change := what(self._world, self._clock.now())) is not None:
+            self.enter(change)
+        self._look_at_agenda()
+
+    async def committed(self, patience: float) -> bool:
+        """Whether all that was decided is in the journal, or is so within so many seconds."""
+        try:
+            await asyncio.wait_for(self._empty.wait(), patience)
+        except TimeoutError:
+            return False
+        return True
+
     def enter(self, change: Change) -> None:
         """Queue a change for the next transaction."""
+        self._empty.clear()
         self._pending.append(change)
         self._news.set()
 
@@ -287,6 +305,7 @@ class Pipeline:
             await self._keep(error)
             return False
         del self._pending[: len(batch)]
+        self._told_if_empty()
         self._batch = min(self._batch * 2, COMMIT_BATCH)
         self.journal_ok = True
         self._observer.committed(len(batch), self._clock.now().tick - began)
@@ -297,12 +316,17 @@ class Pipeline:
         report(batch)
         return True
 
+    def _told_if_empty(self) -> None:
+        if not self._pending:
+            self._empty.set()
+
     def _single_out(self, batch: Sequence[Change], error: Unstorable) -> None:
         """Find the one change that cannot be stored, and give it up: behind it wait others that can."""
         self._batch = max(len(batch) // 2, 1)
         if len(batch) > 1:
             return
         del self._pending[0]
+        self._told_if_empty()
         self._observer.unstorable()
         _log.error("change_lost", error=str(error), report="this is a bug in Brownout or in a probe", **named(batch))
 

@@ -15,6 +15,11 @@ def incident_id(origin: str, *parts: object) -> str:
     return f"inc_{_digest(origin, *parts)}"
 
 
+def maintenance_id(origin: str, *parts: object) -> str:
+    """Short, as people type it."""
+    return f"m-{_digest(origin, *parts)[:6]}"
+
+
 def _digest(*parts: object) -> str:
     """130 bits in lower-case base32: letters and digits only, as every sink's key allows."""
     text = "\x1f".join(map(str, parts)).encode()

@@ -6,8 +6,9 @@ services it names, and those whose labels (or their service's) it names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 from monitor.core.model import Check, Service
@@ -15,6 +16,9 @@ from monitor.core.snapshot import read_seconds
 
 LONGEST_AD_HOC = 30 * 86400.0
 """Seconds that a window may last which is announced by hand: what lasts longer is written down for others to see."""
+
+MOST_COMPARED = 2000
+"""Names that a misspelt one is compared with."""
 
 
 class Schedule(Protocol):
@@ -124,3 +128,48 @@ def _texts(values: list[Any]) -> tuple[str, ...]:
     if not all(isinstance(value, str) for value in values):
         raise TypeError("a name is a text")
     return tuple(values)
+
+
+def find(names: Iterable[str], watched: Watched) -> Scope:
+    """What people mean by these: checks and services by id or name, labels as ``tier=web``; ``check:``, ``service:``
+    and ``label:`` before it say which. Raises `ValueError`, which names one by its place."""
+    checks: dict[str, None] = {}
+    services: dict[str, None] = {}
+    labels: dict[str, str] = {}
+    for place, name in enumerate(names, 1):
+        kind, colon, rest = name.partition(":")
+        if not colon or kind not in ("check", "service", "label"):
+            kind, rest = "", name
+        found = {
+            "service": rest if rest in watched.services and not watched.services[rest].implicit else None,
+            "check": _check(rest, watched),
+        }
+        meant = {key: value for key, value in found.items() if value is not None and kind in ("", key)}
+        if len(meant) == 2 and watched.services[rest].checks != (meant["check"],):
+            raise ValueError(f"name {place} is a check and a service: write check: or service: before it")
+        if "service" in meant:
+            services[meant["service"]] = None
+        elif "check" in meant:
+            checks[meant["check"]] = None
+        elif "=" in rest and kind in ("", "label"):
+            label, _, value = rest.partition("=")
+            labels[label] = value
+        else:
+            raise ValueError(f"name {place} is neither a check nor a service{_perhaps(rest, watched)}")
+    scope = Scope(tuple(checks), tuple(services), labels)
+    if labels and not any(Scope(labels=labels).members(watched)):
+        raise ValueError("no check has these labels")
+    return scope
+
+
+def _check(name: str, watched: Watched) -> str | None:
+    if name in watched.checks:
+        return name
+    called = [check.id for check in watched.checks.values() if check.name == name]
+    return called[0] if len(called) == 1 else None
+
+
+def _perhaps(name: str, watched: Watched) -> str:
+    known = [*watched.services, *watched.checks, *(check.name for check in watched.checks.values())]
+    near = get_close_matches(name[:100], known[:MOST_COMPARED], 1)
+    return f" (did you mean {near[0]}?)" if near else "; a label is written tier=web"
