@@ -22,6 +22,7 @@ import httpx
 import structlog
 
 from monitor import address
+from monitor.announcing import Announcer
 from monitor.clock import Clock, SystemClock
 from monitor.config.model import Config
 from monitor.core.model import Journal
@@ -233,7 +234,7 @@ class Agent:
             attendance.turned_away(listener)
             telemetry.turned_away(listener)
 
-        sites = listeners.sites(self._view(telemetry, post, feed), turned_away)
+        sites = listeners.sites(self._view(telemetry, post, feed, Announcer(pipeline)), turned_away)
         if (change := world.start(self._clock.now())) is not None:
             pipeline.enter(change)
         return Parts(scheduler, pipeline, outbox, telemetry, sites, attendance, recorder, feed, lookout)
@@ -276,7 +277,7 @@ class Agent:
             overdue=pipeline.overdue,
         )
 
-    def _view(self, telemetry: Telemetry, post: Post, feed: Feed) -> View:
+    def _view(self, telemetry: Telemetry, post: Post, feed: Feed, announcer: Announcer) -> View:
         agent = self._config.agent
         return View(
             world=lambda: self.world,
@@ -294,6 +295,7 @@ class Agent:
             tokens=lambda: self._config.agent.tokens,
             protected=lambda: self._config.agent.protected,
             feed=feed,
+            announcements=announcer,
             steering=Steering(self._reloader.as_json, self._reloader.wait),
         )
 

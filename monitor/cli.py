@@ -134,6 +134,31 @@ def _trying(add: _Add) -> None:
     plan.add_argument("--state-dir", type=Path, metavar="DIR", help="the agent's state directory (what FILE says)")
     _json(plan)
 
+    maintain = add("maintain", "announce maintenance: nothing is paged for it until it ends; or list it, or end it")
+    maintain.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="*",
+        help="checks, services, labels (tier=web); without any, windows are listed",
+    )
+    maintain.add_argument("--for", dest="lasts", metavar="SPAN", help="how long, such as 2h; it always ends")
+    maintain.add_argument("--until", metavar="TIME", help="until then, such as 2026-12-01T22:00:00Z")
+    maintain.add_argument("--why", default="", metavar="TEXT", help="what is done; shown with what is in maintenance")
+    maintain.add_argument("--end", action="store_true", help="end windows now: by their ids, or by what they cover")
+    maintain.add_argument("--config", type=Path, metavar="CONFIG", help="the file of the agent that is asked")
+    _reached(maintain, "operate")
+    _json(maintain)
+
+
+def _reached(command: argparse.ArgumentParser, scope: str) -> None:
+    command.add_argument("--url", default="", help="where the agent listens (what its file says)")
+    command.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="TOKEN",
+        help=f"a file with a token of agent.tokens that has the scope {scope} (else $BROWNOUT_TOKEN)",
+    )
+
 
 def _keeping(add: _Add) -> None:
     export = add("export", "write what is kept of the past: looks, roll-ups, transitions, events, incidents")

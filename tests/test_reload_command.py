@@ -97,7 +97,7 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setenv("BROWNOUT_TOKEN", TOKEN)
-    monkeypatch.setattr("monitor.commands.reload.INSTALLED", tmp_path / "installed")
+    monkeypatch.setattr("monitor.commands._asking.INSTALLED", tmp_path / "installed")
     place = Place(tmp_path)
     place.state.mkdir()
     place.file.write_text(f'agent: {{state_dir: {place.state}, listen: "127.0.0.1:1"}}\nchecks: []\n')

@@ -58,7 +58,11 @@ class Cover:
 
     @property
     def ends(self) -> datetime:
-        return datetime.fromtimestamp(self.until, UTC)
+        return when(self.until)
+
+
+def when(unix: float) -> datetime:
+    return datetime.fromtimestamp(unix, UTC)
 
 
 class Calm:
@@ -204,9 +208,8 @@ class Calm:
 
     # --- windows -------------------------------------------------------------------------------------------
 
-    def windows(self, planned: tuple[Window, ...]) -> Iterator[tuple[Window, Span]]:
-        """Those that are not over, each with its present or next span."""
-        at = self.moment.at.timestamp()
+    def windows(self, planned: tuple[Window, ...], at: float) -> Iterator[tuple[Window, Span]]:
+        """Those that are not over at that time, each with its present or next span."""
         for window in (*planned, *self.ad_hoc.values()):
             if (span := window.span(at)) is not None:
                 yield window, span
@@ -236,7 +239,7 @@ class Calm:
         for identity in [name for name, window in self.ad_hoc.items() if window.span(at) is None]:
             self.call_off(identity)
         covered: dict[str, Cover] = {}
-        known = list(self.windows(planned))
+        known = list(self.windows(planned, at))
         for window, span in known:
             if not span.holds(at):
                 edges.append(span.begin - at)

@@ -58,10 +58,11 @@ class Checks:
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """With thresholds, figures, phases and evidence."""
-        judge = self._view.world().judges.get(request.match_info["name"])
+        world = self._view.world()
+        judge = world.judges.get(request.match_info["name"])
         if judge is None:
             raise Problem(404, "No check has this id; /api/v1/checks lists them.")
-        document = check_item(judge, self._view.redact)
+        document = check_item(judge, world, self._view.redact)
         document["trouble_since"] = iso(judge.trouble_since)
         document["depends_on"] = self._view.redact(list(judge.check.depends_on))
         document["measured"] = [{"name": item.name, "unit": item.unit.value} for item in judge.check.probe.measured]
@@ -92,7 +93,7 @@ class Checks:
         line = self._kept.get(judge.check.id)
         if line is None or line.check is not judge.check:
             line = self._kept[judge.check.id] = Line(judge.check, self._view.redact)
-        return line.render(judge, self._view.redact)
+        return line.render(judge, world.flags(judge.check.id), self._view.redact)
 
     def _keep_for_a_while(self) -> None:
         if self._forget is None:
@@ -142,7 +143,7 @@ class Line:
         self._look: Look | None = None
         self._last = b""
 
-    def render(self, judge: Judge, redact: Redact) -> bytes:
+    def render(self, judge: Judge, flags: tuple[str, ...], redact: Redact) -> bytes:
         if judge.last is not self._look or not self._told:
             self._look = judge.last
             self._last = _last(judge)
@@ -150,7 +151,7 @@ class Line:
         if told != self._of:
             self._of = told
             self._told = dumps(_told(judge, redact))[1:-1]
-        return b"%b,%b,%b}" % (self._head, self._told, self._last)
+        return b'%b,%b,"flags":%b,%b}' % (self._head, self._told, dumps(flags) if flags else b"[]", self._last)
 
 
 def _told(judge: Judge, redact: Redact) -> dict[str, Any]:

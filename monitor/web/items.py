@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from monitor.core.calm import Cover
 from monitor.core.judge import Judge
 from monitor.core.model import Incident, Look, State
 from monitor.core.service import ServiceStatus, doubt
@@ -36,10 +37,11 @@ def service_item(status: ServiceStatus, world: World, redact: Redact) -> dict[st
         "incident": status.incident.id if status.incident else None,
         "checks": {state.value: counts.count(state) for state in CHECKS_WORST_FIRST},
         "doubt": doubt(service.outage, states) or None,
+        "flags": list(world.service_flags(status)),
     }
 
 
-def check_item(judge: Judge, redact: Redact) -> dict[str, Any]:
+def check_item(judge: Judge, world: World, redact: Redact) -> dict[str, Any]:
     check, verdict = judge.check, judge.verdict
     # Only free texts: redacting the whole tree takes six times as long, and could blank a word of ours.
     ids, target, why, owner, runbook, labels, conditions = redact(
@@ -66,6 +68,8 @@ def check_item(judge: Judge, redact: Redact) -> dict[str, Any]:
         "advice": verdict.reason.advice if verdict.reason else None,
         "confirming": judge.suspicious,
         "suppressed_by": ids[3],
+        "flags": list(world.flags(check.id)),
+        "maintenance": _maintenance(world.calm.covered.get(check.id), redact),
         "impact": check.impact.value,
         "every": check.every.total_seconds(),
         "owner": owner,
@@ -74,6 +78,14 @@ def check_item(judge: Judge, redact: Redact) -> dict[str, Any]:
         "last": look_item(judge.last, judge) if judge.last else None,
         "thresholds": [threshold_item(*pair) for pair in zip(judge.thresholds, conditions, strict=False)],
     }
+
+
+def _maintenance(cover: Cover | None, redact: Redact) -> dict[str, Any] | None:
+    """The window that a check is in."""
+    if cover is None:
+        return None
+    name, why, by = redact([cover.window.id, cover.window.why, cover.window.by])
+    return {"id": name, "until": iso(cover.ends), "why": cut(why), "by": by or None}
 
 
 def look_item(look: Look, judge: Judge) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -83,18 +84,28 @@ def _published(view: View) -> list[ServiceStatus]:
 
 
 def _service(status: ServiceStatus, past: Mapping[str, Any], view: View) -> dict[str, Any]:
-    incident = status.incident
+    incident, until = status.incident, _maintained(status, view)
     return {
         "title": view.redact(status.service.title),
         "state": status.state.value,
         "since": iso(status.since),
-        "sentence": view.redact(_sentence(status)),
+        "sentence": view.redact(_sentence(status, until)),
+        "maintenance": {"until": iso(until)} if until else None,
         "incident": {"since": iso(incident.since), "impact": incident.impact.value} if incident else None,
         "past": past.get(status.service.id),
     }
 
 
-def _sentence(status: ServiceStatus) -> str:
+def _maintained(status: ServiceStatus, view: View) -> datetime | None:
+    """Until when all of the service is in maintenance, as far as is known."""
+    covered = view.world().calm.covered
+    covers = [covered.get(check) for check in status.service.checks]
+    return min(cover.ends for cover in covers if cover) if covers and all(covers) else None
+
+
+def _sentence(status: ServiceStatus, maintained: datetime | None) -> str:
+    if maintained is not None and not status.state.bad:
+        return f"{status.service.title} is in maintenance until {maintained:%d %B %H:%M} UTC."
     began = status.since
     if status.incident is not None and status.state is ServiceState.DEGRADATION:
         began = status.incident.since  # the trouble's, also where the worst of it is over
@@ -106,7 +117,7 @@ def _overall(ordered: list[ServiceStatus], view: View) -> str:
     bad = [status for status in ordered if status.state.bad]
     if bad:
         more = f" {len(bad) - 1} more service{' has' if len(bad) == 2 else 's have'} trouble." if len(bad) > 1 else ""
-        return str(view.redact(_sentence(bad[0]))) + more
+        return str(view.redact(_sentence(bad[0], None))) + more
     if not ordered:
         return "No services are published here"
     unknown = [status for status in ordered if status.state is ServiceState.UNKNOWN]

@@ -14,6 +14,7 @@ from monitor.web.configuration import Configuration
 from monitor.web.feed import Feed
 from monitor.web.guard import MAY_READ, NOTHING_HERE, add_headers, host_guard, problems
 from monitor.web.incidents import Incidents
+from monitor.web.maintenance import Maintenance
 from monitor.web.names import hostname
 from monitor.web.openapi import OpenApi
 from monitor.web.pages import Pages, readyz
@@ -82,6 +83,10 @@ def _add_reading(app: web.Application, view: View) -> None:
     read("/api/v1/incidents", incidents.all)
     read("/api/v1/incidents/{id}", incidents.one)
     read("/api/v1/events", pages.events)
+    maintenance, operates = Maintenance(view), Scope.OPERATE
+    read("/api/v1/maintenance", maintenance.all)
+    app.router.add_post("/api/v1/maintenance", app[ACCESS].requires(operates, maintenance.begin))
+    app.router.add_delete("/api/v1/maintenance/{id}", app[ACCESS].requires(operates, maintenance.end))
     configuration = Configuration(view)
     read("/api/v1/config", configuration.show)
     app.router.add_post("/api/v1/reload", app[ACCESS].requires(Scope.ADMIN, configuration.reload))

@@ -61,7 +61,7 @@ class StatusDocument:
         checks = chain.from_iterable(found.checks.values())
         lists: dict[str, Iterable[Any]] = {
             "services": (service_item(status, world, view.redact) for status in islice(services, limit)),
-            "checks": (check_item(judge, view.redact) for judge in islice(checks, limit)),
+            "checks": (check_item(judge, world, view.redact) for judge in islice(checks, limit)),
             "incidents": [
                 incident_item(incident, view.redact) for incident in islice(found.incidents.values(), limit)
             ],

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from monitor.clock import Clock
 from monitor.core.history import Past, Point, Sample, Span
+from monitor.core.maintenance import Window
 from monitor.core.model import Incident
 from monitor.core.world import World
 from monitor.presence import Listener
@@ -66,6 +67,16 @@ class Steering:
     reload: Callable[[], Awaitable[Mapping[str, Any] | None]]
 
 
+class Announcements(Protocol):
+    """Where maintenance goes that somebody announces."""
+
+    async def begin(self, asked: Mapping[str, Any], by: str) -> Window:
+        """From now on, as it is asked for. Raises `ValueError`, whose text is for whoever asks."""
+
+    async def end(self, identity: str) -> bool:
+        """Before its time; whether there was one."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """`world` and `health` are asked anew for every answer: a reload brings another world."""
@@ -90,5 +101,7 @@ class View:
     """Whether reading needs a token with the scope `read`."""
     feed: Feed | None = None
     """Where committed events go, for those who follow them; None: nobody publishes any."""
+    announcements: Announcements | None = None
+    """None: nobody may announce anything."""
     steering: Steering | None = None
     """None: what is in force stays so."""

@@ -1,0 +1,145 @@
+"""What commands do alike that ask a running agent over its API: find it, show a token, read the answer."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import Namespace
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from monitor import address
+from monitor.commands._configuration import default_file
+from monitor.config.load import find_agent
+from monitor.config.model import AgentSettings
+from monitor.sinks.console import harmless
+from monitor.store.holder import holder
+from monitor.tokens import TOKEN_FORM, is_token
+
+TOKEN = "BROWNOUT_TOKEN"  # noqa: S105  (the name of a variable)
+INSTALLED = Path("/var/lib/brownout")
+"""Where an agent that systemd has started keeps its journal, if its file does not say."""
+PATIENCE = 120.0
+"""Seconds that a reload may take: 10,000 checks take about four."""
+LONGEST_TOKEN_FILE = 4096
+"""Bytes of it that are read: more is no token."""
+
+
+class NotAsked(Exception):
+    """The agent was not asked, or what became of it is not known; the text says what to do."""
+
+
+def given_token(file: Path | None) -> str:
+    """The token to send, or none; what has not the form of one is neither sent nor shown."""
+    if file is None:
+        source, text = f"${TOKEN}", os.environ.get(TOKEN, "").strip()
+        if not text:
+            return ""
+    else:
+        source, text = f"--token-file {file}", _read_token(file)
+    if not is_token(text):
+        raise NotAsked(f"{source} holds no token: it must be {TOKEN_FORM}, on one line, and nothing else")
+    return text
+
+
+def _read_token(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(LONGEST_TOKEN_FILE).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotAsked(f"--token-file {file} cannot be read: {getattr(error, 'strerror', 'it is no text')}") from None
+    if not text:
+        raise NotAsked(f"--token-file {file} is empty")
+    return text
+
+
+def settings_of(options: Namespace) -> AgentSettings:
+    """Raises `ConfigError`."""
+    return find_agent(options.file or default_file(), env=os.environ)
+
+
+def found_address(client: httpx.Client, options: Namespace, token: str) -> str:
+    """Where the agent that watches this file answers; nobody else is asked, or given the token of this one."""
+    settings = settings_of(options)
+    directory = next((item for item in (settings.state_dir, INSTALLED) if _is_held(item)), None)
+    # What the agent itself has written down: a changed `listen` takes effect with its next start only.
+    url = (address.told(directory) if directory else "") or address_of(settings)
+    if options.file is not None:
+        answer = request(client, "GET", f"{url}/api/v1/config", {})
+        if answer.status_code == httpx.codes.UNAUTHORIZED:  # reading is protected
+            answer = request(client, "GET", f"{url}/api/v1/config", bearer(token))
+        if answer.status_code == httpx.codes.OK:
+            must_watch(options.file, document_of(answer, "loaded", url), f"the agent at {url}")
+        elif directory != settings.state_dir:
+            told = detail_of(answer)
+            raise NotAsked(f"whether the agent at {url} watches {options.file} cannot be told ({told}): use --url")
+    return url
+
+
+def _is_held(directory: Path) -> bool:
+    """Whether an agent runs there: what one that was killed has written down may be somebody else's address now."""
+    try:
+        return holder(directory) is not None
+    except OSError:  # it is not ours to read
+        return False
+
+
+def must_watch(asked: Path | None, config: Mapping[str, Any], who: str) -> None:
+    """Raises `NotAsked` where a file was named, and it is not that of this agent."""
+    own = Path(config["file"])
+    with suppress(OSError):
+        if asked is None or asked.absolute() == own or asked.samefile(own):
+            return
+    raise NotAsked(f"{who} watches {own}, and not {asked}: name that file, or restart it with this one")
+
+
+def bearer(token: str) -> Mapping[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def address_of(settings: AgentSettings) -> str:
+    listen = settings.listen
+    host = "127.0.0.1" if listen.host in ("", "0.0.0.0", "::") else listen.host  # noqa: S104  (asked, not bound)
+    return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
+
+
+def client_of_ours() -> httpx.Client:
+    # A proxy of the environment knows nothing of our loopback.
+    return httpx.Client(timeout=httpx.Timeout(PATIENCE, connect=3.0), trust_env=False)
+
+
+def request(
+    client: httpx.Client, method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None = None
+) -> httpx.Response:
+    """Raises `NotAsked` where nobody answers."""
+    try:
+        return client.request(method, url, headers=headers, json=body)
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
+        raise NotAsked("--url must begin with http:// or https://, as in http://127.0.0.1:9788") from None
+    except httpx.TransportError as error:
+        told = harmless(str(error))[:200] or type(error).__name__
+        raise NotAsked(
+            f"no agent answers at {url.partition('/api/')[0]} ({told}): name its address with --url"
+        ) from None
+
+
+def document_of(answer: httpx.Response, key: str, url: str) -> Mapping[str, Any]:
+    try:
+        document = answer.json()
+        if isinstance(document, dict) and key in document:
+            return document
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        pass
+    raise NotAsked(f"what answers at {url} is not a Brownout agent: name the agent's address with --url")
+
+
+def detail_of(answer: httpx.Response) -> str:
+    try:
+        detail = answer.json()["detail"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return f"it answered {answer.status_code}"
+    return harmless(str(detail))[:300]
