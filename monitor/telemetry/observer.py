@@ -18,7 +18,7 @@ from monitor.core.portions import Portion
 from monitor.core.world import World
 from monitor.store.contract import Backlog, Condition, StoreError
 from monitor.telemetry.agent import SENDING, AgentCollector, AgentFigures, Tally, age
-from monitor.telemetry.exposition import Family
+from monitor.telemetry.exposition import Family, labels
 from monitor.telemetry.series import CHECK_FAMILIES, SERVICE_FAMILY, CheckSeries, ServiceSeries
 
 RENDER_SLICE = 64
@@ -37,6 +37,9 @@ FULL_FOR = 300.0
 """Seconds for which a listener that turned somebody away is told."""
 BACKLOG_EVERY = 10.0
 
+_FLAGS = Family(
+    "brownout_check_flag", "gauge", "1 while a check is in maintenance, or flaps; else there is no sample."
+)
 _INCIDENTS = Family("brownout_incidents_open", "gauge", "Open incidents, by impact.")
 
 _T = TypeVar("_T")
@@ -84,10 +87,12 @@ class Telemetry:
             AgentCollector(self._figures, identity, lambda: clock.now().at, lambda: self.loop_lag, journal)
         )
         ProcessCollector(registry=self._registry)
+        self._world = world
         self._watch(world, world.judges, world.services)
 
     def adopt(self, world: World, portions: Iterable[Portion]) -> None:
         """Watch what a reload has put in the place of something else; the counters of checks that stay go on."""
+        self._world = world
         for portion in portions:
             before = {name: self._checks.pop(name) for name in portion.before.checks}
             for name in portion.before.services:
@@ -277,10 +282,20 @@ class Telemetry:
             for part in _slices(checks, JOIN_SLICE):
                 yield b"".join([series.fragments[place] for series in part])
                 await asyncio.sleep(0)
+        yield _FLAGS.heading(openmetrics=openmetrics) + self._flags()
         async for piece in self._service_metrics(openmetrics=openmetrics):
             yield piece
         render = generate_openmetrics if openmetrics else generate_latest
         yield render(self._registry)
+
+    def _flags(self) -> bytes:
+        world, lines = self._world, []
+        flapping = (subject.partition(":")[2] for subject in world.calm.bouts if subject.startswith("check:"))
+        for name in dict.fromkeys((*world.calm.covered, *flapping)):
+            if (judge := world.judges.get(name)) is not None:
+                given = labels(self._redact({"check": name, "service": judge.check.service}))
+                lines += [f'{_FLAGS.sample}{{{given},flag="{flag}"}} 1\n' for flag in world.flags(name)]
+        return "".join(lines).encode()
 
     @staticmethod
     async def _refreshed(checks: Sequence[CheckSeries]) -> AsyncIterator[None]:

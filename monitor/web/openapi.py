@@ -27,6 +27,7 @@ _PROBLEMS = {
     401: "This needs a token.",
     403: "The token lacks the scope, or the request comes from a page of another site.",
     404: "There is no such thing.",
+    409: "It is written in the file.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     421: "The agent does not answer to this name (`Host`).",
@@ -101,6 +102,8 @@ def _paths() -> dict[str, Any]:
         "/api/v1/events": _events(),
         "/api/v1/config": _read("What is in force, and what became of the last reload", "Configuration"),
         "/api/v1/reload": _reload(),
+        "/api/v1/maintenance": _maintenance(),
+        "/api/v1/maintenance/{id}": _end_of_maintenance(),
         "/api/v1/public": _read("What the public page shows", "Public", protected=False),
         "/api/v1/openapi.json": _open("This document", {JSON: {"schema": {"type": "object"}}}),
         "/healthz": _health("Whether the agent is well: 503 when nothing is looked at"),
@@ -202,6 +205,26 @@ def _events() -> dict[str, Any]:
     )
     told["get"]["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     return told
+
+
+def _maintenance() -> dict[str, Any]:
+    told = _read("Windows of maintenance, those that go on first", "Maintenance")
+    content = {JSON: {"schema": _reference("Window")}}
+    announce = _open("Announce maintenance, from now on", content, 400, 401, 403, 413, 415, 429)["get"]
+    announce["security"] = [{"token": [Scope.OPERATE.value]}]
+    announce["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference("Announcement")}}}
+    announce["responses"]["201"] = announce["responses"].pop("200")
+    return {**told, "post": announce}
+
+
+def _end_of_maintenance() -> dict[str, Any]:
+    summary = "End a window that was announced by hand"
+    end = _open(summary, {}, 401, 403, 404, 409, 413, 415, 429)["get"]
+    end["security"] = [{"token": [Scope.OPERATE.value]}]
+    end["parameters"] = [_in_path("id", "The window's id.")]
+    del end["responses"]["200"]
+    end["responses"]["204"] = {"description": "It has ended."}
+    return {"delete": end}
 
 
 def _reload() -> dict[str, Any]:
