@@ -21,6 +21,7 @@ from monitor.sinks.console import harmless
 
 LIMIT = 10_000
 """Checks asked for: what the agent hands out at most."""
+FLAGS = {"maintenance": "in maintenance", "flapping": "flapping"}
 PATIENCE = httpx.Timeout(10.0, connect=3.0)
 """Seconds: an agent that answers at all does so at once."""
 
@@ -111,7 +112,9 @@ def _services(services: list[dict[str, Any]], now: datetime) -> Table:
     table = _table("Service", "State", "Since", "Checks")
     for service in services:
         counts = ", ".join(f"{count} {state}" for state, count in service["checks"].items() if count)
-        table.add_row(Text(harmless(service["title"])), pill(service["state"]), _since(service["since"], now), counts)
+        flags = "".join(f" ({FLAGS[flag]})" for flag in service["flags"] if flag in FLAGS)
+        title = Text(harmless(service["title"]) + flags)
+        table.add_row(title, pill(service["state"]), _since(service["since"], now), counts)
     return table
 
 
@@ -119,12 +122,18 @@ def _checks(checks: list[dict[str, Any]], now: datetime) -> Table:
     table = _table("Check", "State", "Since", "Took", "Why")
     for check in checks:
         why = harmless(check["why"]) if check["state"] != "up" else ""
-        if check.get("suppressed_by"):
-            why = f"{why} (explained by {harmless(check['suppressed_by'])})".lstrip()
-        if check["confirming"]:
-            why = f"{why} (being confirmed)".lstrip()
+        notes = [f"explained by {harmless(check['suppressed_by'])}"] if check.get("suppressed_by") else []
+        notes += ["being confirmed"] if check["confirming"] else []
+        if (window := check["maintenance"]) is not None:
+            notes.append(f"in maintenance until {_time(window['until']):%H:%M} UTC")
+        notes += ["flapping"] if "flapping" in check["flags"] else []
+        why += f" ({', '.join(notes)})" if notes else ""
         table.add_row(
-            Text(harmless(check["name"])), pill(check["state"]), _since(check["since"], now), _took(check), Text(why)
+            Text(harmless(check["name"])),
+            pill(check["state"]),
+            _since(check["since"], now),
+            _took(check),
+            Text(why.lstrip()),
         )
     return table
 

@@ -17,6 +17,8 @@ from monitor.pipeline import Pipeline
 from monitor.tokens import Scope as TokenScope
 from monitor.tokens import Token
 from tests.core.builders import START, moment
+from tests.core.calmly import Calmly
+from tests.core.test_flapping import flap
 from tests.web.conftest import Agent, Serve
 from tests.web.contract import assert_described
 from tests.web.made import PASSWORD, shop
@@ -196,9 +198,6 @@ async def test_without_anybody_to_take_it_that_is_said(serve: Serve) -> None:
 
 
 async def test_flapping_is_a_flag_of_the_check_and_of_its_service(agent: Agent) -> None:
-    from tests.core.calmly import Calmly
-    from tests.core.test_flapping import flap
-
     story = Calmly(agent.world)
     for name in agent.world.judges:
         story.see(0, name, response_time=0.1)

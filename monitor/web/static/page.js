@@ -75,8 +75,10 @@ function showServices(status) {
     const { title, state, since, list: rows } = node.parts;
     text(title, service.title);
     showPill(state, service.state);
-    const doubt = service.doubt && service.state !== "operational" ? `${service.doubt} · ` : "";
-    text(since, service.since ? `${doubt}for ${ago(age(service.since))}` : doubt);
+    const told = service.flags.map((flag) => FLAGS[flag] || flag);
+    if (service.doubt && service.state !== "operational") told.push(service.doubt);
+    if (service.since) told.push(`for ${ago(age(service.since))}`);
+    text(since, told.join(" · "));
     attribute(since, "title", service.since ? `since ${service.since}` : null);
     list(rows, checks.get(service.id), (check) => check.id, buildCheck, showCheck);
   });
@@ -150,6 +152,11 @@ function showCheck(node, check) {
 
 function tellFacts(check) {
   const parts = [];
+  if (check.maintenance) {
+    const { until, why, by } = check.maintenance;
+    parts.push(`${FLAGS.maintenance} until ${clock(until)}${why ? `: ${why}` : ""}${by ? ` (${by})` : ""}`);
+  }
+  if (check.flags.includes("flapping")) parts.push(`${FLAGS.flapping}: changes are gathered until it holds still`);
   if (check.state !== "up") parts.push(`since ${clock(check.since)}, for ${ago(age(check.since))}`);
   if (check.suppressed_by) parts.push(`explained by ${check.suppressed_by}, so nobody is told of it`);
   if (check.confirming) parts.push("looking more often");

@@ -40,9 +40,10 @@ function show(answer) {
     const node = list.children[place];
     node.dataset.state = service.state;
     text(node.firstChild.firstChild, service.title);
-    text(node.firstChild.lastChild, WORDS[service.state] || service.state);
+    const maintained = service.maintenance !== null && service.state !== "outage" && service.state !== "degradation";
+    text(node.firstChild.lastChild, maintained ? "Maintenance" : WORDS[service.state] || service.state);
     const told = node.children[1];
-    told.hidden = service.state === "operational";
+    told.hidden = service.state === "operational" && !maintained;
     text(told, service.sentence);
     showPast(node.lastChild, service.past);
   });
