@@ -17,6 +17,7 @@ from monitor.config.conditions import LONGEST_WINDOW, MOST_LOOKS
 from monitor.config.document import MAX_BYTES, MAX_NODES
 from monitor.config.fields import Leaf, own_fields, own_model
 from monitor.config.foreach import MOST_CHECKS, MOST_FROM_ONE, MOST_MADE
+from monitor.config.maintenance import MaintenanceKeys
 from monitor.config.model import DEFAULT_EVERY, DEFAULT_TIMEOUT, Limits
 from monitor.config.schema import (
     SHORTEST_EVERY,
@@ -83,6 +84,7 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "owner": _NONE,
             "impact": "`outage`",
             "usual": "`on`",
+            "flapping": "`on`",
         },
         ServiceKeys: {
             "title": "the service's name",
@@ -109,6 +111,18 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "down": "the probe's own",
             "defaults": "`on`",
             "usual": "as in `defaults`, for the probes that have something to compare",
+            "flapping": "as in `defaults`",
+        },
+        MaintenanceKeys: {
+            "checks": _NONE,
+            "services": _NONE,
+            "labels": _NONE,
+            "from": _NONE,
+            "until": _NONE,
+            "schedule": _NONE,
+            "for": _NONE,
+            "timezone": "`UTC`",
+            "why": _NONE,
         },
         RouteKeys: {"when": "every incident, and what concerns the agent itself"},
         SinkKeys: {},
@@ -225,6 +239,7 @@ SECTION_KEYS: Mapping[type[BaseModel], str] = {
     ServiceKeys: "",
     CheckKeys: "",
     RouteKeys: "",
+    MaintenanceKeys: "",
 }
 """What stands before the keys of each section in docs/configuration.md."""
 
@@ -235,5 +250,6 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "service": lambda: section(ServiceKeys),
     "check": lambda: section(CheckKeys),
     "route": lambda: section(RouteKeys),
+    "maintenance": lambda: section(MaintenanceKeys),
     "bounds": bounds_part,
 }

@@ -20,8 +20,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from docs._markdown import code, fenced, sentence, table
 from monitor.config.load import load
+from monitor.core.calming import maintain
 from monitor.core.event import Source
 from monitor.core.judge import Judgement
+from monitor.core.maintenance import Scope, Span, Window
 from monitor.core.model import EventType, Journal, Look, Moment
 from monitor.core.plan import Plan
 from monitor.core.sight import Ailment, Trouble
@@ -125,6 +127,9 @@ class _Tour:
             self._see("home", at, _answer(0.3))
             at += 15
         self._lose_network(at)
+        later = moment(at + 300)
+        begin = later.at.timestamp()
+        maintain(self.world, Window("m-l7ykwt", Scope(("home",)), Span(begin, begin + 7200)), later)
 
     def _lose_network(self, at: float) -> None:
         """For two minutes."""

@@ -51,7 +51,7 @@ def _command(name: str) -> str:
         if shown == "--help":
             continue
         value = f" {action.metavar or action.dest.upper()}" if action.option_strings and action.nargs != 0 else ""
-        optional = bool(action.option_strings) or action.nargs == "?"
+        optional = bool(action.option_strings) or action.nargs in ("?", "*")
         synopsis.append(f"[{shown}{value}]" if optional else shown)
         told = (action.help or "").replace("%(default)s", str(action.default))
         rows.append(f".TP\n.B {_text(shown + value)}\n{_text(told[:1].upper() + told[1:])}.")

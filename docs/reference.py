@@ -143,7 +143,7 @@ def _command(name: str) -> str:
         if shown == "--help":
             continue
         value = f" {action.metavar or action.dest.upper()}" if action.option_strings and action.nargs != 0 else ""
-        optional = bool(action.option_strings) or action.nargs == "?"
+        optional = bool(action.option_strings) or action.nargs in ("?", "*")
         words.append(f"[{shown}{value}]" if optional else shown)
         told = (action.help or "").replace("%(default)s", str(action.default))
         rows.append((code(shown + value), sentence(told)))
