@@ -112,7 +112,7 @@ def _services(services: list[dict[str, Any]], now: datetime) -> Table:
     table = _table("Service", "State", "Since", "Checks")
     for service in services:
         counts = ", ".join(f"{count} {state}" for state, count in service["checks"].items() if count)
-        flags = "".join(f" ({FLAGS[flag]})" for flag in service["flags"] if flag in FLAGS)
+        flags = "".join(f" ({FLAGS[flag]})" for flag in service.get("flags", ()) if flag in FLAGS)
         title = Text(harmless(service["title"]) + flags)
         table.add_row(title, pill(service["state"]), _since(service["since"], now), counts)
     return table
@@ -124,9 +124,9 @@ def _checks(checks: list[dict[str, Any]], now: datetime) -> Table:
         why = harmless(check["why"]) if check["state"] != "up" else ""
         notes = [f"explained by {harmless(check['suppressed_by'])}"] if check.get("suppressed_by") else []
         notes += ["being confirmed"] if check["confirming"] else []
-        if (window := check["maintenance"]) is not None:
+        if (window := check.get("maintenance")) is not None:
             notes.append(f"in maintenance until {_time(window['until']):%H:%M} UTC")
-        notes += ["flapping"] if "flapping" in check["flags"] else []
+        notes += ["flapping"] if "flapping" in check.get("flags", ()) else []
         why += f" ({', '.join(notes)})" if notes else ""
         table.add_row(
             Text(harmless(check["name"])),

@@ -17,7 +17,7 @@ from monitor.core.agenda import Agenda
 from monitor.core.flapping import Bouts, worse
 from monitor.core.judge import Judge
 from monitor.core.maintenance import Span, Watched, Window, read_window
-from monitor.core.model import Flapping, Moment, Note, ServiceState, State, Transition
+from monitor.core.model import Flapping, Moment, Note, Service, ServiceState, State, Transition
 from monitor.core.service import ServiceStatus
 from monitor.core.wording import duration
 
@@ -119,6 +119,14 @@ class Calm:
     def is_flapping(self, subject: str) -> bool:
         bouts = self.bouts.get(subject)
         return bouts is not None and bouts.flapping
+
+    def leads(self, check: str, service: Service) -> bool:
+        """Whether it is the first of the checks of its service that flap: only of this one incidents tell, or fifty
+        checks of one dead host would be fifty digests."""
+        since = {
+            name: self.bouts[f"check:{name}"].since for name in service.checks if self.is_flapping(f"check:{name}")
+        }
+        return check not in since or check == min(since, key=lambda name: (since[name], name))
 
     def quiet(self, check: str) -> bool:
         """Whether changes of the check are kept back at present."""

@@ -107,7 +107,7 @@ def flapping(world: World, subject: str, now: Moment) -> Change | None:
         changes = _steady(world, kind, name, now, words)
     elif bouts.flapping and now.tick >= bouts.next_digest:
         bouts.digests += 1
-        changes = _say(world, kind, name, now, f"is still flapping: {_sum(bouts, now)}", bouts.digests)
+        changes = _sum_up(world, kind, name, now, f"is still flapping: {_sum(bouts, now)}", bouts.digests)
     bouts.forget(now.tick, policy)
     if bouts.flapping or bouts.count:
         calm.rewrite(subject, policy)
@@ -133,27 +133,28 @@ def _clock(tick: float, now: Moment) -> str:
 
 
 def _steady(world: World, kind: str, name: str, now: Moment, words: str) -> list[Change | None]:
-    """Tell how it is, now that it holds still."""
+    """Tell how it is, now that it holds still. Of several checks of a service, incidents tell with the last one."""
     if name not in (world.judges if kind == "check" else world.services):
         return []
     status = world.services[world.judges[name].check.service if kind == "check" else name]
     title = world.judges[name].check.name if kind == "check" else status.service.title
     note = f"{title} {words}." if words else ""
-    if kind == "check":
-        if name in world.calm.covered:
-            return []
-        changes = let_go(world, [name], now, note)
-        if not changes and note:
-            return _say(world, kind, name, now, words, 0)
-    else:
+    if kind == "service":
         last = max(world.members(status).values(), key=lambda judge: judge.since)
         since = min(last.since, now.at)
         changes = [world.settle(status, world.believed(status), now.at, since, last.verdict, note)]
-    return [*changes, *say_once(world, status, now.at, note, changes)]
+    elif name in world.calm.covered:
+        return []
+    else:
+        changes = let_go(world, [name], now, note)
+        if not changes and note:
+            changes = [_told(world, world.judges[name], world.judges[name].state, now, note, ("flapping", 0))]
+    others = any(world.calm.is_flapping(f"check:{check}") for check in status.service.checks)
+    return [*changes, *([] if others else say_once(world, status, now.at, note, changes))]
 
 
-def _say(world: World, kind: str, name: str, now: Moment, words: str, number: int) -> list[Change | None]:
-    """A sentence about what flaps, to whoever is told of it otherwise. `number`: of the digest; 0 for the end."""
+def _sum_up(world: World, kind: str, name: str, now: Moment, words: str, number: int) -> list[Change | None]:
+    """A digest; of several checks of a service, incidents tell that of the first one. `number` counts them."""
     if kind == "service":
         status = world.services[name]
         return [say_of_incident(world, status, now.at, f"{status.service.title} {words}.")]
@@ -161,8 +162,8 @@ def _say(world: World, kind: str, name: str, now: Moment, words: str, number: in
         return []
     judge = world.judges[name]
     note, state = f"{judge.check.name} {words}.", world.calm.told(judge)
-    own = _told(world, judge, state, now, note, ("flapping", number))
-    return [own, say_of_incident(world, world.services[judge.check.service], now.at, note)]
+    own, status = _told(world, judge, state, now, note, ("flapping", number)), world.services[judge.check.service]
+    return [own, say_of_incident(world, status, now.at, note)] if world.calm.leads(name, status.service) else [own]
 
 
 def say_once(

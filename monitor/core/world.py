@@ -225,7 +225,8 @@ class World:
         wider = self.settle(status, believed, now.at, transition.since, transition.verdict, word.note, known)
         if known and not self.calm.told(judge).bad:
             released(self, judge, now, root_of)
-        return [own, wider, *calming.say_once(self, status, now.at, word.note, (wider,))]
+        leads = bool(word.note) and self.calm.leads(judge.check.id, status.service)
+        return [own, wider, *(calming.say_once(self, status, now.at, word.note, (wider,)) if leads else [])]
 
     def _judge_first(self, judge: Judge, look: Look) -> Change | None:
         """A check is as it was before the start, and now that is known: its service may have been waiting for it."""

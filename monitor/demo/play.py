@@ -29,6 +29,7 @@ defaults:
   every: 1s
   confirm: {{policy: consecutive, looks: 5, span: 1s}}
   recover: {{looks: 12, every: 500ms}}
+  flapping: off
 sinks:
   hook: {{type: webhook, url: "http://127.0.0.1:{hook}/hook", secret: "${{DEMO_SECRET}}"}}
 services:

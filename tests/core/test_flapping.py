@@ -335,3 +335,20 @@ def test_whatever_comes_few_messages_and_an_end(steps: list[tuple[State, float]]
     assert incidents(here)[-1:] in ([], ["resolved"])
     assert here.world.services["home"].state == "operational"
     assert not here.world.calm.held
+
+
+def test_of_checks_that_flap_together_incidents_tell_once() -> None:
+    here = shop()
+    for at in (100, 400, 700, 1000, 1300, 1600, 1900, 2200, 2500, 2800, 3100, 3400, 3700, 4000, 4300, 4600):
+        for name in "abc":
+            here.kill(name, at)
+        for name in "abc":
+            here.heal(name, at + 10)
+    begins = [event for event in here.events if "is flapping" in event["sentence"]]
+    assert sorted(event["type"] for event in begins if event["sentence"].startswith("b")) == ["check.changed"]
+    digests = [event["type"] for event in here.events if "still flapping" in event["sentence"]]
+    assert sorted(digests) == ["check.changed"] * 3 + ["incident.updated"]
+    before = len(here.events)
+    here.done(9000)
+    assert [kind for kind, _ in here.told()[before:]].count("incident.resolved") == 1
+    assert "incident.updated" not in [kind for kind, _ in here.told()[before:]]

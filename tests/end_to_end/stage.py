@@ -11,6 +11,7 @@ QUICK = """\
   timeout: 500ms
   confirm: {policy: consecutive, looks: 3, span: 500ms}
   recover: {looks: 8, every: 100ms}
+  flapping: off
 """
 """Trouble is confirmed half a second after its first sign, and its end within one second."""
 

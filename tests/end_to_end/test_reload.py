@@ -62,6 +62,7 @@ defaults:
   timeout: 200ms
   confirm: {{policy: consecutive, looks: 3, span: 500ms}}
   recover: {{looks: 2, every: 100ms}}
+  flapping: off
 {more}
 checks:
 """

@@ -38,6 +38,8 @@ INSIDE_ONLY = (
     "/api/v1/incidents",
     "/api/v1/events",
     "/api/v1/openapi.json",
+    "/api/v1/maintenance",
+    "/api/v1/maintenance/m-abcdef",
     "/api/v1/config",
     "/api/v1/reload",
     "/static/page.js",
@@ -110,7 +112,7 @@ def test_every_route_of_both_listeners_is_in_one_of_the_lists() -> None:
 
     left = asyncio.run(routes())
     named = {path.replace("/home", "/{name}").replace("/shop", "/{name}") for path in INSIDE_ONLY}
-    assert left - {"/api/v1/incidents/{id}"} <= named
+    assert left - {"/api/v1/incidents/{id}", "/api/v1/maintenance/{id}"} <= named
 
 
 async def test_pings_come_in(agent: Agent) -> None:
