@@ -70,26 +70,13 @@ class Usual:
 class Baseline:
     """What is usual for one measurement of one check."""
 
-    __slots__ = (
-        "_count",
-        "_drift",
-        "_first",
-        "_hour",
-        "_hours",
-        "_recent",
-        "_seen",
-        "_sum",
-        "_variance",
-        "grain",
-        "spread",
-    )
+    __slots__ = ("_count", "_drift", "_first", "_hour", "_hours", "_recent", "_seen", "_sum", "grain", "spread")
 
     def __init__(self, unit: Unit) -> None:
         self.grain = GRAIN[unit]
         self._count = 0
         """Looks that were learned from, as far as it matters how many."""
         self._recent = self._drift = 0.0
-        self._variance = _FIRST_SPREAD**2
         self.spread = _FIRST_SPREAD
         """The standard deviation of levels around what is usual; next to nothing is not believed."""
         self._first = 0
@@ -145,8 +132,8 @@ class Baseline:
         if count < _SPREAD_LOOKS or count * every < SHORTEST:
             self._count = count = count + 1
         looks = count + _FIRST_LOOKS if count < _SPREAD_LOOKS - _FIRST_LOOKS else _SPREAD_LOOKS
-        self._variance += (moved * moved - self._variance) / looks
-        self.spread = max(math.sqrt(self._variance), _SMALLEST_SPREAD)
+        variance = self.spread * self.spread
+        self.spread = max(math.sqrt(variance + (moved * moved - variance) / looks), _SMALLEST_SPREAD)
         step = every / _RECENT if every < _RECENT / 10 else 0.1
         if step * count < 1:
             step = 1 / count
@@ -193,7 +180,7 @@ class Baseline:
     def dump(self) -> dict[str, Any]:
         hours = base64.b64encode(self._hours.tobytes()).decode() if self._hours is not None else ""
         return {
-            "count": self._count, "recent": self._recent, "drift": self._drift, "variance": self._variance,
+            "count": self._count, "recent": self._recent, "drift": self._drift, "spread": self.spread,
             "first": self._first, "hours": hours, "hour": self._hour, "sum": self._sum, "seen": self._seen,
         }  # fmt: skip
 
@@ -205,7 +192,6 @@ class Baseline:
         self._hours = hours if hours else None
         self._count, self._seen = read_count(dumped["count"]), read_count(dumped["seen"])
         self._recent, self._drift = read_number(dumped["recent"], 100.0), read_number(dumped["drift"], 100.0)
-        self._variance = max(read_number(dumped["variance"], 1e4), 0.0)
-        self.spread = max(math.sqrt(self._variance), _SMALLEST_SPREAD) if self._count else _FIRST_SPREAD
+        self.spread = max(read_number(dumped["spread"], 100.0), _SMALLEST_SPREAD)
         self._first, self._sum = read_count(dumped["first"]) % _WEEK, read_number(dumped["sum"])
         self._hour = int(read_number(dumped["hour"], _WEEK))

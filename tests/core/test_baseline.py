@@ -108,7 +108,7 @@ def test_it_goes_on_after_a_restart() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("hours", "AAAA" * 200), ("hours", "A"), ("count", -1), ("recent", math.inf), ("variance", "x"), ("hour", 999)],
+    [("hours", "AAAA" * 200), ("hours", "A"), ("count", -1), ("recent", math.inf), ("spread", "x"), ("hour", 999)],
 )
 def test_what_no_baseline_has_written_is_refused(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=r".+"):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.core import slowness
+from monitor.core.condition import USUAL, Bound, Operator
 from monitor.core.judge import Judge, Judgement
-from monitor.core.model import CheckRecord, State
+from monitor.core.model import CheckRecord, Moment, State
 from monitor.core.slowness import EXTRA_LOOKS, PACE, RECOVERY_PACE
 from probes.contract import Reason
 from tests.core.builders import above, check, look, moment
@@ -287,3 +292,60 @@ def test_a_target_that_always_has_slow_looks_is_not_slow_because_of_them() -> No
 
 def test_the_figures_are_those_of_the_study() -> None:
     assert (slowness.PACE, slowness.EXTRA_LOOKS, RECOVERY_PACE) == (2.0, 10, 1.0)
+
+
+_FIGURES = st.one_of(
+    st.floats(0.001, 30), st.sampled_from([math.nan, math.inf, -math.inf, -1.0, 0.0, 1e308, 5e-324]), st.none()
+)
+_LOOKS = st.lists(
+    st.tuples(
+        st.floats(-90, 90),
+        _FIGURES,
+        st.booleans(),
+        st.sampled_from([None, Reason.CONNECT_TIMEOUT, Reason.STATUS, Reason.LATE]),
+    ),
+    max_size=80,
+)
+MOVING = above(0, bound=Bound(Operator.ABOVE, 3.0, USUAL))
+
+
+@cache
+def ripe() -> CheckRecord:
+    """What is learned in a day, once for all examples."""
+    return Target(days=1, every=120).judge.record(moment(LEARNED))
+
+
+@given(_LOOKS, st.integers(0, 80))
+def test_whatever_comes_nothing_breaks_and_a_restart_changes_nothing(
+    looks: list[tuple[float, float | None, bool, Reason | None]], cut: int
+) -> None:
+    of = check("home", MOVING, usual="response_time")
+    one = other = Judge(of, ripe(), moment(LEARNED))
+    now, seqs = LEARNED, [one.seq]
+    for number, (step, value, scheduled, fails) in enumerate(looks):
+        now += 30 + step
+        if number == cut:
+            record = one.record(moment(now))
+            kept = json.loads(json.dumps(dict(record.snapshot)))
+            other = Judge(of, CheckRecord(record.check, record.state, record.since, record.seq, kept), moment(now))
+        figures = {} if value is None else {"response_time": value}
+        seen = look(now, fails=fails, scheduled=scheduled, **figures)
+        before = one.state
+        transition = one.observe(seen).transition
+        assert transition is None or (transition.old, transition.new) == (before.value, one.state.value)
+        if other is not one:
+            other.observe(seen)
+            assert (other.state, other.seq, other.verdict.reason) == (one.state, one.seq, one.verdict.reason)
+        seqs.append(one.seq)
+    assert seqs == sorted(seqs)
+
+
+def test_no_look_of_a_steady_target_is_slow_because_of_a_clock_that_is_set(target: Target) -> None:
+    for days in (3, -5, 0.2, -9, 4000):
+        for _ in range(40):
+            target.now += target.every
+            seen = look(target.now, response_time=0.3)
+            at = seen.began.at + timedelta(days=days)
+            moved = replace(seen, began=Moment(at, seen.began.tick), ended=Moment(at, seen.ended.tick))
+            target.judge.observe(moved)
+    assert target.judge.state is State.UP
