@@ -109,7 +109,10 @@ def incident_body(
     if check is not None:
         body["check"] = _check(check, source)
     body["evidence"] = {**(_evidence(check, source) if check else {}), "checks": _members(members.values())}
-    body["links"] = _links(status.service.runbook or (check.check.runbook if check else None), source)
+    runbooks = [status.service.runbook, check.check.runbook if check else None]
+    if len(statuses) > 1:
+        runbooks.reverse()  # that of the cause helps more than that of one of those that it has taken along
+    body["links"] = _links(next(filter(None, runbooks), None), source)
     return body
 
 
@@ -263,8 +266,10 @@ def _incident_sentence(
     if incident.impact is Impact.DEGRADATION and (question := _doubt(status, members)):
         because = f"{because} Of the checks that make an outage, {question}."
     if incident.impact is Impact.OUTAGE:
-        began = status.since or incident.since
-        before = f" (degraded since {clock(incident.since)})" if incident.since < began else ""
+        began = min(
+            (item.since for item in statuses if item.state is status.state and item.since), default=incident.since
+        )
+        before = f" (degraded since {clock(incident.since)})" if incident.since < began and not several else ""
         return f"{who} {'have' if several else 'has'} an outage since {clock(began)}{before}: {because}"
     be = "are" if several else "is"
     if old is Impact.OUTAGE:

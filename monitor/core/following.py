@@ -225,7 +225,8 @@ def _leave(world: World, status: ServiceStatus, at: datetime, note: str) -> Chan
     if not case.services:
         incident = replace(case.incident, resolved=case.ended)
         others = (world.services.get(name) for name in incident.services if name != status.service.id)
-        statuses = [status, *(item for item in others if item is not None)]
+        whole = [status, *(item for item in others if item is not None)]
+        statuses = sorted(whole, key=lambda item: item.service.implicit)
         return tell(world, case, incident, EventType.INCIDENT_RESOLVED, at, note, statuses)
     return shrink(world, case, at, note)
 
@@ -258,7 +259,8 @@ def tell(
     old = None if told is EventType.INCIDENT_OPENED else case.incident.impact
     if not statuses:
         live = (world.services[name] for name in case.services if name in world.services)
-        statuses = sorted(live, key=lambda status: WORST_FIRST.index(status.state))
+        # Among equals those first that somebody has written down: they are what customers know.
+        statuses = sorted(live, key=lambda status: (WORST_FIRST.index(status.state), status.service.implicit))
     members = world.members(statuses[0])
     for status in statuses[1:]:
         members |= {judge.check.id: judge for judge in world.bad(status)}

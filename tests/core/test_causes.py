@@ -364,7 +364,7 @@ def test_less_than_an_outage_is_told_when_the_worst_has_left() -> None:
     story.heal("database", 60)
     assert story.incidents[-1] == ("updated", "database", "degradation")
     update = next(event for event in reversed(story.events) if event["type"] == "incident.updated")
-    assert update["sentence"].startswith("Database and App are no longer out, but still degraded")
+    assert update["sentence"].startswith("App and Database are no longer out, but still degraded")
     story.heal("app", 90)
     sound(story)
 
@@ -426,3 +426,22 @@ def test_what_is_open_in_words() -> None:
     for states, words in said.items():
         assert doubt(rule, dict(zip("abc", states, strict=True))) == words
     assert doubt(OutageRule(1, ("a",)), {"a": unknown}) == "", "one alone needs no counting"
+
+
+def test_what_somebody_has_written_down_is_named_first_and_the_cause_has_the_runbook() -> None:
+    shop = Service("shop", "Web shop", ("front",), OutageRule(1, ("front",)), runbook="/shop")
+    checks = [check("database", runbook="/database"), check("front", service="shop", depends_on=("database",))]
+    story = Tiers(world(*checks, services={"shop": shop}, routes=ROUTES))
+    story.asked = []
+    begun(story, ["database", "front"])
+    story.see(30, "front", Reason.REFUSED)
+    story.see(31, "database", Reason.REFUSED)
+    story.kill("front", 32)
+    story.kill("database", 33)
+    [opened] = [event for event in story.events if event["type"] == "incident.opened"]
+    assert opened["sentence"] == (
+        "Web shop and Database have an outage since 12:00:30 UTC: database: nothing listens on the port (and 1 more)."
+    )
+    assert opened["links"] == {"runbook": "/database"}
+    assert opened["service"]["id"] == "shop"
+    sound(story)
