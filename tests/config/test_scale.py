@@ -1,8 +1,7 @@
-"""Ten thousand checks, and ten thousand faults. Limits are wide: they find what is quadratic, not what is slow."""
+"""Ten thousand checks, and ten thousand faults. The time limit is wide: it finds what is quadratic, not what is slow."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,8 @@ CHECK = """\
     url: https://shop{0}.example.com/
     {2}
 """
+pytestmark = pytest.mark.timeout(180)
+
 SERVICES = (
     "services:\n" + "".join(f"  shop{number}: {{title: Shop {number}}}\n" for number in range(100)) + "checks:\n"
 )
@@ -32,9 +33,7 @@ def write(folder: Path, last_line: str) -> Path:
 
 def test_ten_thousand_checks_share_what_is_equal(tmp_path: Path) -> None:
     path = write(tmp_path, "degraded: p95(response_time, 5m) > 800ms, clear < 600ms")
-    began = time.perf_counter()
     config = load(path, kinds=KINDS, env={"HOME": "/"})
-    assert time.perf_counter() - began < 15
     first, last = config.checks["check-0"], config.checks["check-9999"]
     assert len(config.checks) == 10_000
     assert len(config.services["shop7"].checks) == 100
@@ -47,10 +46,8 @@ def test_ten_thousand_checks_share_what_is_equal(tmp_path: Path) -> None:
 )
 def test_ten_thousand_faults(tmp_path: Path, last_line: str) -> None:
     path = write(tmp_path, last_line)
-    began = time.perf_counter()
     with pytest.raises(ConfigError) as error:
         load(path, kinds=KINDS, env={"HOME": "/"})
-    assert time.perf_counter() - began < 20
     assert len(error.value.faults) + error.value.more == 10_000
     assert [fault.line for fault in error.value.faults[:2]] == [108, 114]
 
