@@ -1,4 +1,4 @@
-"""Ten thousand checks, and ten thousand faults. The time limit is wide: it finds what is quadratic, not what is slow."""
+"""Ten thousand checks, and ten thousand faults. The time limit finds what is quadratic, not what is slow."""
 
 from __future__ import annotations
 
