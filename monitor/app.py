@@ -30,7 +30,7 @@ from monitor.core.sight import cannot_see
 from monitor.core.world import World
 from monitor.listeners import Listeners
 from monitor.outbox import Outbox
-from monitor.parts import Parts, lasting_store, plan_of
+from monitor.parts import Parts, lasting_store, lookout_of, plan_of
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance, Listener
 from monitor.recorder import Recorder
@@ -46,9 +46,7 @@ from monitor.systemd import Notifier, Watchdog
 from monitor.takeover import PAUSE, Takeover
 from monitor.telemetry import Telemetry
 from monitor.upkeep import Upkeep
-from monitor.vantage import Lookout
 from monitor.web import Feed, Health, Post, Steering, View
-from monitor.witnesses import Witnesses
 
 __all__ = ["Agent", "StartError"]
 
@@ -200,6 +198,7 @@ class Agent:
             vantage=self._config.agent.vantage.name,
             redact=self._config.redactor.value,
             journal=lambda: self._store.condition,
+            outlook=lambda: self._parts.lookout.outlook,
         )
         outbox = self._outbox(client, telemetry)
         recorder = Recorder(self._store, self._clock, telemetry.looks_lost)
@@ -219,7 +218,7 @@ class Agent:
             follow=lambda check, judgement: scheduler.follow(check, judgement),
             vouch=lambda look, check: lookout.vouch(look, check),
         )
-        lookout = self._lookout(runner, pipeline)
+        lookout = lookout_of(self._config, runner, self._clock, pipeline, world.sight, self._store)
         self._store.everything = pipeline.everything
         scheduler = self._scheduler(pipeline, telemetry)
         post = Post(
@@ -238,16 +237,6 @@ class Agent:
         if (change := world.start(self._clock.now())) is not None:
             pipeline.enter(change)
         return Parts(scheduler, pipeline, outbox, telemetry, sites, attendance, recorder, feed, lookout)
-
-    def _lookout(self, runner: Runner, pipeline: Pipeline) -> Lookout:
-        return Lookout(
-            self._config.agent.vantage.reference,
-            Witnesses(runner.resolver),
-            self._clock,
-            pipeline.sighted,
-            self.world.sight,
-            journal=lambda: self._store.condition.trouble,
-        )
 
     def _outbox(self, client: httpx.AsyncClient, telemetry: Telemetry) -> Outbox:
         return Outbox(

@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from monitor.clock import Clock
 from monitor.config.model import Config
 from monitor.core.event import Source
 from monitor.core.plan import Plan
+from monitor.core.sight import Sight
 from monitor.outbox import Outbox
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance
 from monitor.recorder import Recorder
+from monitor.runner import Runner
 from monitor.scheduler import Scheduler
 from monitor.store.lasting import LastingStore
 from monitor.store.sqlite import SqliteStore
 from monitor.telemetry import Telemetry
 from monitor.vantage import Lookout
 from monitor.web import Feed, Site
+from monitor.witnesses import Witnesses
 
 LOCK_PATIENCE = timedelta(seconds=1)
 """How long another program may hold the journal until pages go out without it."""
@@ -43,6 +47,19 @@ def lasting_store(config: Config) -> LastingStore:
     agent = config.agent
     return LastingStore(
         SqliteStore(agent.state_dir, vantage=agent.vantage.name, retention=agent.history, busy_timeout=LOCK_PATIENCE)
+    )
+
+
+def lookout_of(
+    config: Config, runner: Runner, clock: Clock, pipeline: Pipeline, sight: Sight, store: LastingStore
+) -> Lookout:
+    return Lookout(
+        config.agent.vantage.reference,
+        Witnesses(runner.resolver),
+        clock,
+        pipeline.sighted,
+        sight,
+        journal=lambda: store.condition.trouble,
     )
 
 

@@ -17,7 +17,7 @@ from itertools import count
 from monitor.clock import Clock
 from monitor.core.model import Check, Look, Moment
 from monitor.core.resolving import Names
-from monitor.core.sight import Ailment, Sight, Trouble
+from monitor.core.sight import Ailment, Outlook, Sight, Trouble
 from monitor.core.vantage import Guard, Opinion, Rank, is_here, network_of
 from monitor.core.vitals import BEAT, SETTLED, Beat, Vitals
 from monitor.presence import uptime
@@ -73,12 +73,20 @@ class Lookout:
         self._vitals = Vitals(self._beat())
         self._settled = now.tick + SETTLED if sight.ailments else now.tick
         """The tick before which nothing is reported: what the agent before had told of itself may be still so."""
+        self._relabelled = {Reason.OWN_NETWORK: 0, Reason.LATE: 0}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         """By check: done when its last look that waits is."""
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
         self._asked = self._names_due = -LIMIT
         """The tick of the last round, and that of the next question to the resolvers."""
+
+    @property
+    def outlook(self) -> Outlook:
+        """How things stand now."""
+        tick = self._clock.now().tick
+        answering = {name: self._guard.answers(name, tick) for name in (*self._addresses, GATEWAY)}
+        return Outlook(frozenset(item.trouble for item in self._reported), answering, dict(self._relabelled))
 
     async def vouch(self, look: Look, check: Check) -> Look:
         """The look as it may be judged: as it is, or said to be our own trouble. Those of one check come back in the
@@ -105,7 +113,7 @@ class Lookout:
     async def _settled_look(self, look: Look, check: Check) -> Look:
         host = check.probe.host or ""
         if self._starved(look):
-            return _relabelled(look, Reason.LATE, _STARVED)
+            return self._ours(look, Reason.LATE, _STARVED)
         opinion = self._guard.opinion(look)
         self._guard.failed(network_of(look, host), look)
         give_up = look.ended.tick + PATIENCE
@@ -119,7 +127,11 @@ class Lookout:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), left)
             opinion = self._guard.opinion(look)
-        return look if opinion is Opinion.THEIRS else _ours(look, self._guard.why)
+        return look if opinion is Opinion.THEIRS else self._ours(look, Reason.OWN_NETWORK, self._guard.why)
+
+    def _ours(self, look: Look, reason: Reason, why: str) -> Look:
+        self._relabelled[reason] += 1
+        return _relabelled(look, reason, why)
 
     def _starved(self, look: Look) -> bool:
         """Whether it ran into a time limit that was not really over."""
@@ -132,12 +144,12 @@ class Lookout:
         if look.observation.reason in (Reason.DNS_SERVFAIL, Reason.DNS_TIMEOUT):
             self._miss_names()
         if look.observation.reason is not None:
-            return _relabelled(look, Reason.LATE, _STARVED) if self._starved(look) else look
+            return self._ours(look, Reason.LATE, _STARVED) if self._starved(look) else look
         host = check.probe.host or ""
         if not host or is_here(host):
             return look
         if self._guard.void(look):
-            return _ours(look, "it began before the network was back")
+            return self._ours(look, Reason.OWN_NETWORK, "it began before the network was back")
         if self._guard.watchful:
             self._guard.succeeded(network_of(look, host), look)
             self._tell()
@@ -236,10 +248,6 @@ def _can_open() -> bool:
     except OSError as error:
         return error.errno not in NO_ROOM
     return True
-
-
-def _ours(look: Look, why: str) -> Look:
-    return _relabelled(look, Reason.OWN_NETWORK, why)
 
 
 def _relabelled(look: Look, reason: Reason, why: str) -> Look:

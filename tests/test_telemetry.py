@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from monitor.config.redact import Redactor
 from monitor.core.model import Look
 from monitor.core.portions import portions
+from monitor.core.sight import Outlook, Trouble
 from monitor.outbox import Outcome
 from monitor.store.contract import Backlog, StoreError
 from monitor.telemetry import Telemetry, wants_openmetrics
@@ -323,3 +324,12 @@ def test_every_family_of_checks_has_its_own_name_unit_and_help() -> None:
     for family in CHECK_FAMILIES:
         assert family.help.endswith(".")
         assert family.unit == "" or family.name.endswith(f"_{family.unit}")
+
+
+async def test_the_agents_own_trouble_and_its_witnesses_are_told() -> None:
+    outlook = Outlook(frozenset((Trouble.NETWORK,)), {"192.0.2.1:53": False}, {Reason.OWN_NETWORK: 3})
+    samples = read(await scrape(watching(shop(), outlook=lambda: outlook)))
+    assert value(samples, "brownout_agent_trouble", trouble="network") == 1
+    assert value(samples, "brownout_agent_trouble", trouble="resolver") == 0
+    assert value(samples, "brownout_witness_answers", witness="192.0.2.1:53") == 0
+    assert value(samples, "brownout_looks_relabelled_total", reason="own_network") == 3

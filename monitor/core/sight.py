@@ -7,7 +7,7 @@ of kind ``vantage``, so that a replay of stored looks goes through the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -70,6 +70,17 @@ class Ailment:
     def sentence(self) -> str:
         """``it has lost its own network: 1.1.1.1:53 did not answer either``"""
         return f"{self.trouble.meaning}: {self.why}" if self.why else self.trouble.meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How the vantage stands, for metrics."""
+
+    troubles: frozenset[Trouble] = frozenset()
+    witnesses: Mapping[str, bool] = field(default_factory=dict)
+    """Whether each has answered lately."""
+    relabelled: Mapping[Reason, int] = field(default_factory=dict)
+    """Looks that were said to be our own trouble, by the reason they got."""
 
 
 class Sight:

@@ -157,6 +157,10 @@ class Guard:
         """Whether the witness has answered lately."""
         return tick - self._witnesses[name].answered <= LATELY
 
+    def answers(self, name: str, tick: float) -> bool:
+        """Whether the witness counts, and was not silent since."""
+        return self.counts(name, tick) and not self._witnesses[name].silent
+
     def opinion(self, look: Look) -> Opinion:
         """Whose trouble it is that this look failed; only for one that the network could have failed."""
         began, ended = look.began.tick, look.ended.tick

@@ -19,6 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from monitor.core.sight import Outlook, Trouble
 from monitor.store.contract import Backlog, Condition
 
 LATENESS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -84,15 +85,18 @@ class AgentCollector(Collector):
         now: Callable[[], datetime],
         worst_lag: Callable[[], float],
         journal: Callable[[], Condition],
+        outlook: Callable[[], Outlook],
     ) -> None:
         self._figures = figures
         self._identity = identity
         self._now = now
         self._worst_lag = worst_lag
         self._journal = journal
+        self._outlook = outlook
 
     def collect(self) -> Iterable[Metric]:
         yield InfoMetricFamily("brownout_agent", "The agent itself.", value=dict(self._identity))
+        yield from self._seeing()
         yield from self._looking()
         yield from self._arriving()
         yield from self._committing()
@@ -112,6 +116,30 @@ class AgentCollector(Collector):
         for result, count in figures.reloads.items():
             reloads.add_metric([result], count)
         yield reloads
+
+    def _seeing(self) -> Iterable[Metric]:
+        outlook = self._outlook()
+        trouble = GaugeMetricFamily(
+            "brownout_agent_trouble", "1 while the agent itself is in this trouble.", labels=["trouble"]
+        )
+        for name in Trouble:
+            trouble.add_metric([name.value], float(name in outlook.troubles))
+        yield trouble
+        witness = GaugeMetricFamily(
+            "brownout_witness_answers", "1 while a witness of the agent's own network has answered lately.",
+            labels=["witness"],
+        )  # fmt: skip
+        for address, answers in outlook.witnesses.items():
+            witness.add_metric([address], float(answers))
+        yield witness
+        ours = CounterMetricFamily(
+            "brownout_looks_relabelled",
+            "Looks that were said to be the agent's own trouble, by the reason they got.",
+            labels=["reason"],
+        )
+        for reason, count in outlook.relabelled.items():
+            ours.add_metric([reason.value], count)
+        yield ours
 
     def _looking(self) -> Iterable[Metric]:
         figures = self._figures

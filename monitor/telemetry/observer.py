@@ -15,6 +15,7 @@ from monitor.clock import Clock
 from monitor.core.judge import Judge
 from monitor.core.model import Impact, Look
 from monitor.core.portions import Portion
+from monitor.core.sight import Outlook
 from monitor.core.world import World
 from monitor.store.contract import Backlog, Condition, StoreError
 from monitor.telemetry.agent import SENDING, AgentCollector, AgentFigures, Tally, age
@@ -66,8 +67,9 @@ class Telemetry:
         vantage: str,
         redact: Callable[[Any], Any] = lambda value: value,
         journal: Callable[[], Condition] = Condition,
+        outlook: Callable[[], Outlook] = Outlook,
     ) -> None:
-        """`journal` tells how the journal is, at each scrape."""
+        """`journal` tells how the journal is, and `outlook` how the agent itself is, at each scrape."""
         self._clock = clock
         self._redact = redact
         self._figures = AgentFigures()
@@ -84,7 +86,7 @@ class Telemetry:
         self._registry = CollectorRegistry(auto_describe=False)
         identity = {"version": version, "vantage": vantage}
         self._registry.register(
-            AgentCollector(self._figures, identity, lambda: clock.now().at, lambda: self.loop_lag, journal)
+            AgentCollector(self._figures, identity, lambda: clock.now().at, lambda: self.loop_lag, journal, outlook)
         )
         ProcessCollector(registry=self._registry)
         self._world = world

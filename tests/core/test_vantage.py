@@ -219,3 +219,58 @@ def test_networks(address: str, host: str, network: str) -> None:
 )
 def test_this_machine_itself(host: str, here: bool) -> None:
     assert is_here(host) is here
+
+
+def cut(watching: Guard, since: float, until: float, problem: str = "eth0 has no carrier") -> None:
+    for number in range(int(until - since)):
+        watching.link(problem, moment(since + number))
+
+
+def test_where_nobody_counts_the_way_to_the_gateway_tells() -> None:
+    watching = Guard([(ONE, Rank.UPLINK)], moment(0))
+    watching.link("", moment(50))
+    watching.link("eth0 has no carrier", moment(51))
+    assert watching.opinion(failing(51.5)) is Opinion.THEIRS, "seen once: it may be over"
+    watching.link("eth0 has no carrier", moment(52))
+    assert watching.opinion(failing(52.5)) is Opinion.OURS
+    assert watching.lost == moment(40), "the kernel may have noticed late"
+    assert watching.why == "eth0 has no carrier"
+    watching.link("", moment(60))
+    assert watching.lost is not None, "it must hold"
+    watching.link("", moment(61))
+    assert watching.lost is None
+    assert watching.opinion(failing(62)) is Opinion.THEIRS
+
+
+def test_a_cut_that_nobody_suffers_from_is_none() -> None:
+    watching = Guard([], moment(0))
+    cut(watching, 10, 20)
+    watching.link("", moment(20))
+    assert watching.lost is None
+
+
+def test_a_reference_that_answers_outweighs_the_way_to_the_gateway() -> None:
+    watching = guard(ONE)
+    cut(watching, 5, 9)
+    assert watching.opinion(failing(10)) is Opinion.OPEN
+    watching.answered(ONE, moment(10.1))
+    assert watching.opinion(failing(10)) is Opinion.THEIRS
+
+
+def test_a_cut_is_said_with_the_silence() -> None:
+    watching = guard(ONE)
+    cut(watching, 5, 9)
+    watching.opinion(failing(10))
+    silence(watching, ONE, since=10)
+    assert watching.why == f"{ONE} does not answer either; eth0 has no carrier"
+    watching.link("", moment(20))
+    watching.link("", moment(30))
+    assert watching.lost is not None, "its witness ends it"
+
+
+def test_who_answers_counts_and_was_not_silent_since() -> None:
+    watching = guard(ONE)
+    assert watching.answers(ONE, moment(1).tick)
+    watching.silent(ONE, moment(2))
+    assert not watching.answers(ONE, moment(2).tick)
+    assert not watching.answers(ONE, moment(100).tick)
