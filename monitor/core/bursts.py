@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from monitor.core.snapshot import read_number, read_seconds
@@ -33,6 +34,19 @@ MEMORY = 14 * 86400.0
 
 _SHORTEST_WATCH = 86400.0
 """Seconds for which a target counts as watched at least: a burst in the first minute is no sign of one a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What it takes to call a check down by failures: a run of at least `looks`, over at least `span` seconds.
+
+    `bursts` are the short failures that are remembered, those of long ago counting less, `mean` is how long they last
+    (s)."""
+
+    looks: int
+    span: float
+    bursts: float
+    mean: float
 
 
 class Bursts:
@@ -61,10 +75,9 @@ class Bursts:
         self._seconds = self._seconds * weight + seconds
         self._at = max(self._at, tick)
 
-    @property
-    def seen(self) -> float:
+    def seen(self, tick: float) -> float:
         """How many runs are remembered, those of long ago counting less."""
-        return self._runs
+        return self._runs * self._weight(tick)
 
     @property
     def mean(self) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from monitor.core.bursts import Bursts
+from monitor.core.bursts import Bursts, Confirmation
 from monitor.core.model import Confirm, Look, Policy, Recover, State
 from monitor.core.run import Run
 from monitor.core.snapshot import read_count, read_instant, read_number, read_seconds
@@ -127,10 +127,10 @@ class Failures:
             return None
         return PACE if self.failing else self._recover.every.total_seconds()
 
-    @property
-    def bursts(self) -> Bursts:
-        """What was learned of the target's short failures."""
-        return self._bursts
+    def confirmation(self, tick: float) -> Confirmation:
+        """What it takes to call the check down, by what is known now."""
+        bursts = self._bursts
+        return Confirmation(self._confirm.looks, self.needed_span(tick), bursts.seen(tick), bursts.mean)
 
     def burst(self, tick: float) -> tuple[float, ...]:
         """When to look again after the first failure of a run, in seconds from its end."""

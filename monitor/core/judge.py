@@ -12,10 +12,12 @@ from datetime import datetime
 from typing import Any
 
 from monitor.core.baseline import Usual
+from monitor.core.bursts import Confirmation
 from monitor.core.failures import PACE, Failures
 from monitor.core.measured import Measured
 from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transition, Verdict
 from monitor.core.patience import Patience
+from monitor.core.run import same
 from monitor.core.snapshot import read_instant, read_seconds
 from monitor.core.threshold import Threshold
 from monitor.core.untold import Untold, read_untold
@@ -82,6 +84,10 @@ class Judge:
     def thresholds(self) -> tuple[Threshold, ...]:
         return self._measured.thresholds
 
+    def confirmation(self, tick: float) -> Confirmation:
+        """What it takes now to call the check down by failures."""
+        return self._failures.confirmation(tick)
+
     def usual(self, at: datetime) -> Usual | None:
         """What is usual at that moment for the measurement that is compared with its past; None: it is not known."""
         slowness = self._measured.slowness
@@ -139,7 +145,7 @@ class Judge:
 
     def observe(self, look: Look) -> Judgement:
         """Take in one look; looks may arrive out of order, and twice."""
-        if self.last is not None and _same(self.last, look):
+        if self.last is not None and same(self.last, look):
             return _CALM if self._failures.pace is None else Judgement(pace=self._failures.pace)
         self.last = look
         if look.scheduled:
@@ -333,16 +339,6 @@ class Judge:
         reason = Reason(snapshot["reason"]) if snapshot["reason"] else None
         self.verdict = Verdict(self.state, reason, str(snapshot["why"]))
         self.untold = read_untold(snapshot.get("untold"), now.tick)
-
-
-def _same(one: Look, other: Look) -> bool:
-    """Whether it is one look, told twice."""
-    return (
-        one.began.tick == other.began.tick
-        and one.ended.tick == other.ended.tick
-        and one.scheduled is other.scheduled
-        and one.observation == other.observation
-    )
 
 
 def _blind_verdict(look: Look) -> Verdict:

@@ -15,6 +15,16 @@ LONGEST_GAP = 3.0
 minute apart are no minute of evidence, as nobody looked in between."""
 
 
+def same(one: Look, other: Look) -> bool:
+    """Whether it is one look, told twice."""
+    return (
+        one.began.tick == other.began.tick
+        and one.ended.tick == other.ended.tick
+        and one.scheduled is other.scheduled
+        and one.observation == other.observation
+    )
+
+
 @dataclass(slots=True)
 class Run:
     """A run that goes on; without looks, none does. Looks may be added in any order: they overlap."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from monitor.core.baseline import Usual
+from monitor.core.bursts import Confirmation
 from monitor.core.condition import Condition
 from monitor.core.model import State
 from probes.contract import Observation, Reason, Unit
@@ -71,6 +72,16 @@ def _aggregated(condition: Condition) -> str:
     if condition.ratio_of is not None:
         return over
     return f"p{condition.percentile} {over}" if condition.percentile else f"{condition.aggregate.value} {over}"
+
+
+def describe_confirmation(needed: Confirmation) -> str:
+    """``after 24 s of failures: 43 short ones were seen lately, on average of 1.9 s``"""
+    told = f"after {seconds(needed.span)} of failures"
+    seen = round(needed.bursts)
+    if not seen:
+        return told
+    lately = "a short one was seen lately, of" if seen == 1 else f"{seen} short ones were seen lately, on average of"
+    return f"{told}: {lately} {seconds(float(f'{needed.mean:.2g}'))}"
 
 
 def quantity(value: float, unit: Unit) -> str:

@@ -18,7 +18,7 @@ from monitor.core.model import Check, Look, State, Verdict
 from monitor.core.wording import cut, iso
 from monitor.core.world import World
 from monitor.web import query
-from monitor.web.items import Redact, check_item, usual_item
+from monitor.web.items import Redact, check_item, down_item, usual_item
 from monitor.web.problem import Problem
 from monitor.web.stream import JSON, dumps, finite, stream
 from monitor.web.view import View
@@ -66,7 +66,9 @@ class Checks:
         document["trouble_since"] = iso(judge.trouble_since)
         document["depends_on"] = self._view.redact(list(judge.check.depends_on))
         document["measured"] = [{"name": item.name, "unit": item.unit.value} for item in judge.check.probe.measured]
-        document["usual"] = usual_item(judge, self._view.clock.now().at)
+        now = self._view.clock.now()
+        document["usual"] = usual_item(judge, now.at)
+        document["down_after"] = down_item(judge, now.tick)
         document["evidence"] = _evidence(judge.last, self._view.redact)
         return web.Response(body=dumps(document), content_type=JSON)
 

@@ -12,7 +12,7 @@ from monitor.core.judge import Judge
 from monitor.core.model import Incident, Look, State
 from monitor.core.service import ServiceStatus, doubt
 from monitor.core.threshold import Threshold
-from monitor.core.wording import cut, describe_usual, iso
+from monitor.core.wording import cut, describe_confirmation, describe_usual, iso
 from monitor.core.world import World
 from monitor.web.stream import finite
 
@@ -115,6 +115,18 @@ def threshold_item(threshold: Threshold, text: str) -> dict[str, Any]:
         "value": finite(threshold.value),
         "limit": finite(threshold.limit),
         "active": threshold.active,
+    }
+
+
+def down_item(judge: Judge, tick: float) -> dict[str, Any]:
+    """What it takes now to call the check down."""
+    needed = judge.confirmation(tick)
+    return {
+        "looks": needed.looks,
+        "seconds": round(needed.span, 3),
+        "bursts": round(needed.bursts, 1),
+        "burst_seconds": round(needed.mean, 3),
+        "why": describe_confirmation(needed),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import timedelta
 
 import pytest
@@ -15,6 +15,7 @@ from monitor.core.judge import Judge
 from monitor.core.model import Confirm, Policy, Recover
 from monitor.core.patience import EXTRA_TIMEOUT, SOFT_DEADLINE
 from monitor.core.run import LONGEST_GAP, Run
+from monitor.core.wording import describe_confirmation
 from probes.contract import Reason, Secret
 from tests.core.builders import START, Watch, check, look, moment
 from tests.core.succeeded import Heard
@@ -45,6 +46,12 @@ def down_after(watched: Watch, at: float, reason: Reason = Reason.CONNECT_TIMEOU
         if watched.state == "down":
             return float(offset)
     return math.inf
+
+
+def known(watched: Watch, at: float) -> tuple[float, float]:
+    """Short failures that are remembered, and how long they last."""
+    needed = watched.judge.confirmation(moment(at).tick)
+    return round(needed.bursts, 3), needed.mean
 
 
 # --- what is learned -------------------------------------------------------------------------------------------
@@ -100,12 +107,11 @@ def test_what_was_learned_survives_a_restart_and_is_not_forgotten_while_we_are_a
     watched = watch()
     for hour in range(60):
         burst(watched, DAY + hour * 3600, 3)
-    bursts = watched.judge._failures.bursts
-    before = bursts.span(moment(4 * DAY).tick)
+    before = watched.judge.confirmation(moment(4 * DAY).tick)
     record = watched.judge.record(moment(4 * DAY))
     record = replace(record, snapshot=json.loads(json.dumps(record.snapshot)))
     again = Judge(watched.judge.check, record, moment(100 * DAY))
-    assert again._failures.bursts.span(moment(100 * DAY).tick) == pytest.approx(before)
+    assert astuple(again.confirmation(moment(100 * DAY).tick)) == pytest.approx(astuple(before))
 
 
 def test_a_suspicion_survives_a_restart_with_its_runs() -> None:
@@ -116,8 +122,7 @@ def test_a_suspicion_survives_a_restart_with_its_runs() -> None:
     watched.restart(DAY + 4)
     for second in range(20):
         watched.see(DAY + 5 + second, scheduled=False)
-    assert watched.judge._failures.bursts.seen == 1
-    assert watched.judge._failures.bursts.mean == 3.5
+    assert known(watched, DAY + 24) == (1, 3.5)
 
 
 def test_a_record_of_a_version_that_did_not_learn_is_taken_over() -> None:
@@ -134,11 +139,11 @@ def test_a_record_of_a_version_that_did_not_learn_is_taken_over() -> None:
 def test_another_target_is_learned_anew() -> None:
     watched = watch()
     burst(watched, DAY, 3)
-    assert watched.judge._failures.bursts.seen == 1
+    assert known(watched, DAY)[0] == 1
     watched.judge.redefine(check(confirm=Confirm()), same_target=True)
-    assert watched.judge._failures.bursts.seen == 1
+    assert known(watched, DAY)[0] == 1
     watched.judge.redefine(check(confirm=Confirm()), same_target=False)
-    assert watched.judge._failures.bursts.seen == 0
+    assert known(watched, DAY)[0] == 0
 
 
 def test_bursts_that_are_never_seen_again_are_forgotten() -> None:
@@ -172,7 +177,7 @@ def test_what_is_learned_is_bounded() -> None:
     for hour in range(50):
         burst(watched, DAY + hour * 3600, 4)
         burst(watched, DAY + hour * 3600 + 1800, 15 if hour > 10 else 4)
-    assert watched.judge._failures.needed_span(moment(5 * DAY).tick) == MOST_SPANS * 5
+    assert watched.judge.confirmation(moment(5 * DAY).tick).span == MOST_SPANS * 5
 
 
 def test_consecutive_only_counts() -> None:
@@ -191,6 +196,17 @@ def test_a_target_known_for_bursts_is_not_looked_at_as_densely() -> None:
     for hour in range(60):
         burst(watched, DAY + hour * 3600, 4)
     assert watched.see(5 * DAY, fails=Reason.REFUSED).burst == pytest.approx([2 * offset for offset in BURST])
+
+
+def test_what_it_takes_is_told_in_words() -> None:
+    watched = watch()
+    assert describe_confirmation(watched.judge.confirmation(moment(0).tick)) == "after 5 s of failures"
+    burst(watched, DAY, 3)
+    found = describe_confirmation(watched.judge.confirmation(moment(DAY).tick))
+    assert found == "after 16.6 s of failures: a short one was seen lately, of 2.9 s"
+    burst(watched, DAY + 100, 2)
+    found = describe_confirmation(watched.judge.confirmation(moment(DAY + 200).tick))
+    assert found.endswith(": 2 short ones were seen lately, on average of 2.5 s")
 
 
 # --- reasons that decide sooner --------------------------------------------------------------------------------

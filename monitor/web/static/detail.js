@@ -241,6 +241,7 @@ function showWhy(detail) {
   row(box, "State", `${WORDS[check.state]} since ${clock(check.since)}, for ${ago(age(check.since))}${check.confirming ? "; being confirmed" : ""}`);
   if (check.why) row(box, "Why", sentence(check.why));
   if (check.suppressed_by) row(box, "Explained by", `${check.suppressed_by}, which it depends on: no event tells of it`);
+  if (check.down_after) row(box, "Called down", check.down_after.why);
   if (check.usual) row(box, check.usual.measurement.replaceAll("_", " "), check.usual.why);
   for (const item of detail.findings) row(box, "Not as ever", `${item.why}; since ${clock(item.since)}`);
   if (check.reason) row(box, "Reason", check.reason.replaceAll("_", " "));
