@@ -26,8 +26,8 @@ LEAD = 300.0
 TROUBLE = 600.0
 """How long a trouble lasts."""
 TWO_WEEKS = 14 * DAY
-ORDINARY = Phase(latency=0.3, sigma=0.12, memory=60.0, tail=0.005, day=0.3)
-"""A target with a day and a night, whose looks are alike for a minute or so, with a tail of slow ones."""
+ORDINARY = Phase(latency=0.3, sigma=0.12, memory=60.0, wander=0.6, tail=0.005, day=0.3)
+"""A target with a day and a night, whose looks are somewhat alike for a minute or so, with a tail of slow ones."""
 PATIENCE = 1800.0
 """Seconds after its end in which a check must be up again."""
 
@@ -183,11 +183,13 @@ def slowness(policy: str, every: float, seed: int, troubles: float, **change: An
     return found
 
 
-def false_slowness(policy: str, every: float, seed: int, months: float) -> Found:
-    """A target whose latency is as ever: who is called slow."""
+def false_slowness(policy: str, every: float, seed: int, months: float, **nature: Any) -> Found:
+    """A target whose latency is as ever: who is called slow. `nature` is what it has that is not ordinary."""
     random, found = Random(seed), Found()
     assert policy == "ours"
-    simulation = Simulation(Ours(every, usual=True), Traffic([ORDINARY], random), every, random.random() * every)
+    simulation = Simulation(
+        Ours(every, usual=True), Traffic([replace(ORDINARY, **nature)], random), every, random.random() * every
+    )
     simulation.run(LEARNING)
     before = _copy(simulation.tally)
     tally = simulation.run(LEARNING + months * MONTH)

@@ -73,6 +73,7 @@ GROUPS: Mapping[str, Group] = {
     "twice_as_slow": _slowness(600, (10.0, 30.0, 60.0), latency=0.6),
     "half_as_slow_again": _slowness(400, (30.0,), latency=0.45),
     "a_fifth_slow": _slowness(400, (30.0,), slow=0.2),
+    "all_alike": Group(_cells.false_slowness, {"wander": 1.0}, (30.0,), (10, 5), quick=0.05),
     "as_ever": Group(_cells.false_slowness, {}, (30.0,), (100, 20), quick=0.05),
     "one_success": Group(_cells.one_success, {}, EVERIES, (200, 2), quick=10),
 }

@@ -10,9 +10,10 @@ be skipped without a draw for each look:
 - **an outage** is `fail` = 1. A look that fails ends after 20 ms (refused) or, with `blackhole`, never: it runs into
   its time limit.
 - **latency**: log-normal around `latency` with the relative deviation `sigma`. `memory` seconds tie one look to the
-  next (a first-order autoregression in time: correlation exp(-dt/memory)). `tail` is the share of looks that take 2
-  to 20 times as long, evenly in the logarithm; `slow` the share of looks that take `slower` times as long. `day` is
-  the amplitude of the daily cycle: 0.3 is 30 % slower at 15:00 than in the mean, and 30 % faster at 03:00.
+  next (a first-order autoregression in time: correlation exp(-dt/memory)), for the part `wander` of the variance; the
+  rest is each look's own. `tail` is the share of looks that take 2 to 20 times as long, evenly in the logarithm;
+  `slow` the share of looks that take `slower` times as long. `day` is the amplitude of the daily cycle: 0.3 is 30 %
+  slower at 15:00 than in the mean, and 30 % faster at 03:00.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Phase:
     sigma: float = 0.0
     blackhole: bool = False
     memory: float = 0.0
+    wander: float = 1.0
     tail: float = 0.0
     slow: float = 0.0
     slower: float = 5.0
@@ -55,7 +57,7 @@ class Phase:
         bad = (
             not 0 <= self.fail <= 1 or not 0 <= self.tail <= 1 or not 0 <= self.slow <= 1
             or (self.burst is not None and not self.burst > 0) or (self.latency is not None and not self.latency > 0)
-            or not self.sigma >= 0 or not self.start >= 0
+            or not self.sigma >= 0 or not 0 <= self.wander <= 1 or not self.start >= 0
         )  # fmt: skip
         if bad:
             raise ValueError(f"no target can be like that: {self}")
@@ -183,8 +185,9 @@ class Traffic:
         noise = random.gauss(0.0, 1.0)
         if phase.memory > 0:
             kept = math.exp(-max(at - self._noise_at, 0.0) / phase.memory)
-            noise = kept * self._noise + math.sqrt(1 - kept * kept) * noise
-            self._noise, self._noise_at = noise, at
+            self._noise = kept * self._noise + math.sqrt(1 - kept * kept) * noise
+            self._noise_at = at
+            noise = math.sqrt(phase.wander) * self._noise + math.sqrt(1 - phase.wander) * random.gauss(0.0, 1.0)
         latency = (phase.latency or 0.0) * math.exp(phase.sigma * noise)
         if phase.day:
             latency *= 1 + phase.day * math.sin(math.tau * (at / DAY - 9 / 24))

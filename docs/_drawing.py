@@ -181,7 +181,7 @@ class Drawing:
         """The notes, each in a line of its own; how many lines."""
         for number, (at, text) in enumerate(self._notes):
             x, line = self._axis.x(at), y + LINE * (number + 0.6)
-            self._parts.append(f'<path class="note" d="M{x:.1f} {self._first}V{line - 9:.1f}"/>')
+            self._parts.insert(0, f'<path class="note" d="M{x:.1f} {self._first}V{line - 9:.1f}"/>')
             left = x < WIDTH * 0.62
             self._text(x + (4 if left else -4), line, text, anchor="start" if left else "end")
         return len(self._notes)

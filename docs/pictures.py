@@ -4,6 +4,7 @@ Each shows one check through one trouble, as `bench._virtual` plays it through t
 from what `python -m bench.judgement --json` printed (docs/images/judgement.json). Seeds are fixed.
 """
 
+# ruff: noqa: SLF001  (pictures show what no interface tells)
 from __future__ import annotations
 
 import json
@@ -17,13 +18,14 @@ from bench._policies import Ours
 from bench._traffic import Answer, Phase, Traffic
 from bench._virtual import Changed, Simulation
 from docs._drawing import Axis, Drawing, Mark
-from monitor.core.failures import _ALARM
-from monitor.core.model import State
+from monitor.core import failures, slowness
+from monitor.core.judge import Judgement
+from monitor.core.model import Look, State
 
 IMAGES = Path(__file__).parent / "images"
 LEARNT = 14 * 86400.0
 """Seconds of ordinary life before a picture of slowness begins."""
-DAILY = Phase(latency=0.3, sigma=0.12, memory=60.0, tail=0.005, day=0.3)
+DAILY = Phase(latency=0.3, sigma=0.12, memory=60.0, wander=0.6, tail=0.005, day=0.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,26 @@ class Watched:
     """(seconds, the sum of one channel) after each look."""
 
 
+class Scored(Ours):
+    """Notes its sum after each look."""
+
+    def __init__(self, every: float, *, usual: bool) -> None:
+        super().__init__(every, usual=usual)
+        self.scores: list[tuple[float, float]] = []
+
+    def observe(self, look: Look) -> Judgement:
+        judgement = super().observe(look)
+        self.scores.append((look.ended.tick, score_of(self)))
+        return judgement
+
+
 def watch(phases: Sequence[Phase], every: float, begin: float, end: float, seed: int, *, start: float) -> Watched:
     """The looks and changes between two moments of a life that began at 0; times are told from `begin` on."""
-    usual = any(phase.latency is not None for phase in phases)
-    policy, looks, scores = Ours(every, usual=usual), list[Taken](), list[tuple[float, float]]()
+    policy, looks = Scored(every, usual=any(phase.latency is not None for phase in phases)), list[Taken]()
 
     def seen(at: float, answer: Answer, scheduled: bool) -> None:  # noqa: FBT001  (the simulation's port)
         if at >= begin:
             looks.append(Taken(at - begin, answer.failed, scheduled, answer.latency))
-            scores.append((at - begin, score_of(policy)))
 
     simulation = Simulation(policy, Traffic(phases, Random(seed)), every, start, seen)  # noqa: S311
     changes = [
@@ -62,15 +75,15 @@ def watch(phases: Sequence[Phase], every: float, begin: float, end: float, seed:
         for item in simulation.run(end).changes
         if item.at >= begin
     ]
-    return Watched(looks, changes, scores)
+    return Watched(looks, changes, [(at - begin, value) for at, value in policy.scores if at >= begin])
 
 
 def score_of(policy: Ours) -> float:
-    """The sum of separate failures, or of slow looks where latency is measured, before a look is judged."""
-    slowness = policy.judge._measured.slowness  # noqa: SLF001  (a picture shows what no interface tells)
-    if slowness is None:
-        return policy.judge._failures._score  # noqa: SLF001
-    doubt = slowness._doubt  # noqa: SLF001
+    """The sum of separate failures, or of slow looks where latency is measured."""
+    own = policy.judge._measured.slowness
+    if own is None:
+        return policy.judge._failures._score
+    doubt = own._doubt
     return doubt.sum if doubt is not None else 0.0
 
 
@@ -114,7 +127,9 @@ def half_failing() -> Drawing:
     drawing.truth([(0, bad - begin, "answers"), (bad - begin, well - begin, "every second request fails"),
                    (well - begin, shown, "answers")])  # fmt: skip
     _looks(drawing, found)
-    drawing.curve("separate failures, added up", found.scores, 16.0, limit=_ALARM, limit_name="degraded from here")
+    drawing.curve(
+        "separate failures, added up", found.scores, 16.0, limit=failures._ALARM, limit_name="degraded from here"
+    )
     _states(drawing, found, shown)
     drawing.note(_first(found, State.DEGRADED), "degraded, and not down: no run of failures lasts")
     return drawing
@@ -123,15 +138,17 @@ def half_failing() -> Drawing:
 def slow() -> Drawing:
     begin, shown = LEARNT + 10 * 3600.0, 360.0
     bad, well = begin + 75.0, begin + 225.0
-    doubled = Phase(bad, latency=0.6, sigma=0.12, memory=60.0, tail=0.005, day=0.3)
-    again = Phase(well, latency=0.3, sigma=0.12, memory=60.0, tail=0.005, day=0.3)
+    doubled = Phase(bad, latency=0.6, sigma=0.12, memory=60.0, wander=0.6, tail=0.005, day=0.3)
+    again = Phase(well, latency=0.3, sigma=0.12, memory=60.0, wander=0.6, tail=0.005, day=0.3)
     found = watch([DAILY, doubled, again], 30.0, begin, begin + shown, 4, start=1.0)
     drawing = Drawing("Answers take twice as long for two and a half minutes", Axis(0, shown, 30, "s"))
     drawing.truth([(0, bad - begin, "as ever"), (bad - begin, well - begin, "twice as slow"),
                    (well - begin, shown, "as ever")])  # fmt: skip
     marks = [Mark(look.at, look.latency, solid=look.scheduled) for look in found.looks if look.latency is not None]
     drawing.dots("response time (s); filled: scheduled looks", marks, 1.0)
-    drawing.curve("how far above usual, added up", found.scores, 21.0, limit=15.0, limit_name="degraded from here")
+    drawing.curve(
+        "how far above usual, added up", found.scores, 21.0, limit=slowness._ALARM, limit_name="degraded from here"
+    )
     _states(drawing, found, shown)
     drawing.note(
         _first(found, State.DEGRADED), f"degraded: {_first(found, State.DEGRADED) - bad + begin:.0f} s after"
