@@ -208,6 +208,12 @@ def test_a_trace_is_played_line_by_line(tmp_path: Path, capsys: pytest.CaptureFi
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == told
 
 
+def test_the_trace_of_the_documents_can_be_played() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "judgement.md").read_text(encoding="utf-8")
+    phases = read_trace(page.partition("```jsonl\n")[2].partition("```")[0].splitlines())
+    assert [phase.start for phase in phases] == [0, 259_200, 259_800]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

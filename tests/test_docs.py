@@ -168,7 +168,7 @@ def test_every_reason_is_explained(reason: Reason) -> None:
 
 @pytest.mark.parametrize("state", [*State, *ServiceState])
 def test_every_state_is_explained(state: State) -> None:
-    assert f"`{state.value}`" in _section(text_of("judging.md"), "States")
+    assert f"`{state.value}`" in _section(text_of("judgement.md"), "States")
 
 
 @pytest.mark.parametrize("event", EventType)

@@ -1,6 +1,6 @@
 """The failure channel of a check: when failed looks are an outage, when they are a degradation, when they are over.
 
-The policy is that of the project's study of detection (DETECTION.md); docs/judging.md tells it. A run of failures
+The policy is that of the project's study of detection (DETECTION.md); docs/judgement.md tells it. A run of failures
 confirms an outage by its length *and* its span, since only the span helps against bursts of loss, and how long a span
 it takes is learned from each target (`Bursts`). A Bernoulli CUSUM finds a target that fails now and then.
 """

@@ -2,7 +2,7 @@
 
 The first is a CUSUM of how many spreads a look lies above what is usual (Page, 1954): it finds all looks somewhat
 slower. The second is a Bernoulli CUSUM of looks that are far above: it finds a slow fifth among good ones. Drift,
-clipping and alarms are those of the project's study of detection (DETECTION.md); docs/judging.md tells them.
+clipping and alarms are those of the project's study of detection (DETECTION.md); docs/judgement.md tells them.
 
 While either is in doubt nothing is learned from what raised it, or trouble would become usual while it lasts; after a
 day it does.
