@@ -210,7 +210,9 @@ class Calm:
         """A service should go to this state; a sentence where it begins to flap. What a check that flaps does to its
         service, or one in maintenance, is no flapping of the service; nor is that of the only check."""
         service = status.service
-        if len(service.checks) < 2 or any(self.quiet(name) for name in service.checks):
+        if len(service.checks) < 2 or service.flapping is None:
+            return ""
+        if (self.covered or self.bouts) and any(map(self.quiet, service.checks)):
             return ""
         return self._bout(f"service:{service.id}", service.title, status.state, state, service.flapping)
 

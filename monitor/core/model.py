@@ -23,7 +23,7 @@ class State(StrEnum):
 
     @property
     def bad(self) -> bool:
-        return self in (State.DEGRADED, State.DOWN)
+        return self is State.DEGRADED or self is State.DOWN
 
 
 class ServiceState(StrEnum):
@@ -36,7 +36,7 @@ class ServiceState(StrEnum):
 
     @property
     def bad(self) -> bool:
-        return self in (ServiceState.DEGRADATION, ServiceState.OUTAGE)
+        return self is ServiceState.DEGRADATION or self is ServiceState.OUTAGE
 
 
 class Impact(StrEnum):

@@ -44,9 +44,9 @@ def judge_service(status: ServiceStatus, states: Mapping[str, State]) -> Service
     down, possible = _counted(status.service.outage, states)
     if down:
         return ServiceState.OUTAGE
-    if any(state.bad for state in members):
+    if State.DOWN in members or State.DEGRADED in members:
         return ServiceState.DEGRADATION
-    if possible or all(state is State.UNKNOWN for state in members):
+    if possible or members.count(State.UNKNOWN) == len(members):
         return ServiceState.UNKNOWN
     return ServiceState.OPERATIONAL
 
@@ -69,6 +69,6 @@ def _counted(rule: OutageRule, states: Mapping[str, State]) -> tuple[bool, bool]
     """(met for certain, met if all unknown members were down)"""
     if not rule.checks:
         return False, False
-    down = sum(states[check] is State.DOWN for check in rule.checks)
-    unknown = sum(states[check] is State.UNKNOWN for check in rule.checks)
+    counted = [states[check] for check in rule.checks]
+    down, unknown = counted.count(State.DOWN), counted.count(State.UNKNOWN)
     return down >= rule.needed, unknown > 0 and down + unknown >= rule.needed

@@ -288,7 +288,10 @@ class World:
 
     def believed(self, status: ServiceStatus) -> dict[str, State]:
         """The states of the service's checks, as far as they count."""
-        return {check: self._believed(judge, status) for check, judge in self.members(status).items()}
+        judges = self.judges
+        if not self.calm.held and (not self.unseen or status.incident is not None):
+            return {check: judges[check].state for check in status.service.checks}  # as nearly ever
+        return {check: self._believed(judges[check], status) for check in status.service.checks}
 
     def bad(self, status: ServiceStatus) -> list[Judge]:
         """The judges of its checks that are bad, as far as they count."""
