@@ -112,7 +112,7 @@ class Agent:
             journal = await self._open_store(stack)
             client = await stack.enter_async_context(new_client())
             attendance = Attendance(self._clock)
-            runner = stack.enter_context(new_runner(self._clock, self._config.redactor.text, attendance.read))
+            runner = stack.enter_context(new_runner(self._clock, self._config.redactor.text, attendance.reachable))
             stack.push_async_callback(self._close_probes)
             gc.disable()
             self._parts = parts = self._assemble(journal, client, runner, listeners, attendance)
@@ -218,7 +218,7 @@ class Agent:
             follow=lambda check, judgement: scheduler.follow(check, judgement),
             vouch=lambda look, check: lookout.vouch(look, check),
         )
-        lookout = lookout_of(self._config, runner, self._clock, pipeline, world.sight, self._store)
+        lookout = lookout_of(self._config, runner, self._clock, pipeline, world.sight, self._store, attendance)
         self._store.everything = pipeline.everything
         scheduler = self._scheduler(pipeline, telemetry)
         post = Post(

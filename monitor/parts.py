@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from monitor.clock import Clock
 from monitor.config.model import Config
 from monitor.core.event import Source
 from monitor.core.plan import Plan
-from monitor.core.sight import Sight
+from monitor.core.sight import Ailment, Sight, Trouble
 from monitor.outbox import Outbox
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance
@@ -51,13 +52,26 @@ def lasting_store(config: Config) -> LastingStore:
 
 
 def lookout_of(
-    config: Config, runner: Runner, clock: Clock, pipeline: Pipeline, sight: Sight, store: LastingStore
+    config: Config,
+    runner: Runner,
+    clock: Clock,
+    pipeline: Pipeline,
+    sight: Sight,
+    store: LastingStore,
+    attendance: Attendance,
 ) -> Lookout:
+    """Tells the pipeline of the agent's own trouble, and passive probes that nothing can arrive."""
+
+    def report(ailments: Sequence[Ailment]) -> None:
+        attendance.cut_off(yes=any(item.trouble is Trouble.NETWORK for item in ailments))
+        pipeline.sighted(ailments)
+
+    attendance.cut_off(yes=sight.has(Trouble.NETWORK) is not None)
     return Lookout(
         config.agent.vantage.reference,
         Witnesses(runner.resolver),
         clock,
-        pipeline.sighted,
+        report,
         sight,
         journal=lambda: store.condition.trouble,
     )

@@ -37,6 +37,7 @@ class Attendance:
         self._uptime = uptime
         self._last = uptime()
         self._awaited = {Listener.INNER}
+        self._cut_off = False
         self._arrive(self._last)
 
     def read(self) -> Presence:
@@ -44,6 +45,16 @@ class Attendance:
         self._beat()
         now = self._clock.now().at.timestamp()
         return Presence(now, self._last, now - (self._last - self._since), self._name, self._crowded)
+
+    def reachable(self) -> Presence | None:
+        """The same; None while what is sent to us cannot arrive."""
+        return None if self._cut_off else self.read()
+
+    def cut_off(self, *, yes: bool) -> None:
+        """Our own network is gone, or back: what was sent meanwhile is lost, as if nobody had been here."""
+        if self._cut_off and not yes:
+            self._arrive(self._uptime())
+        self._cut_off = yes
 
     def heard(self, listener: Listener) -> None:
         """Something was sent to a check there."""

@@ -55,7 +55,7 @@ class Order:
 
 @contextmanager
 def new_runner(
-    clock: Clock, redact: Callable[[str], str], presence: Callable[[], Presence] | None = None
+    clock: Clock, redact: Callable[[str], str], presence: Callable[[], Presence | None] | None = None
 ) -> Iterator[Runner]:
     """A runner with the real resolver and the real CA store."""
     resolver = SystemResolver()
@@ -74,10 +74,10 @@ class Runner:
         resolver: Resolver,
         tls: TlsContexts,
         redact: Callable[[str], str] = lambda text: text,
-        presence: Callable[[], Presence] | None = None,
+        presence: Callable[[], Presence | None] | None = None,
     ) -> None:
         """`redact` takes secrets out of a text: a target may send back what it was sent. `presence` is for passive
-        probes; None: nothing arrives here."""
+        probes; None: nothing arrives here. What it gives is None while nothing can."""
         self._clock = clock
         self.resolver = resolver
         self._tls = tls
@@ -101,7 +101,12 @@ class Runner:
         )
 
     async def _take(self, order: Order, memory: MutableMapping[str, float | str]) -> Observation:
-        heard = self._presence() if self._presence and isinstance(order.check.probe, Passive) else None
+        heard = None
+        if self._presence is not None and isinstance(order.check.probe, Passive):
+            heard = self._presence()
+            if heard is None:
+                # The probe is not asked: what it had thought of last is where the absence begins.
+                return Observation(reason=Reason.OWN_NETWORK, detail="what is sent to the agent cannot arrive")
         resolver = TurnedResolver(self.resolver, order.turn) if order.turn else self.resolver
         context = Context(order.timeout, resolver, self._tls, memory, self._redact, order.scheduled, heard)
         limit = asyncio.timeout(order.timeout + GRACE)

@@ -18,7 +18,7 @@ from monitor.clock import Clock
 from monitor.core.model import Check, Look, Moment
 from monitor.core.resolving import Names
 from monitor.core.sight import Ailment, Outlook, Sight, Trouble
-from monitor.core.vantage import Guard, Opinion, Rank, is_here, network_of
+from monitor.core.vantage import Guard, Opinion, Rank, is_far, is_here, network_of
 from monitor.core.vitals import BEAT, SETTLED, Beat, Vitals
 from monitor.presence import uptime
 from monitor.witnesses import LIMIT, NO_ROOM, Asked
@@ -151,7 +151,7 @@ class Lookout:
         if self._guard.void(look):
             return self._ours(look, Reason.OWN_NETWORK, "it began before the network was back")
         if self._guard.watchful:
-            self._guard.succeeded(network_of(look, host), look)
+            self._guard.succeeded(network_of(look, host), look, far=is_far(look, host))
             self._tell()
         return look
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -18,13 +19,15 @@ from monitor.core.judge import Judgement
 from monitor.kinds import installed_kinds
 from monitor.pipeline import FLUSH_EVERY, KEEP_EVERY
 from monitor.presence import BEAT, GAP, Attendance, Listener
-from monitor.runner import Order
+from monitor.runner import Order, Runner
 from monitor.scheduler import Scheduler
 from monitor.store.contract import StoreError
-from probes.contract import Reason
+from probes.contract import Reason, Secret
+from probes.heartbeat import Heartbeat
 from tests.core.builders import check
 from tests.test_pipeline import Bench, in_bench, raising
 from tests.test_scheduler import Notes, Taken
+from tests.test_simulation import NoNames, NoTls
 from tests.virtual_time import VirtualClock, run
 
 
@@ -226,6 +229,29 @@ def test_who_is_turned_away_in_the_world_counts_only_where_pings_come() -> None:
     here.heard(Listener.PUBLIC)
     here.turned_away(Listener.PUBLIC)
     assert here.read().name != before.name
+
+
+def test_while_our_own_network_is_gone_nothing_can_arrive() -> None:
+    tick = [50.0]
+    here = Attendance(SystemClock(), lambda: tick[0])
+    before = here.read()
+    assert here.reachable() is not None
+    here.cut_off(yes=True)
+    assert here.reachable() is None
+    assert here.read().name == before.name, "what arrives all the same is heard"
+    here.cut_off(yes=False)
+    found = here.reachable()
+    assert found is not None
+    assert found.name != before.name
+
+
+async def test_a_passive_check_is_not_asked_while_nothing_can_arrive() -> None:
+    heartbeat = check("job", probe=Heartbeat(token=Secret("0123456789abcdef"), period=timedelta(hours=1)))
+    runner = Runner(SystemClock(), NoNames(), NoTls(), presence=lambda: None)
+    memory: dict[str, float | str] = {}
+    look = await runner.look(Order(heartbeat, 0.0, 5.0, scheduled=True), memory)
+    assert look.observation.reason is Reason.OWN_NETWORK
+    assert memory == {}
 
 
 # --- tokens in the configuration ---

@@ -205,9 +205,12 @@ class Guard:
         targets.fine.discard(network)
         targets.successes, targets.failed_at = 0, look.ended.tick
 
-    def succeeded(self, network: str, look: Look) -> None:
-        """A target beyond this machine has answered; needed only while `watchful`."""
+    def succeeded(self, network: str, look: Look, *, far: bool) -> None:
+        """A target beyond this machine has answered; needed only while `watchful`. `far`: it is in the internet, so
+        that more than a network of our own must be there."""
         targets = self._targets
+        if not far and network not in targets.failing:
+            return  # next door: it shows nothing of what has failed
         if network not in targets.failing:
             targets.fine.add(network)
         targets.successes += 1
@@ -215,7 +218,7 @@ class Guard:
             if targets.successes >= SUCCESSES and look.ended.tick - targets.failed_at >= QUIET:
                 self._discredit()
                 self._find(look.ended)
-        elif self._doubt is not None and look.began.tick >= self._doubt and not targets.outvoted:
+        elif far and self._doubt is not None and look.began.tick >= self._doubt and not targets.outvoted:
             self._vouch(look.began)
 
     def answered(self, name: str, asked: Moment) -> None:
@@ -288,13 +291,26 @@ def _silence(names: list[str]) -> str:
 
 def network_of(look: Look, host: str) -> str:
     """What is one network to the guard: an IPv4 /16, an IPv6 /32; a name that has no address is one by itself."""
+    found = _address(look, host)
+    if found is None:
+        return host
+    return str(ipaddress.ip_network((found, 16 if found.version == 4 else 32), strict=False))
+
+
+def is_far(look: Look, host: str) -> bool:
+    """Whether the target has an address of the internet, and none of a private network."""
+    found = _address(look, host)
+    return found is not None and found.is_global
+
+
+def _address(look: Look, host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The one that the look has connected to, as far as it says so."""
     address = look.observation.evidence.get("address", "")
     text = address.rpartition(":")[0].strip("[]") if ":" in address else address
     try:
-        found = ipaddress.ip_address(text or host)
+        return ipaddress.ip_address(text or host)
     except ValueError:
-        return host
-    return str(ipaddress.ip_network((found, 16 if found.version == 4 else 32), strict=False))
+        return None
 
 
 def is_here(host: str) -> bool:

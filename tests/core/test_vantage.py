@@ -10,6 +10,7 @@ from monitor.core.vantage import (
     Guard,
     Opinion,
     Rank,
+    is_far,
     is_here,
     network_of,
 )
@@ -141,9 +142,9 @@ def test_it_is_over_after_two_answers_and_looks_within_it_stay_ours() -> None:
 def test_a_target_that_answers_shows_that_the_network_is_there() -> None:
     watching = guard(ONE)
     watching.opinion(failing(10))
-    watching.succeeded("other", look(9.9, took=0.2))
+    watching.succeeded("other", look(9.9, took=0.2), far=True)
     assert watching.opinion(failing(10)) is Opinion.OPEN, "it was asked before"
-    watching.succeeded("other", look(10.1))
+    watching.succeeded("other", look(10.1), far=True)
     assert watching.opinion(failing(10)) is Opinion.THEIRS
 
 
@@ -152,7 +153,7 @@ def test_five_networks_that_fail_together_outvote_the_few_that_answer() -> None:
     watching.opinion(failing(10))
     for number in range(5):
         watching.failed(f"net {number}", failing(10))
-    watching.succeeded("other", look(10.1))
+    watching.succeeded("other", look(10.1), far=True)
     assert watching.opinion(failing(10)) is Opinion.OPEN
     watching.answered(ONE, moment(10.2))
     assert watching.opinion(failing(10)) is Opinion.THEIRS, "the reference answers: it is them, however many"
@@ -161,11 +162,11 @@ def test_five_networks_that_fail_together_outvote_the_few_that_answer() -> None:
 def test_when_targets_answer_again_it_was_the_witnesses_that_had_gone() -> None:
     watching = lost(ONE)
     for number in range(3):
-        watching.succeeded("net", look(12 + number))
+        watching.succeeded("net", look(12 + number), far=True)
     assert watching.lost is not None, "the last failure is too near"
     watching.failed("net", failing(15))
     for number in range(3):
-        watching.succeeded("net", look(20 + number))
+        watching.succeeded("net", look(20 + number), far=True)
     assert watching.lost is None
     assert watching.opinion(failing(30)) is Opinion.THEIRS, "the witness does not count until it answers"
     watching.answered(ONE, moment(31))
@@ -219,6 +220,32 @@ def test_networks(address: str, host: str, network: str) -> None:
 )
 def test_this_machine_itself(host: str, here: bool) -> None:
     assert is_here(host) is here
+
+
+def test_a_target_next_door_shows_nothing_of_those_that_fail() -> None:
+    watching = guard(ONE)
+    watching.opinion(failing(10))
+    watching.failed("net", failing(10))
+    watching.succeeded("lan", look(10.1), far=False)
+    watching.succeeded("net", look(10.1), far=False)
+    assert watching.opinion(failing(10)) is Opinion.OPEN
+    silence(watching, ONE, since=10)
+    for number in range(9):
+        watching.succeeded("lan", look(20 + number), far=False)
+    assert watching.lost is not None
+    for number in range(3):
+        watching.succeeded("net", look(30 + number), far=False)
+    assert watching.lost is None, "what had failed answers"
+
+
+def test_far_is_what_has_an_address_of_the_internet() -> None:
+    def seen(address: str) -> Look:
+        return Look("home", Observation(evidence={"address": address}), moment(0), moment(0))
+
+    assert is_far(seen("9.9.9.9:443"), "")
+    assert is_far(seen(""), "9.9.9.9")
+    assert not is_far(seen("10.0.0.1:443"), "9.9.9.9")
+    assert not is_far(seen(""), "shop.example.com")
 
 
 def cut(watching: Guard, since: float, until: float, problem: str = "eth0 has no carrier") -> None:
