@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from monitor.core import calming
 from monitor.core.history import Sample
 from monitor.core.model import Change, Check, Journal, Look, Moment, Transition
 from monitor.core.plan import Plan
@@ -59,7 +61,8 @@ def _ended(look: Look) -> datetime:
 class Replay:
     """A world that lives through the past again. `ends` are the times at which an agent ended that another one
     followed: there the world is made anew out of what the journal would have had. `sights` are the journal's
-    transitions of the vantage: what the agent knew of itself is in no look."""
+    transitions of the vantage and of maintenance: what the agent knew of itself, and what people announced, is in no
+    look."""
 
     def __init__(self, plan: Plan, ends: Iterable[datetime] = (), sights: Iterable[Transition] = ()) -> None:
         self.world: World | None = None
@@ -123,7 +126,10 @@ class Replay:
             sight = self._sights.pop()
             then = Moment(sight.at, now.tick - (now.at - sight.at).total_seconds())
             yield from self._elapse(then)
-            if self.world is not None and self._now is not None:
+            if self.world is not None and sight.kind == calming.KIND:
+                with suppress(KeyError, TypeError, ValueError, AttributeError):  # too old: what it was is not kept
+                    yield from self._told(then, calming.again(self.world, sight, then))
+            elif self.world is not None and self._now is not None:
                 yield from self._told(then, self.world.sighted(ailments_of(sight, then.tick), then))
 
     def _elapse(self, now: Moment) -> Iterator[Happened]:

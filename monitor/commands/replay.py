@@ -116,7 +116,7 @@ def _journalled(
     try:
         with reading(path) as db:
             for item in each_transition(db, BEGINNING, until):
-                if item.kind == "vantage":
+                if item.kind in ("vantage", "maintenance"):
                     sights.append(item)
                 elif item.kind != "check" or item.subject in checks:
                     found.take_transitions([item])

@@ -13,8 +13,8 @@ from monitor.core.calm import RECONSIDER
 from monitor.core.flapping import Bouts
 from monitor.core.following import update
 from monitor.core.judge import Judge
-from monitor.core.maintenance import Window
-from monitor.core.model import Change, Flapping, Moment, State, Transition, merged
+from monitor.core.maintenance import Window, read_window
+from monitor.core.model import Change, Flapping, Moment, State, Transition, Verdict, merged
 from monitor.core.service import ServiceStatus
 from monitor.core.suppression import released, told
 from monitor.core.telling import worth_telling
@@ -26,15 +26,33 @@ if TYPE_CHECKING:
 OVER = "The maintenance is over."
 
 
+KIND, ANNOUNCED, ENDED = "maintenance", "announced", "ended"
+"""Of the transitions that keep what people have announced: what was decided can be decided again."""
+
+
 def maintain(world: World, window: Window, now: Moment) -> Change | None:
     """Announce a window by hand; one that is there under its id is replaced."""
     world.calm.announce(window)
-    return windows(world, "", now)
+    return merged([_kept(window, ANNOUNCED, now), windows(world, "", now)])
 
 
 def end_maintenance(world: World, identity: str, now: Moment) -> Change | None:
     """End a window that was announced by hand before its time. None: there is none."""
-    return windows(world, "", now) if world.calm.call_off(identity) is not None else None
+    window = world.calm.call_off(identity)
+    return None if window is None else merged([_kept(window, ENDED, now), windows(world, "", now)])
+
+
+def again(world: World, kept: Transition, now: Moment) -> Change | None:
+    """Do what was done then. Raises what `read_window` does where the journal does not know any more what it was."""
+    if kept.new == ANNOUNCED:
+        return maintain(world, read_window(kept.subject, kept.evidence), now)
+    return end_maintenance(world, kept.subject, now)
+
+
+def _kept(window: Window, new: str, now: Moment) -> Change:
+    old, seq, known = ("", 1, window.as_json()) if new == ANNOUNCED else (ANNOUNCED, 2, {})
+    verdict = Verdict(State.UNKNOWN, why=f"{window.scope.text}: {window.why}" if window.why else window.scope.text)
+    return Change(transitions=(Transition(KIND, window.id, seq, now.at, now.at, old, new, verdict, known),))
 
 
 def windows(world: World, _subject: str, now: Moment) -> Change | None:

@@ -218,7 +218,8 @@ def _fits_transition(row: Mapping[str, Any]) -> None:
         read_count(row[name])
     for name in ("at", "since"):
         from_micros(row[name])
-    (State if row["kind"] == "check" else ServiceState)(row["new"])
+    states: Mapping[Any, Callable[[Any], object]] = {"check": State, "service": ServiceState}
+    states.get(row["kind"], read_text)(row["new"])
 
 
 def _fits_event(row: Mapping[str, Any]) -> None:

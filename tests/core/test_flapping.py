@@ -298,7 +298,7 @@ def test_sight_lost_while_it_flaps_changes_nothing() -> None:
 states = st.sampled_from([State.UP, State.DEGRADED, State.DOWN, State.UNKNOWN])
 
 
-@given(st.lists(st.tuples(states, st.floats(0, 4000)), max_size=40))
+@given(st.lists(st.tuples(states, st.floats(0, 4000)), max_size=20))
 def test_bouts_come_back_as_they_were(steps: list[tuple[State, float]]) -> None:
     made, other, tick = Bouts(State.UNKNOWN), Bouts(State.UNKNOWN), 1000.0
     for new, later in steps:
@@ -314,8 +314,8 @@ def test_bouts_come_back_as_they_were(steps: list[tuple[State, float]]) -> None:
         assert made.due(POLICY) == pytest.approx(other.due(POLICY))
 
 
-@settings(max_examples=30)
-@given(st.lists(st.tuples(states, st.floats(0, 900)), max_size=30))
+@settings(max_examples=12)
+@given(st.lists(st.tuples(states, st.floats(0, 900)), max_size=12))
 def test_whatever_comes_few_messages_and_an_end(steps: list[tuple[State, float]]) -> None:
     """However it flaps, there are at most so many messages of incidents, and what was opened is resolved."""
     fails = {

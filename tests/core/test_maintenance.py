@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from monitor.core import calming
 from monitor.core.maintenance import Scope, Span, Window, read_window
-from monitor.core.model import Note
+from monitor.core.model import Change, Note
 from monitor.core.routing import Route, Term
 from probes.contract import Reason
 from tests.core.builders import check, moment, world
@@ -34,7 +35,7 @@ def test_what_breaks_and_heals_within_is_not_told() -> None:
     here.heal("home", 40)
     here.wait(200)
     assert here.told() == []
-    assert [t.new for change in here.changes for t in change.transitions] == [
+    assert [t.new for change in here.changes for t in change.transitions if t.kind != "maintenance"] == [
         "up",
         "operational",
         "down",
@@ -364,3 +365,22 @@ def test_routes_of_incidents_alone_are_told_as_much() -> None:
     assert not [event for change in here.changes for event in change.events if event.sinks]
     here.wait(100)
     assert [event.type for change in here.changes for event in change.events if event.sinks] == ["incident.opened"]
+
+
+def test_what_was_announced_can_be_done_again() -> None:
+    """So a replay of the past comes to the same."""
+    here, again = story(), story()
+    here.maintain(once(10, 1000, "home"), 10)
+    here.kill("home", 20)
+    here.end(50)
+    kept = [item for change in here.changes for item in change.transitions if item.kind == "maintenance"]
+    assert [(item.new, item.seq, item.verdict.why) for item in kept] == [
+        ("announced", 1, "home: a deploy"), ("ended", 2, "home: a deploy")
+    ]  # fmt: skip
+    again.changes.append(calming.again(again.world, kept[0], moment(10)) or Change())
+    again.kill("home", 20)
+    again.changes.append(calming.again(again.world, kept[1], moment(50)) or Change())
+    assert again.told() == here.told()
+    assert calming.again(again.world, kept[1], moment(60)) is None, "it has ended"
+    with pytest.raises(KeyError):
+        calming.again(again.world, replace(kept[0], evidence={}), moment(70))
