@@ -17,7 +17,6 @@ from monitor.core.maintenance import Window, read_window
 from monitor.core.model import Change, Flapping, Moment, State, Transition, Verdict, merged
 from monitor.core.service import ServiceStatus
 from monitor.core.suppression import released, told
-from monitor.core.telling import worth_telling
 from monitor.core.wording import clock, duration
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _told(
     began = min(status.incident.since if status.incident else judge.since, now.at)
     if not mark:
         return Change(checks=(judge.record(now),), events=told(world, judge, late, began, now, note))
-    if judge.untold is not None or not worth_telling(late):
+    if judge.untold is not None:
         return None
     return Change(events=(world.teller.check(judge, late, began, status.service, note, mark),))
 

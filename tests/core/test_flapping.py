@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor.core import calming
 from monitor.core.flapping import Bouts
 from monitor.core.model import Flapping, OutageRule, Service, State
+from monitor.core.untold import Untold
 from probes.contract import Reason
 from tests.core.builders import above, check, moment, world
 from tests.core.calmly import Calmly, once
@@ -352,3 +354,47 @@ def test_of_checks_that_flap_together_incidents_tell_once() -> None:
     here.done(9000)
     assert [kind for kind, _ in here.told()[before:]].count("incident.resolved") == 1
     assert "incident.updated" not in [kind for kind, _ in here.told()[before:]]
+
+
+def test_a_digest_that_falls_into_maintenance_is_not_told() -> None:
+    here = flap(story(), 100, 400, 700, 1500, 2500, 3500)
+    here.maintain(once(3600, 9000, "home"), 3600)
+    here.wait(8000)
+    assert [text for text in here.sentences if "still flapping" in text or "holds still since" in text] == []
+    here.done(20_000)
+
+
+def test_what_has_no_incident_is_told_of_by_itself() -> None:
+    """A check that is unknown when it holds still, or whose service is gone."""
+    here = flap(story(), 100, 400, 700)
+    here.world.services["home"].case = None
+    assert calming.say_of_incident(here.world, here.world.services["home"], moment(800).at, "x") is None
+
+
+def test_what_flapped_and_is_there_no_more_by_a_restart_is_forgotten() -> None:
+    here = flap(story(), 100, 400, 700)
+    here.kill("home", 750)
+    left = world(check("other"), routes=ROUTES).plan
+    here.restart(800, checks=left.checks, services=left.services)
+    here.done(9000)
+    assert not here.world.calm.bouts
+    assert not [name for name in here.journal.notes if name.startswith("flapping:")]
+
+
+def test_a_rename_may_turn_it_off() -> None:
+    here = flap(story(), 100, 400, 700)
+    reloaded(here, check("front", was=("home",), flapping=None), at=800)
+    here.wait(801)
+    assert not here.world.calm.bouts
+    here.see(810, "front")
+    here.done(9000)
+    assert here.journal.notes == {}
+
+
+def test_of_what_nobody_was_told_there_is_no_digest() -> None:
+    """Its failing dependency explains it."""
+    here = flap(story(), 100, 400, 700, 1500, 2500, 3500)
+    here.world.judges["home"].untold = Untold(State.UP, moment(0).at, "db")
+    here.wait(4400)
+    digests = [event["type"] for event in here.events if "still flapping" in event["sentence"]]
+    assert digests == ["incident.updated"]

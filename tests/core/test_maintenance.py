@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from monitor.core import calming
-from monitor.core.maintenance import Scope, Span, Window, read_window
+from monitor.core.identity import maintenance_id
+from monitor.core.maintenance import Scope, Span, Window, find, read_window
 from monitor.core.model import Change, Note
 from monitor.core.routing import Route, Term
 from probes.contract import Reason
@@ -384,3 +385,85 @@ def test_what_was_announced_can_be_done_again() -> None:
     assert calming.again(again.world, kept[1], moment(60)) is None, "it has ended"
     with pytest.raises(KeyError):
         calming.again(again.world, replace(kept[0], evidence={}), moment(70))
+
+
+def watched() -> Any:
+    checks = [check("home", service="shop", labels={"tier": "web"}), check("db", labels={"tier": "data"})]
+    twin = check("api", service="api")
+    return world(
+        *checks, replace(twin, name="the api"), replace(check("c1"), name="twin"), replace(check("c2"), name="twin"),
+        services={"shop": replace(SHOP, checks=("home",)), "db": replace(SHOP, id="db", checks=("home", "db"))},
+    ).plan  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["home"], "home"),
+        (["shop"], "shop"),
+        (["the api", "check:home", "service:shop"], "shop, api, home"),
+        (["tier=web", "label:tier=web"], "tier=web"),
+        (["check:db"], "db"),
+        (["service:db"], "db"),
+        (["c1", "c1"], "c1"),
+    ],
+)
+def test_names_that_people_give(names: list[str], text: str) -> None:
+    assert find(names, watched()).text == text
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["hom"], r"name 1 is neither a check nor a service \(did you mean home\?\)"),
+        (["home", "xyzzy"], "name 2 is neither a check nor a service; a label is written tier=web"),
+        (["service:home"], "name 1 is neither"),
+        (["check:tier=web"], "name 1 is neither"),
+        (["twin"], "name 1 is neither"),
+        (["db"], "name 1 is a check and a service: write check: or service: before it"),
+        (["tier=wbe"], "no check has these labels"),
+        (["tier=web", "tier2=x"], "no check has these labels"),
+    ],
+)
+def test_names_that_mean_nothing_or_too_much(names: list[str], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        find(names, watched())
+
+
+def test_ids_are_short_and_decided() -> None:
+    assert maintenance_id("origin", 1) == maintenance_id("origin", 1) != maintenance_id("origin", 2)
+    assert len(maintenance_id("origin", 1)) == 8
+
+
+def test_flags_of_checks_and_services() -> None:
+    here = Calmly(shop(**EVERYTHING))
+    begun(here)
+    status = here.world.services["shop"]
+    assert (here.world.flags("home"), here.world.service_flags(status)) == ((), ())
+    here.maintain(once(0, 500, "home"), 1)
+    assert (here.world.flags("home"), here.world.service_flags(status)) == (("maintenance",), ())
+    here.maintain(once(0, 500, services=("shop",), name="x"), 2)
+    assert here.world.service_flags(status) == ("maintenance",)
+    here.wait(500)
+    for at in (600, 900, 1200):
+        here.kill("home", at)
+        here.heal("home", at + 10)
+    assert (here.world.flags("home"), here.world.service_flags(status)) == (("flapping",), ("flapping",))
+    assert here.world.flags("checkout") == ()
+
+
+def test_a_rename_leaves_the_windows_of_others_alone() -> None:
+    here = story("home", "shop")
+    here.maintain(once(10, 500, "shop"), 10)
+    reloaded(here, check("front", was=("home",)), check("shop"), at=30)
+    here.wait(31)
+    assert here.world.calm.covered.keys() == {"shop"}
+    assert [window.scope.text for window in here.world.calm.ad_hoc.values()] == ["shop"]
+
+
+def test_a_window_that_is_over_is_none() -> None:
+    here = story()
+    here.world.plan = replace(here.world.plan, maintenance=(once(1, 2, "home"),))
+    here.restart(100)
+    assert not here.world.calm.covered
+    assert not list(here.world.calm.windows(here.world.plan.maintenance, T0 + 100))
