@@ -73,6 +73,7 @@ def lookout_of(
         clock,
         report,
         sight,
+        heard=pipeline.heard_from,
         journal=lambda: store.condition.trouble,
     )
 

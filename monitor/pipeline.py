@@ -205,6 +205,11 @@ class Pipeline:
             self.enter(change)
         self._look_at_agenda()
 
+    def heard_from(self, witness: str) -> None:
+        """A witness of our own network has answered."""
+        if (change := self._world.heard_from((witness,), self._clock.now())) is not None:
+            self.enter(change)
+
     async def keep_time(self) -> None:
         """Have done what time alone brings about, when it is due; until cancelled."""
         while True:

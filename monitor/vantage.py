@@ -55,10 +55,12 @@ class Lookout:
         clock: Clock,
         report: Report,
         sight: Sight,
+        heard: Callable[[str], None] = lambda _name: None,
         journal: Callable[[], str] = str,
         uptime: Callable[[], float] = uptime,
     ) -> None:
-        """`sight` is what the agent before knew of itself; `journal` tells why it cannot be written, if it cannot."""
+        """`sight` is what the agent before knew of itself; `heard` is told of each witness that answers; `journal`
+        tells why it cannot be written, if it cannot."""
         self._addresses = {_joined(host, port): (host, port) for host, port in references}
         self._witnesses = witnesses
         self._names = Names()
@@ -67,9 +69,9 @@ class Lookout:
         lost = sight.has(Trouble.NETWORK)
         now = clock.now()
         asked = [*((name, Rank.UPLINK) for name in self._addresses), (GATEWAY, Rank.LINK)]
-        self._guard = Guard(asked, now, lost=lost.since if lost is not None else None)
+        self._guard = Guard(asked, now, lost=lost.since if lost is not None else None, known=sight.witnesses)
         self._reported: tuple[Ailment, ...] = sight.ailments
-        self._journal, self._uptime = journal, uptime
+        self._heard, self._journal, self._uptime = heard, journal, uptime
         self._vitals = Vitals(self._beat())
         self._settled = now.tick + SETTLED if sight.ailments else now.tick
         """The tick before which nothing is reported: what the agent before had told of itself may be still so."""
@@ -209,6 +211,7 @@ class Lookout:
         answered = await question
         if answered:
             self._guard.answered(name, asked)
+            self._heard(name)
         elif answered is not None and not self._late(asked):
             self._guard.silent(name, asked)
         self._tell()

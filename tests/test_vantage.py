@@ -36,6 +36,7 @@ class World:
     gateways: bool | None = None
     names: bool | None = None
     cable: str = ""
+    heard: set[str] = field(default_factory=set)
 
     def report(self, ailments: Sequence[Ailment]) -> None:
         self.reports.append(tuple(ailments))
@@ -72,6 +73,7 @@ def lookout_of(world: World, sight: Sight | None = None, references: int = 2) ->
         clock,
         world.report,
         sight or Sight(None, clock.now()),
+        heard=world.heard.add,
         journal=lambda: world.journal,
         uptime=asyncio.get_running_loop().time,
     )
@@ -113,7 +115,9 @@ def test_a_failed_look_waits_for_one_round_trip() -> None:
         assert await lookout.vouch(look, home()) is look
         assert 0.05 <= now().tick - look.ended.tick < 0.2
 
-    assert living(scene).reports == []
+    there = living(scene)
+    assert there.reports == []
+    assert there.heard == {"192.0.2.1:53", "192.0.2.2:53"}
 
 
 def test_looks_that_need_no_witness_do_not_wait() -> None:
@@ -272,3 +276,22 @@ def test_a_resolver_that_falls_silent_is_trouble_once_a_look_lacks_a_name() -> N
         assert world.troubles[2:] == [[Trouble.RESOLVER]]
 
     living(scene, world=World(names=True))
+
+
+def test_a_machine_that_starts_sooner_than_its_router_pages_nobody() -> None:
+    there = World(answers=False)
+
+    async def main() -> None:
+        sight = Sight(None, now())
+        sight.remember(["192.0.2.1:53"], now())
+        lookout = lookout_of(there, sight)
+        running = asyncio.create_task(lookout.run())
+        await asyncio.sleep(1)
+        assert (await lookout.vouch(seen(), home())).observation.reason is Reason.OWN_NETWORK
+        there.answers = True
+        await asyncio.sleep(10)
+        running.cancel()
+        await asyncio.wait((running,))
+
+    run(main())
+    assert there.troubles == [[Trouble.NETWORK], []]

@@ -6,9 +6,9 @@ of kind ``vantage``, so that a replay of stored looks goes through the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -20,6 +20,9 @@ from probes.contract import Reason
 TELL_AFTER = 10.0
 """Seconds that trouble of our own must last before anybody is told: a moment of it is nothing that a person can mend,
 and while the network is gone nobody can be told anyway."""
+
+REMEMBERED_EVERY, REMEMBERED = timedelta(hours=1), timedelta(days=7)
+"""How often it is written down who has answered, and for how long that is believed after a start."""
 
 WELL = "well"
 NOTE = "vantage"
@@ -86,7 +89,7 @@ class Outlook:
 class Sight:
     """How the vantage stands. Not frozen: it lives as long as the agent, through all reloads."""
 
-    __slots__ = ("ailments", "seq", "since", "told")
+    __slots__ = ("ailments", "seq", "since", "told", "witnesses")
 
     def __init__(self, note: Mapping[str, Any] | None, now: Moment) -> None:
         """`note` is what the journal has of it."""
@@ -97,6 +100,8 @@ class Sight:
         self.seq = 0
         self.told: frozenset[str] | None = None
         """The sinks that were told of the present trouble; None: nobody yet."""
+        self.witnesses: dict[str, datetime] = {}
+        """When witnesses of our own network had answered, about: a restart must know whom to believe."""
         if note is not None:
             self._restore(note, now)
 
@@ -124,6 +129,19 @@ class Sight:
             verdict = Verdict(State.UNKNOWN, worst.trouble.reason, worst.sentence)
         return Transition("vantage", vantage, self.seq, now.at, since, old, self.state, verdict)
 
+    def remember(self, witnesses: Iterable[str], now: Moment) -> Note | None:
+        """They have answered; what is to be kept of that, once an hour."""
+        news = [
+            name
+            for name in witnesses
+            if (known := self.witnesses.get(name)) is None or abs(now.at - known) >= REMEMBERED_EVERY
+        ]
+        if not news:
+            return None
+        self.witnesses |= dict.fromkeys(news, now.at)
+        self.witnesses = {name: at for name, at in self.witnesses.items() if now.at - at < REMEMBERED}
+        return self.note()
+
     def note(self) -> Note:
         told = None if self.told is None else sorted(self.told)
         worst = self.ailments[0] if self.ailments else None
@@ -135,12 +153,15 @@ class Sight:
                 "since": self.since.at.isoformat(),
                 "seq": self.seq,
                 "told": told,
+                "witnesses": {name: at.isoformat() for name, at in self.witnesses.items()},
             },
         )
 
     def _restore(self, note: Mapping[str, Any], now: Moment) -> None:
         try:
             self.seq = read_count(note["seq"])
+            known = {name: read_instant(at) for name, at in note.get("witnesses", {}).items()}
+            self.witnesses = {name: at for name, at in known.items() if at is not None and now.at - at < REMEMBERED}
             since = read_instant(note["since"])
             if since is None or note["state"] == WELL:
                 return

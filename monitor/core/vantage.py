@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, IntEnum
@@ -120,9 +120,17 @@ class _Targets:
 class Guard:
     """Watches over our own network. All ticks are monotonic seconds."""
 
-    def __init__(self, witnesses: Iterable[tuple[str, Rank]], now: Moment, *, lost: Moment | None = None) -> None:
+    def __init__(
+        self,
+        witnesses: Iterable[tuple[str, Rank]],
+        now: Moment,
+        *,
+        lost: Moment | None = None,
+        known: Container[str] = (),
+    ) -> None:
         """`lost`: since when the network was known to be gone when the agent before ended; then all witnesses
-        count until one of them answers."""
+        count until one of them answers. `known` are those who had answered that agent: they count to begin with, as
+        a machine may start sooner than its router."""
         self._witnesses = {name: Witness(rank) for name, rank in witnesses}
         self._vouched = now
         """The latest moment of which somebody has shown that the network was there."""
@@ -144,6 +152,9 @@ class Guard:
         self._windows: tuple[float, float] = (_NEVER, _NEVER)
         """The last loss that is over: since when, and until when (ticks)."""
         self.why = ""
+        for name, witness in self._witnesses.items():
+            if name in known:
+                witness.answered = now.tick
         if lost is not None:
             self.lost, self.why = lost, "it was gone before the restart, and nothing has answered since"
             self._counting = tuple(self._witnesses)

@@ -8,7 +8,7 @@ is committed by the pipeline, and what it remembers comes back to it from the jo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -133,6 +133,11 @@ class World:
         """Take in what is wrong with the agent itself now: all of it, or nothing where it is well."""
         return impairment.take_in(self, ailments, now)
 
+    def heard_from(self, witnesses: Iterable[str], now: Moment) -> Change | None:
+        """Those who can tell whether our own network is there have answered."""
+        note = self.sight.remember(witnesses, now)
+        return Change(notes=(note,)) if note is not None else None
+
     def start(self, now: Moment) -> Change | None:
         """To be called once: what becomes of checks that were renamed since, and of incidents whose service is no
         longer in the configuration.
@@ -180,7 +185,7 @@ class World:
             checks=tuple(judge.record(now) for judge in self.judges.values() if judge.seq),
             services=tuple(status.record() for status in statuses if status.seq),
             incidents=tuple({item.id: item for status in statuses if (item := status.incident)}.values()),
-            notes=(*((self.sight.note(),) if self.sight.seq else ()), *self.unjudged.notes()),
+            notes=(*((self.sight.note(),) if self.sight.seq or self.sight.witnesses else ()), *self.unjudged.notes()),
         )
 
     def observe(self, look: Look) -> Decision:

@@ -270,3 +270,18 @@ def test_routes_may_leave_it_out() -> None:
     assert change is not None
     assert change.events[0].sinks == ()
     assert watched.sight.note().name == NOTE
+
+
+def test_who_has_answered_is_remembered_for_a_start_without_a_network() -> None:
+    watched = watching()
+    first = watched.heard_from(("192.0.2.1:53",), moment(0))
+    assert first is not None
+    assert watched.heard_from(("192.0.2.1:53",), moment(3000)) is None, "once an hour"
+    later = watched.heard_from(("192.0.2.1:53",), moment(3700))
+    again = restarted(watched, later, at=7200)
+    assert set(again.sight.witnesses) == {"192.0.2.1:53"}
+    assert again.sight.state == "well"
+    assert again.everything(moment(7201)).notes == (again.sight.note(),)
+    watched.heard_from(("192.0.2.2:53",), moment(8 * 86400))
+    assert set(watched.sight.witnesses) == {"192.0.2.2:53"}, "the other one is gone for a week"
+    assert restarted(watched, later, at=30 * 86400).sight.witnesses == {}

@@ -301,3 +301,10 @@ def test_who_answers_counts_and_was_not_silent_since() -> None:
     watching.silent(ONE, moment(2))
     assert not watching.answers(ONE, moment(2).tick)
     assert not watching.answers(ONE, moment(100).tick)
+
+
+def test_who_had_answered_the_agent_before_counts_at_the_start() -> None:
+    watching = Guard([(ONE, Rank.UPLINK), (TWO, Rank.UPLINK)], moment(0), known=(ONE,))
+    assert watching.opinion(failing(1)) is Opinion.OPEN
+    silence(watching, ONE, since=1)
+    assert watching.opinion(failing(1)) is Opinion.OURS

@@ -147,6 +147,18 @@ async def test_a_restart_without_a_network_is_nobodys_outage_either(tmp_path: Pa
 
 
 @LONG
+async def test_a_machine_that_starts_before_its_network_pages_nobody(tmp_path: Path) -> None:
+    async with stage(tmp_path) as here:
+        here.net.cut_uplink()
+        await here.again()
+        await here.until(lambda: here.states() == {"unknown"}, "all to be unknown")
+        await here.until(lambda: bool(events(here, "agent.impaired")), "the agent's trouble to be told")
+        here.net.mend_uplink()
+        await here.until(lambda: here.told() == list(EVENTS), "impaired and recovered to be told")
+        await here.ends_well()
+
+
+@LONG
 async def test_five_targets_of_one_gateway_are_down_when_the_references_say_so(tmp_path: Path) -> None:
     """Many fail together, yet the references answer: it is them."""
     async with stage(tmp_path, targets=5) as here:
