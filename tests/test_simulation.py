@@ -26,6 +26,8 @@ from monitor.scheduler import Scheduler
 from monitor.sinks.contract import Nature, Sink, SinkContext
 from monitor.store.contract import Delivery
 from monitor.store.memory import MemoryStore
+from monitor.vantage import Lookout
+from monitor.witnesses import LIMIT, Asked
 from probes.contract import Address, Context, Measurement, Observation, Probe, Reason, Unit
 from tests.core.builders import check
 from tests.virtual_time import VirtualClock, run
@@ -47,6 +49,10 @@ class Simulated(Probe):
     @property
     def target(self) -> str:
         return self.name
+
+    @property
+    def host(self) -> str | None:
+        return f"{self.name}.example.com"
 
     async def look(self, context: Context) -> Observation:
         reason = self.truth(self.name, asyncio.get_running_loop().time())
@@ -120,8 +126,12 @@ class Counter:
         raise AssertionError("the memory store never fails")
 
 
-def simulate(checks: list[Check], seconds: float, *, events: str = "incident.") -> tuple[Notebook, Counter]:
-    """Watch the checks, each a service of its own; the notebook of what was told, and the number of looks."""
+def simulate(
+    checks: list[Check], seconds: float, *, events: str = "incident.", witnesses: Asked | None = None
+) -> tuple[Notebook, Counter]:
+    """Watch the checks, each a service of its own; the notebook of what was told, and the number of looks.
+
+    `witnesses` tell whether the agent's own network is there."""
     notebook, counter = Notebook(), Counter()
 
     async def main() -> None:
@@ -150,6 +160,7 @@ def simulate(checks: list[Check], seconds: float, *, events: str = "incident.") 
                 wake=outbox.wake,
                 observer=counter,
                 follow=lambda name, judgement: scheduler.follow(name, judgement),
+                vouch=(lambda look, check: lookout.vouch(look, check)) if witnesses is not None else None,
             )
             scheduler = Scheduler(
                 checks,
@@ -164,6 +175,13 @@ def simulate(checks: list[Check], seconds: float, *, events: str = "incident.") 
                 overdue=pipeline.overdue,
             )
             parts = [asyncio.create_task(part.run()) for part in (scheduler, pipeline, outbox)]
+            parts.append(asyncio.create_task(pipeline.keep_time()))
+            if witnesses is not None:
+                lookout = Lookout(
+                    [("192.0.2.1", 53)], witnesses, clock, pipeline.sighted, world.sight,
+                    uptime=asyncio.get_running_loop().time,
+                )  # fmt: skip
+                parts.append(asyncio.create_task(lookout.run()))
             await asyncio.wait(parts, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
             for part in parts:
                 assert not part.done()
@@ -257,4 +275,73 @@ def test_our_own_trouble_is_never_told_as_theirs() -> None:
         return Reason.NO_ROUTE if 600 <= at < 1200 else None
 
     notebook, _ = simulate([simulated(f"c{n}", truth) for n in range(20)], 1800)
+    assert notebook.told() == []
+
+
+@dataclass
+class Witness:
+    """The only one, which does not answer while the network is gone."""
+
+    gone: tuple[float, float] = (0.0, 0.0)
+
+    async def reference(self, host: str, port: int) -> bool | None:
+        since, until = self.gone
+        answers = not since <= asyncio.get_running_loop().time() < until
+        await asyncio.sleep(0.15 if answers else LIMIT)
+        return answers
+
+    async def gateway(self) -> bool | None:
+        return None
+
+    async def resolvers(self) -> bool | None:
+        return None
+
+    def link(self) -> str:
+        return ""
+
+
+def test_to_ask_a_witness_first_delays_no_outage() -> None:
+    def truth(name: str, at: float) -> Reason | None:
+        return Reason.REFUSED if at >= 600 else None
+
+    told = []
+    for number in range(4):
+        notebook, _ = simulate([simulated(f"c{number}", truth)], 700, witnesses=Witness())
+        assert notebook.told() == [("incident.opened", "outage")]
+        told.append(notebook.pages[0][0] - 600)
+    assert max(told) <= 30 + 5.5
+
+
+def test_our_own_network_is_told_once_and_its_targets_never() -> None:
+    def truth(name: str, at: float) -> Reason | None:
+        return Reason.CONNECT_TIMEOUT if 600 <= at < 900 else None
+
+    notebook, _ = simulate(
+        [simulated(f"c{n}", truth) for n in range(6)], 1800, events="agent.", witnesses=Witness((600, 900))
+    )
+    assert notebook.told() == [("agent.impaired", "impaired"), ("agent.recovered", "well")]
+
+
+def test_a_real_outage_right_behind_our_own_is_told() -> None:
+    def truth(name: str, at: float) -> Reason | None:
+        return Reason.CONNECT_TIMEOUT if 600 <= at < 900 or (name == "c0" and at >= 600) else None
+
+    notebook, _ = simulate(
+        [simulated(f"c{n}", truth) for n in range(5)], 1200, events="", witnesses=Witness((600, 900))
+    )
+    assert notebook.told() == [
+        ("agent.impaired", "impaired"),
+        ("agent.recovered", "well"),
+        ("incident.opened", "outage"),
+    ]
+    assert notebook.pages[-1][0] <= 900 + 30 + 20
+
+
+def test_a_blip_of_our_own_network_is_told_to_nobody() -> None:
+    def truth(name: str, at: float) -> Reason | None:
+        return Reason.CONNECT_TIMEOUT if 600 <= at < 605 else None
+
+    notebook, _ = simulate(
+        [simulated(f"c{n}", truth) for n in range(10)], 900, events="", witnesses=Witness((600, 605))
+    )
     assert notebook.told() == []

@@ -136,6 +136,8 @@ class Guard:
         """The latest moment of which somebody has shown that the network was there."""
         self._doubt: float | None = None
         """Since when (a tick) a look has waited for an answer."""
+        self._first = now
+        """When that look began."""
         self._linked = now
         """When the way to the gateway was last seen to be fine."""
         self._cut, self._cuts = "", 0
@@ -180,7 +182,7 @@ class Guard:
             return Opinion.OURS
         if self._vouched.tick >= ended:
             return Opinion.THEIRS
-        if self._doubt is None and not self._begin_doubt(ended):
+        if self._doubt is None and not self._begin_doubt(look):
             return self._by_its_link()
         return Opinion.OPEN
 
@@ -189,7 +191,7 @@ class Guard:
         if self._cuts < CUTS:
             return Opinion.THEIRS
         since = Moment(self._linked.at - timedelta(seconds=ARP), self._linked.tick - ARP)
-        self._lose(self._cut, max(since, self._vouched, key=lambda moment: moment.tick))
+        self._lose(self._cut, max(since, self._vouched, key=_tick))
         self._by_link = True
         return Opinion.OURS
 
@@ -250,18 +252,20 @@ class Guard:
         deciding = self._deciding()
         if all(self._witnesses[one].gone for one in deciding):
             cut = f"; {self._cut}" if self._cuts >= CUTS else ""
-            self._lose(_silence(deciding) + cut, self._vouched)
+            # What failed before has been vouched for.
+            self._lose(_silence(deciding) + cut, max(self._vouched, self._first, key=_tick))
 
     def give_up(self) -> None:
         """Nobody has said anything for too long: what waits is judged without."""
         self._doubt = None
 
-    def _begin_doubt(self, tick: float) -> bool:
+    def _begin_doubt(self, look: Look) -> bool:
         """False: there is nobody to ask."""
+        tick = look.ended.tick
         self._counting = tuple(name for name in self._witnesses if self.counts(name, tick))
         if not self._counting:
             return False
-        self._doubt, self._targets = tick, _Targets()
+        self._doubt, self._first, self._targets = tick, look.began, _Targets()
         for name in self._counting:
             self._witnesses[name].silent = 0
         return True
@@ -290,6 +294,10 @@ class Guard:
         """The witnesses were silent while targets answered: they count again when they have answered."""
         for name in self._counting:
             self._witnesses[name].answered = _NEVER
+
+
+def _tick(moment: Moment) -> float:
+    return moment.tick
 
 
 def _silence(names: list[str]) -> str:

@@ -67,14 +67,14 @@ def test_a_witness_that_answers_a_later_question_makes_it_theirs() -> None:
     assert watching.opinion(failing(11)) is Opinion.OPEN, "each look needs an answer of its own"
 
 
-def test_all_witnesses_silent_make_it_ours_from_the_last_answer_on() -> None:
+def test_all_witnesses_silent_make_it_ours_from_the_first_failure_on() -> None:
     watching = guard(ONE, TWO, at=5)
     watching.opinion(failing(10))
     silence(watching, ONE, since=10)
     assert watching.opinion(failing(10)) is Opinion.OPEN, "the other one may answer yet"
     silence(watching, TWO, since=10)
     assert watching.opinion(failing(10)) is Opinion.OURS
-    assert watching.lost == moment(5)
+    assert watching.lost == moment(10), "what came before was vouched for"
     assert watching.why == f"neither {ONE} nor {TWO} answers"
     assert watching.opinion(failing(12)) is Opinion.OURS
 
