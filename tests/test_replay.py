@@ -74,16 +74,16 @@ class Moody(Probe):
         return Reason.REFUSED if self.draw.random() < 0.01 else None
 
 
-def moody(name: str, seconds: float) -> Check:
+def moody(name: str, seconds: float, *parents: str) -> Check:
     slow = above(0.25, window=timedelta(minutes=3), clear=Bound(Operator.BELOW, 0.2))
     conditions = (slow, above(0.5, Level.DOWN, aggregate=Aggregate.MEAN, window=timedelta(minutes=2)))
     return check(
         name, *conditions, probe=Moody(name, Random(name)), every=timedelta(seconds=seconds),
-        timeout=timedelta(seconds=5), confirm=Confirm(), recover=Recover(),
+        timeout=timedelta(seconds=5), confirm=Confirm(), recover=Recover(), depends_on=parents,
     )  # fmt: skip
 
 
-CHECKS = {item.id: item for item in (moody("fast", 5), moody("usual", 15), moody("odd", 7.3))}
+CHECKS = {item.id: item for item in (moody("fast", 5, "usual"), moody("usual", 15), moody("odd", 7.3))}
 PLAN = Plan(
     CHECKS,
     {name: Service(name, name, (name,), OutageRule(1, (name,)), implicit=True) for name in CHECKS},
