@@ -16,7 +16,7 @@ from monitor import replay
 from monitor.core.condition import Aggregate, Bound, Level, Operator
 from monitor.core.event import Source
 from monitor.core.history import Past, Sample
-from monitor.core.model import Change, Check, Confirm, OutageRule, Recover, Service, Transition
+from monitor.core.model import Change, Check, Confirm, Event, OutageRule, Recover, Service, Transition
 from monitor.core.plan import Plan
 from monitor.core.quantise import COARSEST
 from monitor.core.rows import Rows
@@ -94,24 +94,28 @@ PLAN = Plan(
 
 
 def test_stored_looks_judged_again_make_the_stored_transitions(tmp_path: Path) -> None:
-    rows, lived = live()
+    rows, lived, told_live = live()
     assert len(rows) > 3_000
     assert {item.new for item in lived if item.kind == "check"} == {"up", "degraded", "down", "unknown"}
     asyncio.run(write_down(tmp_path, rows, lived))
     looks, stored = asyncio.run(read_back(tmp_path))
     assert sum(map(len, looks.values())) == len(rows)
     assert len(stored) == len(lived) > 30
-    again = judged_again(looks, stored)
+    changes = judged_again(looks, stored)
+    again = in_order(item for change in changes for item in change.transitions)
     assert [told(item) for item in again] == [told(item) for item in stored]
     # A look is kept with its begin and how long it took: where the two clocks were read apart, its end by the wall
     # clock may be another step.
     step = timedelta(milliseconds=COARSEST)
     assert all(abs(one.at - other.at) <= step for one, other in zip(again, stored, strict=True))
+    assert [said(event) for change in changes for event in change.events] == [said(event) for event in told_live]
+    assert len(told_live) > 30
 
 
-def live() -> tuple[Rows[str], list[Transition]]:
-    """Hours of a scheduler, a runner and a pipeline: the looks as they went to the history, and the transitions."""
-    rows, shelf = Rows[str](), Shelf()
+def live() -> tuple[Rows[str], list[Transition], list[Event]]:
+    """Hours of a scheduler, a runner and a pipeline: the looks as they went to the history, the transitions, and the
+    events."""
+    rows, shelf, events = Rows[str](), Shelf(), list[Event]()
 
     async def main() -> None:
         clock, store = VirtualClock(), MemoryStore(shelf)
@@ -119,7 +123,7 @@ def live() -> tuple[Rows[str], list[Transition]]:
         pipeline = Pipeline(
             world, Runner(clock, NoNames(), NoTls()), store, clock,
             level_sinks=frozenset(), wake=lambda _: None, observer=Counter(),
-            record=lambda of, look, state: rows.add(of.id, of, look, state),
+            record=lambda of, look, state: rows.add(of.id, of, look, state), publish=events.extend,
         )  # fmt: skip
         scheduler = Scheduler(
             CHECKS.values(), pipeline.take, pipeline.pass_over, lambda name: world.judges[name].extra_timeout, clock,
@@ -137,7 +141,7 @@ def live() -> tuple[Rows[str], list[Transition]]:
 
     with structlog.testing.capture_logs():
         run(main())
-    return rows, list(shelf.transitions.values())
+    return rows, list(shelf.transitions.values()), events
 
 
 async def blinded(pipeline: Pipeline, clock: VirtualClock) -> None:
@@ -176,11 +180,15 @@ async def past_of(store: SqliteStore, kind: str, name: str) -> list[Past]:
     return await store.transitions(kind, name, 99_999)
 
 
-def judged_again(looks: Mapping[str, list[Sample]], stored: Iterable[Transition]) -> list[Transition]:
+def judged_again(looks: Mapping[str, list[Sample]], stored: Iterable[Transition]) -> list[Change]:
     again = Replay(PLAN, sights=[item for item in stored if item.kind == "vantage"])
     recorded = (iter([look_of(CHECKS[name], sample) for sample in samples]) for name, samples in looks.items())
     changes = [happened.change for look in replay.in_order(recorded) for happened in again.take(look)]
-    return in_order(item for change in changes for item in change.transitions)
+    return changes + [happened.change for happened in again.finish(START + timedelta(hours=HOURS))]
+
+
+def said(event: Event) -> tuple[str, str]:
+    return event.type.value, event.body["sentence"]
 
 
 def in_order(found: Iterator[Transition]) -> list[Transition]:
