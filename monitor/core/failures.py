@@ -122,8 +122,9 @@ class Failures:
         """
         if self._doubt is not None and self.state is not State.DOWN:
             return PACE
-        settled = self._bad.looks >= min(_LOOKS_TO_LEAVE_DOWN, self._confirm.looks)
-        if not self.suspicious or (self.state is State.DOWN and settled):
+        if not self.suspicious:
+            return None
+        if self.state is State.DOWN and self._bad.looks >= min(_LOOKS_TO_LEAVE_DOWN, self._confirm.looks):
             return None
         return PACE if self.failing else self._recover.every.total_seconds()
 
@@ -197,6 +198,9 @@ class Failures:
 
     def succeed(self, look: Look) -> None:
         began = look.began.tick
+        if self.state is State.UP and self._good.looks and not self._score and self._doubt is None:
+            self._good.add(look)  # as nearly all looks are
+            return
         self._bursts.watch(began)
         self._doubt = None
         if self.failing and began < self._bad.tick:

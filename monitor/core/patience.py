@@ -63,24 +63,24 @@ class Patience:
 
         A connection that is not answered is no slowness: the kernel of the target answers, not its application."""
         reason = look.observation.reason
+        if reason is None:
+            self._learn(look.ended.tick - look.began.tick)
         timed_out = reason is not None and reason.timed_out
         if look.limit >= full:
             self._swallowed, self._impatient = timed_out, False
         elif timed_out and not self._swallowed and reason is not Reason.CONNECT_TIMEOUT:
             self._impatient = True
             return True
-        if reason is None:
-            self._learn(look.ended.tick - look.began.tick)
         return False
 
     def _learn(self, seconds: float) -> None:
-        self._last = took = max(seconds, _SHORTEST)
-        if not self.slow:
-            self.slow = took
-        elif took > self.slow:
-            self.slow = min(self.slow * _UP, took)
+        took = self._last = seconds if seconds > _SHORTEST else _SHORTEST
+        slow = self.slow
+        if took <= slow:
+            lowered = slow * _DOWN
+            self.slow = lowered if lowered > took else took
         else:
-            self.slow = max(self.slow * _DOWN, took)
+            self.slow = min(slow * _UP, took) if slow else took
 
     def dump(self) -> list[float | bool]:
         return [self.slow, self._last, self._swallowed, self._impatient]
