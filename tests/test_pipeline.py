@@ -484,3 +484,16 @@ def test_stopping_in_the_middle_of_a_commit_stores_it_once() -> None:
 def test_unstorable_is_a_store_error() -> None:
     """Whoever only knows store errors tries again, which is harmless."""
     assert issubclass(Unstorable, StoreError)
+
+
+def test_what_people_decide_is_waited_for_until_the_journal_has_it() -> None:
+    async def test(here: Bench) -> None:
+        here.pipeline.decide(lambda _world, _now: news("a"))
+        assert not await here.pipeline.committed(0.5), "nobody commits yet"
+        here.begin()
+        assert await here.pipeline.committed(5)
+        assert here.kept == ["a"]
+        here.pipeline.decide(lambda _world, _now: None)
+        assert await here.pipeline.committed(0)
+
+    in_bench(test)

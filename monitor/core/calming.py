@@ -210,3 +210,8 @@ def begin(world: World, renamed: Mapping[str, str], now: Moment) -> Change | Non
     for subject in list(calm.bouts):
         world.agenda.enter("flapping", subject, now.tick)
     return windows(world, "", now)
+
+
+def is_well_now(world: World, status: ServiceStatus) -> bool:
+    """Whether a service counts as bad though none of its checks is, as it flaps."""
+    return status.state.bad and not any(world.judges[check].state.bad for check in status.service.checks)

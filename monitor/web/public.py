@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from monitor.core.calming import is_well_now
 from monitor.core.model import ServiceState
 from monitor.core.service import WORST_FIRST, ServiceStatus
 from monitor.core.wording import clock, iso
@@ -89,7 +90,7 @@ def _service(status: ServiceStatus, past: Mapping[str, Any], view: View) -> dict
         "title": view.redact(status.service.title),
         "state": status.state.value,
         "since": iso(status.since),
-        "sentence": view.redact(_sentence(status, until)),
+        "sentence": view.redact(_sentence(status, until, view)),
         "maintenance": {"until": iso(until)} if until else None,
         "incident": {"since": iso(incident.since), "impact": incident.impact.value} if incident else None,
         "past": past.get(status.service.id),
@@ -103,10 +104,13 @@ def _maintained(status: ServiceStatus, view: View) -> datetime | None:
     return min(cover.ends for cover in covers if cover) if covers and all(covers) else None
 
 
-def _sentence(status: ServiceStatus, maintained: datetime | None) -> str:
+def _sentence(status: ServiceStatus, maintained: datetime | None, view: View) -> str:
     if maintained is not None and not status.state.bad:
         return f"{status.service.title} is in maintenance until {maintained:%d %B %H:%M} UTC."
     began = status.since
+    if is_well_now(view.world(), status):
+        title = status.service.title
+        return f"{title} works at the moment; it has failed several times, and is watched until that lasts."
     if status.incident is not None and status.state is ServiceState.DEGRADATION:
         began = status.incident.since  # the trouble's, also where the worst of it is over
     text = _SENTENCES[status.state]
@@ -117,7 +121,7 @@ def _overall(ordered: list[ServiceStatus], view: View) -> str:
     bad = [status for status in ordered if status.state.bad]
     if bad:
         more = f" {len(bad) - 1} more service{' has' if len(bad) == 2 else 's have'} trouble." if len(bad) > 1 else ""
-        return str(view.redact(_sentence(bad[0], None))) + more
+        return str(view.redact(_sentence(bad[0], None, view))) + more
     if not ordered:
         return "No services are published here"
     unknown = [status for status in ordered if status.state is ServiceState.UNKNOWN]

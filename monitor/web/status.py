@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, TypeVar
 
+from monitor.core.calming import is_well_now
 from monitor.core.judge import Judge
 from monitor.core.model import Incident, ServiceState, State
 from monitor.core.service import WORST_FIRST, ServiceStatus
@@ -114,6 +115,7 @@ def _summary(found: _Sorted, world: World) -> tuple[ServiceState, str]:
         if statuses := found.services[state]:
             worst = statuses[0]
             what = "has an outage" if state is ServiceState.OUTAGE else "is degraded"
+            what = "fails again and again, and works at the moment" if is_well_now(world, worst) else what
             others = sum(len(found.services[bad]) for bad in ServiceState if bad.bad) - 1
             more = f" {others} more service{' has' if others == 1 else 's have'} trouble." if others else ""
             because = _why(worst, world)

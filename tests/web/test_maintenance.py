@@ -16,7 +16,7 @@ from monitor.core.world import World
 from monitor.pipeline import Pipeline
 from monitor.tokens import Scope as TokenScope
 from monitor.tokens import Token
-from tests.core.builders import START, moment
+from tests.core.builders import START
 from tests.core.calmly import Calmly
 from tests.core.test_flapping import flap
 from tests.web.conftest import Agent, Serve
@@ -208,4 +208,10 @@ async def test_flapping_is_a_flag_of_the_check_and_of_its_service(agent: Agent) 
         "flapping"
     ]
     assert 'brownout_check_flag{check="home",service="shop",flag="flapping"} 1' in (await agent.get("/metrics"))[2]
-    assert moment(800).at == agent.clock.now().at
+    assert (await agent.json("/api/v1/status"))["summary"] == {
+        "state": "outage",
+        "sentence": "Web shop fails again and again, and works at the moment: home: nothing listens on the port.",
+    }
+    assert (await agent.json("/api/v1/public"))["sentence"] == (
+        "Web shop works at the moment; it has failed several times, and is watched until that lasts."
+    )

@@ -30,6 +30,7 @@ INSIDE_ONLY = (
     "/api/v1/checks",
     "/api/v1/checks/home",
     "/api/v1/checks/home/chart",
+    "/api/v1/checks/home/findings",
     "/api/v1/checks/home/ribbon",
     "/api/v1/checks/home/transitions",
     "/api/v1/services",
