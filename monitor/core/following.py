@@ -64,9 +64,8 @@ def _kin(world: World, status: ServiceStatus, bad: Iterable[Judge], changed: Jud
             continue
         for other in (*causes.explaining(judge), *causes.explained(judge)):
             name = other.check.service
-            if name in found or (item := world.services.get(name)) is None:
-                continue
-            if item.case is None and (not item.state.bad or other.check.id in world.unseen):
+            item = world.services[name]
+            if name in found or (item.case is None and (not item.state.bad or other.check.id in world.unseen)):
                 continue
             found.add(name)
             yield item
@@ -199,8 +198,7 @@ def _join(world: World, case: Case, statuses: Iterable[ServiceStatus], bad: Sequ
 def _absorb(world: World, case: Case, other: Case) -> None:
     """Whoever was told of the other is told how this one goes on."""
     for name in other.services:
-        if (status := world.services.get(name)) is not None:
-            status.case = case
+        world.services[name].case = case
     case.services |= other.services
     case.grow(other.incident.services, other.known)
     incident, gone = case.incident, other.incident
@@ -239,7 +237,7 @@ def shrink(world: World, case: Case, at: datetime, note: str = "") -> Change | N
 
 def _impact(world: World, case: Case) -> Impact:
     """What it means now to the services that are not well; as it was, while nothing is known of them."""
-    states = {status.state for name in case.services if (status := world.services.get(name)) is not None}
+    states = {world.services[name].state for name in case.services}
     if ServiceState.OUTAGE in states:
         return Impact.OUTAGE
     return Impact.DEGRADATION if ServiceState.DEGRADATION in states else case.incident.impact
@@ -258,7 +256,7 @@ def tell(
     there is none, those that are not well, the worst first."""
     old = None if told is EventType.INCIDENT_OPENED else case.incident.impact
     if not statuses:
-        live = (world.services[name] for name in case.services if name in world.services)
+        live = (world.services[name] for name in case.services)
         # Among equals those first that somebody has written down: they are what customers know.
         statuses = sorted(live, key=lambda status: (WORST_FIRST.index(status.state), status.service.implicit))
     members = world.members(statuses[0])

@@ -140,8 +140,7 @@ def _went(name: str, world: World) -> str:
 
 
 def _bad(world: World, case: Case) -> list[Judge]:
-    statuses = (world.services[name] for name in case.services if name in world.services)
-    return [judge for status in statuses for judge in world.bad(status)]
+    return [judge for name in case.services for judge in world.bad(world.services[name])]
 
 
 def _corrected(world: World, case: Case, went: str) -> Incident:

@@ -42,7 +42,7 @@ from monitor.core.plan import Plan
 from monitor.core.quorum import agree
 from monitor.core.service import ServiceStatus, judge_service
 from monitor.core.sight import NOTE, Ailment, Sight
-from monitor.core.suppression import UNTOLD, Waiting, asked, elapsed, news_of, released, resume, told
+from monitor.core.suppression import UNTOLD, Waiting, asked, elapsed, news_of, reconsider, released, resume, told
 from monitor.core.telling import Teller, worth_telling
 from probes.contract import Blame
 
@@ -238,7 +238,7 @@ class World:
         name, self.calm.moment = judge.check.id, look.ended
         if name in self.calm.held and not self.calm.quiet(name):
             return merged(calming.let_go(self, [name], look.ended, ""))
-        return self.judge_again(judge, look.ended.at)
+        return reconsider(self, judge, look.ended) if judge.waits else self.judge_again(judge, look.ended.at)
 
     def judge_again(self, judge: Judge, at: datetime) -> Change | None:
         """The service of a check that is as it was, and may count otherwise now."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from monitor.core.following import GRACE
-from monitor.core.model import OutageRule, Service, State
+from monitor.core.model import Check, OutageRule, Service, State
 from monitor.core.routing import Route, Term
 from monitor.core.service import doubt
 from monitor.core.suppression import PATIENCE
 from probes.contract import Reason
 from tests.core.builders import above, check, moment, world
-from tests.core.succeeded import sound
+from tests.core.succeeded import reloaded, sound
 from tests.core.test_world import Story, begun, journal_of
 
 ROUTES = (Route(("hook",), Term("event", "*")),)
@@ -444,4 +445,113 @@ def test_what_somebody_has_written_down_is_named_first_and_the_cause_has_the_run
     )
     assert opened["links"] == {"runbook": "/database"}
     assert opened["service"]["id"] == "shop"
+    sound(story)
+
+
+def test_two_ways_to_one_cause_are_one_incident() -> None:
+    story = tiers({"host": (), "app": ("host",), "cache": ("host",), "front": ("app", "cache")})
+    for name in ("host", "app", "cache", "front"):
+        story.kill(name, 30)
+    assert {root for _, root, _ in story.incidents} == {"host"}
+    assert len({event["incident"]["id"] for event in story.events if "incident" in event}) == 1
+    sound(story)
+
+
+def test_several_checks_of_one_service_join_it_once() -> None:
+    names = ("front", "cart")
+    shop = Service("shop", "Web shop", names, OutageRule(1, names))
+    checks = [check("database"), *(check(name, service="shop", depends_on=("database",)) for name in names)]
+    story = Tiers(world(*checks, services={"shop": shop}, routes=ROUTES))
+    story.asked = []
+    begun(story, ("database", *names))
+    for name in names:
+        story.see(30, name, Reason.REFUSED)
+        story.kill(name, 31)
+    story.kill("database", 34)
+    [opened] = [event["incident"] for event in story.events if event["type"] == "incident.opened"]
+    assert opened["services"] == ["database", "shop"]
+    assert sorted(opened["checks"]) == ["cart", "database", "front"]
+    sound(story)
+
+
+def test_what_is_only_remembered_joins_when_it_has_been_seen() -> None:
+    story = tiers()
+    story.kill("app", 30)
+    again = restarted(story, CHAIN, at=40)
+    again.kill("database", 41)
+    [opened] = [event["incident"] for event in again.events if event["type"] == "incident.opened"]
+    assert opened["services"] == ["database"]
+    again.see(45, "app", Reason.REFUSED)
+    assert again.world.services["app"].incident == again.world.services["database"].incident
+    assert again.checks == [("database", "down")]
+    sound(again)
+
+
+def test_nothing_is_told_of_what_cannot_be_judged_when_its_time_has_come() -> None:
+    story = tiers()
+    story.kill("database", 30)
+    story.kill("app", 35)
+    for at in (50, 70, 90):
+        story.see(at, "app", Reason.NO_ROUTE)
+    story.heal("database", 100)
+    story.wait(100 + 2 * GRACE)
+    assert all(name != "app" for name, _ in story.checks)
+    story.heal("app", 110 + 2 * GRACE)
+    assert all(name != "app" for name, _ in story.checks)
+    sound(story)
+
+
+def test_what_nobody_can_have_written_of_untold_trouble_costs_no_state() -> None:
+    story = tiers()
+    story.kill("app", 30)
+    kept = journal_of(story)
+    record = kept.checks["app"]
+    for strange in ({"told": "up", "previous": None, "by": None}, {"told": "late"}, 7):
+        broken = replace(record, snapshot={**record.snapshot, "untold": strange})
+        checks = [check(name, depends_on=parents) for name, parents in CHAIN.items()]
+        journal = replace(kept, checks={**kept.checks, "app": broken})
+        again = world(*checks, routes=ROUTES, journal=journal, at=40)
+        assert (again.judges["app"].state, again.judges["app"].untold) == ("down", None)
+
+
+def test_a_service_whose_checks_are_all_new_leaves_an_incident_that_others_keep_open() -> None:
+    def plan(front: str) -> tuple[list[Check], dict[str, Service]]:
+        checks = [check("database"), check(front, service="shop", depends_on=("database",))]
+        return checks, {"shop": Service("shop", "Web shop", (front,), OutageRule(1, (front,)))}
+
+    checks, services = plan("front")
+    story = Tiers(world(*checks, services=services, routes=ROUTES))
+    story.asked = []
+    begun(story, ["database", "front"])
+    story.kill("database", 30)
+    story.kill("front", 34)
+    for at in (50, 70, 90):
+        for name in ("front", "database"):
+            story.see(at, name, Reason.NO_ROUTE)
+    checks, services = plan("fresh")
+    reloaded(story, *checks, at=100, services=services)
+    assert story.world.services["shop"].incident is None
+    assert story.incidents[-1][0] == "updated"
+    assert story.events[-1]["sentence"].endswith("front is no longer watched.")
+    story.heal("database", 110)
+    assert story.incidents[-1] == ("resolved", "database", "resolved")
+    sound(story)
+
+
+def test_an_incident_goes_on_without_a_service_that_is_watched_no_longer() -> None:
+    story = tiers()
+    for name in ("database", "app", "front"):
+        story.kill(name, 30)
+    checks = [check("database"), check("app", depends_on=("database",))]
+    reloaded(story, *checks, at=60)
+    incident = story.world.services["database"].incident
+    assert incident is not None
+    assert story.world.services["app"].incident is incident
+    assert story.world.services["database"].case.services == {"database": None, "app": None}  # type: ignore[union-attr]
+    reloaded(story, check("pg", was=("database",)), check("app", depends_on=("pg",)), at=70)
+    assert story.world.services["app"].incident is story.world.services["pg"].incident
+    assert story.world.services["app"].incident.root == "pg"  # type: ignore[union-attr]
+    for name in ("pg", "app"):
+        story.heal(name, 80)
+    assert story.incidents[-1] == ("resolved", "pg", "resolved")
     sound(story)
