@@ -308,7 +308,8 @@ def _who(statuses: Sequence[ServiceStatus]) -> tuple[str, bool]:
 def _why(incident: Incident, leading: Judge | None, members: Mapping[str, Judge]) -> str:
     """The worst that is wrong, and where that is not the cause, also the cause."""
     others = sum(judge.state.bad for judge in members.values()) - 1
-    because = f"{leading.check.id}: {leading.verdict.why}" if leading else f"{incident.root}: {incident.why}"
+    # While it flaps it may be well at this moment: then it is why the incident was opened that is said.
+    because = f"{leading.check.id if leading else incident.root}: {(leading and leading.verdict.why) or incident.why}"
     because += f" (and {others} more)." if others > 0 else "."
     root = members.get(incident.root)
     if root is None or root is leading or not root.state.bad or not others:

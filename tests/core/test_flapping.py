@@ -99,6 +99,7 @@ def test_a_digest_while_it_lasts() -> None:
     assert [event["type"] for event in digests] == ["check.changed", "incident.updated"] * 2
     assert [event["at"][11:19] for event in digests[::2]] == ["13:21:42", "15:21:42"]
     assert digests[0]["sentence"] == "home is still flapping: 18 changes within 1 h, bad for 3% of it."
+    assert [text for text in here.sentences if ": ." in text] == [], "also of a check that is well at this moment"
     assert incidents(here).count("opened") == 3
     here.done(100 + 600 * 40 + 3000)
     assert incidents(here)[-1] == "resolved"
