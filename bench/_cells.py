@@ -28,6 +28,8 @@ TROUBLE = 600.0
 TWO_WEEKS = 14 * DAY
 ORDINARY = Phase(latency=0.3, sigma=0.12, memory=60.0, wander=0.6, tail=0.005, day=0.3)
 """A target with a day and a night, whose looks are somewhat alike for a minute or so, with a tail of slow ones."""
+GOLDEN = 0.6180339887
+"""Steps of that part of an interval come everywhere on the grid, in whatever order."""
 PATIENCE = 1800.0
 """Seconds after its end in which a check must be up again."""
 
@@ -81,13 +83,13 @@ def trouble(
     """Ten bad minutes, again and again, each at another place of the grid and after the same past."""
     random, found = Random(seed), Found()
     record = _learnt(policy, every, random) if learnt else None
-    for _ in range(int(incidents)):
-        begin = LEARNING + LEAD + random.random() * 10 * every
+    for number in range(int(incidents)):
+        # Evenly over the grid: of a mean delay of T/2, chance places would leave more noise than all else.
+        begin = LEARNING + LEAD + (number + random.random()) / int(incidents) * every
         end = begin + TROUBLE
         phases = [Phase(0.0, LOSS), Phase(begin, fail, blackhole=blackhole), Phase(end, LOSS)]
-        start = LEARNING + random.random() * every
         judge = _policy(policy, every, record)
-        tally = Simulation(judge, Traffic(phases, random), every, start).run(end + PATIENCE)
+        tally = Simulation(judge, Traffic(phases, random), every, LEARNING).run(end + PATIENCE)
         _tell(found, tally, begin, end)
     return found
 
@@ -166,19 +168,19 @@ def slowness(policy: str, every: float, seed: int, troubles: float, **change: An
     learning = Simulation(life, Traffic([ORDINARY], random), every, random.random() * every)
     tally = learning.run(TWO_WEEKS)
     moments = sorted(TWO_WEEKS + random.random() * TWO_WEEKS / 2 for _ in range(int(troubles)))
-    for then in moments:
+    for number, then in enumerate(moments):
         learning.run(then)
         if life.state is not State.UP:
             found.add("left_out")  # called slow without reason: that is counted elsewhere
             continue
         begin, record = then + LEAD, life.judge.record(moment(then))
-        begin += random.random() * every
+        begin += (number * GOLDEN + random.random() / troubles) % 1 * every
         end = begin + TROUBLE
         phases = [ORDINARY, replace(ORDINARY, start=begin, **change), replace(ORDINARY, start=end)]
         judge = Ours(every, record, moment(then), usual=True)
         # Its own draws: the life goes on as if nothing had been.
         traffic = Traffic(phases, Random(random.random()))
-        tally = Simulation(judge, traffic, every, then + random.random() * every).run(end + PATIENCE)
+        tally = Simulation(judge, traffic, every, then).run(end + PATIENCE)
         _tell(found, tally, begin, end)
     return found
 
