@@ -77,6 +77,19 @@ class Neighbour(Simulated):
 
 
 @dataclass(frozen=True, slots=True)
+class Slowing(Simulated):
+    """Twice as slow from the third to the fourth hour."""
+
+    kind: ClassVar[str] = "slowing"
+
+    async def look(self, context: Context) -> Observation:
+        now = asyncio.get_running_loop().time()
+        took = 0.2 * (2 if 7200 <= now < 10800 else 1) * Random(now).lognormvariate(0, 0.1)
+        await asyncio.sleep(took)
+        return Observation({"response_time": took})
+
+
+@dataclass(frozen=True, slots=True)
 class Notebook(Sink):
     """Writes down what it is sent, and when."""
 
@@ -268,6 +281,17 @@ def test_a_third_of_requests_failing_is_a_degradation_and_no_outage() -> None:
     assert set(notebook.told()) == {("incident.opened", "degradation"), ("incident.resolved", "resolved")}
     assert notebook.pages[0][0] < 600 + 300
     assert len(notebook.pages) <= 6
+
+
+def test_twice_as_slow_as_usual_is_a_degradation_within_seconds_and_ends_once() -> None:
+    slowing = check("home", probe=Slowing("home", lambda name, at: None), usual="response_time")
+    notebook, counter = simulate([slowing], 4 * 3600)
+    assert notebook.told() == [("incident.opened", "degradation"), ("incident.resolved", "resolved")]
+    (opened, event), (resolved, _) = notebook.pages
+    assert opened <= 7200 + 30 + 20
+    assert resolved <= 10800 + 30 + 45
+    assert "usual is 200 ms ± " in event["sentence"]
+    assert counter.looks < 4 * 120 * 1.2
 
 
 def test_our_own_trouble_is_never_told_as_theirs() -> None:

@@ -23,7 +23,6 @@ from monitor.core.condition import Condition, Level
 from monitor.core.model import Check, Confirm, Flapping, Recover, Service
 from probes.contract import BadField, Passive, Probe
 
-_USUAL_ADVICE = "leave it out, or write a condition such as query_time > 3x usual"
 _FLAPPING = Flapping()
 _SPANS = ("every", "timeout", "degraded", "down")
 
@@ -192,7 +191,9 @@ def _read_draft(entry: Entry, kinds: Kinds, words: Vocabulary, secrets: Secrets,
             draft.spans = _with_conditions(keys, draft.probe, place, faults)
         draft.keys = cast(CheckKeys, draft.spans)
         if probe.usual is None and draft.keys.usual:
-            faults.add(place, f"nothing of {probe.kind} is compared with its own past: {_USUAL_ADVICE}", "usual")
+            known = next((item.name for item in draft.probe.measured), "response_time") if draft.probe else ""
+            advice = f"leave it out, or write a condition such as {known} > 3x usual"
+            faults.add(place, f"nothing of {probe.kind} is compared with its own past: {advice}", "usual")
     return draft
 
 
