@@ -59,7 +59,7 @@ class Finding:
 class _Range:
     """Where a series has been."""
 
-    __slots__ = ("_floor", "_seen", "high", "low", "since")
+    __slots__ = ("_before", "_floor", "_seen", "high", "low", "since")
 
     def __init__(self, floor: float) -> None:
         self._floor = floor
@@ -67,22 +67,24 @@ class _Range:
         self.low, self.high = math.inf, -math.inf
         self.since: datetime | None = None
         """When the run of novel figures began that goes on."""
+        self._before = (self.low, self.high)
+        """The range before that run."""
 
     def see(self, low: float, high: float, at: datetime) -> tuple[float, float, float] | None:
-        """Take in the extremes of a period: the one that is novel, and the range before it; None if none is."""
-        found, before = None, (self.low, self.high)
-        width = max(self.high - self.low, self._floor, _FLOOR * max(abs(self.low), abs(self.high)))
-        if self._seen >= FEWEST_POINTS:
-            above, below = high - self.high, self.low - low
-            if max(above, below) > _BEYOND * width:
-                found = (high if above >= below else low, *before)
+        """Take in the extremes of a period: the one that is novel, and the range before that; None if none is."""
         self._seen += 1
         if self._seen <= FEWEST_POINTS:
             self.low, self.high = min(self.low, low), max(self.high, high)
             return None
+        width = max(self.high - self.low, self._floor, _FLOOR * max(abs(self.low), abs(self.high)))
+        above, below = high - self.high, self.low - low
+        novel = max(above, below) > _BEYOND * width
+        if not novel:
+            self.since = None
+        elif self.since is None:
+            self.since, self._before = at, (self.low, self.high)
         self._grow(low, high, _GROWTH * width)
-        self.since = None if found is None else self.since or at
-        return found
+        return (high if above >= below else low, *self._before) if novel else None
 
     def _grow(self, low: float, high: float, most: float) -> None:
         """Towards what was seen. While one edge grows the other forgets nothing, or the range would not get wider."""
