@@ -1,8 +1,10 @@
 """Whether a measurement is higher than it has been: two running sums over its own past (`Baseline`).
 
 The first is a CUSUM of how many spreads a look lies above what is usual (Page, 1954): it finds all looks somewhat
-slower. The second is a Bernoulli CUSUM of looks that are far above: it finds a slow fifth among good ones. Drift,
-clipping and alarms are those of the project's study of detection (DETECTION.md); docs/judgement.md tells them.
+slower. The second is a Bernoulli CUSUM of looks that are far above: it finds a slow fifth among good ones. Drifts and
+the second alarm are those of the project's study of detection (DETECTION.md; docs/judgement.md tells them). The first
+one's clip and alarm are higher (5 and 17 for 4.5 and 16), and extra looks count less unless they are as high as can be:
+where noise lasts for a minute, a run of looks two seconds apart is hardly more evidence than its first one.
 
 While either is in doubt nothing is learned from what raised it, or trouble would become usual while it lasts; after a
 day it does.
@@ -37,9 +39,9 @@ ADOPTED_AFTER = 86400.0
 
 _DRIFT, _YOUNG_DRIFT = 2.0, 2.5
 """Spreads above usual that are no sign of trouble; the second until this hour of the week has been seen."""
-_LOW, _HIGH = -2.0, 4.5
+_LOW, _HIGH = -2.0, 5.0
 """Spreads: no look counts for more than that."""
-_ALARM, _CAP = 15.0, 20.0
+_ALARM, _CAP = 17.0, 21.0
 _LIKE = 3
 """Looks closer to one another than this part of an interval are alike, whatever the cause: a slow second of theirs is
 not five pieces of evidence. What lies as high as a look can count is no noise, and counts in full."""
