@@ -3,8 +3,8 @@
 The first is a CUSUM of how many spreads a look lies above what is usual (Page, 1954): it finds all looks somewhat
 slower. The second is a Bernoulli CUSUM of looks that are far above: it finds a slow fifth among good ones. Drifts and
 the second alarm are those of the project's study of detection (DETECTION.md; docs/judgement.md tells them). The first
-one's clip and alarm are higher (5 and 17 for 4.5 and 16), and extra looks count less unless they are as high as can be:
-where noise lasts for a minute, a run of looks two seconds apart is hardly more evidence than its first one.
+one's clip and alarm are higher (5 and 17 for 4.5 and 16), and extra looks count less unless they are as high as can
+be: where noise lasts for a minute, a run of looks two seconds apart is hardly more evidence than its first one.
 
 While either is in doubt nothing is learned from what raised it, or trouble would become usual while it lasts; after a
 day it does.
