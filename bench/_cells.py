@@ -78,16 +78,18 @@ def trouble(
     *,
     fail: float,
     blackhole: bool = False,
-    learnt: bool = True,
+    burst: float | None = None,
 ) -> Found:
-    """Ten bad minutes, again and again, each at another place of the grid and after the same past."""
+    """Ten bad minutes, again and again, each at another place of the grid and after the same past; `burst` is how the
+    target loses its 1 % before and afterwards."""
     random, found = Random(seed), Found()
-    record = _learnt(policy, every, random) if learnt else None
+    before = Phase(0.0, LOSS, burst)
+    record = _learnt(policy, every, random, before)
     for number in range(int(incidents)):
         # Evenly over the grid: of a mean delay of T/2, chance places would leave more noise than all else.
         begin = LEARNING + LEAD + (number + random.random()) / int(incidents) * every
         end = begin + TROUBLE
-        phases = [Phase(0.0, LOSS), Phase(begin, fail, blackhole=blackhole), Phase(end, LOSS)]
+        phases = [before, Phase(begin, fail, blackhole=blackhole), replace(before, start=end)]
         judge = _policy(policy, every, record)
         tally = Simulation(judge, Traffic(phases, random), every, LEARNING).run(end + PATIENCE)
         _tell(found, tally, begin, end)
@@ -126,7 +128,7 @@ def one_success(policy: str, every: float, seed: int, incidents: float) -> Found
     """One good look in the midst of an outage: whoever says up because of it was wrong. The good time is as long as
     one look, and is not hit each time."""
     random, found = Random(seed), Found()
-    record = _learnt(policy, every, random)
+    record = _learnt(policy, every, random, Phase(fail=LOSS))
     for _ in range(int(incidents)):
         begin = LEARNING + LEAD
         blip = begin + 120 + random.random() * every
@@ -216,12 +218,12 @@ def _policy(name: str, every: float, record: CheckRecord | None) -> Policy:
     return make(every)
 
 
-def _learnt(policy: str, every: float, random: Random) -> CheckRecord | None:
-    """What the judge has after three days of independent loss."""
+def _learnt(policy: str, every: float, random: Random, loss: Phase) -> CheckRecord | None:
+    """What the judge has after three days of such loss."""
     if policy != "ours":
         return None
     judge = Ours(every)
-    Simulation(judge, Traffic([Phase(fail=LOSS)], random), every, random.random() * every).run(LEARNING)
+    Simulation(judge, Traffic([loss], random), every, random.random() * every).run(LEARNING)
     return judge.judge.record(moment(LEARNING))
 
 

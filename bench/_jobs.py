@@ -67,6 +67,7 @@ GROUPS: Mapping[str, Group] = {
     "bursts_5s": _false(0.01, 5.0, 150, 40, 10),
     "seldom": _false(0.001, None, 20, 0, 10),
     "outage": _trouble(1000, 1000, fail=1.0),
+    "outage_among_bursts": _trouble(400, 400, everies=(10.0,), fail=1.0, burst=5.0),
     "blackhole": _trouble(600, fail=1.0, blackhole=True),
     "third": _trouble(2000, everies=(10.0, 30.0), fail=0.3),
     "half": _trouble(2000, 500, everies=(10.0, 30.0), fail=0.5),
@@ -95,8 +96,8 @@ def jobs(*, quick: bool, seed: int, only: Sequence[str] | None = None, part: flo
                 share, parts = group.quick, 1
             parts = max(round(parts * part), 1)
             for every in group.everies:
-                for part in range(parts):
-                    seeds = f"{seed}/{name}/{policy}/{every}/{part}"
+                for number in range(parts):
+                    seeds = f"{seed}/{name}/{policy}/{every}/{number}"
                     made.append(Job(name, policy, every, _number(seeds), group.cell, share, group.fields))
     return sorted(made, key=lambda job: job.policy != "ours")
 

@@ -63,6 +63,7 @@ def as_json(found: Cells, result: Line) -> dict[str, Any]:
                     for group in BURSTS
                     if (item := found.get((group, policy, 10.0))) is not None
                 },
+                "outage_among_bursts": _mean(found.get(("outage_among_bursts", policy, 10.0))),
                 "outage": {
                     f"{every:g}": {"mean": fmean(item.lists["down"]), "p99": percentile(item.lists["down"], 99)}
                     for every in (10.0, 30.0, 60.0)
@@ -77,6 +78,10 @@ def as_json(found: Cells, result: Line) -> dict[str, Any]:
         ],
         "how": result.how,
     }
+
+
+def _mean(found: Found | None) -> float | None:
+    return fmean(found.lists["down"]) if found is not None and found.lists.get("down") else None
 
 
 def line(found: Cells, seconds: float) -> Line:
@@ -104,6 +109,9 @@ def _goals(group: str, every: float, found: Found) -> Iterator[Figure]:
             yield Figure("seldom_extra_looks", sums["extra"] / sums["scheduled"] * 100, "%", 1.5)
         case "outage":
             yield from _outage(at, every, found)
+        case "outage_among_bursts":
+            yield Figure(f"{group}_{at}_mean", fmean(found.lists["down"]), "s")
+            yield Figure(f"{group}_{at}_p99", percentile(found.lists["down"], 99), "s")
         case "blackhole":
             yield Figure(f"blackhole_{at}_mean", fmean(found.lists["down"]), "s", every / 2 + 8)
             yield Figure(f"blackhole_{at}_p99", percentile(found.lists["down"], 99), "s")

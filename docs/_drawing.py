@@ -149,12 +149,14 @@ class Drawing:
             name = f"{power:,.0f}" if power >= 1 else f"{power:g}"
             self._text(LEFT - 8, y(power) + 4, f"≤ {name}" if power == least else name, anchor="end", kind="faint")
             power *= 10
-        for name, (at, value) in points.items():
+        said = -math.inf
+        for name, (at, value) in sorted(points.items(), key=lambda item: -item[1][1]):
             x, own = self._axis.x(at), name == "Brownout"
+            said = max(y(value) + 4, said + LINE)
             self._parts.append(
                 f'<circle class="{"up" if own else "down"}" cx="{x:.1f}" cy="{y(value):.1f}" r="{7 if own else 5}"/>'
             )
-            self._text(x + 11, y(value) + 4, f"{name} ({at:.1f} s)", kind="title" if own else "")
+            self._text(x + 11, said, f"{name} ({at:.0f} s)", kind="title" if own else "")
         self._y = top + height + 8
         self._text(WIDTH - RIGHT, self._y + 30, across, anchor="end", kind="faint")
 

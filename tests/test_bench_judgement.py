@@ -13,6 +13,7 @@ import pytest
 
 from bench import _policies, judgement
 from bench._cells import false_alarms
+from bench._jobs import GROUPS, jobs
 from bench._policies import Ours
 from bench._traffic import OVER, Answer, Phase, Traffic, read_trace
 from bench._virtual import EPOCH, Simulation, moment
@@ -242,3 +243,13 @@ def test_a_check_month_of_losses_is_simulated_in_a_second_or_two() -> None:
     found = false_alarms("three", 10.0, 1, 1, fail=0.01, burst=5.0)
     assert found.sums["months"] == 1
     assert 10 < found.sums["down"] < 100
+
+
+def test_a_part_of_the_work_is_a_part_of_each_figure_of_it() -> None:
+    whole, part = jobs(quick=False, seed=1), jobs(quick=False, seed=1, part=0.3)
+    for name in GROUPS:
+        counts = [
+            sum(job.count for job in some if (job.group, job.policy) == (name, "ours")) for some in (whole, part)
+        ]
+        assert 0.2 * counts[0] <= counts[1] <= 0.5 * counts[0], name
+    assert len({job.seed for job in whole}) == len(whole)
