@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from monitor.core.causes import lost
 from monitor.core.following import shrink, tell, update
+from monitor.core.homes import carry, withdraw
 from monitor.core.incident import MOVED_AWAY, NO_LONGER_WATCHED, WENT, Case, withdrawn
 from monitor.core.judge import Judge
 from monitor.core.model import Change, EventType, Incident, Moment, Service, State, Verdict
@@ -41,7 +42,7 @@ def handed_over(
         carried = _carried(world, case)
         yield carried
         if carried is None:
-            yield shrink(world, case, now.at) if case.services else world.withdraw(case.incident, now.at)
+            yield shrink(world, case, now.at) if case.services else withdraw(world, case.incident, now.at)
 
 
 def _with_heirs(world: World, case: Case, before: Mapping[str, ServiceStatus], names: Names) -> bool:
@@ -109,7 +110,7 @@ def _carried(world: World, case: Case) -> Change | None:
     """The incident, as that of the service where one of its checks is now: the root, if that is still watched."""
     for name in (case.incident.root, *case.incident.checks):
         judge = world.judges.get(name)
-        if judge is not None and in_trouble(world, judge) and (change := world.carry(case, judge)):
+        if judge is not None and in_trouble(world, judge) and (change := carry(world, case, judge)):
             return change
     return None
 

@@ -16,20 +16,16 @@ from monitor.core import calming, impairment, unjudged
 from monitor.core.agenda import Agenda
 from monitor.core.calm import Calm
 from monitor.core.causes import Causes, lost
-from monitor.core.following import ROOT, corrected, follow, tell
-from monitor.core.incident import NO_LONGER_WATCHED, Case, withdrawn
+from monitor.core.following import ROOT, corrected, follow
+from monitor.core.homes import adopted, status_of, take_up, withdraw
 from monitor.core.judge import Judge, Judgement
 from monitor.core.model import (
     Change,
     Check,
     CheckRecord,
-    EventType,
-    Incident,
     Journal,
     Look,
     Moment,
-    OutageRule,
-    Service,
     ServiceRecord,
     ServiceState,
     State,
@@ -93,22 +89,13 @@ class World:
         self.judges = {
             name: living.get(name) or Judge(check, records[name], now) for name, check in plan.checks.items()
         }
-        self.services = {name: _status_of(service, journal.services) for name, service in plan.services.items()}
+        self.services = {name: status_of(service, journal.services) for name, service in plan.services.items()}
         for incident in reversed(journal.incidents):  # the newest first: what is in two had left the older one
-            self._take_up(incident)
+            take_up(self.services, incident)
         self.unseen = {name for name, judge in self.judges.items() if judge.seq and name not in living}
         """Checks whose state is from before the start, and which have not been seen since."""
         if judges is None:
             resume(self, self.judges, now)
-
-    def _take_up(self, incident: Incident) -> None:
-        """Go on with an incident of the journal: that of the services that are not known to be well again."""
-        known = (self.services.get(name) for name in incident.services)
-        there = [status for status in known if status is not None and status.case is None]
-        part = [status for status in there if status.state is not ServiceState.OPERATIONAL] or there[:1]
-        case = Case.of(incident, (status.service.id for status in part))
-        for status in part:
-            status.case = case
 
     @property
     def teller(self) -> Teller:
@@ -154,29 +141,9 @@ class World:
             changes += renamed(self.judges[name], self.services.get(name), former, record, now)
         at_home = {status.incident.id for status in self.services.values() if status.incident is not None}
         orphans = [incident for incident in self.journal.incidents if incident.id not in at_home]
-        changes += [self._adopted(incident) or self.withdraw(incident, now.at) for incident in orphans]
+        changes += [adopted(self, incident) or withdraw(self, incident, now.at) for incident in orphans]
         changes.append(calming.begin(self, self._renamed, now))
         return merged(changes)
-
-    def _adopted(self, incident: Incident) -> Change | None:
-        """The incident, carried over to where its root check is now."""
-        for judge in self.judges.values():
-            if incident.root in (judge.check.id, *judge.check.was):
-                names = {incident.root: judge.check.id}
-                checks = tuple(names.get(name, name) for name in incident.checks)
-                return self.carry(Case.of(replace(incident, checks=checks), ()), judge)
-        return None
-
-    def carry(self, case: Case, judge: Judge) -> Change | None:
-        """Make it the incident of the service that this check belongs to, unless that has one of its own."""
-        status = self.services[judge.check.service]
-        if status.case is not None:
-            return None
-        status.case, case.services[status.service.id] = case, None
-        left = tuple(name for name in case.incident.services if name in self.services)
-        services = tuple(dict.fromkeys((*left, status.service.id)))
-        case.incident = replace(case.incident, services=services, root=judge.check.id)
-        return Change(incidents=(case.incident,))
 
     def everything(self, now: Moment) -> Change:
         """All records and open incidents: for a journal that has lost what it knew."""
@@ -328,20 +295,6 @@ class World:
         events = (self.teller.service(status, transition, members, previous),) if telling else ()
         return Change(services=(status.record(),), transitions=(transition,), events=events)
 
-    def withdraw(self, incident: Incident, at: datetime) -> Change:
-        """End the incident of services that are not there any more."""
-        name = next((name for name in incident.services if name not in self.services), incident.services[0])
-        service = Service(id=name, title=name, checks=(), outage=_NO_RULE)
-        case, status = Case.of(incident, ()), _status_of(service, self.gone.services)
-        ended = withdrawn(incident, NO_LONGER_WATCHED, at)
-        change = tell(self, case, ended, EventType.INCIDENT_RESOLVED, at, statuses=(status,))
-        # Should the service come back, its next incident must not have the id of this one.
-        status.state, status.since, status.seq = ServiceState.UNKNOWN, at, status.seq + 1
-        self.gone.services[name] = status.record()
-        return replace(change, services=(status.record(),))
-
-
-_NO_RULE = OutageRule(needed=1, checks=())
 
 _ELAPSED: dict[str, Callable[[World, str, Moment], Change | None]] = {
     "maintenance": calming.windows,
@@ -369,13 +322,6 @@ def _gone(plan: Plan, journal: Journal) -> Gone:
         {name: replace(item, snapshot={}) for name, item in journal.checks.items() if name not in plan.checks},
         {name: item for name, item in journal.services.items() if name not in plan.services},
     )
-
-
-def _status_of(service: Service, records: Mapping[str, ServiceRecord]) -> ServiceStatus:
-    status = ServiceStatus(service)
-    if record := records.get(service.id):
-        status.state, status.since, status.seq = record.state, record.since, record.seq
-    return status
 
 
 def _record_of(check: Check, journal: Journal) -> CheckRecord | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from monitor.core.following import GRACE
@@ -555,3 +556,18 @@ def test_an_incident_goes_on_without_a_service_that_is_watched_no_longer() -> No
         story.heal(name, 80)
     assert story.incidents[-1] == ("resolved", "pg", "resolved")
     sound(story)
+
+
+def test_of_two_incidents_that_a_journal_has_of_one_service_the_older_ends() -> None:
+    story = tiers()
+    story.kill("database", 30)
+    kept = journal_of(story)
+    [newer] = kept.incidents
+    older = replace(newer, id=newer.id[:-1] + "a", opened=newer.opened - timedelta(hours=1))
+    again = Tiers(world(check("database"), routes=ROUTES, journal=replace(kept, incidents=(older, newer)), at=40))
+    again.asked = []
+    again._keep(again.world.start(moment(40)))
+    assert again.world.services["database"].incident == newer
+    [end] = [event for change in again.changes for event in change.events]
+    assert (end.type, end.stream) == ("incident.resolved", older.id)
+    assert all(not change.services for change in again.changes), "the service itself goes on as it is"
