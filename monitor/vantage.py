@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 
+import structlog
+
 from monitor.clock import Clock
 from monitor.core.model import Check, Look, Moment
 from monitor.core.resolving import Names
@@ -40,6 +42,8 @@ TRUSTED_LATENESS = 0.25
 _STARVED = "the agent was kept from running meanwhile"
 
 GATEWAY = "the gateway"
+
+_log = structlog.get_logger("brownout.vantage")
 
 Report = Callable[[Sequence[Ailment]], None]
 """Is told all that is wrong with the agent, whenever that changes."""
@@ -75,6 +79,8 @@ class Lookout:
         self._vitals = Vitals(self._beat())
         self._settled = now.tick + SETTLED if sight.ailments else now.tick
         """The tick before which nothing is reported: what the agent before had told of itself may be still so."""
+        self._mute: set[str] = set()
+        """The references that do not count, as far as the log has it."""
         self._relabelled = {Reason.OWN_NETWORK: 0, Reason.LATE: 0}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         """By check: done when its last look that waits is."""
@@ -212,9 +218,17 @@ class Lookout:
         if answered:
             self._guard.answered(name, asked)
             self._heard(name)
+            self._mute.discard(name)
         elif answered is not None and not self._late(asked):
             self._guard.silent(name, asked)
+            self._warn(name, asked)
         self._tell()
+
+    def _warn(self, name: str, asked: Moment) -> None:
+        """A reference is there to be asked; one that does not count is mostly a mistake."""
+        if name in self._addresses and name not in self._mute and not self._guard.counts(name, asked.tick):
+            self._mute.add(name)
+            _log.warning("reference_silent", reference=name, harm="it does not count until it answers")
 
     async def _ask_names(self, asked: Moment) -> None:
         answered = await self._witnesses.resolvers()
