@@ -153,14 +153,16 @@ class Lookout:
             self._miss_names()
         if look.observation.reason is not None:
             return self._ours(look, Reason.LATE, _STARVED) if self._starved(look) else look
+        void = self._guard.void(look)
+        if not void and not self._guard.watchful:
+            return look
         host = check.probe.host or ""
         if not host or is_here(host):
             return look
-        if self._guard.void(look):
+        if void:
             return self._ours(look, Reason.OWN_NETWORK, "it began before the network was back")
-        if self._guard.watchful:
-            self._guard.succeeded(network_of(look, host), look, far=is_far(look, host))
-            self._tell()
+        self._guard.succeeded(network_of(look, host), look, far=is_far(look, host))
+        self._tell()
         return look
 
     def _miss_names(self) -> None:
