@@ -11,7 +11,7 @@ import pytest
 from monitor.config.load import ConfigError, load
 from monitor.config.model import Config, Limits, Listen
 from monitor.core.condition import Level
-from monitor.core.model import Confirm, Impact, Recover
+from monitor.core.model import Confirm, Impact, Policy, Recover
 from monitor.core.routing import ALWAYS, Route
 from probes.contract import Secret
 from probes.postgres import Postgres
@@ -118,7 +118,9 @@ def test_a_relative_state_dir_is_beside_the_file(read: Load, tmp_path: Path) -> 
 def test_defaults_are_taken_over_and_written_keys_win(read: Load) -> None:
     config = read(
         """
-        defaults: {every: 1m, timeout: 5s, confirm: {looks: 4}, recover: {looks: 3}, labels: {a: 1, b: 1}, owner: web}
+        defaults:
+          {every: 1m, timeout: 5s, confirm: {looks: 4, policy: consecutive}, recover: {looks: 3},
+           labels: {a: 1, b: 1}, owner: web}
         checks:
           - {name: one, probe: http, url: http://a/}
           - {name: two, probe: http, url: http://a/, every: 2s, confirm: {span: 1s}, labels: {b: 2}, owner: ops}
@@ -127,7 +129,7 @@ def test_defaults_are_taken_over_and_written_keys_win(read: Load) -> None:
     one, two = config.checks["one"], config.checks["two"]
     assert (one.every, one.timeout, one.owner) == (timedelta(minutes=1), timedelta(seconds=5), "web")
     assert two.timeout == two.every, "a default timeout never exceeds the interval"
-    assert two.confirm == Confirm(4, timedelta(seconds=1))
+    assert two.confirm == Confirm(4, timedelta(seconds=1), Policy.CONSECUTIVE)
     assert two.recover == Recover(3, timedelta(seconds=1))
     assert (two.labels, two.owner) == ({"a": "1", "b": "2"}, "ops")
 
