@@ -45,6 +45,8 @@ _ALARM, _CAP = 17.0, 21.0
 _LIKE = 3
 """Looks closer to one another than this part of an interval are alike, whatever the cause: a slow second of theirs is
 not five pieces of evidence. What lies as high as a look can count is no noise, and counts in full."""
+_LONE = 1.0
+"""What a look far above adds, behind one that was not: a lone one is for the second sum."""
 _FAR_ALARM, _FAR_CAP = 12.0, 14.0
 _WORTH_A_LOOK, _FAR_WORTH_A_LOOK = 1.0, 1.5
 """Sums from which on extra looks are taken."""
@@ -181,6 +183,8 @@ class Slowness:
                 return True
             doubt = self._doubt = _Doubt(look.began.at)
         calm = doubt.sum <= 0 and doubt.alarmed is None
+        if far and not doubt.in_far:
+            above = min(above, _LONE)
         self._count(doubt, look, off, far=far)
         high = _HIGH - drift
         if not look.scheduled and 0 < above < high:

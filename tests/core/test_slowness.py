@@ -295,7 +295,7 @@ def test_the_figures_are_those_of_the_study() -> None:
 
 
 _FIGURES = st.one_of(
-    st.floats(0.001, 30), st.sampled_from([math.nan, math.inf, -math.inf, -1.0, 0.0, 1e308, 5e-324]), st.none()
+    st.floats(0.001, 30), st.sampled_from([math.nan, math.inf, -math.inf, -1.0, 0.0, 1e299, 5e-324]), st.none()
 )
 _LOOKS = st.lists(
     st.tuples(
