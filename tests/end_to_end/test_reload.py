@@ -138,7 +138,7 @@ async def test_a_bad_file_changes_nothing_and_says_so_everywhere(tmp_path: Path)
         stage.write(stage.check("home", stage.first, ", degraded: respone_time > 1s"), more="nonsense: 1")
         code, out, err = await stage.reload()
         assert (code, out) == (1, "")
-        assert 'checks.yaml:10:1: unknown section "nonsense"' in err
+        assert 'checks.yaml:15:1: unknown section "nonsense"' in err
         assert 'unknown measurement "respone_time" (did you mean response_time?)' in err
         assert err.endswith("refused for 2 faults; the configuration before stays in force\n")
         assert len(stage.running.lines("config_fault")) == 2
@@ -149,7 +149,7 @@ async def test_a_bad_file_changes_nothing_and_says_so_everywhere(tmp_path: Path)
             refused = await client.post(f"{stage.url}/api/v1/reload")
             again = await client.post(f"{stage.url}/api/v1/reload", headers={"Authorization": f"Bearer {TOKEN}"})
         assert health["checks"]["config:accepted"][0]["status"] == "warn"
-        assert "checks.yaml:10:1: unknown section" in status["agent"]["impaired"][0]
+        assert "checks.yaml:15:1: unknown section" in status["agent"]["impaired"][0]
         assert "brownout_config_reload_success 0.0" in metrics
         assert {check["id"] for check in status["checks"]} == {"home", "cart"}, "what was in force stays so"
         assert refused.status_code == 401
