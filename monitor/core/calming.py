@@ -215,3 +215,19 @@ def begin(world: World, renamed: Mapping[str, str], now: Moment) -> Change | Non
 def is_well_now(world: World, status: ServiceStatus) -> bool:
     """Whether a service counts as bad though none of its checks is, as it flaps."""
     return status.state.bad and not any(world.judges[check].state.bad for check in status.service.checks)
+
+
+def flags(world: World, check: str) -> tuple[str, ...]:
+    """What is to be known of a check besides its state."""
+    flaps = world.calm.is_flapping(f"check:{check}")
+    return (*(("maintenance",) if check in world.calm.covered else ()), *(("flapping",) if flaps else ()))
+
+
+def service_flags(world: World, status: ServiceStatus) -> tuple[str, ...]:
+    """In maintenance are those whose checks all are; flapping also those with a check that is."""
+    checks, calm = status.service.checks, world.calm
+    covered = bool(calm.covered) and all(check in calm.covered for check in checks)
+    flaps = bool(calm.bouts) and (
+        calm.is_flapping(f"service:{status.service.id}") or any(calm.is_flapping(f"check:{name}") for name in checks)
+    )
+    return (*(("maintenance",) if covered else ()), *(("flapping",) if flaps else ()))

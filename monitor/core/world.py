@@ -240,20 +240,6 @@ class World:
         changes.append(follow(self, status, bad, at, note, changed))
         return merged(changes)
 
-    def flags(self, check: str) -> tuple[str, ...]:
-        """What is to be known of a check besides its state."""
-        flapping = self.calm.is_flapping(f"check:{check}")
-        return (*(("maintenance",) if check in self.calm.covered else ()), *(("flapping",) if flapping else ()))
-
-    def service_flags(self, status: ServiceStatus) -> tuple[str, ...]:
-        """In maintenance are those whose checks all are; flapping also those with a check that is."""
-        checks, calm = status.service.checks, self.calm
-        covered = bool(calm.covered) and all(check in calm.covered for check in checks)
-        flapping = bool(calm.bouts) and (
-            calm.is_flapping(f"service:{status.service.id}") or any(calm.is_flapping(f"check:{c}") for c in checks)
-        )
-        return (*(("maintenance",) if covered else ()), *(("flapping",) if flapping else ()))
-
     def members(self, status: ServiceStatus) -> dict[str, Judge]:
         """The judges of the service's checks, by their ids."""
         return {check: self.judges[check] for check in status.service.checks}

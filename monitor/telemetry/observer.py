@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from monitor.clock import Clock
+from monitor.core.calming import flags
 from monitor.core.judge import Judge
 from monitor.core.model import Impact, Look
 from monitor.core.portions import Portion
@@ -296,7 +297,7 @@ class Telemetry:
         for name in dict.fromkeys((*world.calm.covered, *flapping)):
             if (judge := world.judges.get(name)) is not None:
                 given = labels(self._redact({"check": name, "service": judge.check.service}))
-                lines += [f'{_FLAGS.sample}{{{given},flag="{flag}"}} 1\n' for flag in world.flags(name)]
+                lines += [f'{_FLAGS.sample}{{{given},flag="{flag}"}} 1\n' for flag in flags(world, name)]
         return "".join(lines).encode()
 
     @staticmethod

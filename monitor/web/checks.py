@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from monitor.core.calming import flags
 from monitor.core.judge import Judge
 from monitor.core.model import Check, Look, State, Verdict
 from monitor.core.wording import cut, iso
@@ -95,7 +96,7 @@ class Checks:
         line = self._kept.get(judge.check.id)
         if line is None or line.check is not judge.check:
             line = self._kept[judge.check.id] = Line(judge.check, self._view.redact)
-        return line.render(judge, world.flags(judge.check.id), self._view.redact)
+        return line.render(judge, flags(world, judge.check.id), self._view.redact)
 
     def _keep_for_a_while(self) -> None:
         if self._forget is None:

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from monitor.core.calm import Cover
+from monitor.core.calming import flags, service_flags
 from monitor.core.judge import Judge
 from monitor.core.model import Incident, Look, State
 from monitor.core.service import ServiceStatus, doubt
@@ -37,7 +38,7 @@ def service_item(status: ServiceStatus, world: World, redact: Redact) -> dict[st
         "incident": status.incident.id if status.incident else None,
         "checks": {state.value: counts.count(state) for state in CHECKS_WORST_FIRST},
         "doubt": doubt(service.outage, states) or None,
-        "flags": list(world.service_flags(status)),
+        "flags": list(service_flags(world, status)),
     }
 
 
@@ -68,7 +69,7 @@ def check_item(judge: Judge, world: World, redact: Redact) -> dict[str, Any]:
         "advice": verdict.reason.advice if verdict.reason else None,
         "confirming": judge.suspicious,
         "suppressed_by": ids[3],
-        "flags": list(world.flags(check.id)),
+        "flags": list(flags(world, check.id)),
         "maintenance": _maintenance(world.calm.covered.get(check.id), redact),
         "impact": check.impact.value,
         "every": check.every.total_seconds(),

@@ -439,17 +439,20 @@ def test_flags_of_checks_and_services() -> None:
     here = Calmly(shop(**EVERYTHING))
     begun(here)
     status = here.world.services["shop"]
-    assert (here.world.flags("home"), here.world.service_flags(status)) == ((), ())
+    assert (calming.flags(here.world, "home"), calming.service_flags(here.world, status)) == ((), ())
     here.maintain(once(0, 500, "home"), 1)
-    assert (here.world.flags("home"), here.world.service_flags(status)) == (("maintenance",), ())
+    assert (calming.flags(here.world, "home"), calming.service_flags(here.world, status)) == (("maintenance",), ())
     here.maintain(once(0, 500, services=("shop",), name="x"), 2)
-    assert here.world.service_flags(status) == ("maintenance",)
+    assert calming.service_flags(here.world, status) == ("maintenance",)
     here.wait(500)
     for at in (600, 900, 1200):
         here.kill("home", at)
         here.heal("home", at + 10)
-    assert (here.world.flags("home"), here.world.service_flags(status)) == (("flapping",), ("flapping",))
-    assert here.world.flags("checkout") == ()
+    assert (calming.flags(here.world, "home"), calming.service_flags(here.world, status)) == (
+        ("flapping",),
+        ("flapping",),
+    )
+    assert calming.flags(here.world, "checkout") == ()
 
 
 def test_a_rename_leaves_the_windows_of_others_alone() -> None:
