@@ -26,7 +26,7 @@ gate: $(VENV)/dev.stamp         ## everything but pytest
 soak: $(VENV)/dev.stamp         ## what takes a quarter of an hour: 200 kills, a minute's pause; SEED=N repeats the kills
 	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(if $(MOMENTS),--moments $(MOMENTS))
 	BROWNOUT_PAUSE=60 $(BIN)/pytest -q -p no:cacheprovider tests/faults/test_paused.py
-	BROWNOUT_LONG=1 $(BIN)/pytest -q -p no:cacheprovider tests/faults/test_own_trouble.py tests/end_to_end/test_network.py
+	BROWNOUT_LONG=1 $(BIN)/pytest -q -p no:cacheprovider tests/faults/test_own_trouble.py tests/end_to_end/test_network.py tests/end_to_end/test_tiers.py
 
 lock: $(VENV)/dev.stamp         ## renew both lock files; no download address gets into them
 	$(BIN)/pip install -q uv

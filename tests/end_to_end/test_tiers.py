@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -75,7 +76,13 @@ async def stage(folder: Path, every: str) -> AsyncIterator[Stage]:
                 assert await brownout.stop() == 0
 
 
-@pytest.mark.parametrize("every", ["5s", "1h"], ids=["at-its-pace", "children-first"])
+LONG = pytest.mark.skipif(not os.environ.get("BROWNOUT_LONG"), reason="takes long: make soak")
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize(
+    "every", [pytest.param("5s", marks=LONG, id="at-its-pace"), pytest.param("1h", id="children-first")]
+)
 async def test_a_stopped_database_is_one_incident_that_names_it(tmp_path: Path, every: str) -> None:
     """Looked at once an hour, the database cannot be seen to fail before what depends on it."""
     async with stage(tmp_path, every) as here:
