@@ -57,6 +57,9 @@ def test_the_third_bout_within_an_hour_is_one_message() -> None:
     assert [event["type"] for event in here.events[-3:]] == ["check.changed", "service.changed", "incident.opened"]
     assert here.world.judges["home"].state == "up", "the state is what it is"
     assert here.world.services["home"].state == "outage", "and counts as what was told"
+    assert calming.is_well_now(here.world, here.world.services["home"])
+    here.kill("home", 1900)
+    assert not calming.is_well_now(here.world, here.world.services["home"])
 
 
 def test_it_ends_when_it_has_held_still() -> None:
