@@ -19,10 +19,10 @@ from monitor.config.units import format_duration
 from monitor.core import baseline, failures, judge, patience, series, slowness, threshold
 from monitor.core.model import Confirm, Recover
 from monitor.outbox import Pace
-from monitor.pipeline import FLUSH_EVERY, RETRY_COMMIT
 from monitor.sinks.contract import Nature
 from monitor.sinks.registry import sinks
 from monitor.store.contract import Keep
+from monitor.writer import FLUSH_EVERY, RETRY_COMMIT
 from probes.contract import Unit
 from probes.reasons import Blame, Reason
 from probes.registry import builtin, driver_note

@@ -39,7 +39,7 @@ class Announcer:
             return maintain(world, made[0], now)
 
         self._pipeline.decide(decide)
-        await self._pipeline.committed(PATIENCE)
+        await self._pipeline.writer.committed(PATIENCE)
         return made[0]
 
     async def end(self, identity: str) -> bool:
@@ -51,7 +51,7 @@ class Announcer:
             return end_maintenance(world, identity, now)
 
         self._pipeline.decide(decide)
-        await self._pipeline.committed(PATIENCE)
+        await self._pipeline.writer.committed(PATIENCE)
         return known[0]
 
 

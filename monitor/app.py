@@ -219,11 +219,11 @@ class Agent:
             vouch=lambda look, check: lookout.vouch(look, check),
         )
         lookout = lookout_of(self._config, runner, self._clock, pipeline, world.sight, self._store, attendance)
-        self._store.everything = pipeline.everything
+        self._store.everything = pipeline.writer.everything
         scheduler = self._scheduler(pipeline, telemetry)
         post = Post(
             attendance.read,
-            keep=lambda check: pipeline.keep(check, KEEP_PATIENCE),
+            keep=lambda check: pipeline.writer.keep(check, KEEP_PATIENCE),
             ask=scheduler.ask,
             open=lambda: not self._stopping,
             heard=attendance.heard,
@@ -235,7 +235,7 @@ class Agent:
 
         sites = listeners.sites(self._view(telemetry, post, feed, Announcer(pipeline)), turned_away)
         if (change := world.start(self._clock.now())) is not None:
-            pipeline.enter(change)
+            pipeline.writer.enter(change)
         return Parts(scheduler, pipeline, outbox, telemetry, sites, attendance, recorder, feed, lookout)
 
     def _outbox(self, client: httpx.AsyncClient, telemetry: Telemetry) -> Outbox:
@@ -315,7 +315,7 @@ class Agent:
     async def _watch(self, parts: Parts, listeners: Listeners, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             looking = group.create_task(for_ever("scheduler", parts.scheduler.run()))
-            committing = group.create_task(for_ever("pipeline", parts.pipeline.run()))
+            committing = group.create_task(for_ever("pipeline", parts.pipeline.writer.run()))
             reloading = group.create_task(for_ever("reload", self._reloader.run()))
             others = [
                 group.create_task(for_ever("agenda", parts.pipeline.keep_time())),
@@ -334,7 +334,7 @@ class Agent:
             self._notifier.stopping("stopping: no new looks; writing down and sending what is left")
             await cancelled(looking)
             await cancelled(committing)
-            await end.give(SETTLE, "the last changes", parts.pipeline.settle())
+            await end.give(SETTLE, "the last changes", parts.pipeline.writer.settle())
             # Slow clients wait beside slow sinks, not behind them.
             await asyncio.gather(parts.outbox.drain(DRAIN), *(site.stop() for site in parts.sites))
             await end.give(CLOSE, "the last looks", parts.recorder.settle())

@@ -1,7 +1,6 @@
 """From a look to a durable change: run the probe, decide, commit, tell the outbox. The one place where they meet.
 
-Deciding is instant and happens on the loop; committing happens behind it, in order and in batches. A commit that
-fails is kept and tried again: the journal's trouble never touches a verdict and never stops a look.
+Deciding is instant and happens on the loop; committing happens behind it (`monitor.writer`).
 """
 
 from __future__ import annotations
@@ -13,48 +12,29 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
-import structlog
-
 from monitor.clock import Clock
 from monitor.core.contacts import Contacts
 from monitor.core.judge import Judge, Judgement
-from monitor.core.model import Change, Check, CheckRecord, Event, Look, Moment, State
+from monitor.core.model import Change, Check, Event, Look, Moment, State
 from monitor.core.quantise import quantised
 from monitor.core.sight import Ailment
 from monitor.core.world import World
 from monitor.runner import Order, Runner
-from monitor.store.contract import Fenced, Store, StoreError, Unstorable
-from monitor.told import Blindness, named, report
+from monitor.store.contract import Store
+from monitor.told import Blindness
+from monitor.writer import Observer as WriterObserver
+from monitor.writer import Writer
 from probes.contract import Observation, Passive, Presence, Reason
 
-COMMIT_BATCH = 500
-"""Changes in one transaction at most."""
-RETRY_COMMIT = 1.0
-"""Seconds until a failed commit is tried again."""
-FLUSH_EVERY = 15.0
-"""Seconds between flushes of what the checks remember: no window is forgotten for longer."""
-KEEP_EVERY = 0.1
-"""Seconds between flushes of what must not wait for the next one: a thousand pings a second are ten writes."""
-_FLUSH_BATCH = 100
-"""Checks whose memory is put into plain values before the loop gets a turn (a few ms)."""
 
-_log = structlog.get_logger("brownout.pipeline")
-
-
-class Observer(Protocol):
+class Observer(WriterObserver, Protocol):
     """Watches outcomes; never takes part."""
 
     def look(self, look: Look, judge: Judge) -> None: ...
 
-    def committed(self, changes: int, seconds: float) -> None: ...
-
-    def commit_failed(self) -> None: ...
-
-    def unstorable(self) -> None: ...
-
 
 class Pipeline:
-    """`take` is the scheduler's port; `run` commits and flushes until it is cancelled."""
+    """`take` is the scheduler's port. What is decided goes to the `writer`."""
 
     def __init__(
         self,
@@ -80,24 +60,13 @@ class Pipeline:
         is."""
         self._world = world
         self._runner = runner
-        self._store = store
         self._clock = clock
-        self._level_sinks = level_sinks
-        self._wake = wake
         self._observer = observer
-        self._pending: list[Change] = []
-        self._batch = COMMIT_BATCH
-        """How many changes the next transaction takes: halved around one that cannot be stored, until it is alone."""
-        self._news = asyncio.Event()
-        self._empty = asyncio.Event()
-        """Set while nothing waits to be committed."""
-        self._empty.set()
-        self._unsaved: set[str] = set()
-        """Ids of the checks that were looked at since their memory was flushed."""
-        self._flush_at = clock.now().tick + FLUSH_EVERY
+        self.writer = Writer(
+            world, store, clock, level_sinks=level_sinks, wake=wake, observer=observer, publish=publish
+        )
         self._presence = presence
         self._record = record
-        self._publish = publish
         self._ask = ask
         self._vouch = vouch
         self._follow = follow
@@ -106,23 +75,12 @@ class Pipeline:
         """The tick for which `keep_time` waits."""
         self._sooner = asyncio.Event()
         """Set when it waits for too long."""
-        self._urgent: set[str] = set()
-        """Ids of the checks whose memory is waited for."""
-        self._keep_at = 0.0
-        """The earliest tick at which that is flushed."""
-        self._promise: asyncio.Future[bool] | None = None
-        """Of the flush that they are waited for with."""
         self._blind = Blindness()
-        self.journal_ok = True
-        """Whether the last write succeeded."""
-
-    @property
-    def uncommitted(self) -> int:
-        return len(self._pending)
 
     def adopt(self, world: World, level_sinks: frozenset[str]) -> None:
-        """Go on with another world. What waits to be committed is of the one before and goes first, as ever."""
-        self._world, self._level_sinks = world, level_sinks
+        """Go on with another world."""
+        self._world = world
+        self.writer.adopt(world, level_sinks)
         self._look_at_agenda()
         self._blind.keep(world.judges)
 
@@ -188,11 +146,11 @@ class Pipeline:
         look = quantised(look, judge.check)
         decision = self._world.observe(look)
         if decision.change is not None:
-            self.enter(decision.change)  # first: whatever fails below must not take along what was decided
+            self.writer.enter(decision.change)  # first: whatever fails below must not take along what was decided
         for name in decision.ask:
             self._ask(name)
         self._look_at_agenda()
-        self._unsaved.add(look.check)
+        self.writer.touch(look.check)
         if self._record is not None:
             self._record(judge.check, look, judge.state)
         self._blind.report(look, judge, moved=decision.judgement.transition is not None)
@@ -202,13 +160,13 @@ class Pipeline:
     def sighted(self, ailments: Sequence[Ailment]) -> None:
         """What is wrong with the agent itself now: all of it, or nothing."""
         if (change := self._world.sighted(ailments, self._clock.now())) is not None:
-            self.enter(change)
+            self.writer.enter(change)
         self._look_at_agenda()
 
     def heard_from(self, witness: str) -> None:
         """A witness of our own network has answered."""
         if (change := self._world.heard_from((witness,), self._clock.now())) is not None:
-            self.enter(change)
+            self.writer.enter(change)
 
     async def keep_time(self) -> None:
         """Have done what time alone brings about, when it is due; until cancelled."""
@@ -216,7 +174,7 @@ class Pipeline:
             due, now = self._world.next_due, self._clock.now()
             if due is not None and due <= now.tick:
                 if (change := self._world.elapse(now)) is not None:
-                    self.enter(change)
+                    self.writer.enter(change)
                 continue
             self._alarm = math.inf if due is None else due
             self._sooner.clear()
@@ -232,164 +190,5 @@ class Pipeline:
     def decide(self, what: Callable[[World, Moment], Change | None]) -> None:
         """Have the world decide what no look has brought about."""
         if (change := what(self._world, self._clock.now())) is not None:
-            self.enter(change)
+            self.writer.enter(change)
         self._look_at_agenda()
-
-    async def committed(self, patience: float) -> bool:
-        """Whether all that was decided is in the journal, or is so within so many seconds."""
-        try:
-            await asyncio.wait_for(self._empty.wait(), patience)
-        except TimeoutError:
-            return False
-        return True
-
-    def enter(self, change: Change) -> None:
-        """Queue a change for the next transaction."""
-        self._empty.clear()
-        self._pending.append(change)
-        self._news.set()
-
-    def everything(self) -> Change | None:
-        """All that is known, for a journal that has lost it. None while something that was decided is not committed:
-        no record may be ahead of the events that tell of it."""
-        return None if self._pending else self._world.everything(self._clock.now())
-
-    async def keep(self, check: str, patience: float) -> bool:
-        """Have a check's memory in the journal now. False: it was not possible, or not within `patience` seconds; it
-        is tried again with every flush."""
-        self._unsaved.add(check)
-        self._urgent.add(check)
-        if self._promise is None:
-            self._promise = asyncio.get_running_loop().create_future()
-        self._news.set()
-        try:
-            return await asyncio.wait_for(asyncio.shield(self._promise), patience)
-        except TimeoutError:
-            return False
-
-    async def run(self) -> None:
-        while True:
-            await self._await_work()
-            now = self._clock.now().tick
-            if self._pending:
-                await self._commit()
-            elif self._urgent and now >= self._keep_at:
-                await self._keep_urgent()
-            elif now >= self._flush_at:
-                await self._flush()
-
-    async def settle(self) -> None:
-        """Commit and flush all that is left, once: the last act before the store is closed."""
-        while self._pending:
-            if not await self._commit():
-                return
-        if self._urgent:
-            await self._keep_urgent()
-        await self._flush()
-
-    async def _await_work(self) -> None:
-        due = min(self._flush_at, self._keep_at) if self._urgent else self._flush_at
-        wait = due - self._clock.now().tick
-        if not self._pending and wait > 0:
-            timer = asyncio.get_running_loop().call_later(wait, self._news.set)
-            await self._news.wait()
-            timer.cancel()
-        self._news.clear()
-
-    async def _commit(self) -> bool:
-        batch = self._pending[: self._batch]
-        began = self._clock.now().tick
-        try:
-            events = await self._store.commit(batch, self._level_sinks)
-        except Fenced:
-            raise
-        except Unstorable as error:
-            self._single_out(batch, error)
-            return True
-        except StoreError as error:
-            await self._keep(error)
-            return False
-        del self._pending[: len(batch)]
-        self._told_if_empty()
-        self._batch = min(self._batch * 2, COMMIT_BATCH)
-        self.journal_ok = True
-        self._observer.committed(len(batch), self._clock.now().tick - began)
-        self._publish(events)
-        sinks = frozenset(sink for event in events for sink in event.sinks)
-        if sinks:
-            self._wake(sinks)
-        report(batch)
-        return True
-
-    def _told_if_empty(self) -> None:
-        if not self._pending:
-            self._empty.set()
-
-    def _single_out(self, batch: Sequence[Change], error: Unstorable) -> None:
-        """Find the one change that cannot be stored, and give it up: behind it wait others that can."""
-        self._batch = max(len(batch) // 2, 1)
-        if len(batch) > 1:
-            return
-        del self._pending[0]
-        self._told_if_empty()
-        self._observer.unstorable()
-        _log.error("change_lost", error=str(error), report="this is a bug in Brownout or in a probe", **named(batch))
-
-    async def _flush(self) -> None:
-        """Save what the checks remember, batch by batch, only while nothing waits to be committed: a saved state must
-        never be ahead of the events that tell of it."""
-        self._flush_at = self._clock.now().tick + FLUSH_EVERY
-        await self._flush_checks(list(self._unsaved))
-
-    async def _keep_urgent(self) -> None:
-        """Flush what is waited for, and say so to whoever waits."""
-        self._keep_at = self._clock.now().tick + KEEP_EVERY
-        names, promise = list(self._urgent), self._promise
-        self._urgent, self._promise = set(), None
-        kept = False
-        try:
-            kept = await self._flush_checks(names)
-            while not kept and self._pending and await self._commit():
-                kept = await self._flush_checks([name for name in names if name in self._unsaved])
-        finally:
-            if promise is not None and not promise.done():
-                promise.set_result(kept)
-
-    async def _flush_checks(self, names: Sequence[str]) -> bool:
-        """Whether all of them are in the journal."""
-        for start in range(0, len(names), _FLUSH_BATCH):
-            if self._pending:
-                return False
-            batch = names[start : start + _FLUSH_BATCH]
-            now = self._clock.now()
-            self._unsaved.difference_update(batch)
-            try:
-                judges = self._world.judges
-                await self._save([judges[name].record(now) for name in batch if name in judges])
-            except Fenced:
-                raise
-            except StoreError as error:
-                self._unsaved.update(batch)
-                await self._keep(error)
-                return False
-            self.journal_ok = True
-        return True
-
-    async def _save(self, records: Sequence[CheckRecord]) -> None:
-        """What cannot be stored of a check is left as it was kept before; the others are saved."""
-        try:
-            await self._store.save(records)
-        except Unstorable as error:
-            if len(records) > 1:
-                for record in records:
-                    await self._save([record])
-                return
-            self._observer.unstorable()
-            _log.error("memory_lost", check=records[0].check, error=str(error))
-
-    async def _keep(self, error: StoreError) -> None:
-        if self.journal_ok:
-            _log.error("journal_failed", error=str(error), uncommitted=len(self._pending))
-        self.journal_ok = False
-        self._observer.commit_failed()
-        await asyncio.sleep(RETRY_COMMIT)

@@ -72,7 +72,7 @@ class Takeover:
         parts.pipeline.adopt(world, self._level_sinks)
         for change in changes:
             if change is not None:
-                parts.pipeline.enter(change)
+                parts.pipeline.writer.enter(change)
         parts.scheduler.adopt(
             [name for portion in taken for name in portion.before.checks],
             [check for portion in taken for check in portion.after.checks.values()],

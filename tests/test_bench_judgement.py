@@ -112,13 +112,13 @@ def live(every: float, seconds: float) -> tuple[list[Taken], list[tuple[float, s
             limit=500, limit_per_host=50, observer=Counter(),
             soft_deadline=pipeline.soft_deadline, overdue=pipeline.overdue,
         )  # fmt: skip
-        parts = [asyncio.create_task(part.run()) for part in (scheduler, pipeline)]
+        parts = [asyncio.create_task(part.run()) for part in (scheduler, pipeline.writer)]
         await asyncio.wait(parts, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
         for part in parts:
             assert not part.done()
             part.cancel()
         await asyncio.wait(parts)
-        await pipeline.settle()
+        await pipeline.writer.settle()
         for past in await store.transitions("check", "check", 999):
             item = past.transition
             changes.append(((item.at - START).total_seconds(), item.old, item.new))

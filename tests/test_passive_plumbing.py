@@ -17,11 +17,11 @@ from monitor.config.load import load
 from monitor.config.model import ConfigError
 from monitor.core.judge import Judgement
 from monitor.kinds import installed_kinds
-from monitor.pipeline import FLUSH_EVERY, KEEP_EVERY
 from monitor.presence import BEAT, GAP, Attendance, Listener
 from monitor.runner import Order, Runner
 from monitor.scheduler import Scheduler
 from monitor.store.contract import StoreError
+from monitor.writer import FLUSH_EVERY, KEEP_EVERY
 from probes.contract import Reason, Secret
 from probes.heartbeat import Heartbeat
 from tests.core.builders import check
@@ -126,7 +126,7 @@ def test_what_must_be_kept_is_in_the_journal_before_the_answer() -> None:
     async def test(here: Bench) -> None:
         here.begin()
         here.watched.judges["a"].memory["ping"] = 1.0
-        assert await here.pipeline.keep("a", 2.0)
+        assert await here.pipeline.writer.keep("a", 2.0)
         assert here.shelf.checks["a"].snapshot["memory"] == {"ping": 1.0}
         assert asyncio.get_running_loop().time() == 0
 
@@ -140,7 +140,7 @@ def test_a_storm_is_ten_writes_a_second_and_all_are_answered() -> None:
         async def ping(number: int) -> bool:
             await asyncio.sleep(number / 1000)
             here.watched.judges["a"].memory["ping"] = float(number)
-            return await here.pipeline.keep("a", 2.0)
+            return await here.pipeline.writer.keep("a", 2.0)
 
         assert all(await asyncio.gather(*(ping(number) for number in range(1000))))
         assert here.shelf.checks["a"].snapshot["memory"] == {"ping": 999.0}
@@ -159,9 +159,9 @@ def test_it_is_never_ahead_of_the_events() -> None:
         for _ in range(4):
             await asyncio.sleep(1)
             await here.look(fails=Reason.REFUSED)
-        assert not await here.pipeline.keep("a", 2.0)
+        assert not await here.pipeline.writer.keep("a", 2.0)
         assert here.store.times("save") == []
-        waiting = asyncio.create_task(here.pipeline.keep("a", 2.0))
+        waiting = asyncio.create_task(here.pipeline.writer.keep("a", 2.0))
         await asyncio.sleep(1)
         gate.set()
         assert await waiting
@@ -175,7 +175,7 @@ def test_a_journal_that_fails_is_said_and_tried_again() -> None:
         here.begin()
         here.store.trouble = raising(StoreError("the disk is full"), 1, on="save")
         here.watched.judges["a"].memory["ping"] = 1.0
-        assert not await here.pipeline.keep("a", 2.0)
+        assert not await here.pipeline.writer.keep("a", 2.0)
         await asyncio.sleep(FLUSH_EVERY + 2)
         assert here.shelf.checks["a"].snapshot["memory"] == {"ping": 1.0}
 
@@ -185,9 +185,9 @@ def test_a_journal_that_fails_is_said_and_tried_again() -> None:
 def test_what_is_waited_for_is_kept_when_the_agent_stops() -> None:
     async def test(here: Bench) -> None:
         here.watched.judges["a"].memory["ping"] = 1.0
-        waiting = asyncio.create_task(here.pipeline.keep("a", 2.0))
+        waiting = asyncio.create_task(here.pipeline.writer.keep("a", 2.0))
         await asyncio.sleep(0)
-        await here.pipeline.settle()
+        await here.pipeline.writer.settle()
         assert await waiting
         assert here.shelf.checks["a"].snapshot["memory"] == {"ping": 1.0}
 

@@ -14,10 +14,11 @@ import structlog
 from monitor.core.judge import Judge
 from monitor.core.model import Change, CheckRecord, Event, Look
 from monitor.core.world import World
-from monitor.pipeline import COMMIT_BATCH, FLUSH_EVERY, RETRY_COMMIT, Pipeline
+from monitor.pipeline import Pipeline
 from monitor.runner import Order, Runner
 from monitor.store.contract import Fenced, StoreError, Unstorable
 from monitor.store.memory import MemoryStore, Shelf
+from monitor.writer import COMMIT_BATCH, FLUSH_EVERY, RETRY_COMMIT
 from probes.contract import Observation, Reason
 from tests.core.builders import check, world
 from tests.store.made import event, told, transition
@@ -103,7 +104,7 @@ class Bench:
     running: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        self.running = asyncio.create_task(self.pipeline.run())
+        self.running = asyncio.create_task(self.pipeline.writer.run())
 
     async def end(self) -> None:
         """Stop committing as the agent does."""
@@ -118,7 +119,7 @@ class Bench:
         await self.pipeline.take(order)
 
     def well(self) -> bool:
-        return self.pipeline.journal_ok
+        return self.pipeline.writer.journal_ok
 
     @property
     def kept(self) -> list[str]:
@@ -182,7 +183,7 @@ def test_a_transition_is_committed_at_once_and_its_sinks_are_woken() -> None:
         assert [incident.root for incident in here.shelf.incidents.values()] == ["a"]
         assert here.woken == [frozenset({"hook"})]
         assert here.notes.looks == 4
-        assert here.pipeline.uncommitted == 0
+        assert here.pipeline.writer.uncommitted == 0
 
     in_bench(test)
 
@@ -197,7 +198,7 @@ def test_what_was_decided_is_entered_whatever_becomes_of_those_who_watch() -> No
             await asyncio.sleep(1)
             with pytest.raises(OverflowError):
                 await here.look(fails=Reason.REFUSED)
-        assert here.pipeline.uncommitted == 1
+        assert here.pipeline.writer.uncommitted == 1
 
     in_bench(test)
 
@@ -207,8 +208,8 @@ def test_events_are_published_as_the_store_has_them() -> None:
 
     async def test(here: Bench) -> None:
         here.store.kept_as = lambda event: replace(event, body={**event.body, "durable": False})
-        here.pipeline.enter(news("e1"))
-        await here.pipeline.settle()
+        here.pipeline.writer.enter(news("e1"))
+        await here.pipeline.writer.settle()
         assert [(event.id, event.body["durable"]) for event in here.published] == [("e1", False)]
 
     in_bench(test)
@@ -248,10 +249,10 @@ def test_a_failing_store_keeps_changes_retries_and_keeps_their_order() -> None:
         here.begin()
         with structlog.testing.capture_logs() as logged:
             for number in range(4):
-                here.pipeline.enter(news(f"e{number}"))
+                here.pipeline.writer.enter(news(f"e{number}"))
                 await asyncio.sleep(0.5)
             assert not here.well()
-            assert here.pipeline.uncommitted == 4
+            assert here.pipeline.writer.uncommitted == 4
             assert here.kept == []
             await asyncio.sleep(2)
         assert here.store.times("commit") == [0, RETRY_COMMIT, 2 * RETRY_COMMIT, 3 * RETRY_COMMIT]
@@ -267,11 +268,11 @@ def test_a_failing_store_keeps_changes_retries_and_keeps_their_order() -> None:
 
 def test_everything_is_told_only_when_nothing_waits_to_be_committed() -> None:
     async def test(here: Bench) -> None:
-        here.pipeline.enter(news("e0"))
-        assert here.pipeline.everything() is None
+        here.pipeline.writer.enter(news("e0"))
+        assert here.pipeline.writer.everything() is None
         here.begin()
         await asyncio.sleep(1)
-        assert here.pipeline.everything() is not None
+        assert here.pipeline.writer.everything() is not None
 
     in_bench(test)
 
@@ -297,7 +298,7 @@ def test_looking_goes_on_while_the_store_hangs() -> None:
 def test_a_storm_is_committed_in_batches() -> None:
     async def test(here: Bench) -> None:
         for number in range(COMMIT_BATCH * 2 + 1):
-            here.pipeline.enter(news(f"e{number}"))
+            here.pipeline.writer.enter(news(f"e{number}"))
         here.begin()
         await asyncio.sleep(0.1)
         assert here.store.sizes("commit") == [COMMIT_BATCH, COMMIT_BATCH, 1]
@@ -343,7 +344,7 @@ def test_a_flush_never_runs_ahead_of_the_commits() -> None:
         for _ in range(4):
             await here.look(fails=Reason.REFUSED)
             await asyncio.sleep(1)
-        assert here.pipeline.uncommitted == 1
+        assert here.pipeline.writer.uncommitted == 1
         await asyncio.sleep(FLUSH_EVERY * 2)
         assert here.store.times("save") == []
         assert here.shelf.checks["a"].state.value == "up", "what is in the journal is what was told"
@@ -374,12 +375,12 @@ def test_a_change_that_cannot_be_stored_is_given_up_and_blocks_no_other() -> Non
     async def test(here: Bench) -> None:
         numbers = [n for n in range(40) if n not in (0, 17, 39)]
         for number in range(40):
-            here.pipeline.enter(news(f"e{number}") if number in numbers else poison(f"bad{number}"))
+            here.pipeline.writer.enter(news(f"e{number}") if number in numbers else poison(f"bad{number}"))
         with structlog.testing.capture_logs() as logged:
             here.begin()
             await asyncio.sleep(1)
         assert here.kept == [f"e{number}" for number in numbers], "all others, in their order"
-        assert here.pipeline.uncommitted == 0
+        assert here.pipeline.writer.uncommitted == 0
         assert here.notes.lost == 3
         lost = [line for line in logged if line["event"] == "change_lost"]
         assert [line["events"] for line in lost] == [["bad0"], ["bad17"], ["bad39"]]
@@ -395,8 +396,8 @@ def test_a_change_that_cannot_be_stored_is_given_up_and_blocks_no_other() -> Non
 def test_nothing_but_changes_that_cannot_be_stored() -> None:
     async def test(here: Bench) -> None:
         for number in range(600):
-            here.pipeline.enter(poison(f"bad{number}"))
-        here.pipeline.enter(news("good"))
+            here.pipeline.writer.enter(poison(f"bad{number}"))
+        here.pipeline.writer.enter(news("good"))
         here.begin()
         await asyncio.sleep(1)
         assert here.kept == ["good"]
@@ -407,9 +408,9 @@ def test_nothing_but_changes_that_cannot_be_stored() -> None:
 
 def test_the_batches_grow_again_behind_a_change_that_cannot_be_stored() -> None:
     async def test(here: Bench) -> None:
-        here.pipeline.enter(poison())
+        here.pipeline.writer.enter(poison())
         for number in range(COMMIT_BATCH * 2):
-            here.pipeline.enter(news(f"e{number}"))
+            here.pipeline.writer.enter(news(f"e{number}"))
         here.begin()
         await asyncio.sleep(0.1)
         assert len(here.kept) == COMMIT_BATCH * 2
@@ -442,10 +443,10 @@ def test_settling_commits_and_flushes_what_is_left() -> None:
         here.begin()
         await here.end()
         for number in range(COMMIT_BATCH + 1):
-            here.pipeline.enter(news(f"e{number}"))
-        here.pipeline.enter(poison())
+            here.pipeline.writer.enter(news(f"e{number}"))
+        here.pipeline.writer.enter(poison())
         await here.look()
-        await here.pipeline.settle()
+        await here.pipeline.writer.settle()
         assert len(here.kept) == COMMIT_BATCH + 1
         assert here.shelf.checks["a"].state.value == "up"
         assert here.store.calls[-1][0] == "save"
@@ -456,10 +457,10 @@ def test_settling_commits_and_flushes_what_is_left() -> None:
 def test_settling_tries_once_and_does_not_hold_up_the_end() -> None:
     async def test(here: Bench) -> None:
         here.store.trouble = raising(StoreError("the disk is full"))
-        here.pipeline.enter(news("e1"))
-        await here.pipeline.settle()
+        here.pipeline.writer.enter(news("e1"))
+        await here.pipeline.writer.settle()
         assert asyncio.get_running_loop().time() <= RETRY_COMMIT
-        assert here.pipeline.uncommitted == 1
+        assert here.pipeline.writer.uncommitted == 1
         assert here.store.sizes("save") == []
 
     in_bench(test)
@@ -471,11 +472,11 @@ def test_stopping_in_the_middle_of_a_commit_stores_it_once() -> None:
             await asyncio.sleep(5)
 
         here.store.trouble = lambda call, number: late(call) if call == "commit" and number == 1 else None
-        here.pipeline.enter(news("e1"))
+        here.pipeline.writer.enter(news("e1"))
         here.begin()
         await asyncio.sleep(1)
         await here.end()
-        await here.pipeline.settle()
+        await here.pipeline.writer.settle()
         assert here.kept == ["e1"]
 
     in_bench(test)

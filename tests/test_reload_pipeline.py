@@ -66,7 +66,7 @@ def test_a_look_of_what_has_gone_meanwhile_does_not_count(after: Probe | None) -
         assert notes.looks == 0
         assert all(judge.last is None for judge in now.judges.values())
         assert await pipeline.take(replace(order, check=check("gone"))) == Judgement()
-        await pipeline.settle()
+        await pipeline.writer.settle()
 
     run(main())
 
@@ -101,12 +101,12 @@ def test_what_was_pending_is_committed_before_what_a_reload_changes() -> None:
         for _ in range(3):
             await asyncio.sleep(1)
             await pipeline.take(Order(before.judges["home"].check, 0.0, 5.0, scheduled=True))
-        assert pipeline.uncommitted, "an outage, not yet written down"
+        assert pipeline.writer.uncommitted, "an outage, not yet written down"
         now, change = succeed(before, world(check("other")).plan, VirtualClock().now())
         pipeline.adopt(now, frozenset())
         assert change is not None
-        pipeline.enter(change)
-        await pipeline.settle()
+        pipeline.writer.enter(change)
+        await pipeline.writer.settle()
         kinds = [body["type"] for body in reversed(await store.events(10))]
         assert kinds.index("incident.opened") < kinds.index("incident.resolved")
         assert kinds.count("incident.opened") == kinds.count("incident.resolved") == 1

@@ -130,14 +130,14 @@ def live() -> tuple[Rows[str], list[Transition], list[Event]]:
             limit=500, limit_per_host=8, observer=Counter(),
             soft_deadline=pipeline.soft_deadline, overdue=pipeline.overdue,
         )  # fmt: skip
-        running = (scheduler.run(), pipeline.run(), pipeline.keep_time(), blinded(pipeline, clock))
+        running = (scheduler.run(), pipeline.writer.run(), pipeline.keep_time(), blinded(pipeline, clock))
         parts = [asyncio.create_task(part) for part in running]
         await asyncio.wait(parts, timeout=HOURS * 3600, return_when=asyncio.FIRST_EXCEPTION)
         for part in parts:
             assert not part.done()
             part.cancel()
         await asyncio.wait(parts)
-        await pipeline.settle()
+        await pipeline.writer.settle()
 
     with structlog.testing.capture_logs():
         run(main())

@@ -187,7 +187,7 @@ def simulate(
                 soft_deadline=pipeline.soft_deadline,
                 overdue=pipeline.overdue,
             )
-            parts = [asyncio.create_task(part.run()) for part in (scheduler, pipeline, outbox)]
+            parts = [asyncio.create_task(part.run()) for part in (scheduler, pipeline.writer, outbox)]
             parts.append(asyncio.create_task(pipeline.keep_time()))
             if witnesses is not None:
                 lookout = Lookout(

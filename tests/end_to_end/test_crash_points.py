@@ -144,7 +144,7 @@ class Life:
                 watched, runner, self.store, outside, level_sinks=frozenset(), wake=outbox.wake, observer=Deaf()
             )
             async with asyncio.TaskGroup() as parts:
-                running = [parts.create_task(outbox.run()), parts.create_task(pipeline.run())]
+                running = [parts.create_task(outbox.run()), parts.create_task(pipeline.writer.run())]
                 await self._play(watched, pipeline)
                 await self._told(pipeline)
                 for task in running:
@@ -167,7 +167,7 @@ class Life:
                 await pipeline.take(Order(judge.check, outside.now().tick, 5.0, scheduled=True))
                 if self.patient:
                     await self._told(pipeline)
-            if not (outside.seconds % 3 or pipeline.uncommitted):
+            if not (outside.seconds % 3 or pipeline.writer.uncommitted):
                 # As the pipeline flushes; its own timer runs in real seconds, which the story does not.
                 await self.store.save([judge.record(outside.now()) for judge in watched.judges.values()])
         raise AssertionError("the story does not end")
@@ -175,7 +175,7 @@ class Life:
     async def _told(self, pipeline: Pipeline) -> None:
         """Until all that was decided is in the journal, and told."""
         async with asyncio.timeout(PATIENCE):
-            while pipeline.uncommitted or await self.store.backlog():  # noqa: ASYNC110  (a store tells nobody)
+            while pipeline.writer.uncommitted or await self.store.backlog():  # noqa: ASYNC110  (a store tells nobody)
                 await asyncio.sleep(0.001)
 
     async def abandon(self, image: Path) -> None:

@@ -35,6 +35,7 @@ class Deciding:
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
         self.changes: list[Change] = []
+        self.writer = self
 
     def decide(self, what: Callable[[World, Moment], Change | None]) -> None:
         if (change := what(self.agent.world, self.agent.clock.now())) is not None:
