@@ -131,7 +131,8 @@ def test_a_record_of_a_version_that_did_not_learn_is_taken_over() -> None:
     record = watched.judge.record(moment(31))
     old = {"state", "score", "bad", "good", "looks", "failed", "suspect_at"}
     kept = {name: value for name, value in record.snapshot["failures"].items() if name in old}
-    judge = Judge(watched.judge.check, replace(record, snapshot={**record.snapshot, "failures": kept}), moment(31))
+    snapshot = {name: value for name, value in record.snapshot.items() if name != "patience"} | {"failures": kept}
+    judge = Judge(watched.judge.check, replace(record, snapshot=snapshot), moment(31))
     assert judge.suspicious
     assert judge.verdict.why == watched.judge.verdict.why
 
