@@ -314,8 +314,17 @@ def test_example_files_load(path: Path, tmp_path: Path) -> None:
     assert config.checks
     # An example of one probe leaves to others who is told.
     assert config.routes or path.stem in builtin() or path.stem.partition("_")[0] in builtin()
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document = yaml.load(path.read_text(encoding="utf-8"), _AsInEditors)
     _validator().validate(document)
+
+
+class _AsInEditors(yaml.SafeLoader):
+    """By YAML 1.2, as editors read it: `on` and `off` are words."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":bool")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 @pytest.mark.parametrize("kind", builtin())
