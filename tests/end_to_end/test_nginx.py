@@ -67,6 +67,7 @@ PACE = """\
   timeout: 2s
   confirm: {policy: consecutive, looks: 4, span: 1s}
   recover: {looks: 8, every: 250ms}
+  flapping: off
 """
 CHECK = """\
   - name: home
