@@ -490,11 +490,11 @@ def test_unstorable_is_a_store_error() -> None:
 def test_what_people_decide_is_waited_for_until_the_journal_has_it() -> None:
     async def test(here: Bench) -> None:
         here.pipeline.decide(lambda _world, _now: news("a"))
-        assert not await here.pipeline.committed(0.5), "nobody commits yet"
+        assert not await here.pipeline.writer.committed(0.5), "nobody commits yet"
         here.begin()
-        assert await here.pipeline.committed(5)
+        assert await here.pipeline.writer.committed(5)
         assert here.kept == ["a"]
         here.pipeline.decide(lambda _world, _now: None)
-        assert await here.pipeline.committed(1)
+        assert await here.pipeline.writer.committed(1)
 
     in_bench(test)
