@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run demo test gate soak lock bench docs deb clean
+.PHONY: run demo test gate core others soak lock bench docs deb clean
 
 run: $(VENV)/run.stamp          ## set up, then run the agent on the shipped checks.yaml
 	$(BIN)/brownout run checks.yaml
@@ -11,11 +11,15 @@ run: $(VENV)/run.stamp          ## set up, then run the agent on the shipped che
 demo: $(VENV)/run.stamp         ## the whole product in a minute; PORT=9799 for another port
 	$(BIN)/brownout demo $(if $(PORT),--port $(PORT))
 
-test: gate                      ## set up, then the whole gate
-	$(BIN)/pytest -n auto --dist worksteal --ignore=tests/core
+test: gate core others          ## set up, then the whole gate
+
+core: $(VENV)/dev.stamp         ## the tests of deciding, which must reach every branch
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q -p no:cacheprovider tests/core
 	$(BIN)/coverage report
+
+others: $(VENV)/dev.stamp       ## all other tests
+	$(BIN)/pytest -n auto --dist worksteal --ignore=tests/core
 
 gate: $(VENV)/dev.stamp         ## everything but pytest
 	$(BIN)/ruff format --check .
@@ -26,7 +30,7 @@ gate: $(VENV)/dev.stamp         ## everything but pytest
 soak: $(VENV)/dev.stamp         ## what takes a quarter of an hour: 200 kills, a minute's pause; SEED=N repeats the kills
 	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(if $(MOMENTS),--moments $(MOMENTS))
 	BROWNOUT_PAUSE=60 $(BIN)/pytest -q -p no:cacheprovider tests/faults/test_paused.py
-	BROWNOUT_LONG=1 $(BIN)/pytest -q -p no:cacheprovider tests/faults/test_own_trouble.py tests/end_to_end/test_network.py tests/end_to_end/test_tiers.py
+	$(BIN)/pytest -q -p no:cacheprovider -m long
 
 lock: $(VENV)/dev.stamp         ## renew both lock files; no download address gets into them
 	$(BIN)/pip install -q uv

@@ -10,8 +10,9 @@ from hypothesis import settings
 
 from tests.servers import Absent
 
-settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of what is tested
-settings.load_profile("untimed")
+# A busy machine is no fault of what is tested, and the whole suite must stay below a quarter of an hour.
+settings.register_profile("suite", deadline=None, max_examples=50)
+settings.load_profile("suite")
 
 
 @pytest.hookimpl(wrapper=True)

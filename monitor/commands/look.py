@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from monitor import address
 from monitor.clock import SystemClock
 from monitor.commands._common import FINDING, FINE, WRONG, fail, print_json
 from monitor.commands._configuration import load_or_explain
@@ -78,11 +79,14 @@ def _address(config: Config) -> str:
 
 
 def _novel(config: Config, check: Check) -> list[str]:
-    """What a running agent knows to be new of the check, by its history; nothing where none answers."""
-    from monitor.commands.status import NoAnswer, fetch_findings  # an HTTP client, for whoever looks
+    """What a running agent knows to be new of the check, by its history; nothing where none runs."""
+    url = address.told(config.agent.state_dir)
+    if not url:
+        return []
+    from monitor.commands.status import NoAnswer, fetch_findings  # an HTTP client, which is not needed otherwise
 
     try:
-        return fetch_findings(_address(config), check.id)
+        return fetch_findings(url, check.id)
     except NoAnswer:
         return []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 
-LONG = pytest.mark.skipif(not os.environ.get("BROWNOUT_LONG"), reason="takes long: make soak")
 EVENTS = ("agent.impaired", "agent.recovered")
 
 
@@ -123,7 +121,7 @@ async def test_an_uplink_that_is_cut_is_nobodys_outage(tmp_path: Path) -> None:
         await here.settles()
 
 
-@LONG
+@pytest.mark.long
 async def test_a_cable_that_is_pulled_is_seen_without_any_reference(tmp_path: Path) -> None:
     async with stage(tmp_path, references=False) as here:
         here.net.cut_cable()
@@ -134,7 +132,7 @@ async def test_a_cable_that_is_pulled_is_seen_without_any_reference(tmp_path: Pa
         await here.ends_well()
 
 
-@LONG
+@pytest.mark.long
 async def test_a_restart_without_a_network_is_nobodys_outage_either(tmp_path: Path) -> None:
     async with stage(tmp_path) as here:
         here.net.cut_uplink()
@@ -146,7 +144,7 @@ async def test_a_restart_without_a_network_is_nobodys_outage_either(tmp_path: Pa
         await here.ends_well()
 
 
-@LONG
+@pytest.mark.long
 async def test_a_machine_that_starts_before_its_network_pages_nobody(tmp_path: Path) -> None:
     async with stage(tmp_path) as here:
         here.net.cut_uplink()
@@ -158,7 +156,7 @@ async def test_a_machine_that_starts_before_its_network_pages_nobody(tmp_path: P
         await here.ends_well()
 
 
-@LONG
+@pytest.mark.long
 async def test_five_targets_of_one_gateway_are_down_when_the_references_say_so(tmp_path: Path) -> None:
     """Many fail together, yet the references answer: it is them."""
     async with stage(tmp_path, targets=5) as here:

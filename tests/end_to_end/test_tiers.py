@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -76,12 +75,9 @@ async def stage(folder: Path, every: str) -> AsyncIterator[Stage]:
                 assert await brownout.stop() == 0
 
 
-LONG = pytest.mark.skipif(not os.environ.get("BROWNOUT_LONG"), reason="takes long: make soak")
-
-
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize(
-    "every", [pytest.param("5s", marks=LONG, id="at-its-pace"), pytest.param("1h", id="children-first")]
+    "every", [pytest.param("5s", marks=pytest.mark.long, id="at-its-pace"), pytest.param("1h", id="children-first")]
 )
 async def test_a_stopped_database_is_one_incident_that_names_it(tmp_path: Path, every: str) -> None:
     """Looked at once an hour, the database cannot be seen to fail before what depends on it."""

@@ -25,7 +25,7 @@ CPU = Path("/sys/fs/cgroup/cpu")
 
 pytestmark = [
     pytest.mark.timeout(150),
-    pytest.mark.skipif(not os.environ.get("BROWNOUT_LONG"), reason="takes long: make soak"),
+    pytest.mark.long,
 ]
 
 
