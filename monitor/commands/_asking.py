@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 
 from monitor import address
+from monitor.commands._address import address_of, is_held
 from monitor.commands._configuration import default_file
 from monitor.config.load import find_agent
 from monitor.config.model import AgentSettings
 from monitor.sinks.console import harmless
-from monitor.store.holder import holder
 from monitor.tokens import TOKEN_FORM, is_token
 
 TOKEN = "BROWNOUT_TOKEN"  # noqa: S105  (the name of a variable)
@@ -65,7 +65,7 @@ def settings_of(options: Namespace) -> AgentSettings:
 def found_address(client: httpx.Client, options: Namespace, token: str) -> str:
     """Where the agent that watches this file answers; nobody else is asked, or given the token of this one."""
     settings = settings_of(options)
-    directory = next((item for item in (settings.state_dir, INSTALLED) if _is_held(item)), None)
+    directory = next((item for item in (settings.state_dir, INSTALLED) if is_held(item)), None)
     # What the agent itself has written down: a changed `listen` takes effect with its next start only.
     url = (address.told(directory) if directory else "") or address_of(settings)
     if options.file is not None:
@@ -80,14 +80,6 @@ def found_address(client: httpx.Client, options: Namespace, token: str) -> str:
     return url
 
 
-def _is_held(directory: Path) -> bool:
-    """Whether an agent runs there: what one that was killed has written down may be somebody else's address now."""
-    try:
-        return holder(directory) is not None
-    except OSError:  # it is not ours to read
-        return False
-
-
 def must_watch(asked: Path | None, config: Mapping[str, Any], who: str) -> None:
     """Raises `NotAsked` where a file was named, and it is not that of this agent."""
     own = Path(config["file"])
@@ -99,12 +91,6 @@ def must_watch(asked: Path | None, config: Mapping[str, Any], who: str) -> None:
 
 def bearer(token: str) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {token}"}
-
-
-def address_of(settings: AgentSettings) -> str:
-    listen = settings.listen
-    host = "127.0.0.1" if listen.host in ("", "0.0.0.0", "::") else listen.host  # noqa: S104  (asked, not bound)
-    return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
 
 
 def client_of_ours() -> httpx.Client:

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from monitor import address
 from monitor.clock import SystemClock
+from monitor.commands._address import address_of, is_held
 from monitor.commands._common import FINDING, FINE, WRONG, fail, print_json
 from monitor.commands._configuration import load_or_explain
 from monitor.config.model import Config
@@ -56,7 +57,7 @@ def _ask(config: Config, check: Check, *, as_json: bool) -> int:
     """What the running agent knows of a check that is handed what arrives."""
     from monitor.commands.status import NoAnswer, fetch  # an HTTP client, which no other look needs
 
-    url = _address(config)
+    url = address_of(config.agent)
     try:
         found = next((item for item in fetch(url)["checks"] if item.get("id") == check.id), None)
     except NoAnswer:
@@ -71,16 +72,10 @@ def _ask(config: Config, check: Check, *, as_json: bool) -> int:
     return FINE if found["state"] == "up" else FINDING
 
 
-def _address(config: Config) -> str:
-    """Where the running agent is reached."""
-    listen = config.agent.listen
-    host = "127.0.0.1" if listen.host in ("", "0.0.0.0", "::") else listen.host  # noqa: S104  (asked, not bound)
-    return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
-
-
 def _novel(config: Config, check: Check) -> list[str]:
     """What a running agent knows to be new of the check, by its history; nothing where none runs."""
-    url = address.told(config.agent.state_dir)
+    directory = config.agent.state_dir
+    url = address.told(directory) if is_held(directory) else ""
     if not url:
         return []
     from monitor.commands.status import NoAnswer, fetch_findings  # an HTTP client, which is not needed otherwise

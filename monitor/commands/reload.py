@@ -19,11 +19,11 @@ import httpx
 
 from monitor import address
 from monitor.commands import _asking
+from monitor.commands._address import address_of
 from monitor.commands._asking import (
     PATIENCE,
     TOKEN,
     NotAsked,
-    address_of,
     bearer,
     client_of_ours,
     detail_of,

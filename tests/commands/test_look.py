@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from monitor import address
 from tests.commands.called import PASSWORD, brownout, checks, in_thread
 from tests.end_to_end.rig import Target, answering, serving
 
@@ -79,3 +80,14 @@ async def test_look_never_shows_a_secret_that_the_target_sends_back(tmp_path: Pa
         for extra in ((), ("--json",)):
             done = await in_thread("look", *extra, checks(tmp_path, url=f"{url}/"), "home")
             assert done.returncode == 1
+
+
+def test_what_a_killed_agent_has_left_behind_is_asked_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        somebody.setblocking(False)
+        address.tell(tmp_path, f"http://127.0.0.1:{somebody.getsockname()[1]}")
+        config = checks(tmp_path)
+        config.write_text(config.read_text().replace("state_dir: state", f'state_dir: "{tmp_path}"'))
+        assert brownout("look", config, "home").returncode == 1
+        with pytest.raises(BlockingIOError):
+            somebody.accept()
