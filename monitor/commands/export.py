@@ -10,6 +10,7 @@ import sqlite3
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,18 +74,25 @@ def _export(options: Namespace, source: Source, since: datetime, until: datetime
         raise Wrong(f"--check goes with samples, rollups and transitions, not with {options.what}")
     if not source.folder.is_dir() or not path.exists():
         raise Wrong(f"there is no {path}: has an agent run with this state_dir? name another with --state-dir")
+    with kept_in(path) as db:
+        count = _write(options, _records(options, source, db, since, until))
+    if not count:
+        print(f"brownout: nothing of that is kept between {_iso(since)} and {_iso(until)}", file=sys.stderr)
+    return FINE
+
+
+@contextmanager
+def kept_in(path: Path) -> Iterator[sqlite3.Connection]:
+    """What an agent keeps there, for reading. Raises `Wrong` where it cannot be read, also while it is being used."""
     try:
         with reading(path) as db:
-            count = _write(options, _records(options, source, db, since, until))
+            yield db
     except (sqlite3.Error, ValueError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
+        if isinstance(error, BrokenPipeError):  # of whoever reads the output
             raise
         raise Wrong(
             f"cannot read {path}: {error}; run this as the agent's user, and see whether the file is whole"
         ) from None
-    if not count:
-        print(f"brownout: nothing of that is kept between {_iso(since)} and {_iso(until)}", file=sys.stderr)
-    return FINE
 
 
 def _records(

@@ -20,7 +20,7 @@ from monitor.commands._common import FINE, WRONG, fail, print_json
 from monitor.commands._configuration import load_or_explain
 from monitor.commands._recorded import BEGINNING, Recorded, from_history, from_lines
 from monitor.commands._retold import Told, minute, show
-from monitor.commands.export import Wrong, when
+from monitor.commands.export import Wrong, kept_in, when
 from monitor.config.model import Config
 from monitor.config.suggest import Vocabulary
 from monitor.core.model import Check, Transition
@@ -83,15 +83,8 @@ def _told(options: Namespace, config: Config, checks: Mapping[str, Check], since
             "looks (brownout export)"
         )
     then, sights = _journalled(folder / JOURNAL, checks, since, until)
-    try:
-        with reading(path) as db:
-            return _judged(config, from_history(db, checks, until), then, since, until, sights)
-    except (sqlite3.Error, ValueError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        raise Wrong(
-            f"cannot read {path}: {error}; run this as the agent's user, and see whether the file is whole"
-        ) from None
+    with kept_in(path) as db:
+        return _judged(config, from_history(db, checks, until), then, since, until, sights)
 
 
 def _from_file(name: str, checks: Mapping[str, Check]) -> Recorded:
