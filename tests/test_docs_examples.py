@@ -86,6 +86,7 @@ def test_the_shell_verifier(program: str, tmp_path: Path) -> None:
     assert done.stdout.strip() == signed["webhook-signature"], program
 
 
+@pytest.mark.early
 def test_the_quick_start(tmp_path: Path) -> None:
     """Its files as they stand, with free ports: the shop dies, and the receiver prints a verified event."""
     shop, hook, page = _free_ports(3)

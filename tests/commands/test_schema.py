@@ -44,6 +44,7 @@ def test_output_that_nobody_reads_is_no_error() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.early
 @pytest.mark.timeout(300)
 def test_the_demo_from_beginning_to_end() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:

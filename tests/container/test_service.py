@@ -202,6 +202,7 @@ def removing_leaves_state_and_purging_forgets_it(machine: Machine) -> None:
     assert left == ""
 
 
+@pytest.mark.early
 def test_the_package_in_a_booted_machine(machine: Machine, versions: Versions) -> None:
     a_fresh_install_starts_without_any_secret(machine)
     the_sandbox_hides_the_machine_until_a_drop_in_opens_it(machine)

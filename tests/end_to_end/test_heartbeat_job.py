@@ -122,6 +122,7 @@ class Place:
 UP_DEGRADED_DOWN_UP = [("up", "degraded", "threshold"), ("degraded", "down", "threshold"), ("down", "up", None)]
 
 
+@pytest.mark.early
 @pytest.mark.timeout(120)
 async def test_a_job_that_stops_is_late_then_missing_and_comes_back(tmp_path: Path) -> None:
     async with listening(Receiver()) as receiver:
@@ -175,6 +176,7 @@ async def a_run_that_fails(place: Place, receiver: Receiver) -> None:
         assert receiver.checks("backup")[-1] == ("down", "up", None)
 
 
+@pytest.mark.early
 @pytest.mark.timeout(120)
 async def test_restarts_and_pauses_alarm_nobody_and_a_dead_job_is_found(tmp_path: Path) -> None:
     async with listening(Receiver()) as receiver:

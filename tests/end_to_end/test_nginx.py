@@ -139,6 +139,7 @@ OUTAGE = [("opened", "outage"), ("updated", "degradation"), ("resolved", "degrad
 DEGRADATION = [("opened", "degradation"), ("resolved", "degradation")]
 
 
+@pytest.mark.early
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed here: apt-get install nginx-light")
 async def test_what_befalls_a_real_nginx_is_told_and_nothing_else(tmp_path: Path) -> None:

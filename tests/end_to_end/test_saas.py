@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 
+@pytest.mark.early
 @pytest.mark.timeout(400)
 def test_every_degradation_is_told_before_its_outage(tmp_path: Path) -> None:
     transcript = tmp_path / "transcript.txt"
