@@ -1,9 +1,7 @@
-"""The composition root: the one place that names the concrete store, sinks, web server and clock, and the order in
-which they start and stop.
+"""The composition root: the one place that names the concrete sinks, web server and clock, and joins the parts.
 
-Starting is all or nothing: what can be wrong (port, state directory, journal) is found before the first look.
-Stopping is orderly: no new looks, then the last changes into the journal, then the sends under way, then the rest.
-A part that dies takes the agent down, loudly; systemd starts it again, and the journal knows where it was.
+Starting is all or nothing: what can be wrong (port, state directory, journal) is found before the first look. How the
+parts run side by side, and end in order, is in `monitor.duty`; `monitor.parts` names the journal.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from importlib.metadata import version
 from random import Random
 from typing import TextIO
@@ -26,8 +25,8 @@ from monitor.announcing import Announcer
 from monitor.clock import Clock, SystemClock
 from monitor.config.model import Config
 from monitor.core.model import Journal
-from monitor.core.sight import cannot_see
 from monitor.core.world import World
+from monitor.duty import Duty
 from monitor.listeners import Listeners
 from monitor.outbox import Outbox
 from monitor.parts import Parts, lasting_store, lookout_of, plan_of
@@ -39,14 +38,15 @@ from monitor.runner import Runner, new_runner
 from monitor.scheduler import Scheduler
 from monitor.sinks._http import new_client
 from monitor.sinks.contract import Nature, Sink
-from monitor.start import StartError, Stop, cancelled, for_ever
+from monitor.standing import Standing
+from monitor.start import StartError, Stop
 from monitor.store.contract import StoreError
 from monitor.store.lasting import LastingStore
 from monitor.systemd import Notifier, Watchdog
 from monitor.takeover import PAUSE, Takeover
 from monitor.telemetry import Telemetry
 from monitor.upkeep import Upkeep
-from monitor.web import Feed, Health, Post, Steering, View
+from monitor.web import Feed, Post, Steering, View
 
 __all__ = ["Agent", "StartError"]
 
@@ -54,12 +54,8 @@ KEEP_PATIENCE = 2.0
 """Seconds that whoever sent something waits for the journal; after that it is taken all the same."""
 STOP = 4.0
 """Seconds that a stop takes at most, whatever hangs; the steps share them."""
-SETTLE = 1.5
-"""Seconds that the last changes get to be written when the agent stops."""
-DRAIN = 2.0
-"""Seconds that sends under way get to finish when the agent stops."""
 CLOSE = 0.4
-"""Seconds that the last looks get to be written then, and as many for probes to close."""
+"""Seconds that probes get to be closed when the agent stops."""
 
 SWITCH_INTERVAL = 0.0005
 """Seconds that a thread of ours may keep the interpreter while the loop waits for it; Python's own 5 ms are felt as
@@ -92,16 +88,15 @@ class Agent:
         self._given_sinks = sinks
         self._upkeep = Upkeep(config.checks.values())
         self._terminal = terminal or sys.stdout
-        self._progress = self._clock.now().tick
-        self._stopping = False
         self._ending: Stop | None = None
         self._notifier = Notifier.from_environ(os.environ)
-        self._watchdog = Watchdog.from_environ(os.environ, self._notifier, self._clock)
         self._reloader = Reloader(
             config, load or (lambda: config), self._adopt, self._told, self._notifier, self._clock
         )
         self.started = asyncio.Event()
         """Set once the agent looks and answers."""
+        watchdog = Watchdog.from_environ(os.environ, self._notifier, self._clock)
+        self._standing = Standing(self._clock, watchdog, self._store, self._reloader, self.started)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start, watch until `stop` is set, stop in order. Raises `StartError`, or a group of what killed a part."""
@@ -123,13 +118,19 @@ class Agent:
             gc.collect()
             gc.freeze()
             gc.enable()
+            duty = Duty(parts, self._store, self._reloader, self._notifier)
             stack.callback(address.forget, self._config.agent.state_dir)
-            await self._watch(parts, listeners, stop)
+            await duty.serve(stop, partial(self._announce, listeners.urls(parts.sites)), self._begin_end)
+            _log.info("stopped")
 
     @property
     def cut_short(self) -> bool:
         """Whether something hung when the agent stopped, and was given up: its thread may hang on."""
         return self._ending is not None and self._ending.cut_short
+
+    def _begin_end(self) -> Stop:
+        self._standing.stopping = True
+        return self._end()
 
     def _end(self) -> Stop:
         """What the end may take, from its first step on."""
@@ -190,8 +191,24 @@ class Agent:
         listeners: Listeners,
         attendance: Attendance,
     ) -> Parts:
+        """Those that tell one another are joined by late calls: all are there before the first look."""
         world = self.world = World(plan_of(self._config), journal, self._clock.now())
-        telemetry = Telemetry(
+        telemetry = self._telemetry(world)
+        outbox = self._outbox(client, telemetry)
+        recorder = Recorder(self._store, self._clock, telemetry.looks_lost)
+        feed = Feed(self._store, lambda value: self._config.redactor.value(value))
+        pipeline = self._pipeline(world, runner, attendance, outbox, telemetry, recorder, feed)
+        self._store.everything = pipeline.writer.everything
+        lookout = lookout_of(self._config, runner, self._clock, pipeline, world.sight, self._store, attendance)
+        scheduler = self._scheduler(pipeline, telemetry)
+        post = self._post(attendance, pipeline, scheduler)
+        sites = listeners.sites(self._view(telemetry, post, feed, Announcer(pipeline)), self._turned_away)
+        if (change := world.start(self._clock.now())) is not None:
+            pipeline.writer.enter(change)
+        return Parts(scheduler, pipeline, outbox, telemetry, sites, attendance, recorder, feed, lookout)
+
+    def _telemetry(self, world: World) -> Telemetry:
+        return Telemetry(
             world,
             clock=self._clock,
             version=version("brownout"),
@@ -200,10 +217,18 @@ class Agent:
             journal=lambda: self._store.condition,
             outlook=lambda: self._parts.lookout.outlook,
         )
-        outbox = self._outbox(client, telemetry)
-        recorder = Recorder(self._store, self._clock, telemetry.looks_lost)
-        feed = Feed(self._store, lambda value: self._config.redactor.value(value))
-        pipeline = Pipeline(
+
+    def _pipeline(
+        self,
+        world: World,
+        runner: Runner,
+        attendance: Attendance,
+        outbox: Outbox,
+        telemetry: Telemetry,
+        recorder: Recorder,
+        feed: Feed,
+    ) -> Pipeline:
+        return Pipeline(
             world,
             runner,
             self._store,
@@ -214,29 +239,10 @@ class Agent:
             presence=attendance.read,
             record=recorder.take,
             publish=feed.publish,
-            ask=lambda check: scheduler.ask(check),
-            follow=lambda check, judgement: scheduler.follow(check, judgement),
-            vouch=lambda look, check: lookout.vouch(look, check),
+            ask=lambda check: self._parts.scheduler.ask(check),
+            follow=lambda check, judgement: self._parts.scheduler.follow(check, judgement),
+            vouch=lambda look, check: self._parts.lookout.vouch(look, check),
         )
-        lookout = lookout_of(self._config, runner, self._clock, pipeline, world.sight, self._store, attendance)
-        self._store.everything = pipeline.writer.everything
-        scheduler = self._scheduler(pipeline, telemetry)
-        post = Post(
-            attendance.read,
-            keep=lambda check: pipeline.writer.keep(check, KEEP_PATIENCE),
-            ask=scheduler.ask,
-            open=lambda: not self._stopping,
-            heard=attendance.heard,
-        )
-
-        def turned_away(listener: Listener) -> None:
-            attendance.turned_away(listener)
-            telemetry.turned_away(listener)
-
-        sites = listeners.sites(self._view(telemetry, post, feed, Announcer(pipeline)), turned_away)
-        if (change := world.start(self._clock.now())) is not None:
-            pipeline.writer.enter(change)
-        return Parts(scheduler, pipeline, outbox, telemetry, sites, attendance, recorder, feed, lookout)
 
     def _outbox(self, client: httpx.AsyncClient, telemetry: Telemetry) -> Outbox:
         return Outbox(
@@ -260,11 +266,24 @@ class Agent:
             limit=limits.looks,
             limit_per_host=limits.looks_per_host,
             observer=telemetry,
-            progress=self._progressed,
+            progress=self._standing.progressed,
             released=self._upkeep.release,
             soft_deadline=pipeline.soft_deadline,
             overdue=pipeline.overdue,
         )
+
+    def _post(self, attendance: Attendance, pipeline: Pipeline, scheduler: Scheduler) -> Post:
+        return Post(
+            attendance.read,
+            keep=lambda check: pipeline.writer.keep(check, KEEP_PATIENCE),
+            ask=scheduler.ask,
+            open=lambda: not self._standing.stopping,
+            heard=attendance.heard,
+        )
+
+    def _turned_away(self, listener: Listener) -> None:
+        self._parts.attendance.turned_away(listener)
+        self._parts.telemetry.turned_away(listener)
 
     def _view(self, telemetry: Telemetry, post: Post, feed: Feed, announcer: Announcer) -> View:
         agent = self._config.agent
@@ -272,7 +291,7 @@ class Agent:
             world=lambda: self.world,
             records=self._store,
             telemetry=telemetry,
-            health=lambda: self._health(telemetry),
+            health=lambda: self._standing.health(telemetry, self.world.sight, self._config.redactor.text),
             clock=self._clock,
             version=version("brownout"),
             vantage=agent.vantage.name,
@@ -287,60 +306,6 @@ class Agent:
             announcements=announcer,
             steering=Steering(self._reloader.as_json, self._reloader.wait),
         )
-
-    def _health(self, telemetry: Telemetry) -> Health:
-        begun, missed = telemetry.recent_beats
-        refused = self._reloader.refused
-        return Health(
-            scheduler_progress_age=self._clock.now().tick - self._progress,
-            loop_lag=telemetry.loop_lag,
-            journal=self._store.condition,
-            outbox_oldest_age=telemetry.outbox_oldest_age,
-            refusing_sinks=telemetry.refusing_sinks,
-            beats_begun=begun,
-            beats_missed=missed,
-            ready=self.started.is_set(),
-            stopping=self._stopping,
-            config_ok=refused is None,
-            blindness=self._config.redactor.text(cannot_see(self.world.sight)),
-            full_listeners=telemetry.full_listeners,
-            config_fault=self._config.redactor.text(str(refused.faults[0])) if refused else "",
-        )
-
-    def _progressed(self) -> None:
-        """The scheduler's loop has come round: what systemd's watchdog and `/healthz` go by."""
-        self._progress = self._clock.now().tick
-        self._watchdog.feed()
-
-    async def _watch(self, parts: Parts, listeners: Listeners, stop: asyncio.Event) -> None:
-        async with asyncio.TaskGroup() as group:
-            looking = group.create_task(for_ever("scheduler", parts.scheduler.run()))
-            committing = group.create_task(for_ever("pipeline", parts.pipeline.writer.run()))
-            reloading = group.create_task(for_ever("reload", self._reloader.run()))
-            others = [
-                group.create_task(for_ever("agenda", parts.pipeline.keep_time())),
-                group.create_task(for_ever("outbox", parts.outbox.run())),
-                group.create_task(for_ever("loop watch", parts.telemetry.watch_loop())),
-                group.create_task(for_ever("outbox watch", parts.telemetry.watch_outbox(self._store))),
-                group.create_task(for_ever("vantage", parts.lookout.run())),
-                group.create_task(for_ever("presence", parts.attendance.watch())),
-                group.create_task(for_ever("history", parts.recorder.run())),
-                group.create_task(for_ever("journal", self._store.run())),
-            ]
-            self._announce(listeners.urls(parts.sites))
-            await stop.wait()
-            self._stopping, end = True, self._end()
-            await cancelled(reloading)
-            self._notifier.stopping("stopping: no new looks; writing down and sending what is left")
-            await cancelled(looking)
-            await cancelled(committing)
-            await end.give(SETTLE, "the last changes", parts.pipeline.writer.settle())
-            # Slow clients wait beside slow sinks, not behind them.
-            await asyncio.gather(parts.outbox.drain(DRAIN), *(site.stop() for site in parts.sites))
-            await end.give(CLOSE, "the last looks", parts.recorder.settle())
-            for task in others:
-                await cancelled(task)
-        _log.info("stopped")
 
     def _announce(self, urls: Sequence[str]) -> None:
         config, (page, *public) = self._config, urls

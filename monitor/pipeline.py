@@ -19,9 +19,9 @@ from monitor.core.model import Change, Check, Event, Look, Moment, State
 from monitor.core.quantise import quantised
 from monitor.core.sight import Ailment
 from monitor.core.world import World
+from monitor.decision_log import Blindness
 from monitor.runner import Order, Runner
 from monitor.store.contract import Store
-from monitor.told import Blindness
 from monitor.writer import Observer as WriterObserver
 from monitor.writer import Writer
 from probes.contract import Observation, Passive, Presence, Reason

@@ -15,8 +15,8 @@ import structlog
 from monitor.clock import Clock
 from monitor.core.model import Change, CheckRecord, Event
 from monitor.core.world import World
+from monitor.decision_log import named, report
 from monitor.store.contract import Fenced, Store, StoreError, Unstorable
-from monitor.told import named, report
 
 COMMIT_BATCH = 500
 """Changes in one transaction at most."""
