@@ -104,9 +104,6 @@ class Hindsight:
         """Incidents that somebody was told of."""
         return sum(event.type is EventType.INCIDENT_OPENED for event in self.events)
 
-    def total(self, name: str) -> int:
-        return sum(getattr(item, name) for item in self.checks.values())
-
     def as_json(self) -> Mapping[str, Any]:
         return {
             "pages": self.pages,

@@ -18,6 +18,7 @@ from monitor.core.history import Sample
 from monitor.core.model import Change, Check, Journal, Look, Moment, Transition
 from monitor.core.plan import Plan
 from monitor.core.sight import ailments_of
+from monitor.core.snapshot import UNREADABLE
 from monitor.core.world import World
 from probes.contract import Observation
 
@@ -127,7 +128,7 @@ class Replay:
             then = Moment(sight.at, now.tick - (now.at - sight.at).total_seconds())
             yield from self._elapse(then)
             if self.world is not None and sight.kind == calming.KIND:
-                with suppress(KeyError, TypeError, ValueError, AttributeError):  # too old: what it was is not kept
+                with suppress(*UNREADABLE):  # too old: what it was is not kept
                     yield from self._told(then, calming.again(self.world, sight, then))
             elif self.world is not None and self._now is not None:
                 yield from self._told(then, self.world.sighted(ailments_of(sight, then.tick), then))

@@ -18,9 +18,10 @@ import structlog
 
 from monitor.clock import Clock
 from monitor.core.model import Check, Look, Moment
+from monitor.core.networks import is_far, is_here, network_of
 from monitor.core.resolving import Names
 from monitor.core.sight import Ailment, Outlook, Sight, Trouble
-from monitor.core.vantage import Guard, Opinion, Rank, is_far, is_here, network_of
+from monitor.core.vantage import Guard, Opinion, Rank
 from monitor.core.vitals import BEAT, SETTLED, Beat, Vitals
 from monitor.presence import uptime
 from monitor.witnesses import LIMIT, NO_ROOM, Asked

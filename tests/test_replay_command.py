@@ -16,7 +16,7 @@ from monitor.cli import main
 from monitor.core.history import Sample
 from monitor.core.model import Change, Look, Moment, State, Transition, Verdict
 from monitor.core.rows import Rows
-from monitor.hindsight import Hindsight, Spells
+from monitor.hindsight import Spells
 from monitor.replay import Replay, look_of
 from monitor.store.sqlite import SqliteStore
 from probes.contract import Observation, Reason
@@ -235,4 +235,3 @@ def test_spells_that_end_at_once_are_false_alarms_and_those_that_come_again_are_
         spells.take(item)
     assert (spells.down, spells.degraded, spells.false_alarms, spells.flaps) == (1, 1, 1, 1)
     assert spells.delays == [5.0, 5.0]
-    assert Hindsight(START).total("down") == 0

@@ -19,6 +19,7 @@ from monitor.core.judge import Judge
 from monitor.core.maintenance import Span, Watched, Window, read_window
 from monitor.core.model import Flapping, Moment, Note, Service, ServiceState, State, Transition
 from monitor.core.service import ServiceStatus
+from monitor.core.snapshot import UNREADABLE
 from monitor.core.wording import duration
 
 AD_HOC, HELD, FLAPPING = "maintenance:", "told:", "flapping:"
@@ -83,7 +84,7 @@ class Calm:
         for name, value in notes.items():
             try:
                 self._remember(name, value, now)
-            except (KeyError, TypeError, ValueError, AttributeError):
+            except UNREADABLE:
                 self._note(name, None)  # by another version, or by nobody
 
     def _remember(self, name: str, value: Any, now: Moment) -> None:

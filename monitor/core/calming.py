@@ -16,7 +16,7 @@ from monitor.core.judge import Judge
 from monitor.core.maintenance import Window, read_window
 from monitor.core.model import Change, Flapping, Moment, State, Transition, Verdict, merged
 from monitor.core.service import ServiceStatus
-from monitor.core.suppression import released, told
+from monitor.core.suppression import released, told_at_once
 from monitor.core.wording import clock, duration
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _told(
     status = world.services[check.service]
     began = min(status.incident.since if status.incident else judge.since, now.at)
     if not mark:
-        return Change(checks=(judge.record(now),), events=told(world, judge, late, began, now, note))
+        return Change(checks=(judge.record(now),), events=told_at_once(world, judge, late, began, now, note))
     if judge.untold is not None:
         return None
     return Change(events=(world.teller.check(judge, late, began, status.service, note, mark),))

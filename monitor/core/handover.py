@@ -46,7 +46,7 @@ def handed_over(
 
 
 def _with_heirs(world: World, case: Case, before: Mapping[str, ServiceStatus], names: Names) -> bool:
-    """Whether one of its services is not there any more."""
+    """Give it to those of its services that are there again; whether one of them is not."""
     case.incident = names.incident(case.incident)
     case.known = {names.checks.get(name, name) for name in case.known}
     orphaned = False

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from monitor.core.model import Change, Event, EventType, Look, Moment, State, Transition, Verdict, merged
+from monitor.core.networks import is_here
 from monitor.core.sight import TELL_AFTER, WELL, Ailment, Trouble
-from monitor.core.vantage import is_here
 from monitor.core.wording import clock, duration
 from probes.contract import Observation
 

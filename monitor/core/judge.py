@@ -18,7 +18,7 @@ from monitor.core.measured import Measured
 from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transition, Verdict
 from monitor.core.patience import Patience
 from monitor.core.run import same
-from monitor.core.snapshot import read_instant, read_seconds
+from monitor.core.snapshot import UNREADABLE, read_instant, read_seconds
 from monitor.core.threshold import Threshold
 from monitor.core.untold import Untold, read_untold
 from monitor.core.wording import describe_failure
@@ -319,7 +319,7 @@ class Judge:
         self._turn = (now.tick - max((now.at - self.since).total_seconds(), 0.0), State.UP)
         try:
             self._remember(record.snapshot, now)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except UNREADABLE:
             # By another version, or by nobody: that costs the windows, never the state or what is owed because of it.
             self._failures = Failures(self.check.confirm, self.check.recover, self.check.every)
             self._failures.assume(record.state)

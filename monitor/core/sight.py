@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from monitor.core.model import Moment, Note, State, Transition, Verdict
-from monitor.core.snapshot import read_count, read_instant
+from monitor.core.snapshot import UNREADABLE, read_count, read_instant
 from monitor.core.wording import clock
 from probes.contract import Reason
 
@@ -169,7 +169,7 @@ class Sight:
             self.ailments = (Ailment(Trouble(note["state"]), Moment(since, now.tick - passed), str(note["why"])),)
             self.since = self.ailments[0].since
             self.told = None if note["told"] is None else frozenset(map(str, note["told"]))
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except UNREADABLE:
             return  # by another version: what was told of us is not worth more than what we see now
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
+"""What is raised by what another version has written, or nobody."""
+
 _LARGEST = 1e300
 _LONGEST = 1e11
 """Seconds, some 3,000 years."""

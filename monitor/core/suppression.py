@@ -70,7 +70,7 @@ def _silent(world: World, judge: Judge, tick: float) -> tuple[str, ...]:
     return tuple(parent.check.id for parent in world.causes.undecided(judge, tick)[:ASKED_AT_MOST])
 
 
-def told(
+def told_at_once(
     world: World,
     judge: Judge,
     transition: Transition,

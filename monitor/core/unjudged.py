@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from monitor.core.model import Change, Event, EventType, Moment, Note, State, Transition, Verdict
-from monitor.core.snapshot import read_count, read_instant
+from monitor.core.snapshot import UNREADABLE, read_count, read_instant
 from monitor.core.wording import clock, duration
 from probes.contract import Passive, Reason
 
@@ -26,6 +26,7 @@ TOGETHER = 60.0
 """Seconds: what would be told so soon afterwards is told along with it."""
 AGENDA, NOTE, NOTES = "unjudged", "unjudged", "unjudged:"
 _NAMED = 5
+"""Checks named in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Unjudged:
                     number = int(name.removeprefix(NOTES))
                     self.batches[number] = Batch(frozenset(value["checks"]), frozenset(value["told"]), since)
                     self.count = max(self.count, number)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except UNREADABLE:
             self.batches = {}
 
     def knows(self, check: str) -> bool:

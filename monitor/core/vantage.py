@@ -10,7 +10,6 @@ The guard is pure: it is told what was asked and answered, and when.
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
@@ -151,7 +150,7 @@ class Guard:
         self._targets = _Targets()
         self.lost: Moment | None = None
         """Since when the network is gone; None while it is not known to be."""
-        self._windows: tuple[float, float] = (_NEVER, _NEVER)
+        self._last_loss: tuple[float, float] = (_NEVER, _NEVER)
         """The last loss that is over: since when, and until when (ticks)."""
         self.why = ""
         for name, witness in self._witnesses.items():
@@ -177,7 +176,7 @@ class Guard:
     def opinion(self, look: Look) -> Opinion:
         """Whose trouble it is that this look failed; only for one that the network could have failed."""
         began, ended = look.began.tick, look.ended.tick
-        since, until = self._windows
+        since, until = self._last_loss
         if self.lost is not None or (began <= until and ended >= since):
             return Opinion.OURS
         if self._vouched.tick >= ended:
@@ -208,7 +207,7 @@ class Guard:
 
     def void(self, look: Look) -> bool:
         """Whether a look that succeeded began while the network was gone: its figures are not its target's."""
-        since, until = self._windows
+        since, until = self._last_loss
         return self.lost is None and since <= look.began.tick <= until
 
     def failed(self, network: str, look: Look) -> None:
@@ -286,7 +285,7 @@ class Guard:
 
     def _find(self, now: Moment) -> None:
         assert self.lost is not None  # noqa: S101  (the callers asked)
-        self._windows = (self.lost.tick, now.tick)
+        self._last_loss = (self.lost.tick, now.tick)
         self.lost, self.why, self._vouched, self._by_link = None, "", now, False
         self._targets = _Targets()
 
@@ -306,37 +305,3 @@ def _silence(names: list[str]) -> str:
     return (
         f"neither {names[0]} nor {names[1]} answers" if len(names) == 2 else f"none of {len(names)} witnesses answers"
     )
-
-
-def network_of(look: Look, host: str) -> str:
-    """What is one network to the guard: an IPv4 /16, an IPv6 /32; a name that has no address is one by itself."""
-    found = _address(look, host)
-    if found is None:
-        return host
-    return str(ipaddress.ip_network((found, 16 if found.version == 4 else 32), strict=False))
-
-
-def is_far(look: Look, host: str) -> bool:
-    """Whether the target has an address of the internet, and none of a private network."""
-    found = _address(look, host)
-    return found is not None and found.is_global
-
-
-def _address(look: Look, host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The one that the look has connected to, as far as it says so."""
-    address = look.observation.evidence.get("address", "")
-    text = address.rpartition(":")[0].strip("[]") if ":" in address else address
-    try:
-        return ipaddress.ip_address(text or host)
-    except ValueError:
-        return None
-
-
-def is_here(host: str) -> bool:
-    """Whether a host is this machine itself, which no network of ours is needed for."""
-    if host == "localhost" or host.endswith(".localhost") or host.startswith("/"):  # a socket in the file system
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

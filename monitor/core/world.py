@@ -38,7 +38,17 @@ from monitor.core.plan import Plan
 from monitor.core.quorum import agree
 from monitor.core.service import ServiceStatus, judge_service
 from monitor.core.sight import NOTE, Ailment, Sight
-from monitor.core.suppression import UNTOLD, Waiting, asked, elapsed, news_of, reconsider, released, resume, told
+from monitor.core.suppression import (
+    UNTOLD,
+    Waiting,
+    asked,
+    elapsed,
+    news_of,
+    reconsider,
+    released,
+    resume,
+    told_at_once,
+)
 from monitor.core.telling import Teller, worth_telling
 from probes.contract import Blame
 
@@ -181,7 +191,7 @@ class World:
     def moved(
         self, judge: Judge, transition: Transition, previous: datetime, why: str, look: Look
     ) -> list[Change | None]:
-        """After a transition of a check; `why` it was as it was."""
+        """After a transition of a check that was as it was since `previous`, and `why`."""
         now = self.calm.moment = look.ended
         clean = self.plan.source.redact  # nothing has looked through what a good look brought
         evidence = {clean(name): clean(text) for name, text in look.observation.evidence.items()}
@@ -190,7 +200,7 @@ class World:
         root_of = status.incident if status.incident and status.incident.root == judge.check.id else None
         word = self.calm.changed(judge, transition, why)
         shown = replace(transition, old=word.old.value)
-        events = told(self, judge, shown, previous, now, word.note, look.began.tick) if word.told else ()
+        events = told_at_once(self, judge, shown, previous, now, word.note, look.began.tick) if word.told else ()
         own = Change(checks=(judge.record(now),), transitions=(transition,), events=events)
         known = judge if before.bad else None
         believed = self.believed(status)

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from monitor.core.model import Look
-from monitor.core.vantage import (
-    LATELY,
-    Guard,
-    Opinion,
-    Rank,
-    is_far,
-    is_here,
-    network_of,
-)
-from probes.contract import Observation, Reason
+from monitor.core.vantage import LATELY, Guard, Opinion, Rank
+from probes.contract import Reason
 from tests.core.builders import look, moment
 
 ONE, TWO, GATEWAY = "192.0.2.1:53", "192.0.2.2:53", "10.0.0.1"
@@ -189,39 +179,6 @@ def test_a_doubt_that_is_given_up_is_judged_without_witnesses() -> None:
     assert not watching.watchful
 
 
-@pytest.mark.parametrize(
-    ("address", "host", "network"),
-    [
-        ("203.0.113.9:443", "shop.example.com", "203.0.0.0/16"),
-        ("[2001:db8:1::9]:443", "shop.example.com", "2001:db8::/32"),
-        ("203.0.113.9", "shop.example.com", "203.0.0.0/16"),
-        ("", "203.0.113.9", "203.0.0.0/16"),
-        ("", "shop.example.com", "shop.example.com"),
-        ("nonsense:1", "shop.example.com", "shop.example.com"),
-    ],
-)
-def test_networks(address: str, host: str, network: str) -> None:
-    seen = Look("home", Observation(evidence={"address": address}), moment(0), moment(0))
-    assert network_of(seen, host) == network
-
-
-@pytest.mark.parametrize(
-    ("host", "here"),
-    [
-        ("localhost", True),
-        ("127.0.0.9", True),
-        ("[::1]", True),
-        ("/run/postgresql", True),
-        ("app.localhost", True),
-        ("10.0.0.1", False),
-        ("shop.example.com", False),
-        ("", False),
-    ],
-)
-def test_this_machine_itself(host: str, here: bool) -> None:
-    assert is_here(host) is here
-
-
 def test_a_target_next_door_shows_nothing_of_those_that_fail() -> None:
     watching = guard(ONE)
     watching.opinion(failing(10))
@@ -236,16 +193,6 @@ def test_a_target_next_door_shows_nothing_of_those_that_fail() -> None:
     for number in range(3):
         watching.succeeded("net", look(30 + number), far=False)
     assert watching.lost is None, "what had failed answers"
-
-
-def test_far_is_what_has_an_address_of_the_internet() -> None:
-    def seen(address: str) -> Look:
-        return Look("home", Observation(evidence={"address": address}), moment(0), moment(0))
-
-    assert is_far(seen("9.9.9.9:443"), "")
-    assert is_far(seen(""), "9.9.9.9")
-    assert not is_far(seen("10.0.0.1:443"), "9.9.9.9")
-    assert not is_far(seen(""), "shop.example.com")
 
 
 def cut(watching: Guard, since: float, until: float, problem: str = "eth0 has no carrier") -> None:
