@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from threading import Thread
 import pytest
 
 from monitor.cli import main
+from tests.commands.called import held
 
 TOKEN = "a-token-for-deployments"
 ACCEPTED = {"accepted": True, "sentence": "nothing has changed", "faults": []}
@@ -64,16 +63,6 @@ def answering(agent: Agent) -> Iterator[Agent]:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield agent
         server.shutdown()
-
-
-@contextmanager
-def held(directory: Path) -> Iterator[None]:
-    """As by an agent that runs."""
-    with (directory / "agent.lock").open("w") as lock:
-        lock.write(str(os.getpid()))
-        lock.flush()
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -57,26 +56,31 @@ def _read_token(file: Path) -> str:
     return text
 
 
-def settings_of(options: Namespace) -> AgentSettings:
-    """Raises `ConfigError`."""
-    return find_agent(options.file or default_file(), env=os.environ)
+def settings_of(file: Path | None) -> AgentSettings:
+    """As the file has it; None: the one that commands go by. Raises `ConfigError`."""
+    return find_agent(file or default_file(), env=os.environ)
 
 
-def found_address(client: httpx.Client, options: Namespace, token: str) -> str:
+def state_dirs(settings: AgentSettings) -> tuple[Path, ...]:
+    """Where its agent may keep its journal: where the file says, or where systemd has it."""
+    return tuple(dict.fromkeys((settings.state_dir, INSTALLED)))
+
+
+def found_address(client: httpx.Client, file: Path | None, token: str) -> str:
     """Where the agent that watches this file answers; nobody else is asked, or given the token of this one."""
-    settings = settings_of(options)
-    directory = next((item for item in (settings.state_dir, INSTALLED) if is_held(item)), None)
+    settings = settings_of(file)
+    directory = next(filter(is_held, state_dirs(settings)), None)
     # What the agent itself has written down: a changed `listen` takes effect with its next start only.
     url = (address.told(directory) if directory else "") or address_of(settings)
-    if options.file is not None:
+    if file is not None:
         answer = request(client, "GET", f"{url}/api/v1/config", {})
         if answer.status_code == httpx.codes.UNAUTHORIZED:  # reading is protected
             answer = request(client, "GET", f"{url}/api/v1/config", bearer(token))
         if answer.status_code == httpx.codes.OK:
-            must_watch(options.file, document_of(answer, "loaded", url), f"the agent at {url}")
+            must_watch(file, document_of(answer, "loaded", url), f"the agent at {url}")
         elif directory != settings.state_dir:
             told = detail_of(answer)
-            raise NotAsked(f"whether the agent at {url} watches {options.file} cannot be told ({told}): use --url")
+            raise NotAsked(f"whether the agent at {url} watches {file} cannot be told ({told}): use --url")
     return url
 
 

@@ -15,9 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from monitor import address
 from monitor.clock import SystemClock
-from monitor.commands._address import address_of, is_held
+from monitor.commands._address import address_of, address_told
 from monitor.commands._common import FINDING, FINE, WRONG, fail, print_json
 from monitor.commands._configuration import load_or_explain
 from monitor.config.model import Config
@@ -57,7 +56,7 @@ def _ask(config: Config, check: Check, *, as_json: bool) -> int:
     """What the running agent knows of a check that is handed what arrives."""
     from monitor.commands.status import NoAnswer, fetch  # an HTTP client, which no other look needs
 
-    url = address_of(config.agent)
+    url = address_told(config.agent.state_dir) or address_of(config.agent)
     try:
         found = next((item for item in fetch(url)["checks"] if item.get("id") == check.id), None)
     except NoAnswer:
@@ -74,8 +73,7 @@ def _ask(config: Config, check: Check, *, as_json: bool) -> int:
 
 def _novel(config: Config, check: Check) -> list[str]:
     """What a running agent knows to be new of the check, by its history; nothing where none runs."""
-    directory = config.agent.state_dir
-    url = address.told(directory) if is_held(directory) else ""
+    url = address_told(config.agent.state_dir)
     if not url:
         return []
     from monitor.commands.status import NoAnswer, fetch_findings  # an HTTP client, which is not needed otherwise

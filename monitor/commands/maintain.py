@@ -33,7 +33,6 @@ PATH = "/api/v1/maintenance"
 
 
 def execute(options: Namespace) -> int:
-    options.file = options.config
     try:
         _must_fit(options)
         with client_of_ours() as client:
@@ -62,7 +61,7 @@ def _do(client: httpx.Client, options: Namespace) -> int:
     token = given_token(options.token_file)
     if options.names and not token:
         raise NotAsked(f"this needs a token with the scope operate: give one in {TOKEN} or with --token-file")
-    url = (options.url.rstrip("/") or found_address(client, options, token)) + PATH
+    url = (options.url.rstrip("/") or found_address(client, options.config, token)) + PATH
     if options.end:
         return _end(client, url, token, options)
     if options.names:

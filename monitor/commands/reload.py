@@ -18,7 +18,6 @@ from typing import Any
 import httpx
 
 from monitor import address
-from monitor.commands import _asking
 from monitor.commands._address import address_of
 from monitor.commands._asking import (
     PATIENCE,
@@ -33,6 +32,7 @@ from monitor.commands._asking import (
     must_watch,
     request,
     settings_of,
+    state_dirs,
 )
 from monitor.commands._common import FINDING, FINE, fail, print_json
 from monitor.commands._configuration import FAULTS_SHOWN, default_file, print_faults
@@ -63,7 +63,7 @@ def execute(options: Namespace) -> int:
 def _ask(options: Namespace, token: str) -> Mapping[str, Any]:
     """Over the API."""
     with client_of_ours() as client:
-        url = options.url.rstrip("/") or found_address(client, options, token)
+        url = options.url.rstrip("/") or found_address(client, options.file, token)
         answer = request(client, "POST", f"{url}/api/v1/reload", bearer(token))
     if answer.status_code in (httpx.codes.OK, httpx.codes.UNPROCESSABLE_ENTITY):
         return document_of(answer, "accepted", url)
@@ -72,7 +72,7 @@ def _ask(options: Namespace, token: str) -> Mapping[str, Any]:
 
 def _signal(options: Namespace) -> Mapping[str, Any]:
     """By SIGHUP, on the agent's own machine."""
-    settings = settings_of(options)
+    settings = settings_of(options.file)
     directory, pid = _running(settings, options)
     url = options.url.rstrip("/") or address.told(directory) or address_of(settings)
     with client_of_ours() as client:
@@ -89,7 +89,8 @@ def _signal(options: Namespace) -> Mapping[str, Any]:
 
 def _running(settings: AgentSettings, options: Namespace) -> tuple[Path, int]:
     """The state directory, and the pid of the agent that holds it."""
-    for directory in dict.fromkeys((settings.state_dir, _asking.INSTALLED)):
+    directories = state_dirs(settings)
+    for directory in directories:
         try:
             pid = holder(directory)
         except OSError as error:
@@ -99,7 +100,7 @@ def _running(settings: AgentSettings, options: Namespace) -> tuple[Path, int]:
             return directory, pid
     file = options.file or default_file()
     raise NotAsked(
-        f"no agent runs with state_dir {settings.state_dir} ({file}), nor with {_asking.INSTALLED}: start one with "
+        f"no agent runs with state_dir {' or '.join(map(str, directories))} ({file}): start one with "
         f"brownout run {file}; where it is a service, see systemctl status brownout"
     )
 

@@ -7,11 +7,13 @@ command. `called` is the same command in this process, for what it says of each 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import io
 import os
 import signal
 import subprocess
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,16 @@ checks:
 """
     )
     return file
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """A state directory, as by an agent that runs."""
+    with (directory / "agent.lock").open("w") as lock:
+        lock.write(str(os.getpid()))
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 async def in_thread(*arguments: str | Path, columns: str = "100") -> subprocess.CompletedProcess[str]:

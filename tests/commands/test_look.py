@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from monitor import address
-from tests.commands.called import PASSWORD, brownout, checks, in_thread
+from tests.commands.called import PASSWORD, brownout, checks, held, in_thread
 from tests.end_to_end.rig import Target, answering, serving
 
 pytestmark = pytest.mark.timeout(180)
@@ -91,3 +91,20 @@ def test_what_a_killed_agent_has_left_behind_is_asked_nothing(tmp_path: Path) ->
         assert brownout("look", config, "home").returncode == 1
         with pytest.raises(BlockingIOError):
             somebody.accept()
+
+
+async def test_a_heartbeat_is_asked_of_the_agent_where_it_answers(tmp_path: Path) -> None:
+    """Its `listen` may have been changed in the file since it started."""
+    known = {"id": "backup", "name": "backup", "state": "up", "since": "2026-03-01T14:00:00.000Z", "why": ""}
+
+    async def status(_request: Any) -> Any:
+        known_checks = [{**known, "last": None, "thresholds": []}]
+        return web.json_response({"summary": {}, "services": [], "checks": known_checks})
+
+    file = checks(tmp_path, "  - {name: backup, probe: heartbeat, token: a-token-of-some-length, period: 1h}")
+    file.write_text(file.read_text().replace("state_dir: state", f'state_dir: "{tmp_path}"'))
+    async with serving({"/api/v1/status": status}) as url:
+        address.tell(tmp_path, url)
+        with held(tmp_path):
+            done = await in_thread("look", file, "backup")
+    assert (done.returncode, f"The agent at {url} knows" in done.stdout) == (0, True)
