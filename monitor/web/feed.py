@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -19,26 +20,31 @@ from monitor.web.problem import Problem, unreadable
 from monitor.web.stream import dumps
 
 EVENT_STREAM = "text/event-stream"
-READERS = 64
-"""At a time; there must be connections left for everything else."""
-BUFFER = 256
-"""Events that wait for one reader."""
-HEARTBEAT = 15.0
-"""Seconds of silence after which a comment says that the stream is alive."""
 RETRY = 2000
 """Milliseconds after which a browser comes back."""
-REPLAY = 500
-"""Events read from the journal at a time."""
 ID_LIMIT = 100
 """Characters of an event's id, at most."""
-REPLAY_MOST = 10_000
-"""Events that one reader is told again."""
-WRITE_TIMEOUT = 20.0
-"""Seconds that a reader may take for what it is sent."""
-
 
 GAP = b"event: gap\ndata: {}\n\n"
 """Events are missing here; the list has what the journal still has of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What following events may take."""
+
+    readers: int = 64
+    """At a time; there must be connections left for everything else."""
+    buffer: int = 256
+    """Events that wait for one reader."""
+    page: int = 500
+    """Events read from the journal at a time."""
+    missed: int = 10_000
+    """Events that one reader is told again."""
+    silence: float = 15.0
+    """Seconds after which a comment says that the stream is alive."""
+    write: float = 20.0
+    """Seconds that a reader may take for what it is sent."""
 
 
 class Backfill(Protocol):
@@ -48,12 +54,12 @@ class Backfill(Protocol):
 
 
 class Reader:
-    """One connection's buffer. `full` once it could not take an event any more; `may_read` as long as it is to be
-    told of any."""
+    """One connection's buffer, for so many events. `full` once it could not take an event any more; `may_read` as
+    long as it is to be told of any."""
 
-    def __init__(self, may_read: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, buffer: int, may_read: Callable[[], bool] = lambda: True) -> None:
         self.may_read = may_read
-        self.queue: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(BUFFER)
+        self.queue: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(buffer)
         self.full = False
 
     def offer(self, item: tuple[str, bytes] | None) -> None:
@@ -74,9 +80,15 @@ class Reader:
 class Feed:
     """Hands what was committed to everybody who listens; `publish` neither waits nor fails."""
 
-    def __init__(self, journal: Backfill, redact: Callable[[Any], Any]) -> None:
+    def __init__(
+        self,
+        journal: Backfill,
+        redact: Callable[[Any], Any],
+        bounds: Bounds = Bounds(),
+    ) -> None:
         self._journal = journal
         self._redact = redact
+        self._bounds = bounds
         self.readers: set[Reader] = set()
         self._closed = False
 
@@ -102,9 +114,9 @@ class Feed:
                 reader.end()
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        if self._closed or len(self.readers) >= READERS:
+        if self._closed or len(self.readers) >= self._bounds.readers:
             raise Problem(503, "Too many follow the events already. Ask for the list.", {"Retry-After": "10"})
-        reader = Reader(request.get(MAY_READ, lambda: True))
+        reader = Reader(self._bounds.buffer, request.get(MAY_READ, lambda: True))
         self.readers.add(reader)  # before the journal is read: nothing may come between
         try:
             response = await self._begin(request)
@@ -134,20 +146,20 @@ class Feed:
                 if not reader.may_read():
                     return
                 told.add(identity)
-                await _write(response, frame)
+                await self._write(response, frame)
             while not (reader.full and reader.queue.empty()):
-                news = await _next(reader, told)
+                news = await _next(reader, told, self._bounds.silence)
                 if news is None or not reader.may_read():
                     return
-                await _write(response, news)
+                await self._write(response, news)
         except (TimeoutError, ConnectionError, StoreError):
             if request.transport is not None:
                 request.transport.abort()
 
     async def _missed(self, last: str) -> AsyncIterator[tuple[str, bytes]]:
         """What the journal has behind that event; a gap, where that is too much."""
-        for _ in range(REPLAY_MOST // REPLAY):
-            bodies = await self._behind(last, REPLAY) if last else None
+        for _ in range(self._bounds.missed // self._bounds.page):
+            bodies = await self._behind(last, self._bounds.page) if last else None
             if not bodies:
                 return
             for body in bodies:
@@ -162,6 +174,10 @@ class Feed:
             return None
         return await self._journal.events_after(last, limit)
 
+    async def _write(self, response: web.StreamResponse, frame: bytes) -> None:
+        async with asyncio.timeout(self._bounds.write):
+            await response.write(frame)
+
     def _frame(self, body: Mapping[str, Any]) -> bytes:
         """JSON has no line breaks of its own, so that it is one `data` line whatever a target said."""
         clean = self._redact(dict(body))
@@ -172,14 +188,15 @@ class Feed:
         )
 
 
-async def _next(reader: Reader, told: set[str]) -> bytes | None:
-    """The next frame that was not told from the journal already, a heartbeat, or None at the end.
+async def _next(reader: Reader, told: set[str], silence: float) -> bytes | None:
+    """The next frame that was not told from the journal already, or a comment after `silence` in seconds; None at the
+    end.
 
     Events come in the journal's order: behind the first that is new, all are, and `told` has served.
     """
     while True:
         try:
-            item = await asyncio.wait_for(reader.queue.get(), HEARTBEAT)
+            item = await asyncio.wait_for(reader.queue.get(), silence)
         except TimeoutError:
             told.clear()
             return b": still here\n\n"
@@ -188,11 +205,6 @@ async def _next(reader: Reader, told: set[str]) -> bytes | None:
         if item[0] not in told:
             told.clear()
             return item[1]
-
-
-async def _write(response: web.StreamResponse, frame: bytes) -> None:
-    async with asyncio.timeout(WRITE_TIMEOUT):
-        await response.write(frame)
 
 
 def wants_stream(request: web.Request) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from monitor.core.model import Event, EventType
 from monitor.tokens import Scope, Token
 from monitor.web import Feed, Site, application, bind, feed
+from monitor.web.feed import Bounds
 from tests.web.conftest import Agent
 from tests.web.made import PASSWORD
 from tests.web.test_server import assert_problem
@@ -74,17 +75,25 @@ class Stream:
         return body
 
 
-@pytest.fixture
-async def station() -> AsyncIterator[Station]:
+@asynccontextmanager
+async def on_air(bounds: Bounds = Bounds()) -> AsyncIterator[Station]:  # noqa: B008  (frozen)
     async with aiohttp.ClientSession() as client:
         agent = Agent(client)
         view = agent.view()
-        made = Feed(agent.journal, view.redact)
+        made = Feed(agent.journal, view.redact, bounds)
         site = Site(application(agent.view(feed=made)), bind("127.0.0.1", 0))
         await site.start()
         agent.base = f"http://127.0.0.1:{site.port}"
-        yield Station(agent, made, site)
-        await site.stop()
+        try:
+            yield Station(agent, made, site)
+        finally:
+            await site.stop()
+
+
+@pytest.fixture
+async def station() -> AsyncIterator[Station]:
+    async with on_air() as station:
+        yield station
 
 
 async def test_each_event_as_it_happens(station: Station) -> None:
@@ -117,25 +126,22 @@ async def test_where_the_journal_has_forgotten_that_is_said(station: Station) ->
         assert (await stream.next())["id"] == "evt_1"
 
 
-async def test_who_was_away_for_too_long_hears_of_the_gap_and_goes_on(
-    station: Station, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feed, "REPLAY", 2)
-    monkeypatch.setattr(feed, "REPLAY_MOST", 4)
-    station.tell(*(event(number) for number in range(1, 10)))
-    async with station.listen(**{"Last-Event-ID": "evt_1"}) as stream:
-        assert [(await stream.next())["id"] for _ in range(4)] == ["evt_2", "evt_3", "evt_4", "evt_5"]
-        assert await stream.block() == {"event": "gap", "data": "{}"}
-        station.tell(event(10))
-        assert (await stream.next())["id"] == "evt_10"
+async def test_who_was_away_for_too_long_hears_of_the_gap_and_goes_on() -> None:
+    async with on_air(Bounds(page=2, missed=4)) as station:
+        station.tell(*(event(number) for number in range(1, 10)))
+        async with station.listen(**{"Last-Event-ID": "evt_1"}) as stream:
+            assert [(await stream.next())["id"] for _ in range(4)] == ["evt_2", "evt_3", "evt_4", "evt_5"]
+            assert await stream.block() == {"event": "gap", "data": "{}"}
+            station.tell(event(10))
+            assert (await stream.next())["id"] == "evt_10"
 
 
 async def test_an_event_that_was_read_before_it_was_published_is_told_once() -> None:
     """It is in the journal a moment before anybody is told of it."""
-    reader, told = feed.Reader(), {"evt_1", "evt_2", "evt_3"}
+    reader, told = feed.Reader(8), {"evt_1", "evt_2", "evt_3"}
     for number in (2, 3, 4):
         reader.offer((f"evt_{number}", b"%d" % number))
-    assert await feed._next(reader, told) == b"4"
+    assert await feed._next(reader, told, 15.0) == b"4"
     assert not told, "behind the first that is new, all are: nothing need be remembered any more"
 
 
@@ -150,28 +156,23 @@ async def test_what_cannot_be_an_id_of_ours_is_not_asked_for(station: Station) -
         writer.close()
 
 
-async def test_silence_has_heartbeats(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "HEARTBEAT", 0.01)
-    async with station.listen() as stream:
+async def test_silence_has_heartbeats() -> None:
+    async with on_air(Bounds(silence=0.01)) as station, station.listen() as stream:
         assert await stream.block() == {"comment": "still here"}
         assert await stream.block() == {"comment": "still here"}
 
 
-async def test_readers_are_bounded(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "READERS", 1)
-    async with station.listen():
+async def test_readers_are_bounded() -> None:
+    async with on_air(Bounds(readers=1)) as station, station.listen():
         status, headers, text = await station.agent.get("/api/v1/events", headers=STREAM)
         assert_problem(status, headers, text, 503)
         assert headers["Retry-After"]
         assert (await station.agent.get("/api/v1/events"))[0] == 200
 
 
-async def test_a_reader_that_does_not_read_is_let_go_and_nobody_waits_for_it(
-    station: Station, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feed, "BUFFER", 4)
-    monkeypatch.setattr(feed, "WRITE_TIMEOUT", 0.2)
-    async with station.listen(), station.listen() as other:
+async def test_a_reader_that_does_not_read_is_let_go_and_nobody_waits_for_it() -> None:
+    bounds = Bounds(buffer=4, write=0.2)
+    async with on_air(bounds) as station, station.listen(), station.listen() as other:
         for number in range(1, 401):
             station.tell(event(number, why="x" * 60_000))
             assert (await other.next())["id"] == f"evt_{number}"
@@ -180,9 +181,8 @@ async def test_a_reader_that_does_not_read_is_let_go_and_nobody_waits_for_it(
         assert len(station.feed.readers) == 1
 
 
-async def test_a_reader_that_was_full_is_told_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "BUFFER", 1)
-    reader = feed.Reader()
+async def test_a_reader_that_was_full_is_told_no_more() -> None:
+    reader = feed.Reader(1)
     for number in (1, 2):
         reader.offer((f"evt_{number}", b""))
     assert reader.queue.get_nowait() == ("evt_1", b"")
