@@ -54,19 +54,37 @@ class Found:
             self.lists.setdefault(name, []).extend(values)
 
 
+Cell = Callable[..., Found]
+"""Simulates one figure: told a policy, an interval (s), a seed, how much of it, and what its target is like."""
+
+
 def false_alarms(policy: str, every: float, seed: int, months: float, *, fail: float, burst: float | None) -> Found:
     """A target with nothing but transient loss: who is called down, and how often is it looked at."""
-    random, found = Random(seed), Found()
-    simulation = _simulation(policy, every, [Phase(fail=fail, burst=burst)], random)
-    simulation.run(LEARNING)
-    before = _copy(simulation.tally)
+    random = Random(seed)
+    _, make = POLICIES[policy]
+    traffic = Traffic([Phase(fail=fail, burst=burst)], random)
+    return _counted(Simulation(make(every), traffic, every, random.random() * every), months)
+
+
+def false_slowness(policy: str, every: float, seed: int, months: float, **nature: Any) -> Found:
+    """A target whose latency is as ever: who is called slow. `nature` is what it has that is not ordinary."""
+    random = Random(seed)
+    assert policy == "ours"
+    traffic = Traffic([replace(ORDINARY, **nature)], random)
+    return _counted(Simulation(Ours(every, usual=True), traffic, every, random.random() * every), months)
+
+
+def _counted(simulation: Simulation, months: float) -> Found:
+    """What it is called in so many months, and how often it is looked at, once it has learned."""
+    found, learned = Found(), simulation.run(LEARNING)
+    known, scheduled, extra = len(learned.changes), learned.scheduled, learned.extra
     tally = simulation.run(LEARNING + months * MONTH)
-    late = tally.changes[len(before.changes) :]
+    late = tally.changes[known:]
     found.add("months", months)
     found.add("down", sum(change.new is State.DOWN for change in late))
     found.add("degraded", sum(change.new is State.DEGRADED and change.old is not State.DOWN for change in late))
-    found.add("scheduled", tally.scheduled - before.scheduled)
-    found.add("extra", tally.extra - before.extra)
+    found.add("scheduled", tally.scheduled - scheduled)
+    found.add("extra", tally.extra - extra)
     return found
 
 
@@ -97,6 +115,7 @@ def trouble(
 
 
 def _tell(found: Found, tally: Tally, begin: float, end: float) -> None:
+    """How a trouble between these seconds was called, and how soon its end."""
     found.add("incidents")
     during = [change for change in tally.changes if begin <= change.at < end]
     down = next((change.at - begin for change in during if change.new is State.DOWN), None)
@@ -168,7 +187,7 @@ def slowness(policy: str, every: float, seed: int, troubles: float, **change: An
     assert policy == "ours"
     life = Ours(every, usual=True)
     learning = Simulation(life, Traffic([ORDINARY], random), every, random.random() * every)
-    tally = learning.run(TWO_WEEKS)
+    learning.run(TWO_WEEKS)
     moments = sorted(TWO_WEEKS + random.random() * TWO_WEEKS / 2 for _ in range(int(troubles)))
     for number, then in enumerate(moments):
         learning.run(then)
@@ -187,30 +206,6 @@ def slowness(policy: str, every: float, seed: int, troubles: float, **change: An
     return found
 
 
-def false_slowness(policy: str, every: float, seed: int, months: float, **nature: Any) -> Found:
-    """A target whose latency is as ever: who is called slow. `nature` is what it has that is not ordinary."""
-    random, found = Random(seed), Found()
-    assert policy == "ours"
-    simulation = Simulation(
-        Ours(every, usual=True), Traffic([replace(ORDINARY, **nature)], random), every, random.random() * every
-    )
-    simulation.run(LEARNING)
-    before = _copy(simulation.tally)
-    tally = simulation.run(LEARNING + months * MONTH)
-    late = tally.changes[len(before.changes) :]
-    found.add("months", months)
-    found.add("down", sum(change.new is State.DOWN for change in late))
-    found.add("degraded", sum(change.new is State.DEGRADED for change in late))
-    found.add("scheduled", tally.scheduled - before.scheduled)
-    found.add("extra", tally.extra - before.extra)
-    return found
-
-
-def _simulation(policy: str, every: float, phases: list[Phase], random: Random) -> Simulation:
-    _, make = POLICIES[policy]
-    return Simulation(make(every), Traffic(phases, random), every, random.random() * every)
-
-
 def _policy(name: str, every: float, record: CheckRecord | None) -> Policy:
     if name == "ours":
         return Ours(every, record, moment(LEARNING))
@@ -225,10 +220,3 @@ def _learnt(policy: str, every: float, random: Random, loss: Phase) -> CheckReco
     judge = Ours(every)
     Simulation(judge, Traffic([loss], random), every, random.random() * every).run(LEARNING)
     return judge.judge.record(moment(LEARNING))
-
-
-def _copy(tally: Tally) -> Tally:
-    return Tally(tally.scheduled, tally.extra, list(tally.changes))
-
-
-Cell = Callable[..., Found]

@@ -10,7 +10,6 @@ from bench import _cells
 from bench._cells import Cell, Found
 from bench._policies import POLICIES
 
-PEERS = tuple(name for name in POLICIES if name != "ours")
 EVERIES = (10.0, 30.0, 60.0)
 
 

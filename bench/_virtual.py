@@ -1,8 +1,9 @@
 """One check in virtual time: the scheduler's rules for one check without its tasks, and a policy that judges.
 
 What the live agent does in `monitor.scheduler` with an event loop is done here with a heap, a hundred times as fast;
-`tests/bench` holds both against each other, look by look. Where the policy says that a good look can change nothing
-(`steady`), the looks up to the next one that matters are counted and not taken. What is judged is rounded as live.
+`tests/test_bench_judgement.py` holds both against each other, look by look. Where the policy says that a good look
+can change nothing (`steady`), the looks up to the next one that matters are counted and not taken. What is judged is
+rounded as live.
 """
 
 from __future__ import annotations

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+from bench._cells import ORDINARY
 from bench._policies import Ours
 from bench._traffic import Answer, Phase, Traffic
 from bench._virtual import Changed, Simulation
@@ -23,9 +24,29 @@ from monitor.core.judge import Judgement
 from monitor.core.model import Look, State
 
 IMAGES = Path(__file__).parent / "images"
-LEARNT = 14 * 86400.0
-"""Seconds of ordinary life before a picture of slowness begins."""
-DAILY = Phase(latency=0.3, sigma=0.12, memory=60.0, wander=0.6, tail=0.005, day=0.3)
+AFTER_AN_HOUR = 3600.0
+AFTER_TWO_WEEKS = 14 * 86400.0 + 10 * 3600.0
+"""Seconds of ordinary life before a picture begins: of one of slowness, what is usual must have been learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A check that is looked at `every` seconds, in the `shown` seconds after the `begin` of the picture: as `before`
+    until `bad`, as in `trouble` until `well`, then as before."""
+
+    title: str
+    truth: tuple[str, str, str]
+    """What the target is like, in words, in these three spans."""
+    every: float
+    shown: float
+    bad: float
+    well: float
+    trouble: Phase
+    seed: int
+    before: Phase = Phase()  # noqa: RUF009  (frozen)
+    begin: float = AFTER_AN_HOUR
+    mark: float = 30.0
+    """Seconds from one mark of the axis to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +82,25 @@ class Scored(Ours):
         return judgement
 
 
-def watch(phases: Sequence[Phase], every: float, begin: float, end: float, seed: int, *, start: float) -> Watched:
-    """The looks and changes between two moments of a life that began at 0; times are told from `begin` on."""
-    policy, looks = Scored(every, usual=any(phase.latency is not None for phase in phases)), list[Taken]()
+def watch(scene: Scene) -> tuple[Drawing, Watched]:
+    """The picture so far, and the looks and changes that it is to show; their times are told from its begin on."""
+    begin, before = scene.begin, scene.before
+    phases = [before, replace(scene.trouble, start=begin + scene.bad), replace(before, start=begin + scene.well)]
+    traffic = Traffic(phases, Random(scene.seed))  # noqa: S311
+    policy, looks = Scored(scene.every, usual=traffic.measured), list[Taken]()
 
     def seen(at: float, answer: Answer, scheduled: bool) -> None:  # noqa: FBT001  (the simulation's port)
         if at >= begin:
             looks.append(Taken(at - begin, answer.failed, scheduled, answer.latency))
 
-    simulation = Simulation(policy, Traffic(phases, Random(seed)), every, start, seen)  # noqa: S311
+    tally = Simulation(policy, traffic, scene.every, 1.0, seen).run(begin + scene.shown)
     changes = [
-        Changed(item.at - begin, item.old, item.new, item.reason, item.since - begin)
-        for item in simulation.run(end).changes
-        if item.at >= begin
+        replace(item, at=item.at - begin, since=item.since - begin) for item in tally.changes if item.at >= begin
     ]
-    return Watched(looks, changes, [(at - begin, value) for at, value in policy.scores if at >= begin])
+    drawing = Drawing(scene.title, Axis(0, scene.shown, scene.mark, "s"))
+    edges = (0.0, scene.bad, scene.well, scene.shown)
+    drawing.truth([(edges[place], edges[place + 1], words) for place, words in enumerate(scene.truth)])
+    return drawing, Watched(looks, changes, [(at - begin, value) for at, value in policy.scores if at >= begin])
 
 
 def score_of(policy: Ours) -> float:
@@ -88,71 +113,61 @@ def score_of(policy: Ours) -> float:
 
 
 def outage() -> Drawing:
-    begin, shown = 3600.0, 150.0
-    dead, back = begin + 19.0, begin + 79.0
-    phases = [Phase(), Phase(dead, 1.0), Phase(back)]
-    found = watch(phases, 30.0, begin, begin + shown, 1, start=1.0)
-    drawing = Drawing("A server is dead for a minute", Axis(0, shown, 30, "s"))
-    drawing.truth(
-        [(0, dead - begin, "answers"), (dead - begin, back - begin, "dead"), (back - begin, shown, "answers")]
-    )
+    scene = Scene(
+        "A server is dead for a minute", ("answers", "dead", "answers"),
+        every=30.0, shown=150.0, bad=19.0, well=79.0, trouble=Phase(fail=1.0), seed=1,
+    )  # fmt: skip
+    drawing, found = watch(scene)
     _looks(drawing, found)
-    _states(drawing, found, shown)
-    down = _first(found, State.DOWN)
-    first = next(look.at for look in found.looks if look.failed)
+    _states(drawing, found, scene.shown)
+    down, first = _first(found, State.DOWN), _first_failed(found)
     drawing.note(first, "first failed look")
     drawing.note(down, f"down: told {down - first:.0f} s after it")
     return drawing
 
 
 def lost_packets() -> Drawing:
-    begin, shown = 3600.0, 60.0
-    gone, back = begin + 30.5, begin + 33.2
-    phases = [Phase(), Phase(gone, 1.0), Phase(back)]
-    found = watch(phases, 10.0, begin, begin + shown, 1, start=1.0)
-    drawing = Drawing("Packets are lost for 2.7 seconds", Axis(0, shown, 10, "s"))
-    drawing.truth([(0, gone - begin, "answers"), (gone - begin, back - begin, ""), (back - begin, shown, "answers")])
+    scene = Scene(
+        "Packets are lost for 2.7 seconds", ("answers", "", "answers"),
+        every=10.0, shown=60.0, bad=30.5, well=33.2, trouble=Phase(fail=1.0), seed=1, mark=10.0,
+    )  # fmt: skip
+    drawing, found = watch(scene)
     _looks(drawing, found)
-    _states(drawing, found, shown)
-    drawing.note(next(look.at for look in found.looks if look.failed), "a failed look: it is looked at again at once")
+    _states(drawing, found, scene.shown)
+    drawing.note(_first_failed(found), "a failed look: it is looked at again at once")
     return drawing
 
 
 def half_failing() -> Drawing:
-    begin, shown = 3600.0, 240.0
-    bad, well = begin + 20.0, begin + 140.0
-    phases = [Phase(), Phase(bad, 0.5), Phase(well)]
-    found = watch(phases, 30.0, begin, begin + shown, 3, start=1.0)
-    drawing = Drawing("Half of all requests fail for two minutes", Axis(0, shown, 30, "s"))
-    drawing.truth([(0, bad - begin, "answers"), (bad - begin, well - begin, "every second request fails"),
-                   (well - begin, shown, "answers")])  # fmt: skip
+    scene = Scene(
+        "Half of all requests fail for two minutes", ("answers", "every second request fails", "answers"),
+        every=30.0, shown=240.0, bad=20.0, well=140.0, trouble=Phase(fail=0.5), seed=3,
+    )  # fmt: skip
+    drawing, found = watch(scene)
     _looks(drawing, found)
     drawing.curve(
         "separate failures, added up", found.scores, 16.0, limit=failures._ALARM, limit_name="degraded from here"
     )
-    _states(drawing, found, shown)
+    _states(drawing, found, scene.shown)
     drawing.note(_first(found, State.DEGRADED), "degraded, and not down: no run of failures lasts")
     return drawing
 
 
 def slow() -> Drawing:
-    begin, shown = LEARNT + 10 * 3600.0, 360.0
-    bad, well = begin + 75.0, begin + 225.0
-    doubled = Phase(bad, latency=0.6, sigma=0.12, memory=60.0, wander=0.6, tail=0.005, day=0.3)
-    again = Phase(well, latency=0.3, sigma=0.12, memory=60.0, wander=0.6, tail=0.005, day=0.3)
-    found = watch([DAILY, doubled, again], 30.0, begin, begin + shown, 4, start=1.0)
-    drawing = Drawing("Answers take twice as long for two and a half minutes", Axis(0, shown, 30, "s"))
-    drawing.truth([(0, bad - begin, "as ever"), (bad - begin, well - begin, "twice as slow"),
-                   (well - begin, shown, "as ever")])  # fmt: skip
+    scene = Scene(
+        "Answers take twice as long for two and a half minutes", ("as ever", "twice as slow", "as ever"),
+        every=30.0, shown=360.0, bad=75.0, well=225.0, trouble=replace(ORDINARY, latency=0.6), seed=4,
+        before=ORDINARY, begin=AFTER_TWO_WEEKS,
+    )  # fmt: skip
+    drawing, found = watch(scene)
     marks = [Mark(look.at, look.latency, solid=look.scheduled) for look in found.looks if look.latency is not None]
     drawing.dots("response time (s); filled: scheduled looks", marks, 1.0)
     drawing.curve(
         "how far above usual, added up", found.scores, 21.0, limit=slowness._ALARM, limit_name="degraded from here"
     )
-    _states(drawing, found, shown)
-    drawing.note(
-        _first(found, State.DEGRADED), f"degraded: {_first(found, State.DEGRADED) - bad + begin:.0f} s after"
-    )
+    _states(drawing, found, scene.shown)
+    degraded = _first(found, State.DEGRADED)
+    drawing.note(degraded, f"degraded: {degraded - scene.bad:.0f} s after")
     return drawing
 
 
@@ -184,6 +199,10 @@ def _states(drawing: Drawing, found: Watched, shown: float) -> None:
         spans.append((at, change.at, state.value))
         at, state = change.at, change.new
     drawing.states([*spans, (at, shown, state.value)])
+
+
+def _first_failed(found: Watched) -> float:
+    return next(look.at for look in found.looks if look.failed)
 
 
 def _first(found: Watched, state: State) -> float:
