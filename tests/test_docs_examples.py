@@ -21,7 +21,7 @@ import pytest
 
 from docs import live
 from monitor.sinks import _signing
-from tests.test_docs import BLOCKS, Block, blocks, marked
+from tests.pages import BLOCKS, Block, blocks, marked
 
 
 @pytest.mark.parametrize("block", blocks("python"))
