@@ -20,15 +20,16 @@ from bench._virtual import EPOCH, Simulation, moment
 from monitor.core.event import Source
 from monitor.core.judge import Judgement
 from monitor.core.model import Look, OutageRule, Service
+from monitor.core.plan import Plan
 from monitor.core.quantise import quantised
-from monitor.core.world import Plan, World
+from monitor.core.world import World
 from monitor.grid import until_beat
 from monitor.pipeline import Pipeline
 from monitor.runner import Runner
 from monitor.scheduler import Scheduler
 from monitor.store.memory import MemoryStore
 from probes.contract import Context, Measurement, Observation, Probe, Reason, Unit
-from tests.test_simulation import Counter, NoNames, NoTls
+from tests.simulation import Counter, NoNames, NoTls
 from tests.virtual_time import START, VirtualClock, run
 
 Taken = tuple[float, bool, bool]

@@ -15,8 +15,8 @@ import pytest
 from monitor.core.model import Moment
 from monitor.outbox import Outbox
 from monitor.store.memory import MemoryStore, Shelf
+from tests.sending import EXACT, FakeSink, accept, hang, refuse
 from tests.store.made import NOBODY, event, told
-from tests.test_outbox import EXACT, FakeSink, accept, hang, refuse
 from tests.virtual_time import VirtualClock, run
 
 HOUR = 3600.0

@@ -25,9 +25,9 @@ from monitor.writer import FLUSH_EVERY, KEEP_EVERY
 from probes.contract import Reason, Secret
 from probes.heartbeat import Heartbeat
 from tests.core.builders import check
-from tests.test_pipeline import Bench, in_bench, raising
-from tests.test_scheduler import Notes, Taken
-from tests.test_simulation import NoNames, NoTls
+from tests.pipelines import Bench, in_bench, raising
+from tests.scheduling import Notes, Taken
+from tests.simulation import NoNames, NoTls
 from tests.virtual_time import VirtualClock, run
 
 

@@ -14,8 +14,8 @@ from monitor.start import Stop
 from monitor.upkeep import PATIENCE, Upkeep
 from probes.contract import Probe
 from tests.core.builders import check
+from tests.sending import FakeSink, accept, hang, refuse, working
 from tests.store.made import event
-from tests.test_outbox import FakeSink, accept, hang, refuse, working
 from tests.virtual_time import run
 
 

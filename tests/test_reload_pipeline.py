@@ -17,7 +17,7 @@ from monitor.runner import Order, Runner
 from monitor.store.memory import MemoryStore, Shelf
 from probes.contract import Context, Measurement, Observation, Probe, Reason, Unit
 from tests.core.builders import check, world
-from tests.test_pipeline import Notes
+from tests.pipelines import Notes
 from tests.virtual_time import VirtualClock, run
 
 

@@ -15,8 +15,8 @@ from monitor.room import Room
 from monitor.scheduler import Scheduler
 from probes.contract import Probe
 from tests.core.builders import check
-from tests.test_scheduler import Hosted, Taken
-from tests.test_scheduler import Notes as Seen
+from tests.scheduling import Hosted, Taken
+from tests.scheduling import Notes as Seen
 from tests.virtual_time import VirtualClock, run
 
 

@@ -30,8 +30,8 @@ from monitor.store.memory import MemoryStore, Shelf
 from monitor.store.sqlite import SqliteStore
 from probes.contract import Context, Measurement, Observation, Probe, Reason, Unit
 from tests.core.builders import above, check
+from tests.simulation import Counter, NoNames, NoTls
 from tests.store.made import NOBODY
-from tests.test_simulation import Counter, NoNames, NoTls
 from tests.virtual_time import START, VirtualClock, run
 
 HOURS = 2

@@ -22,10 +22,10 @@ from monitor.store.memory import MemoryStore
 from monitor.takeover import SLICE, Takeover
 from monitor.telemetry import Telemetry
 from tests.core.builders import check, world
-from tests.core.test_world import Story, begun
-from tests.test_pipeline import Notes
-from tests.test_scheduler import Notes as Seen
-from tests.test_scheduler import Taken
+from tests.core.stories import Story, begun
+from tests.pipelines import Notes
+from tests.scheduling import Notes as Seen
+from tests.scheduling import Taken
 from tests.virtual_time import VirtualClock, run
 
 MANY = [f"c{number}" for number in range(40)]

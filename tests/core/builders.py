@@ -102,6 +102,12 @@ class Watch:
         self.judge = Judge(self.judge.check, record, moment(at))
 
 
+def dead(watch: Watch, at: float, seconds: int = 3) -> None:
+    """Nobody answers for so many seconds, with a look in each."""
+    for second in range(seconds):
+        watch.see(at + second, fails=Reason.REFUSED)
+
+
 def world(
     *checks: Check,
     services: Mapping[str, Service] | None = None,

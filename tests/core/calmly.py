@@ -1,4 +1,4 @@
-"""Stories in which time goes on between the looks, with restarts."""
+"""Stories in which time goes on between the looks, with restarts, maintenance and flapping."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import Any
 
 from monitor.core.calming import end_maintenance, maintain
 from monitor.core.maintenance import Scope, Span, Window
-from monitor.core.model import Journal
+from monitor.core.model import Journal, Look
 from monitor.core.world import World
-from tests.core.builders import START, moment
-from tests.core.succeeded import sound
-from tests.core.test_world import Story
+from tests.core.builders import START, check, moment, world
+from tests.core.stories import Story, begun, journal_of
+from tests.core.succeeded import ROUTES, sound
 
 T0 = START.timestamp()
+
+FIRST_TWO = ["opened", "updated", "resolved"] * 2
+"""What is told of the incidents of two bouts, which are no flapping yet."""
 
 
 def once(
@@ -26,7 +29,7 @@ def once(
 class Calmly(Story):
     now = 0.0
 
-    def feed(self, look: Any) -> None:
+    def feed(self, look: Look) -> None:
         self.wait(look.began.tick - moment(0).tick)
         super().feed(look)
 
@@ -34,40 +37,26 @@ class Calmly(Story):
         """Let time do what is due."""
         while (due := self.world.next_due) is not None and due <= moment(until).tick:
             self.now = max(due - moment(0).tick, self.now)
-            self._add(self.world.elapse(moment(self.now)))
+            self.keep(self.world.elapse(moment(self.now)))
         self.now = max(self.now, until)
-
-    def _add(self, change: Any) -> None:
-        if change is not None:
-            self.changes.append(change)
 
     def maintain(self, window: Window, at: float) -> None:
         self.wait(at)
-        self._add(maintain(self.world, window, moment(at)))
+        self.keep(maintain(self.world, window, moment(at)))
 
     def end(self, at: float, name: str = "w") -> None:
         self.wait(at)
-        self._add(end_maintenance(self.world, name, moment(at)))
+        self.keep(end_maintenance(self.world, name, moment(at)))
 
     @property
     def journal(self) -> Journal:
-        found = Journal("origin", 2)
-        checks, services, notes = {}, {}, {}
-        incidents: dict[str, Any] = {}
-        for change in self.changes:
-            checks |= {item.check: item for item in change.checks}
-            services |= {item.service: item for item in change.services}
-            incidents |= {item.id: item for item in change.incidents}
-            notes |= {item.name: item.value for item in change.notes}
-        still_open = tuple(item for item in incidents.values() if item.resolved is None)
-        known = {name: value for name, value in notes.items() if value is not None}
-        return replace(found, checks=checks, services=services, incidents=still_open, notes=known)
+        return journal_of(self)
 
     def restart(self, at: float, **plan: Any) -> None:
         """As after a kill: what was committed is known, and nothing else."""
         self.now = at
         self.world = World(replace(self.world.plan, **plan), self.journal, moment(at))
-        self._add(self.world.start(moment(at)))
+        self.keep(self.world.start(moment(at)))
 
     @property
     def sentences(self) -> list[str]:
@@ -77,3 +66,22 @@ class Calmly(Story):
         """All that is due is done; then it must be sound."""
         self.wait(at)
         sound(self)
+
+
+def story(*names: str, **plan: Any) -> Calmly:
+    """Checks that are well, each a service of its own."""
+    here = Calmly(world(*(check(name) for name in names or ("home",)), **{"routes": ROUTES, **plan}))
+    begun(here, names or ("home",))
+    return here
+
+
+def flap(here: Calmly, *begins: float, name: str = "home") -> Calmly:
+    """Down and up again at these times."""
+    for at in begins:
+        here.kill(name, at)
+        here.heal(name, at + 10)
+    return here
+
+
+def incidents(here: Calmly) -> list[str]:
+    return [kind.removeprefix("incident.") for kind, _ in here.told("incident")]

@@ -12,7 +12,7 @@ from monitor.core.routing import Route, Term
 from monitor.core.succession import succeed
 from probes.contract import Context, Measurement, Observation, Passive, Probe, Secret, Unit
 from tests.core.builders import check, moment, world
-from tests.core.test_world import SCHEMA, SHOP, Story, begun
+from tests.core.stories import SCHEMA, SHOP, Story, begun
 
 
 @dataclass(frozen=True, slots=True)

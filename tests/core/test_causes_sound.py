@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from monitor.core.model import Check, OutageRule, Service
 from probes.contract import Reason
-from tests.core.builders import check, moment, world
+from tests.core.builders import check, world
+from tests.core.stories import begun
 from tests.core.succeeded import ROUTES, reloaded, sound
-from tests.core.test_causes import Tiers
-from tests.core.test_world import begun, journal_of
+from tests.core.tiers import Tiers, restarted
 
 NAMES = ("a", "b", "c", "d", "e")
 LAYOUT = st.lists(
@@ -57,7 +57,7 @@ def test_whatever_fails_every_incident_can_be_closed(first: Any, second: Any, st
             plans.reverse()
             reloaded(story, *plans[0][0], at=at, services=plans[0][1])
         elif kind == "restart":
-            story = restarted(story, *plans[0], at=at)
+            story = restarted(story, plans[0][0], at=at, services=plans[0][1])
         elif name in story.world.judges:
             act(story, kind, name, at)
         one_case_each(story)
@@ -72,7 +72,6 @@ def test_whatever_fails_every_incident_can_be_closed(first: Any, second: Any, st
 
 def begin(checks: list[Check], services: dict[str, Service]) -> Tiers:
     story = Tiers(world(*checks, services=services, routes=ROUTES))
-    story.asked = []
     begun(story, [item.id for item in checks])
     return story
 
@@ -88,13 +87,6 @@ def act(story: Tiers, kind: str, name: str, at: float) -> None:
         case "blind":
             for second in (0, 20, 40):
                 story.see(at + second, name, Reason.NO_ROUTE)
-
-
-def restarted(story: Tiers, checks: list[Check], services: dict[str, Service], at: float) -> Tiers:
-    again = Tiers(world(*checks, services=services, routes=ROUTES, journal=journal_of(story), at=at))
-    again.asked, again.changes = [], list(story.changes)
-    again._keep(again.world.start(moment(at)))
-    return again
 
 
 def one_case_each(story: Tiers) -> None:

@@ -1,4 +1,4 @@
-"""How an outage is confirmed: learned spans, sure reasons, looks that hang, failures that arrive late."""
+"""How an outage is confirmed: learned spans, sure reasons, failures that arrive late."""
 
 from __future__ import annotations
 
@@ -13,21 +13,12 @@ from monitor.core.bursts import MEMORY, MONTH, TOLERATED, Bursts
 from monitor.core.failures import BURST, MOST_SPANS, SURE_SPAN
 from monitor.core.judge import Judge
 from monitor.core.model import Confirm, Policy, Recover
-from monitor.core.patience import EXTRA_TIMEOUT, SOFT_DEADLINE
-from monitor.core.run import LONGEST_GAP, Run
 from monitor.core.wording import describe_confirmation
-from probes.contract import Reason, Secret
-from tests.core.builders import START, Watch, check, look, moment
-from tests.core.succeeded import Heard
+from probes.contract import Reason
+from tests.core.builders import Watch, check, moment
+from tests.core.confirming import down_after, watch
 
 DAY = 86400
-
-
-def watch(**fields: object) -> Watch:
-    """With the confirmation that everybody has."""
-    made = Watch(**({"confirm": Confirm(), "recover": Recover()} | fields))
-    made.see(0, took=0.05)
-    return made
 
 
 def burst(watched: Watch, at: float, seconds: float, reason: Reason = Reason.CONNECT_TIMEOUT) -> None:
@@ -37,15 +28,6 @@ def burst(watched: Watch, at: float, seconds: float, reason: Reason = Reason.CON
         watched.see(at + offset, fails=reason, scheduled=offset == 0)
     for second in range(45):
         watched.see(at + seconds + 0.2 + second, scheduled=False)
-
-
-def down_after(watched: Watch, at: float, reason: Reason = Reason.CONNECT_TIMEOUT) -> float:
-    """How long a run of failures must be to be called an outage, with the usual extra looks."""
-    for offset in [0.0, *BURST, *range(6, 100)]:
-        watched.see(at + offset, fails=reason, scheduled=offset == 0)
-        if watched.state == "down":
-            return float(offset)
-    return math.inf
 
 
 def known(watched: Watch, at: float) -> tuple[float, float]:
@@ -235,106 +217,6 @@ def test_one_other_failure_in_the_run_and_it_is_not_sure() -> None:
     assert watched.state == "down"
 
 
-# --- looks that hang -------------------------------------------------------------------------------------------
-
-
-def test_a_look_that_takes_long_is_suspicious_at_its_soft_deadline() -> None:
-    watched = watch()
-    assert watched.judge.soft_deadline == SOFT_DEADLINE
-    meanwhile = watched.judge.overdue(moment(30.75))
-    assert meanwhile is not None
-    assert meanwhile.burst == (0.0, *BURST)
-    assert not watched.judge.suspicious, "it is no evidence"
-
-
-def test_nothing_is_suspicious_before_it_is_known_how_long_looks_take() -> None:
-    assert Watch().judge.soft_deadline is None
-
-
-def test_the_soft_deadline_follows_what_slow_looks_take() -> None:
-    watched = watch()
-    for number in range(1000):
-        watched.see(30 * (number + 1), took=1.0 if number % 50 == 0 else 0.2)
-    assert 0.75 < (watched.judge.soft_deadline or 0) <= 3.0
-    watched.see(40_000, took=3.0)
-    assert watched.judge.soft_deadline == 9.0
-    watched.see(40_030, took=3.5)
-    assert watched.judge.soft_deadline is None, "it is not before the time limit"
-
-
-def test_what_arrives_is_never_overdue() -> None:
-    judge = Judge(check(probe=Heard(Secret("a-token-of-some-length"))), None, moment(0))
-    judge.observe(look(0, took=0.1))
-    assert judge.soft_deadline is None
-
-
-def test_nothing_new_is_asked_for_where_extra_looks_are_under_way_or_the_target_is_down() -> None:
-    watched = watch()
-    watched.see(30, fails=Reason.REFUSED)
-    assert watched.judge.overdue(moment(31)) is None
-    down_after(watched, 31)
-    assert watched.judge.overdue(moment(70)) is None
-
-
-def test_packets_that_are_swallowed_are_an_outage_before_the_first_look_ends() -> None:
-    watched = watch()
-    watched.judge.overdue(moment(30.75))
-    for offset in (0.0, *BURST):
-        swallowed(watched, 30.75 + offset, Reason.CONNECT_TIMEOUT)
-    assert watched.transitions[-1][2] == "down"
-    watched.see(30, took=10, fails=Reason.CONNECT_TIMEOUT)
-    assert watched.judge._failures._bad.at == START + timedelta(seconds=30)
-
-
-def swallowed(watched: Watch, at: float, reason: Reason) -> None:
-    watched.see(at, took=EXTRA_TIMEOUT, fails=reason, scheduled=False, limit=EXTRA_TIMEOUT)
-
-
-def test_an_application_that_hangs_is_an_outage_once_a_look_has_waited_to_the_end() -> None:
-    watched = watch()
-    watched.judge.overdue(moment(30.75))
-    for offset in (0.0, *BURST):
-        swallowed(watched, 30.75 + offset, Reason.FIRST_BYTE_TIMEOUT)
-        assert watched.judge.extra_timeout == EXTRA_TIMEOUT, "the look that waits tells whether more time helps"
-    assert watched.state == "up"
-    assert watched.judge.suspicious
-    watched.restart(38)
-    judgement = watched.see(30, took=10, fails=Reason.FIRST_BYTE_TIMEOUT)
-    assert judgement.transition is not None
-    assert watched.state == "down"
-    assert watched.judge.since == START + timedelta(seconds=30)
-
-
-def test_a_slow_answer_dispels_the_doubt() -> None:
-    watched = watch()
-    watched.judge.overdue(moment(30.75))
-    for offset in (0.0, 0.2, 0.5):
-        swallowed(watched, 30.75 + offset, Reason.FIRST_BYTE_TIMEOUT)
-    watched.see(30, took=4)
-    assert watched.judge.steady
-    swallowed(watched, 29, Reason.FIRST_BYTE_TIMEOUT)
-    assert watched.judge.steady, "it began before the good look"
-
-
-def test_a_doubt_of_long_ago_is_none() -> None:
-    watched = watch()
-    swallowed(watched, 30, Reason.FIRST_BYTE_TIMEOUT)
-    assert not watched.judge.steady
-    watched.see(600, took=10, fails=Reason.FIRST_BYTE_TIMEOUT)
-    assert watched.judge._failures._bad.looks == 1
-
-
-def test_an_overdue_look_that_is_void_tells_nothing() -> None:
-    watched = watch()
-    watched.judge.overdue(moment(30.75))
-    watched.see(30, took=10, fails=Reason.LATE)
-    swallowed(watched, 42, Reason.FIRST_BYTE_TIMEOUT)
-    assert watched.judge.extra_timeout == 10
-
-
-# --- failures that arrive late ---------------------------------------------------------------------------------
-
-
 def test_failures_that_end_after_later_successes_are_a_degradation_and_no_outage() -> None:
     watched = watch()
     for number in range(5):
@@ -374,37 +256,3 @@ def test_an_outage_is_left_through_degraded_with_any_figures() -> None:
         assert watched.state == "down"
     watched.see(69, scheduled=False)
     assert watched.state in ("degraded", "up")
-
-
-# --- runs ------------------------------------------------------------------------------------------------------
-
-
-def test_a_run_is_the_same_in_whatever_order_its_looks_arrive() -> None:
-    looks = [look(at) for at in (0.0, 1.0, 2.5, 2.5)]
-    for order in (looks, looks[::-1], [looks[2], looks[0], looks[1], looks[3]]):
-        run = Run()
-        for item in order:
-            run.add(item)
-        assert (run.looks, run.tick, run.last, run.at) == (4, 1000.0, 1002.5, START)
-        assert run.span == 2.5
-
-
-def made(*ats: float) -> Run:
-    run = Run()
-    for at in ats:
-        run.add(look(at))
-    return run
-
-
-def test_runs_are_joined() -> None:
-    assert_run(made(0), made(1, 3), 3, 3)
-    assert_run(made(1, 3), made(0), 3, 3)
-    assert_run(made(0, 2), made(1, 3), 4, 3)
-    assert_run(made(0), made(60, 61), 3, LONGEST_GAP + 1)
-    assert_run(Run(), made(60, 61), 2, 1)
-    assert_run(made(60, 61), Run(), 2, 1)
-
-
-def assert_run(run: Run, other: Run, looks: int, span: float) -> None:
-    run.absorb(other)
-    assert (run.looks, run.span, other.looks) == (looks, span, 0)

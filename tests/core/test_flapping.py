@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from monitor.core import calming
 from monitor.core.flapping import Bouts
-from monitor.core.model import Flapping, OutageRule, Service, State
+from monitor.core.model import Flapping, State
 from monitor.core.untold import Untold
 from probes.contract import Reason
 from tests.core.builders import above, check, moment, world
-from tests.core.calmly import Calmly, once
+from tests.core.calmly import FIRST_TWO, Calmly, flap, incidents, once
+from tests.core.stories import begun
 from tests.core.succeeded import ROUTES, reloaded
-from tests.core.test_world import begun
 
 POLICY = Flapping()
 HOUR = 3600.0
@@ -28,21 +24,6 @@ def story(**fields: Any) -> Calmly:
     here = Calmly(world(check("home", **fields), routes=ROUTES))
     begun(here, ["home"])
     return here
-
-
-def flap(here: Calmly, *begins: float, name: str = "home") -> Calmly:
-    """Down and up again at these times."""
-    for at in begins:
-        here.kill(name, at)
-        here.heal(name, at + 10)
-    return here
-
-
-def incidents(here: Calmly) -> list[str]:
-    return [kind.removeprefix("incident.") for kind, _ in here.told("incident")]
-
-
-FIRST_TWO = ["opened", "updated", "resolved"] * 2
 
 
 def test_the_third_bout_within_an_hour_is_one_message() -> None:
@@ -221,72 +202,6 @@ def test_in_maintenance_nothing_flaps_and_what_flaps_is_let_be() -> None:
     assert len(here.events) == told
 
 
-def shop(**fields: Any) -> Calmly:
-    names = ("a", "b", "c")
-    service = Service("shop", "Web shop", names, OutageRule(1, names), **fields)
-    here = Calmly(world(*(check(name, service="shop") for name in names), services={"shop": service}, routes=ROUTES))
-    begun(here, names)
-    return here
-
-
-def test_a_service_flaps_by_checks_of_which_none_does() -> None:
-    here = shop()
-    for at, name in ((100, "a"), (400, "b"), (700, "c"), (1000, "a"), (1300, "b")):
-        flap(here, at, name=name)
-    assert incidents(here) == [*FIRST_TWO, "opened", "updated"], "updated, as there are more and more checks in it"
-    assert len([text for text in here.sentences if "Web shop is flapping: it got worse 3 times" in text]) == 1
-    assert here.world.services["shop"].state == "outage"
-    here.wait(700 + 2 + HOUR)
-    here.done(9000)
-    assert incidents(here)[-1] == "resolved"
-
-
-def test_a_service_that_flaps_on_is_summed_up_and_may_end_badly() -> None:
-    here = shop()
-    for number in range(11):
-        flap(here, 100 + 1500 * number, name="abc"[number % 3])
-    assert [event["type"] for event in here.events if "Web shop is still flapping" in event["sentence"]] == [
-        "incident.updated"
-    ] * 2
-    here.kill("a", 100 + 1500 * 11)
-    here.wait(100 + 1500 * 11 + 2000)
-    assert here.events[-1]["type"] == "incident.updated"
-    assert "Web shop holds still since" in here.events[-1]["sentence"]
-    here.heal("a", 100 + 1500 * 11 + 2100)
-    assert incidents(here)[-1] == "resolved"
-    here.done(90_000)
-
-
-def test_a_check_that_flaps_is_told_with_the_incident_that_another_keeps_open() -> None:
-    here = shop()
-    here.kill("a", 50)
-    flap(here, 100, 400, 700, 1000, name="b")
-    assert [text for text in here.sentences if "b is flapping" in text][1].startswith("Web shop has an outage")
-    before = len(here.events)
-    here.wait(4000)
-    assert here.told()[before:] == [("check.changed", "up"), ("incident.updated", "outage")]
-    assert here.sentences[-1].endswith("bad for 2% of it.")
-    here.heal("a", 4100)
-    assert incidents(here)[-1] == "resolved"
-    here.done(9000)
-
-
-def test_a_service_that_is_removed_is_forgotten() -> None:
-    here = shop()
-    for at, name in ((100, "a"), (400, "b"), (700, "c")):
-        flap(here, at, name=name)
-    reloaded(here, check("z"), at=800)
-    here.done(9000)
-    assert here.journal.notes == {}
-
-
-def test_a_service_may_be_left_alone() -> None:
-    here = shop(flapping=None)
-    for at, name in ((100, "a"), (400, "b"), (700, "c")):
-        flap(here, at, name=name)
-    assert incidents(here) == ["opened", "updated", "resolved"] * 3
-
-
 def test_sight_lost_while_it_flaps_changes_nothing() -> None:
     here = flap(story(), 100, 400, 700)
     before = len(here.events)
@@ -301,65 +216,6 @@ def test_sight_lost_while_it_flaps_changes_nothing() -> None:
     here.done(9000)
 
 
-states = st.sampled_from([State.UP, State.DEGRADED, State.DOWN, State.UNKNOWN])
-
-
-@given(st.lists(st.tuples(states, st.floats(0, 4000)), max_size=20))
-def test_bouts_come_back_as_they_were(steps: list[tuple[State, float]]) -> None:
-    made, other, tick = Bouts(State.UNKNOWN), Bouts(State.UNKNOWN), 1000.0
-    for new, later in steps:
-        tick += later
-        assert made.change(new, tick, POLICY) == other.change(new, tick, POLICY)
-        now = replace(moment(0), tick=tick, at=moment(tick).at)
-        other = Bouts.load(other.dump(now), now)
-        assert other.count == made.count <= max(len(steps), 1)
-        assert made.flapping == other.flapping
-        if made.flapping:
-            assert 0 <= made.bad_share(tick) <= 1
-            assert made.next_digest > (made.since or 0)
-        assert made.due(POLICY) == pytest.approx(other.due(POLICY))
-
-
-@settings(max_examples=12)
-@given(st.lists(st.tuples(states, st.floats(0, 900)), max_size=12))
-def test_whatever_comes_few_messages_and_an_end(steps: list[tuple[State, float]]) -> None:
-    """However it flaps, there are at most so many messages of incidents, and what was opened is resolved."""
-    fails = {
-        State.UP: None, State.DEGRADED: None, State.DOWN: Reason.REFUSED, State.UNKNOWN: Reason.NO_DESCRIPTORS
-    }  # fmt: skip
-    here, at = Calmly(world(check("home", above(0.8)), routes=ROUTES)), 0.0
-    for state, later in steps:
-        at += later + 5
-        for _ in range(4):
-            at += 8
-            here.see(at, fails=fails[state], response_time=2.0 if state is State.DEGRADED else 0.1)
-    hours = at / 3600 + 1
-    assert len(incidents(here)) <= 12 * hours + 12
-    for second in range(30):
-        here.see(at + 10 + second, response_time=0.1)
-    here.done(at + timedelta(hours=2).total_seconds())
-    assert incidents(here)[-1:] in ([], ["resolved"])
-    assert here.world.services["home"].state == "operational"
-    assert not here.world.calm.held
-
-
-def test_of_checks_that_flap_together_incidents_tell_once() -> None:
-    here = shop()
-    for at in (100, 400, 700, 1000, 1300, 1600, 1900, 2200, 2500, 2800, 3100, 3400, 3700, 4000, 4300, 4600):
-        for name in "abc":
-            here.kill(name, at)
-        for name in "abc":
-            here.heal(name, at + 10)
-    begins = [event for event in here.events if "is flapping" in event["sentence"]]
-    assert sorted(event["type"] for event in begins if event["sentence"].startswith("b")) == ["check.changed"]
-    digests = [event["type"] for event in here.events if "still flapping" in event["sentence"]]
-    assert sorted(digests) == ["check.changed"] * 3 + ["incident.updated"]
-    before = len(here.events)
-    here.done(9000)
-    assert [kind for kind, _ in here.told()[before:]].count("incident.resolved") == 1
-    assert "incident.updated" not in [kind for kind, _ in here.told()[before:]]
-
-
 def test_a_digest_that_falls_into_maintenance_is_not_told() -> None:
     here = flap(story(), 100, 400, 700, 1500, 2500, 3500)
     here.maintain(once(3600, 9000, "home"), 3600)
@@ -368,8 +224,7 @@ def test_a_digest_that_falls_into_maintenance_is_not_told() -> None:
     here.done(20_000)
 
 
-def test_what_has_no_incident_is_told_of_by_itself() -> None:
-    """A check that is unknown when it holds still, or whose service is gone."""
+def test_without_an_incident_there_is_nothing_to_say_it_with() -> None:
     here = flap(story(), 100, 400, 700)
     here.world.services["home"].case = None
     assert calming.say_of_incident(here.world, here.world.services["home"], moment(800).at, "x") is None

@@ -10,8 +10,8 @@ from monitor.core.model import Change, OutageRule, Service, Transition
 from monitor.core.naming import known_as
 from monitor.core.ribbon import spans
 from tests.core.builders import START, check, moment, world
-from tests.core.test_succession import reloaded, shop_story, single, sound
-from tests.core.test_world import SHOP, Story, again_with, begun, journal_of
+from tests.core.stories import SHOP, Story, again_with, begun, journal_of
+from tests.core.succeeded import reloaded, shop_story, single, sound
 
 
 def ties(story: Story) -> list[tuple[str, str, str, int, str]]:

@@ -14,8 +14,8 @@ from monitor.core.portions import Portion, portions
 from monitor.core.succession import arranging, take_over, under
 from probes.contract import Reason
 from tests.core.builders import check, moment, world
+from tests.core.stories import Story, begun
 from tests.core.succeeded import ROUTES, reloaded, shop_story, sound
-from tests.core.test_world import Story, begun
 
 
 def plan(*checks: Check, **services: Service) -> Plan:

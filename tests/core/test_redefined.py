@@ -11,8 +11,8 @@ from monitor.core.model import Confirm, Recover
 from monitor.core.succession import same_target
 from probes.contract import Reason, Secret, Unit
 from tests.core.builders import above, check
+from tests.core.stories import Story
 from tests.core.succeeded import Aimed, Heard, reloaded, single, sound
-from tests.core.test_world import Story
 
 
 def fails(limit: float, **fields: Any) -> Condition:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from monitor.core.model import Check, OutageRule, Service
+from monitor.core.model import OutageRule, Service
 from monitor.core.routing import Route, Term
 from monitor.core.succession import succeed
 from monitor.core.world import World
 from probes.contract import Reason
 from tests.core.builders import check, moment, world
+from tests.core.stories import SHOP, Story, again_with, begun, journal_of
 from tests.core.succeeded import ROUTES, reloaded, shop, shop_story, single, sound
-from tests.core.test_world import SHOP, Story, again_with, begun, journal_of
 
 
 def test_the_same_plan_changes_nothing_and_keeps_every_judge() -> None:
@@ -197,167 +196,6 @@ def test_what_has_not_been_seen_since_the_start_is_not_seen_by_a_reload() -> Non
     again = Story(world(check("home"), routes=ROUTES, journal=journal_of(story), at=60))
     reloaded(again, check("front", was=("home",)), at=70)
     assert again.world.unseen == {"front"}
-
-
-def test_a_renamed_check_takes_its_service_and_its_incident_along() -> None:
-    story = single()
-    story.kill("home", 30)
-    told = len(story.events)
-    reloaded(story, check("front", was=("home",)), at=60)
-    assert story.events[told:] == [], "nothing has happened to its users"
-    assert story.world.services["front"].state == "outage"
-    incident = story.world.services["front"].incident
-    assert incident is not None
-    assert (incident.root, incident.checks, incident.services) == ("front", ("front",), ("front",))
-    # A crash right now forgets none of it.
-    kept = journal_of(story)
-    assert kept.checks["front"].state == "down"
-    assert kept.services["front"].state == "outage"
-    assert [item.root for item in kept.incidents] == ["front"]
-    story.heal("front", 70)
-    assert story.told("incident")[-1] == ("incident.resolved", "resolved")
-    sound(story)
-
-
-def test_a_renamed_check_of_a_written_service() -> None:
-    story = shop_story()
-    story.kill("home", 30)
-    told = len(story.events)
-    service = replace(SHOP, checks=("front", "checkout", "search"), outage=OutageRule(1, ("front", "checkout")))
-    checks = [check("front", service="shop", was=("home",))]
-    checks += [check(name, service="shop") for name in ("checkout", "search")]
-    reloaded(story, *checks, at=60, services={"shop": service})
-    assert story.events[told:] == []
-    assert story.world.services["shop"].incident is not None
-    assert story.world.services["shop"].incident.root == "front"
-    # Lingering in the file, `was` means nothing more.
-    reloaded(story, *checks, at=70, services={"shop": service})
-    assert story.events[told:] == []
-    sound(story)
-
-
-def test_a_renamed_check_that_was_never_judged() -> None:
-    story = Story(world(check("home"), routes=ROUTES))
-    reloaded(story, check("front", was=("home",)), at=60)
-    story.kill("front", 70)
-    assert story.told("incident") == [("incident.opened", "outage")]
-    sound(story)
-
-
-def test_a_check_renamed_back_never_uses_an_id_twice() -> None:
-    story = single()
-    story.kill("home", 30)
-    reloaded(story, check("front", was=("home",)), at=60)
-    story.heal("front", 70)
-    reloaded(story, check("home", was=("front",)), at=100)
-    assert story.world.judges["home"].state == "up"
-    story.kill("home", 110)
-    story.heal("home", 130)
-    sound(story)
-
-
-def test_a_name_that_was_another_check_before_goes_on_counting() -> None:
-    story = begun(Story(world(check("home"), check("spare"), routes=ROUTES)), ["home", "spare"])
-    for at in (30, 60, 90):
-        story.kill("home", at)
-        story.heal("home", at + 5)
-    reloaded(story, check("spare"), at=130)
-    reloaded(story, check("home", was=("spare",)), at=140)
-    assert story.world.judges["home"].seq > 5
-    story.kill("home", 150)
-    sound(story)
-
-
-def test_a_check_that_is_there_under_both_names_is_removed_under_the_former() -> None:
-    story = begun(Story(world(check("home"), check("front"), routes=ROUTES)), ["home", "front"])
-    story.kill("home", 30)
-    reloaded(story, check("front", was=("home",)), at=60)
-    assert story.world.judges["front"].state == "up"
-    assert story.told("incident")[-1] == ("incident.resolved", "resolved")
-    sound(story)
-
-
-def moved(*, shop_keeps: Iterable[str], other: Iterable[str]) -> tuple[list[Check], Mapping[str, Service]]:
-    """The checks of the shop, some of them in another service."""
-    here, there = tuple(shop_keeps), tuple(other)
-    services = {
-        "shop": replace(SHOP, checks=here, outage=OutageRule(1, here)),
-        "api": Service("api", "API", there, OutageRule(1, there)),
-    }
-    checks = [check(name, service="shop") for name in here] + [check(name, service="api") for name in there]
-    return checks, services
-
-
-def test_an_incident_goes_with_the_check_that_is_all_of_it() -> None:
-    story = shop_story()
-    story.kill("home", 30)
-    checks, services = moved(shop_keeps=["checkout", "search"], other=["home"])
-    reloaded(story, *checks, at=60, services=services)
-    assert story.told("incident") == [("incident.opened", "outage")], "nobody is told of it a second time"
-    assert story.world.services["shop"].state == "operational"
-    assert story.world.services["api"].incident is not None
-    story.heal("home", 70)
-    assert story.told("incident")[-1] == ("incident.resolved", "resolved")
-    assert len({event["incident"]["id"] for event in story.events if "incident" in event}) == 1
-    sound(story)
-
-
-def test_an_incident_stays_where_something_else_is_bad() -> None:
-    story = shop_story()
-    story.kill("home", 30)
-    story.kill("search", 40)
-    checks, services = moved(shop_keeps=["checkout", "search"], other=["home"])
-    reloaded(story, *checks, at=60, services=services)
-    told = [event for event in story.events if event["type"].startswith("incident.")]
-    shrunk = next(event for event in told if "another service" in event["sentence"])
-    assert shrunk["sentence"].endswith("home belongs to another service now.")
-    assert story.world.services["api"].incident is not None
-    assert story.world.services["shop"].incident is not None
-    story.heal("home", 70)
-    story.heal("search", 90)
-    sound(story)
-
-
-def test_a_check_moved_to_a_service_with_an_incident_joins_that() -> None:
-    checks, services = moved(shop_keeps=["home", "checkout"], other=["search"])
-    story = begun(Story(world(*checks, services=services, routes=ROUTES)))
-    story.kill("home", 30)
-    story.kill("search", 40)
-    checks, services = moved(shop_keeps=["checkout"], other=["search", "home"])
-    reloaded(story, *checks, at=60, services=services)
-    assert story.told("incident")[-2:] == [("incident.resolved", "resolved"), ("incident.updated", "outage")]
-    resolved = next(event for event in story.events if event["type"] == "incident.resolved")
-    assert resolved["why"] == "belongs to another service now"
-    assert story.world.services["shop"].incident is None
-    sound(story)
-
-
-def test_what_is_left_of_a_removed_service_keeps_its_incident() -> None:
-    story = begun(Story(world(check("home"), check("front"), routes=ROUTES)), ["home", "front"])
-    story.kill("home", 30)
-    service = Service("web", "Web", ("home", "front"), OutageRule(1, ("home", "front")))
-    checks = [check(name, service="web") for name in ("home", "front")]
-    reloaded(story, *checks, at=60, services={"web": service})
-    assert story.told("incident") == [("incident.opened", "outage")]
-    assert story.world.services["web"].state == "outage"
-    story.heal("home", 70)
-    sound(story)
-
-
-def test_what_was_lost_from_sight_takes_its_incident_along() -> None:
-    story = shop_story()
-    story.kill("home", 30)
-    for at in (50, 70, 90):
-        story.see(at, "home", Reason.NO_ROUTE)
-    checks, services = moved(shop_keeps=["checkout", "search"], other=["home"])
-    reloaded(story, *checks, at=100, services=services)
-    assert story.told("incident") == [("incident.opened", "outage")]
-    assert story.world.services["api"].incident is not None
-    reloaded(story, check("home"), at=110)
-    assert story.world.services["home"].incident is not None
-    story.heal("home", 120)
-    assert story.told("incident")[-1] == ("incident.resolved", "resolved")
-    sound(story)
 
 
 def test_another_impact_is_told_as_an_update() -> None:

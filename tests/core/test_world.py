@@ -1,73 +1,18 @@
+"""Looks into a world, and what is told of its services and incidents."""
+
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
-from importlib.resources import files
-from typing import Any
 
-import jsonschema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.event import EVIDENCE_LIMIT
-from monitor.core.model import Change, Impact, Journal, Look, Observation, OutageRule, Service
+from monitor.core.model import OutageRule, Service
 from monitor.core.routing import Route, Term
-from monitor.core.wording import TEXT_LIMIT
-from monitor.core.world import World
 from probes.contract import Reason
-from tests.core.builders import START, above, check, look, moment, world
-
-SCHEMA = jsonschema.Draft202012Validator(
-    json.loads(files("monitor").joinpath("schemas/event.schema.json").read_text(encoding="utf-8"))
-)
-
-SHOP = Service(
-    "shop", "Web shop", ("home", "checkout", "search"), OutageRule(1, ("home", "checkout")), runbook="/wiki"
-)
-
-
-def shop(**fields: Any) -> World:
-    checks = [check(name, service="shop") for name in ("home", "checkout", "search")]
-    return world(*checks, services={"shop": SHOP}, **fields)
-
-
-class Story:
-    """A world fed with looks; keeps what was told."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.changes: list[Change] = []
-
-    def see(self, at: float, check: str = "home", fails: Reason | None = None, **measurements: float) -> None:
-        self.feed(look(at, check=check, fails=fails, **measurements))
-
-    def feed(self, look: Look) -> None:
-        decision = self.world.observe(look)
-        if decision.change is not None:
-            self.changes.append(decision.change)
-
-    def kill(self, check: str, at: float) -> None:
-        for second in range(3):
-            self.see(at + second, check, Reason.REFUSED)
-
-    def heal(self, check: str, at: float) -> None:
-        for second in range(12):
-            self.see(at + second, check)
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        return [dict(event.body) for change in self.changes for event in change.events]
-
-    def told(self, kind: str = "") -> list[tuple[str, str]]:
-        return [(event["type"], event["state"]["new"]) for event in self.events if event["type"].startswith(kind)]
-
-
-def begun(story: Story, names: Iterable[str] = ("home", "checkout", "search")) -> Story:
-    for name in names:
-        story.see(0, name)
-    return story
+from tests.core.builders import START, above, check, moment, world
+from tests.core.stories import SHOP, Story, begun, shop
 
 
 def test_that_all_is_well_is_not_told() -> None:
@@ -282,127 +227,6 @@ def test_labels_and_owners_can_route() -> None:
     assert story.changes[-1].events[-1].sinks == ("web", "gold", "east")
 
 
-def journal_of(story: Story) -> Journal:
-    """What a store that committed all these changes would tell at the next start."""
-    checks, services, incidents, notes = {}, {}, {}, {}
-    for change in story.changes:
-        notes |= {note.name: note.value for note in change.notes}
-        checks |= {record.check: record for record in change.checks}
-        services |= {record.service: record for record in change.services}
-        incidents |= {incident.id: incident for incident in change.incidents}
-    still_open = tuple(item for item in incidents.values() if not item.resolved)
-    kept = {name: value for name, value in notes.items() if value is not None}
-    return Journal("origin", 2, checks, services, still_open, kept)
-
-
-def test_a_restart_goes_on_with_the_open_incident() -> None:
-    story = begun(Story(shop()))
-    story.kill("home", 30)
-    again = Story(shop(journal=journal_of(story), at=40))
-    assert again.world.start(moment(40)) is None
-    again.heal("home", 60)
-    assert again.told("incident") == [("incident.updated", "degradation"), ("incident.resolved", "resolved")]
-    assert again.events[-1]["incident"]["id"] == story.events[-1]["incident"]["id"]
-
-
-def test_a_service_taken_out_of_the_config_ends_what_it_opened() -> None:
-    story = begun(Story(shop()))
-    story.kill("home", 30)
-    again = Story(world(check("other"), journal=journal_of(story), at=60))
-    change = again.world.start(moment(60))
-    assert change is not None
-    assert change.events[0].type == "incident.resolved"
-    assert change.events[0].sinks == ("hook",)
-    assert change.incidents[0].why == "no longer watched"
-    SCHEMA.validate(dict(change.events[0].body))
-    assert again.world.start(moment(61)) is None
-
-
-def test_a_check_taken_out_of_the_config_no_longer_keeps_its_service_bad() -> None:
-    story = begun(Story(shop()))
-    story.kill("search", 30)
-    fewer = replace(SHOP, checks=("home", "checkout"))
-    checks = [check(name, service="shop") for name in fewer.checks]
-    again = world(*checks, services={"shop": fewer}, journal=journal_of(story), at=60)
-    assert again.start(moment(60)) is None
-    change = again.observe(look(61, check="checkout")).change
-    assert change is not None
-    assert [event.type for event in change.events] == ["service.changed", "incident.resolved"]
-
-
-def again_with(story: Story, *checks: Any, at: float, **fields: Any) -> Story:
-    """The same journal under another configuration, `World.start` told."""
-    restarted = Story(world(*checks, journal=journal_of(story), at=at, **fields))
-    restarted.changes = list(story.changes)
-    change = restarted.world.start(moment(at))
-    if change is not None:
-        restarted.changes.append(change)
-    return restarted
-
-
-def test_a_check_disabled_while_down_is_told_anew_when_it_comes_back() -> None:
-    story = begun(Story(world(check("home"))), ["home"])
-    story.kill("home", 30)
-    off = again_with(story, check("other"), at=60)
-    back = again_with(off, check("home"), at=90)
-    assert back.told("incident") == [("incident.opened", "outage"), ("incident.resolved", "resolved")]
-    back.see(91, "home", Reason.REFUSED)
-    assert back.told("incident")[-1] == ("incident.opened", "outage")
-    opened = [event["incident"]["id"] for event in back.events if event["type"] == "incident.opened"]
-    assert len(set(opened)) == 2
-
-
-def test_nobody_is_told_of_an_outage_that_is_only_remembered() -> None:
-    story = begun(Story(shop()))
-    story.kill("home", 30)
-    off = again_with(story, check("other"), at=60)
-    shop_again = {"services": {"shop": SHOP}}
-    back = again_with(off, *(check(name, service="shop") for name in SHOP.checks), at=90, **shop_again)
-    before = len(back.told("incident"))
-    back.see(91, "checkout")
-    back.see(92, "search")
-    for second in range(20):
-        back.see(93 + second, "home")
-    assert len(back.told("incident")) == before
-    assert back.world.services["shop"].state == "operational"
-
-
-def test_a_check_that_is_still_slow_when_it_comes_back_is_told() -> None:
-    story = begun(Story(world(check("api", above(1)))), ["api"])
-    for at in (30, 31):
-        story.see(at, "api", response_time=3)
-    off = again_with(story, check("other"), at=60)
-    back = again_with(off, check("api", above(1)), at=90)
-    assert back.told("incident")[-1] == ("incident.resolved", "resolved")
-    back.see(91, "api", response_time=3)
-    assert back.told("incident")[-1] == ("incident.opened", "degradation")
-
-
-def test_an_open_incident_goes_with_its_check_to_another_service() -> None:
-    story = begun(Story(world(check("home"))), ["home"])
-    story.kill("home", 30)
-    moved = check("front", service="shop", was=("home",))
-    service = Service("shop", "Web shop", ("front",), OutageRule(1, ("front",)))
-    again = again_with(story, check("aside"), moved, at=60, services={"shop": service})
-    assert again.told("incident") == [("incident.opened", "outage")]
-    again.heal("front", 90)
-    assert again.told("incident")[-1] == ("incident.resolved", "resolved")
-    assert len({event["incident"]["id"] for event in again.events if "incident" in event}) == 1
-
-
-def test_a_sink_that_is_gone_is_told_no_more() -> None:
-    story = begun(Story(shop()))
-    story.kill("home", 30)
-    again = Story(shop(journal=journal_of(story), at=40, routes=(Route(("chat",)),)))
-    again.heal("home", 60)
-    assert [
-        event.sinks for change in again.changes for event in change.events if event.stream.startswith("inc_")
-    ] == [
-        ("chat",),
-        ("chat",),
-    ]
-
-
 def test_hundreds_of_checks_of_one_service_are_told_a_few_times() -> None:
     names = tuple(f"c{number}" for number in range(500))
     big = Service("big", "Big", names, OutageRule(1, names))
@@ -412,97 +236,6 @@ def test_hundreds_of_checks_of_one_service_are_told_a_few_times() -> None:
         story.kill(name, 30)
     assert len(story.told("incident")) == 9
     assert max(len(json.dumps(event, ensure_ascii=False).encode()) for event in story.events) < 20_000
-
-
-def test_a_renamed_check_keeps_its_state() -> None:
-    story = begun(Story(shop()))
-    story.kill("home", 30)
-    renamed = check("front", service="shop", was=("home",))
-    service = Service("shop", "Web shop", ("front",), OutageRule(1, ("front",)))
-    again = world(renamed, services={"shop": service}, journal=journal_of(story), at=60)
-    assert again.judges["front"].state == "down"
-    assert again.judges["front"].seq == 2
-
-
-def test_every_event_keeps_the_published_schema() -> None:
-    story = begun(Story(shop()))
-    for at in (10, 20, 40):
-        story.see(at, "search", Reason.NO_ROUTE)
-    story.kill("search", 50)
-    story.kill("home", 60)
-    story.heal("home", 90)
-    story.heal("search", 120)
-    slow = begun(Story(world(check("api", above(1)))), ["api"])
-    slow.see(30, "api", response_time=3)
-    slow.see(31, "api", response_time=3)
-    assert {event["type"] for event in story.events} >= {"check.changed", "service.changed", "incident.opened"}
-    for event in story.events + slow.events:
-        SCHEMA.validate(event)
-    assert slow.events[0]["threshold"]["value"] == 3
-    assert slow.events[0]["sentence"] == ("api is degraded since 12:00:31 UTC: response time 3 s, limit 1 s.")
-
-
-def test_hostile_evidence_is_bounded() -> None:
-    story = begun(Story(world(check("home"))), ["home"])
-    wild = Observation(
-        measurements={f"m{n}": float("nan") if n % 2 else 1.0 for n in range(500)},
-        reason=Reason.STATUS,
-        detail="x" * 5000,
-        evidence={f"k{n}": "\x00<script>" * 1000 for n in range(500)},
-    )
-    for at in (30, 31, 32):
-        story.feed(Look("home", wild, moment(at), moment(at)))
-    body = story.events[-1]
-    SCHEMA.validate(body)
-    assert len(body["evidence"]["facts"]) == EVIDENCE_LIMIT
-    assert max(map(len, body["evidence"]["facts"].values())) == TEXT_LIMIT
-    assert len(json.dumps(body, ensure_ascii=False).encode()) < 20_000
-    assert "NaN" not in json.dumps(body)
-
-
-def test_secrets_are_taken_out_of_bodies() -> None:
-    plain = world(check("home", labels={"tier": "nowhere"}))
-    source = replace(
-        plain.plan.source, redact=lambda text: text.replace("192.0.2.1", "***").replace("nowhere", "***")
-    )
-    story = begun(Story(World(replace(plain.plan, source=source), Journal("origin", 1), moment(0))), ["home"])
-    story.kill("home", 30)
-    body = story.events[0]
-    assert body["evidence"]["facts"] == {"address": "***"}
-    assert body["check"]["target"] == "***"
-    assert body["check"]["labels"] == {"tier": "nowhere"}, "names and labels are no secrets"
-
-
-def test_secrets_are_taken_out_of_what_a_good_look_brought() -> None:
-    """What fails passes the agent's gate; of a good look nobody has looked through the texts before."""
-    plain = world(check("home"))
-    source = replace(plain.plan.source, redact=lambda text: text.replace("hunter2", "***"))
-    story = Story(World(replace(plain.plan, source=source), Journal("origin", 1), moment(0)))
-    seen = Observation({"response_time": 0.1}, evidence={"X-hunter2": "key=hunter2"})
-    story.feed(replace(look(0, check="home"), observation=seen))
-    [transition] = [item for change in story.changes for item in change.transitions if item.kind == "check"]
-    assert (transition.new, transition.evidence) == ("up", {"X-***": "key=***"})
-
-
-def test_a_link_to_the_page_and_the_runbook() -> None:
-    plain = shop()
-    plan = replace(plain.plan, source=replace(plain.plan.source, public_url="https://status.example.com"))
-    story = begun(Story(World(plan, Journal("origin", 1), moment(0))))
-    story.kill("home", 30)
-    assert story.events[-1]["links"] == {"page": "https://status.example.com", "runbook": "/wiki"}
-
-
-def test_an_event_without_a_look_has_no_evidence() -> None:
-    story = begun(Story(shop()))
-    story.kill("home", 30)
-    one = replace(SHOP, outage=OutageRule(2, ("home", "checkout")))
-    checks = [check(name, service="shop") for name in SHOP.checks]
-    again = world(*checks, services={"shop": one}, journal=journal_of(story), at=60)
-    change = again.observe(look(61, check="checkout")).change
-    assert change is not None
-    assert [event.body["state"]["new"] for event in change.events] == ["degradation", "degradation"]
-    assert "looked_at" not in change.events[-1].body["evidence"]
-    assert change.incidents[0].impact is Impact.DEGRADATION
 
 
 SEEN = st.sampled_from([None, None, Reason.REFUSED, Reason.LATE])

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from probes._follow import BACKLOG, LINE_MOST, why
-from probes._rotated import original
 from probes._tail import LINGER, Tail
 from probes.contract import Reason
 
@@ -326,25 +325,6 @@ def test_truncated_and_copied_while_the_agent_was_off(reading: Reading, log: Pat
     log.write_bytes(b"c\n")
     reading.restart()
     assert sorted(reading.read()) == [b"b", b"c"]
-
-
-@pytest.mark.parametrize(
-    ("name", "before"),
-    [
-        ("access.log.1", "access.log"),
-        ("access.log-20261122", "access.log"),
-        ("access.log-20261122-1700000000", "access.log"),
-        ("access.log.2026-11-22_10", "access.log"),
-        ("access-20261122.log", "access.log"),
-        ("access.1.log", "access.log"),
-        ("access.log.old", "access.log"),
-        ("access.log.api", None),
-        ("access.log", None),
-        (".1", None),
-    ],
-)
-def test_names_that_rotations_give(name: str, before: str | None) -> None:
-    assert original(name) == before
 
 
 @pytest.mark.parametrize(

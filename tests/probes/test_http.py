@@ -17,17 +17,12 @@ from typing import Any
 import pytest
 
 from probes._expect import JSON_BYTES, Expect
-from probes.contract import BadField, Context, Reason, Secret
+from probes.contract import Context, Reason, Secret
 from probes.http import Http
-from probes.tcp import Tcp
+from tests.probes.answers import answer
 from tests.probes.judged import look
 
 pytestmark = pytest.mark.both_loops
-
-
-def answer(status: int = 200, body: bytes = b"hello", *headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers, "", ""]
-    return "\r\n".join(lines).encode() + body
 
 
 async def test_a_good_answer(serve: Any, context: Context) -> None:
@@ -142,121 +137,10 @@ async def test_json_is_read_up_to_a_limit(serve: Any, context: Context) -> None:
     assert "256 KiB" in seen.detail
 
 
-async def test_redirects_are_followed_and_summed(serve: Any, context: Context) -> None:
-    server = await serve(
-        [answer(302, b"", "Location: /two")], [answer(301, b"", "Location: three?token=t")], [answer()]
-    )
-    seen = await look(Http(url=server.url("/one"), method="POST", body="data"), context)
-    assert seen.ok, seen
-    assert [request.split(b" HTTP")[0] for request in server.requests] == [
-        b"POST /one",
-        b"GET /two",
-        b"GET /three?token=t",
-    ]
-    assert seen.evidence["final_url"] == server.url("/three?…")
-
-
-async def test_307_keeps_method_and_body(serve: Any, context: Context) -> None:
-    server = await serve([answer(307, b"", "Location: /two")], [answer()])
-    assert (await look(Http(url=server.url("/one"), method="POST", body="data"), context)).ok
-    assert server.requests[1].startswith(b"POST /two")
-    assert server.requests[1].endswith(b"data")
-
-
-async def test_secrets_stay_with_their_host(serve: Any, context: Context) -> None:
-    other = await serve([answer()])
-    server = await serve([answer(302, b"", f"Location: http://localhost:{other.port}/")])
-    url = f"http://me:hush%21@127.0.0.1:{server.port}/"
-    probe = Http(url=url, headers={"X-Key": Secret("tell-no-one")})
-    assert (await look(probe, context)).ok
-    assert b"X-Key: tell-no-one" in server.requests[0]
-    assert b"Authorization: Basic bWU6aHVzaCE=" in server.requests[0]
-    assert b"tell-no-one" not in other.requests[0]
-    assert b"Authorization" not in other.requests[0]
-    assert "hush" not in probe.target + repr(probe)
-
-
-async def test_a_body_is_not_sent_to_another_host(serve: Any, context: Context) -> None:
-    other = await serve([answer()])
-    server = await serve([answer(307, b"", f"Location: http://localhost:{other.port}/")])
-    seen = await look(Http(url=server.url(), method="POST", body="password"), context)
-    assert seen.reason is Reason.REDIRECT
-    assert other.requests == []
-
-
-@pytest.mark.parametrize("location", ["/", "ftp://127.0.0.1/", "http://[::1", "gopher:x", "http://h:99999/"])
-async def test_redirects_that_lead_nowhere(serve: Any, context: Context, location: str) -> None:
-    server = await serve([answer(302, b"", f"Location: {location}")])
-    assert (await look(Http(url=server.url("/")), context)).reason is Reason.REDIRECT
-
-
-async def test_too_many_redirects(serve: Any, context: Context) -> None:
-    server = await serve(*([answer(302, b"", f"Location: /{number}")] for number in range(9)))
-    seen = await look(Http(url=server.url("/start"), follow=3), context)
-    assert seen.reason is Reason.REDIRECT
-    assert len(server.requests) == 4
-
-
-async def test_follow_0_judges_the_redirect(serve: Any, context: Context) -> None:
-    server = await serve([answer(302, b"", "Location: /two")])
-    seen = await look(Http(url=server.url(), follow=0), context)
-    assert (seen.reason, seen.detail) == (Reason.STATUS, "status 302")
-
-
 async def test_secrets_that_a_target_echoes_are_not_shown(serve: Any, context: Context) -> None:
     server = await serve([answer(500, b"you sent Bearer s3cr3t, that is s3cr3t\x1b[31m")])
     seen = await look(Http(url=server.url(), headers={"Authorization": Secret("Bearer s3cr3t")}), context)
     assert seen.evidence["excerpt"] == "you sent ***, that is ***\\x1b[31m"
-
-
-# TLS
-
-
-async def test_https(serve: Any, context: Context, authority: Any) -> None:
-    server = await serve([answer()], tls=authority.server())
-    seen = await look(Http(url=server.url(scheme="https"), ca_file=authority.file), context)
-    assert seen.ok, seen
-    assert list(seen.phases) == ["resolve", "connect", "tls", "send", "first_byte", "transfer"]
-    assert seen.measurements["certificate_expires_in"] > 1e9
-    assert seen.evidence["tls"] == "TLSv1.3"
-
-
-@pytest.mark.parametrize(
-    ("certificate", "trusted", "reason"),
-    [
-        ("expired", True, Reason.TLS_EXPIRED),
-        ("other", True, Reason.TLS_NAME),
-        ("good", False, Reason.TLS_UNTRUSTED),
-    ],
-)
-async def test_certificates(
-    serve: Any, context: Context, authority: Any, certificate: str, trusted: bool, reason: Reason
-) -> None:
-    server = await serve([answer()], tls=authority.server(certificate))
-    ca_file = authority.file if trusted else None
-    assert (await look(Http(url=server.url(scheme="https"), ca_file=ca_file), context)).reason is reason
-    unverified = await look(Http(url=server.url(scheme="https"), verify=False), context)
-    assert unverified.ok, unverified
-    assert (unverified.measurements["certificate_expires_in"] < 0) is (certificate == "expired")
-
-
-async def test_server_name(serve: Any, context: Context, authority: Any) -> None:
-    server = await serve([answer()], tls=authority.server("other"))
-    url = server.url(scheme="https")
-    assert (await look(Http(url=url, ca_file=authority.file, server_name="other.example"), context)).ok
-
-
-async def test_tls_where_there_is_none(serve: Any, make_context: Any) -> None:
-    plain = await serve([b"220 mail.example.com ESMTP\r\n"], ask=False)
-    assert (await look(Http(url=plain.url(scheme="https")), make_context())).reason is Reason.TLS_PROTOCOL
-    silent = await serve([], ask=False, end="hang")
-    assert (await look(Http(url=silent.url(scheme="https")), make_context(0.3))).reason is Reason.TLS_TIMEOUT
-
-
-async def test_a_ca_file_that_is_not_there(serve: Any, context: Context) -> None:
-    server = await serve([answer()])
-    seen = await look(Http(url=server.url(scheme="https"), ca_file="/nowhere/ca.pem"), context)
-    assert seen.reason is Reason.DENIED
 
 
 # Us
@@ -362,73 +246,3 @@ async def test_a_deadline_noticed_late_is_our_fault(serve: Any, make_context: Ca
 
 
 # Fields
-
-
-@pytest.mark.parametrize(
-    ("fields", "at"),
-    [
-        ({"url": "ftp://x/"}, "url"),
-        ({"url": "http://user:pw@/"}, "url"),
-        ({"url": "http://h:0/"}, "url"),
-        ({"url": "http://h/a b"}, "url"),
-        ({"url": "http://h/", "method": "GE T"}, "method"),
-        ({"url": "http://h/", "headers": {"a b": Secret("x")}}, "headers.a b"),
-        ({"url": "http://h/", "headers": {"a": Secret("hush\r\nb: c")}}, "headers.a"),
-        ({"url": "http://h/", "headers": {"Content-Length": Secret("5")}}, "headers.Content-Length"),
-        ({"url": "http://h/", "follow": -1}, "follow"),
-        ({"url": "http://h/", "max_bytes": 0}, "max_bytes"),
-    ],
-)
-def test_bad_fields_are_named_and_secrets_are_not_shown(fields: dict[str, Any], at: str) -> None:
-    with pytest.raises(BadField) as raised:
-        Http(**fields)
-    assert raised.value.field == at
-    assert "pw" not in str(raised.value)
-    assert "hush" not in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("fields", "at"),
-    [
-        ({"status": ("20",)}, "status"),
-        ({"status": ("299-200",)}, "status"),
-        ({"body": "("}, "body"),
-        ({"json": ("queue < 1",)}, "json"),
-        ({"headers": {"X": "("}}, "headers.X"),
-    ],
-)
-def test_bad_expectations_are_named(fields: dict[str, Any], at: str) -> None:
-    with pytest.raises(BadField) as raised:
-        Expect(**fields)
-    assert raised.value.field == at
-
-
-def test_bad_fields_are_told_all_at_once() -> None:
-    with pytest.raises(BadField) as raised:
-        Http(url="ftp://x/", method="GE T", follow=-1)
-    assert [bad.field for bad in raised.value.all] == ["url", "method", "follow"]
-
-
-@pytest.mark.parametrize(("written", "sent"), [("get", "GET"), ("Post", "POST"), ("GET", "GET"), ("purge", "purge")])
-def test_a_standard_method_is_sent_in_upper_case(written: str, sent: str) -> None:
-    assert Http(url="http://h/", method=written).method == sent
-
-
-@pytest.mark.parametrize(
-    ("url", "advice"),
-    [
-        ("www.example.com", ": write https://www.example.com"),
-        ("www.example.com:8443/token?key=hush", ": write https://www.example.com:8443"),
-        ("user:hush@www.example.com", ""),
-        ("ftp://www.example.com", ""),
-    ],
-)
-def test_a_url_without_a_scheme_is_told_what_to_write(url: str, advice: str) -> None:
-    with pytest.raises(BadField) as raised:
-        Http(url=url)
-    assert str(raised.value) == f"the URL begins with neither http:// nor https://{advice}"
-
-
-def test_a_port_out_of_range_is_said_to_be() -> None:
-    with pytest.raises(BadField, match="is out of range: write one from 1 to 65535"):
-        Tcp(address="mail.example.com:65536")

@@ -39,7 +39,7 @@ def _type_of(found: Any) -> str:
     return f"{type(found).__module__}.{type(found).__qualname__}"
 
 
-async def _freed(probe: Probe, context: Context, reason: Reason | None) -> None:
+async def assert_freed(probe: Probe, context: Context, reason: Reason | None) -> None:
     with left_behind() as found:
         reasons = [(await probe.look(context)).reason for _ in range(3)]
     assert found == {}
@@ -58,23 +58,23 @@ async def _freed(probe: Probe, context: Context, reason: Reason | None) -> None:
         pytest.param([], {}, Reason.EMPTY_REPLY, id="empty"),
     ],
 )
-async def test_answers(
+async def test_an_answer_leaves_nothing(
     serve: Serve, context: Context, answer: list[bytes], fields: dict[str, Any], reason: Reason | None
 ) -> None:
     server = await serve(answer)
-    await _freed(Http(url=server.url(), **fields), context, reason)
+    await assert_freed(Http(url=server.url(), **fields), context, reason)
 
 
-async def test_no_connection(context: Context, closed_port: int) -> None:
-    await _freed(Http(url=f"http://127.0.0.1:{closed_port}/"), context, Reason.REFUSED)
-    await _freed(Tcp(address=f"127.0.0.1:{closed_port}"), context, Reason.REFUSED)
+async def test_no_connection_leaves_nothing(context: Context, closed_port: int) -> None:
+    await assert_freed(Http(url=f"http://127.0.0.1:{closed_port}/"), context, Reason.REFUSED)
+    await assert_freed(Tcp(address=f"127.0.0.1:{closed_port}"), context, Reason.REFUSED)
 
 
-async def test_a_deadline(serve: Any, make_context: Callable[..., Context]) -> None:
+async def test_a_deadline_leaves_nothing(serve: Any, make_context: Callable[..., Context]) -> None:
     server = await serve([], end="hang")
-    await _freed(Http(url=server.url()), make_context(0.1), Reason.FIRST_BYTE_TIMEOUT)
+    await assert_freed(Http(url=server.url()), make_context(0.1), Reason.FIRST_BYTE_TIMEOUT)
 
 
-async def test_a_wrong_certificate(serve: Any, context: Context, authority: Authority) -> None:
+async def test_a_wrong_certificate_leaves_nothing(serve: Any, context: Context, authority: Authority) -> None:
     server = await serve([OK], tls=authority.server())
-    await _freed(Http(url=server.url(scheme="https")), context, Reason.TLS_UNTRUSTED)
+    await assert_freed(Http(url=server.url(scheme="https")), context, Reason.TLS_UNTRUSTED)

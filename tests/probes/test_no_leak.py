@@ -14,6 +14,7 @@ from probes._expect import Expect
 from probes._look import Look
 from probes.contract import DETAIL_LIMIT, TEXT_LIMIT, Context, LookFailed, Observation, Reason, Secret
 from probes.http import Http
+from tests.probes.answers import answer
 from tests.probes.judged import look
 
 pytestmark = pytest.mark.both_loops
@@ -30,21 +31,17 @@ def assert_hidden(seen: Observation, *secrets: str) -> None:
             assert secret[at : at + WINDOW] not in shown, (secret[at : at + WINDOW], shown)
 
 
-def reply(status: int, body: bytes, *headers: str) -> bytes:
-    return "\r\n".join([f"HTTP/1.1 {status} -", f"Content-Length: {len(body)}", *headers, "", ""]).encode() + body
-
-
 Echo = Callable[[str], list[bytes]]
 ECHOES: dict[str, tuple[Echo, Expect, int]] = {
-    "excerpt": (lambda text: [reply(500, text.encode())], Expect(), 200),
-    "raw body": (lambda text: [reply(500, b"%s, and so on" % text.encode())], Expect(), TEXT_LIMIT),
+    "excerpt": (lambda text: [answer(500, text.encode())], Expect(), 200),
+    "raw body": (lambda text: [answer(500, b"%s, and so on" % text.encode())], Expect(), TEXT_LIMIT),
     "answer": (lambda text: [b"400 not HTTP " + text.encode() + b"\r\n"], Expect(), 200 - 13),
-    "header": (lambda text: [reply(200, b"", f"X: {text}")], Expect(headers={"X": "^$"}), 100),
-    "server": (lambda text: [reply(200, b"", f"Server: {text}")], Expect(), 80),
-    "location": (lambda text: [reply(302, b"", f"Location: ftp:{text}")], Expect(), 120 - 4),
-    "challenge": (lambda text: [reply(403, b"", f"cf-mitigated: {text}")], Expect(), 40),
-    "coding": (lambda text: [reply(200, b"x", f"Content-Encoding: {text}")], Expect(body="x"), 40),
-    "json": (lambda text: [reply(200, b'{"a": "%s"}' % text.encode())], Expect(json=("$.a = b",)), 80),
+    "header": (lambda text: [answer(200, b"", f"X: {text}")], Expect(headers={"X": "^$"}), 100),
+    "server": (lambda text: [answer(200, b"", f"Server: {text}")], Expect(), 80),
+    "location": (lambda text: [answer(302, b"", f"Location: ftp:{text}")], Expect(), 120 - 4),
+    "challenge": (lambda text: [answer(403, b"", f"cf-mitigated: {text}")], Expect(), 40),
+    "coding": (lambda text: [answer(200, b"x", f"Content-Encoding: {text}")], Expect(body="x"), 40),
+    "json": (lambda text: [answer(200, b'{"a": "%s"}' % text.encode())], Expect(json=("$.a = b",)), 80),
 }
 
 
@@ -63,7 +60,7 @@ async def test_a_token_that_crosses_the_cut(serve: Any, context: Context, name: 
 
 async def test_masks_that_shorten_the_text_do_not_bring_the_raw_cut_into_sight(serve: Any, context: Context) -> None:
     long = TOKEN * 30
-    server = await serve([reply(500, long.encode() * 8)])
+    server = await serve([answer(500, long.encode() * 8)])
     assert_hidden(await look(Http(url=server.url(), headers={"X": Secret(long)}), context), TOKEN)
 
 
@@ -78,7 +75,7 @@ async def test_an_answer_that_arrives_in_pieces(serve: Any, context: Context) ->
 
 async def test_basic_auth_as_it_went_over_the_wire(serve: Any, context: Context) -> None:
     basic = base64.b64encode(f"me:{TOKEN}".encode()).decode()
-    scripts = [[reply(500, b"-" * offset + f"Basic {basic} is {TOKEN}".encode())] for offset in range(100, 205)]
+    scripts = [[answer(500, b"-" * offset + f"Basic {basic} is {TOKEN}".encode())] for offset in range(100, 205)]
     server = await serve(*scripts)
     for _ in scripts:
         seen = await look(Http(url=f"http://me:{TOKEN}@127.0.0.1:{server.port}/"), context)
@@ -87,7 +84,7 @@ async def test_basic_auth_as_it_went_over_the_wire(serve: Any, context: Context)
 
 async def test_what_only_the_agent_knows_is_taken_out_before_the_cut(serve: Any, context: Context) -> None:
     offsets = range(150, 205)
-    server = await serve(*([reply(500, b"-" * offset + TOKEN.encode())] for offset in offsets))
+    server = await serve(*([answer(500, b"-" * offset + TOKEN.encode())] for offset in offsets))
 
     def redact(text: str) -> str:
         return text.replace(TOKEN, "***")
@@ -100,7 +97,7 @@ async def test_what_only_the_agent_knows_is_taken_out_before_the_cut(serve: Any,
 
 
 async def test_a_redirect_that_carries_the_token(serve: Any, context: Context) -> None:
-    server = await serve([reply(302, b"", f"Location: /{'a' * 180}/{TOKEN}#x")], [reply(200, b"")])
+    server = await serve([answer(302, b"", f"Location: /{'a' * 180}/{TOKEN}#x")], [answer(200, b"")])
     seen = await look(Http(url=server.url(), headers={"X": Secret(TOKEN)}), context)
     assert seen.ok, seen
     assert_hidden(seen, TOKEN)

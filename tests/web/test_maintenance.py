@@ -17,8 +17,7 @@ from monitor.pipeline import Pipeline
 from monitor.tokens import Scope as TokenScope
 from monitor.tokens import Token
 from tests.core.builders import START
-from tests.core.calmly import Calmly
-from tests.core.test_flapping import flap
+from tests.core.calmly import Calmly, flap
 from tests.web.conftest import Agent, Serve
 from tests.web.contract import assert_described
 from tests.web.made import PASSWORD, shop

@@ -1,0 +1,121 @@
+"""An outbox at work in virtual time, and sinks that accept, refuse, hang and blow up as told."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, ClassVar
+
+import httpx
+
+from monitor.core.model import Event
+from monitor.outbox import Observer, Outbox, Outcome, Pace
+from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
+from monitor.store.contract import Delivery
+from monitor.store.memory import MemoryStore
+from tests.store.made import NOBODY, told
+from tests.virtual_time import START, VirtualClock, run
+
+EXACT = Pace(jitter=0.0)
+
+Behaviour = Callable[[Delivery], Awaitable[None]]
+
+
+async def accept(delivery: Delivery) -> None: ...
+
+
+async def hang(delivery: Delivery) -> None:
+    await asyncio.Event().wait()
+
+
+def refuse(**facts: Any) -> Behaviour:
+    async def send(delivery: Delivery) -> None:
+        raise SendFailed("answered 503", **facts)
+
+    return send
+
+
+def blow_up(error: BaseException) -> Behaviour:
+    async def send(delivery: Delivery) -> None:
+        raise error
+
+    return send
+
+
+@dataclass(frozen=True, slots=True)
+class FakeSink(Sink):
+    kind: ClassVar[str] = "fake"
+    nature: ClassVar[Nature] = Nature.LOG
+
+    behaviour: list[Behaviour] = field(default_factory=lambda: [accept])
+    """What it does to the first attempt, the second, ... and to all after the last."""
+    begun: list[tuple[float, str]] = field(default_factory=list)
+    """When each attempt began, in seconds since the start, and of which event."""
+
+    async def send(self, delivery: Delivery, context: SinkContext) -> None:
+        number = len(self.begun)
+        self.begun.append(((context.now - START).total_seconds(), delivery.event_id))
+        await self.behaviour[min(number, len(self.behaviour) - 1)](delivery)
+
+    @property
+    def names(self) -> list[str]:
+        return [name for _, name in self.begun]
+
+    @property
+    def times(self) -> list[float]:
+        return [round(at, 1) for at, _ in self.begun]
+
+
+@dataclass
+class Bench:
+    """An outbox at work, and what is needed to feed and watch it."""
+
+    store: MemoryStore
+    outbox: Outbox
+    running: asyncio.Task[None]
+    results: list[tuple[str, Outcome, float]]
+
+    async def tell(self, *events: Event) -> None:
+        await self.store.commit([told(*events)], NOBODY)
+        self.outbox.wake({sink for event in events for sink in event.sinks})
+
+
+@asynccontextmanager
+async def working(
+    store: MemoryStore | None = None, pace: Pace = EXACT, observer: Observer | None = None, **sinks: Sink
+) -> AsyncIterator[Bench]:
+    store = store or MemoryStore()
+    await store.open()
+    results: list[tuple[str, Outcome, float]] = []
+    async with httpx.AsyncClient(trust_env=False) as client:
+        outbox = Outbox(
+            store,
+            sinks,
+            client=client,
+            terminal=io.StringIO(),
+            clock=VirtualClock(),
+            random=Random(1),
+            on_result=observer or (lambda *result: results.append(result)),
+            pace=pace,
+        )
+        running = asyncio.create_task(outbox.run())
+        yield Bench(store, outbox, running, results)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def after(seconds: float, *sinks: FakeSink, events: tuple[Event, ...], pace: Pace = EXACT) -> Bench:
+    """Tell `events` to the sinks (named hook, chat in this order) and let `seconds` go by."""
+
+    async def scenario() -> Bench:
+        named = dict(zip(("hook", "chat"), sinks, strict=False))
+        async with working(pace=pace, **named) as bench:
+            await bench.tell(*events)
+            await asyncio.sleep(seconds)
+            return bench
+
+    return run(scenario())

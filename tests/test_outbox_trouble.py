@@ -1,0 +1,200 @@
+"""The outbox with a store in trouble, at its end, and with rows for sinks that are gone."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import pytest
+
+from monitor.outbox import Outcome
+from monitor.store.contract import Delivery, Fenced, StoreError
+from monitor.store.memory import MemoryStore, Shelf
+from tests.sending import FakeSink, hang, working
+from tests.store.made import NOBODY, event, told
+from tests.virtual_time import START, run
+
+
+class TroubledStore(MemoryStore):
+    """Fails the calls whose names are in `failing`, and counts all."""
+
+    def __init__(self, shelf: Shelf | None = None) -> None:
+        super().__init__(shelf)
+        self.failing: dict[str, StoreError] = {}
+        self.calls: list[str] = []
+
+    def _check(self, name: str) -> None:
+        self.calls.append(name)
+        if name in self.failing:
+            raise self.failing[name]
+
+    async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
+        self._check("claim")
+        return await super().claim(sink, now, lease_until, limit)
+
+    async def delivered(self, delivery: Delivery, now: datetime) -> None:
+        self._check("delivered")
+        await super().delivered(delivery, now)
+
+    async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
+        self._check("dead")
+        await super().dead(delivery, now, error)
+
+
+def test_a_store_in_trouble_is_asked_again_but_not_hammered() -> None:
+    async def scenario() -> None:
+        sink, store = FakeSink(), TroubledStore()
+        store.failing["claim"] = StoreError("disk is full")
+        async with working(store, hook=sink) as bench:
+            for number in range(100):
+                await bench.tell(event(f"e{number}"))
+                await asyncio.sleep(1)
+            assert len(store.calls) < 12
+            store.failing.clear()
+            await asyncio.sleep(60)
+            assert len(sink.names) == 100
+
+    run(scenario())
+
+
+def test_what_was_accepted_is_not_sent_again_because_the_disk_was_full() -> None:
+    async def scenario() -> None:
+        sink, store = FakeSink(), TroubledStore()
+        store.failing["delivered"] = StoreError("disk is full")
+        async with working(store, hook=sink) as bench:
+            await bench.tell(event("e1"), event("e2"))
+            await asyncio.sleep(3600)
+            assert sink.names == ["e1"]
+            store.failing.clear()
+            await asyncio.sleep(60)
+            assert sink.names == ["e1", "e2"]
+            assert await store.backlog() == {}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("call", ["claim", "delivered"])
+def test_being_fenced_ends_the_outbox(call: str) -> None:
+    async def scenario() -> None:
+        store = TroubledStore()
+        store.failing[call] = Fenced("another agent has taken over")
+        async with working(store, hook=FakeSink()) as bench:
+            await bench.tell(event("e1"))
+            await asyncio.wait([bench.running], timeout=5)
+            assert bench.running.done()
+            with pytest.raises(ExceptionGroup) as raised:
+                await bench.running
+            assert raised.value.subgroup(Fenced)
+
+    run(scenario())
+
+
+def test_it_stops_at_once_and_the_next_agent_sends_again_with_the_same_id() -> None:
+    async def scenario() -> None:
+        shelf, stuck, fine = Shelf(), FakeSink([hang]), FakeSink()
+        loop = asyncio.get_running_loop()
+        async with working(MemoryStore(shelf), hook=stuck) as bench:
+            await bench.tell(event("e1"))
+            await asyncio.sleep(1)
+            bench.running.cancel()
+            await asyncio.wait([bench.running])
+            assert loop.time() == 1
+        async with working(MemoryStore(shelf), hook=fine):
+            await asyncio.sleep(1)
+        assert fine.names == stuck.names == ["e1"]
+
+    run(scenario())
+
+
+def test_drain_lets_a_send_finish_and_begins_no_other() -> None:
+    async def slow(delivery: Delivery) -> None:
+        await asyncio.sleep(3)
+
+    async def scenario() -> None:
+        sink = FakeSink([slow])
+        async with working(hook=sink) as bench:
+            assert await bench.outbox.drain(1)
+        async with working(hook=sink) as bench:
+            await bench.tell(event("e1"), event("e2"))
+            await asyncio.sleep(1)
+            assert not await bench.outbox.drain(1)
+            assert await bench.outbox.drain(5)
+            await asyncio.sleep(50)
+            assert sink.names == ["e1"]
+            assert bench.results[0][1] is Outcome.ACCEPTED
+
+    run(scenario())
+
+
+def test_waking_strangers_is_fine_and_what_lies_there_is_sent_without_a_wake() -> None:
+    async def scenario() -> None:
+        shelf, sink = Shelf(), FakeSink()
+        before = MemoryStore(shelf)
+        await before.open()
+        await before.commit([told(event("e1"))], NOBODY)
+        async with working(MemoryStore(shelf), hook=sink) as bench:
+            bench.outbox.wake(["removed from the config"])
+            await asyncio.sleep(1)
+        assert sink.names == ["e1"]
+
+    run(scenario())
+
+
+def test_what_waits_for_a_sink_that_is_gone_is_given_up_and_not_told_weeks_later(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def scenario() -> None:
+        shelf, later, fine = Shelf(), FakeSink(), FakeSink()
+        before = MemoryStore(shelf)
+        await before.open()
+        streams = [event(f"e{n}", f"s{n % 120}", ("old", "chat")) for n in range(360)]
+        await before.commit([told(*streams)], NOBODY)
+        now = START
+        [first] = await before.claim("old", now, now, 1)
+        await before.failed(first, datetime.max.replace(tzinfo=now.tzinfo), "answered 503")
+        async with working(MemoryStore(shelf), chat=fine) as bench:
+            await asyncio.sleep(1)
+            assert (await bench.store.backlog())["old"].waiting == 0
+            letters = [letter for letter in await bench.store.dead_letters(999) if letter.delivery.sink == "old"]
+            assert {letter.error for letter in letters} == {"the sink was removed from the configuration"}
+            assert len(letters) == 360
+            assert len(fine.names) == 360
+            assert all(sink == "chat" for sink, _, _ in bench.results)
+        async with working(MemoryStore(shelf), old=later, chat=fine):
+            await asyncio.sleep(86400)
+        assert later.names == []
+
+    run(scenario())
+    told_of = [line for line in capsys.readouterr().out.splitlines() if "outbox.sink_removed" in line]
+    assert len(told_of) == 1
+    assert "360" in told_of[0]
+
+
+def test_strays_of_a_store_in_trouble_stop_no_lane() -> None:
+    async def scenario() -> None:
+        shelf, sink = Shelf(), FakeSink()
+        before = MemoryStore(shelf)
+        await before.open()
+        await before.commit([told(event("e1"), event("e2", sinks=("old",)))], NOBODY)
+        store = TroubledStore(shelf)
+        store.failing["dead"] = StoreError("disk is full")
+        async with working(store, hook=sink) as bench:
+            await asyncio.sleep(1)
+            assert not bench.running.done()
+        assert sink.names == ["e1"]
+
+    run(scenario())
+
+
+def test_an_outbox_without_sinks_buries_too_and_lives() -> None:
+    async def scenario() -> None:
+        shelf = Shelf()
+        before = MemoryStore(shelf)
+        await before.open()
+        await before.commit([told(event("e1"))], NOBODY)
+        async with working(MemoryStore(shelf)) as bench:
+            await asyncio.sleep(1)
+            assert not bench.running.done()
+            assert len(await bench.store.dead_letters(9)) == 1
+
+    run(scenario())
