@@ -16,6 +16,7 @@ from monitor.config.agent import DEFAULT_LISTEN
 from monitor.config.conditions import LONGEST_WINDOW, MOST_LOOKS
 from monitor.config.document import MAX_BYTES, MAX_NODES
 from monitor.config.fields import Leaf, own_fields, own_model
+from monitor.config.flapping import FEWEST, LONGEST, MOST, SHORTEST, FlappingKeys, Switched
 from monitor.config.foreach import MOST_CHECKS, MOST_FROM_ONE, MOST_MADE
 from monitor.config.maintenance import MaintenanceKeys
 from monitor.config.model import DEFAULT_EVERY, DEFAULT_TIMEOUT, Limits
@@ -31,10 +32,13 @@ from monitor.config.schema import (
 )
 from monitor.config.units import format_duration, format_size
 from monitor.core.history import Retention
-from monitor.core.model import Confirm, Recover
+from monitor.core.model import Confirm, Flapping, Recover
 
 _NONE = "none"
 _REQUIRED = "required"
+_FLAPPING = dict.fromkeys(
+    ("flapping", *(f"flapping.{key}" for key in FlappingKeys.model_fields)), "as in `defaults`"
+)
 _STATE_DIR = "`$STATE_DIRECTORY` (systemd), else `$XDG_STATE_HOME/brownout`, else `~/.local/state/brownout`"
 
 
@@ -53,7 +57,7 @@ def _evidence_defaults() -> dict[str, str]:
 
 def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
     """What the loader puts in for a key that is left out. A key without an entry here stops the generator."""
-    limits, kept = Limits(), Retention()
+    limits, kept, flapping = Limits(), Retention(), Flapping()
     return {
         AgentKeys: {
             "listen": code(f"{DEFAULT_LISTEN.host}:{DEFAULT_LISTEN.port}"),
@@ -85,6 +89,9 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "impact": "`outage`",
             "usual": "`on`",
             "flapping": "`on`",
+            "flapping.bouts": code(flapping.bouts),
+            "flapping.within": code(format_duration(flapping.within)),
+            "flapping.quiet": "half of `within`",
         },
         ServiceKeys: {
             "title": "the service's name",
@@ -92,6 +99,7 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "owner": _NONE,
             "runbook": _NONE,
             "labels": _NONE,
+            **_FLAPPING,
         },
         CheckKeys: {
             **dict.fromkeys(_evidence_defaults(), "as in `defaults`"),
@@ -111,7 +119,7 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "down": "the probe's own",
             "defaults": "`on`",
             "usual": "as in `defaults`, for the probes that have something to compare",
-            "flapping": "as in `defaults`",
+            **_FLAPPING,
         },
         MaintenanceKeys: {
             "checks": _NONE,
@@ -157,7 +165,7 @@ def keys_of(model: type[BaseModel], before: str = "") -> Iterator[tuple[str, str
         kind, inner = type_of(field.annotation, field.metadata)
         yield path, kind, field.is_required(), field.description or ""
         if inner is not None:
-            yield from keys_of(inner, f"{path}." if kind == "mapping" else f"{path}.NAME.")
+            yield from keys_of(inner, f"{path}." if kind.endswith("mapping") else f"{path}.NAME.")
 
 
 def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[str, type[BaseModel] | None]:
@@ -167,6 +175,8 @@ def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[str, type[Ba
         return type_of(args[0], args[1:])
     if leaf := next((item for item in metadata if isinstance(item, Leaf)), None):
         return _short(leaf.noun), None
+    if any(isinstance(item, Switched) for item in metadata):
+        return "`on`, `off`, or a mapping", annotation
     if any(isinstance(item, PlainValidator) for item in metadata):
         return "secret", None
     if origin in (Union, types.UnionType):
@@ -222,6 +232,8 @@ def bounds_part() -> str:
     rows = [
         ("`every`", f"at least {format_duration(SHORTEST_EVERY)}"),
         ("`timeout`", f"at least {format_duration(SHORTEST_TIMEOUT)}, at most `every`"),
+        ("`flapping.bouts`", f"{FEWEST} to {MOST}"),
+        ("`flapping.within`, `flapping.quiet`", f"{format_duration(SHORTEST)} to {format_duration(LONGEST)}"),
         ("A window", f"1s to {format_duration(LONGEST_WINDOW)}, and not shorter than `every`"),
         ("`for N of M`", f"M up to {MOST_LOOKS}"),
         ("Checks from one `for_each`", f"{MOST_FROM_ONE:,}"),

@@ -33,7 +33,7 @@ from monitor.parts import Parts, lasting_store, lookout_of, plan_of
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance, Listener
 from monitor.recorder import Recorder
-from monitor.reload import Accepted, Ended, Reloaded, Reloader
+from monitor.reload import Accepted, Ended, Reloaded, Reloader, tell_hints
 from monitor.runner import Runner, new_runner
 from monitor.scheduler import Scheduler
 from monitor.sinks._http import new_client
@@ -318,5 +318,6 @@ class Agent:
             state_dir=str(config.agent.state_dir),
         )
         address.tell(config.agent.state_dir, page)
+        tell_hints(config)
         self._notifier.ready(f"watching {len(config.checks)} checks")
         self.started.set()

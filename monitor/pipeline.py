@@ -175,6 +175,7 @@ class Pipeline:
             if due is not None and due <= now.tick:
                 if (change := self._world.elapse(now)) is not None:
                     self.writer.enter(change)
+                await asyncio.sleep(0)  # there may be more of it, of which no look has to wait for all
                 continue
             self._alarm = math.inf if due is None else due
             self._sooner.clear()

@@ -22,6 +22,7 @@ import structlog
 from monitor.clock import Clock
 from monitor.collector import collector_paused
 from monitor.config.diff import Diff, compare, in_force
+from monitor.config.hints import hints
 from monitor.config.model import Config, ConfigError, Fault
 from monitor.core.portions import Portion, portions
 from monitor.core.wording import iso
@@ -187,6 +188,7 @@ class Reloader:
             self.loaded = began.at
             checks, took = len(self.config.checks), round(outcome.seconds, 3)
             _log.info("reloaded", changes=diff.sentence, checks=checks, seconds=took)
+            tell_hints(self.config)
         self.outcome = outcome
         self._tell(outcome)
         watching = f"watching {len(self.config.checks)} checks"
@@ -231,6 +233,12 @@ def _compared(load: Callable[[], Config], before: Config) -> Accepted | _Refused
         _log.exception("config_bug")
         said = f"reading it failed ({type(error).__name__}): see the agent's log"
         return _Refused((Fault(str(before.path), 0, 0, "", said),))
+
+
+def tell_hints(config: Config) -> None:
+    """On the log: what `brownout validate` would say of it."""
+    for hint in hints(config):
+        _log.warning("config_hint", hint=hint)
 
 
 def _report_refusal(outcome: Reloaded) -> None:

@@ -21,7 +21,7 @@ from monitor.sinks.console import harmless
 
 LIMIT = 10_000
 """Checks asked for: what the agent hands out at most."""
-FLAGS = {"maintenance": "in maintenance", "flapping": "flapping"}
+FLAGS = {"maintenance": "in maintenance", "flapping": "flapping", "suppressed": "suppressed"}
 PATIENCE = httpx.Timeout(10.0, connect=3.0)
 """Seconds: an agent that answers at all does so at once."""
 
@@ -122,11 +122,13 @@ def _checks(checks: list[dict[str, Any]], now: datetime) -> Table:
     table = _table("Check", "State", "Since", "Took", "Why")
     for check in checks:
         why = harmless(check["why"]) if check["state"] != "up" else ""
-        notes = [f"explained by {harmless(check['suppressed_by'])}"] if check.get("suppressed_by") else []
+        notes = []
+        if check.get("suppressed_by"):
+            notes.append(f"{FLAGS['suppressed']}: {harmless(check['suppressed_by'])} explains it")
         notes += ["being confirmed"] if check["confirming"] else []
         if (window := check.get("maintenance")) is not None:
-            notes.append(f"in maintenance until {_time(window['until']):%H:%M} UTC")
-        notes += ["flapping"] if "flapping" in check.get("flags", ()) else []
+            notes.append(f"{FLAGS['maintenance']} until {_time(window['until']):%H:%M} UTC")
+        notes += [FLAGS["flapping"]] if "flapping" in check.get("flags", ()) else []
         why += f" ({', '.join(notes)})" if notes else ""
         table.add_row(
             Text(harmless(check["name"])),

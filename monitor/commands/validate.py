@@ -1,4 +1,4 @@
-"""`brownout validate [FILE]`: every fault of the configuration at once, or what it would watch."""
+"""`brownout validate [FILE]`: every fault of the configuration at once, or what it would watch, with hints."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from argparse import Namespace
 
 from monitor.commands._common import FINE, WRONG, print_json
 from monitor.commands._configuration import default_file, load_or_explain
+from monitor.config.hints import hints
 from monitor.config.load import load
 from monitor.config.model import Config, ConfigError
 from monitor.kinds import installed_kinds
@@ -19,6 +20,8 @@ def execute(options: Namespace) -> int:
     if config is None:
         return WRONG
     print(f"{config.path}: fine: {_summary(config)}")
+    for hint in hints(config):
+        print(f"hint: {hint}")
     return FINE
 
 
@@ -36,6 +39,7 @@ def _as_json(options: Namespace) -> int:
         "checks": list(config.checks),
         "services": [service.id for service in config.services.values() if not service.implicit],
         "sinks": list(config.sinks),
+        "hints": list(hints(config)),
     })  # fmt: skip
     return FINE
 

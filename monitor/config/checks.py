@@ -13,6 +13,7 @@ from monitor.config.conditions import parse_condition
 from monitor.config.drafts import Draft, References
 from monitor.config.faults import Entry, Faults, Place
 from monitor.config.fields import NAMES, FieldsModel, build, field_steps, own_fields, own_model
+from monitor.config.flapping import resolve
 from monitor.config.kinds import Kinds, check_model, default_conditions, names_measurements
 from monitor.config.model import DEFAULT_EVERY, DEFAULT_TIMEOUT
 from monitor.config.schema import CheckKeys, ConfirmKeys, DefaultsKeys, LooseCheckKeys, RecoverKeys, parse_name
@@ -20,10 +21,9 @@ from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary
 from monitor.config.units import format_duration
 from monitor.core.condition import Condition, Level
-from monitor.core.model import Check, Confirm, Flapping, Recover, Service
+from monitor.core.model import Check, Confirm, Recover, Service
 from probes.contract import BadField, Passive, Probe
 
-_FLAPPING = Flapping()
 _SPANS = ("every", "timeout", "degraded", "down")
 
 
@@ -114,7 +114,7 @@ def finish_check(
         impact=draft.impact,
         confirm=shared.value(_confirm(keys.confirm, defaults.confirm)),
         recover=shared.value(_recover(keys.recover, defaults.recover)),
-        flapping=_FLAPPING if _asked(keys.flapping, defaults.flapping) else None,
+        flapping=shared.value(resolve(keys.flapping, defaults.flapping)),
         labels=shared.mapping({**(defaults.labels or {}), **(keys.labels or {})}),
         owner=shared.value(keys.owner or services[service].owner or defaults.owner),
         runbook=shared.value(keys.runbook or services[service].runbook),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
 from monitor.config.faults import Faults, Place
 from monitor.config.schema import CheckKeys
-from monitor.config.suggest import Vocabulary
+from monitor.config.suggest import Vocabulary, shorten
 from monitor.core.model import Impact
 from probes.contract import Probe
 
@@ -67,15 +67,19 @@ class References:
         raise ValueError((self._words or Vocabulary("check", ())).unknown(written))
 
 
-def resolve_dependencies(drafts: Iterable[Draft], references: References, faults: Faults) -> None:
-    """Checks that others depend on exist, and none depends on itself."""
+def resolve_dependencies(
+    drafts: Sequence[Draft], references: References, services: Collection[str], faults: Faults
+) -> None:
+    """Checks that others depend on exist, and none depends on itself. `services` are the names of those, which some
+    will write instead."""
     for draft in drafts:
         found = []
         for index, written in enumerate(draft.depends_on):
             try:
                 found.append(references.resolve(written))
             except ValueError as error:
-                faults.add(draft.place, str(error), "depends_on", index)
+                said = _is_a_service(written, drafts) if written in services else str(error)
+                faults.add(draft.place, said, "depends_on", index)
         draft.depends_on = tuple(dict.fromkeys(found))
     for cycle in _cycles({id_: draft.depends_on for id_, draft in references.drafts.items()}):
         shown = cycle if len(cycle) <= _SHOWN_OF_A_CYCLE else (*cycle[: _SHOWN_OF_A_CYCLE - 1], "...")
@@ -83,6 +87,11 @@ def resolve_dependencies(drafts: Iterable[Draft], references: References, faults
         faults.add(
             references.drafts[cycle[0]].place, f"depends on itself: {chain}: remove one of these", "depends_on"
         )
+
+
+def _is_a_service(written: str, drafts: Iterable[Draft]) -> str:
+    own = next((draft.name for draft in drafts if draft.service == written and draft.name is not None), "home")
+    return f'"{shorten(written)}" is a service: name those of its checks that can be the cause, such as {own}'
 
 
 def _cycles(edges: Mapping[str, tuple[str, ...]]) -> list[tuple[str, ...]]:

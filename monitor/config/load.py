@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,10 +71,8 @@ def _load(path: Path, file: str, kinds: Kinds, env: Mapping[str, str]) -> Config
     claim_ids(drafts, faults)
     claim_tokens(drafts, faults)
     references = References.of(drafts)
-    services = read_services(sections.services, drafts, references, defaults.impact, secrets, faults)
-    if defaults.flapping is False:
-        services = {name: replace(service, flapping=None) for name, service in services.items()}
-    resolve_dependencies(drafts, references, faults)
+    services = read_services(sections.services, drafts, references, defaults, secrets, faults)
+    resolve_dependencies(drafts, references, sections.services, faults)
     for draft in drafts:
         check_spans(draft, defaults, faults)
     known_services = Vocabulary("service", [*sections.services, *services])

@@ -135,8 +135,9 @@ def _timed(window: Window, keys: MaintenanceKeys) -> Window:
         return replace(window, once=_once(keys))
     if keys.schedule is None or keys.for_ is None:
         raise BadField("", f'"{"schedule" if keys.schedule is None else "for"}" is missing')
-    schedule = cron(keys.schedule, keys.timezone, time.time())
-    _must_leave_gaps(schedule, keys.for_)
+    now = time.time()
+    schedule = cron(keys.schedule, keys.timezone, now)
+    must_leave_gaps(schedule, keys.for_, now)
     return replace(window, schedule=schedule, lasts=keys.for_.total_seconds())
 
 
@@ -155,16 +156,22 @@ def _instant(at: datetime, zone: ZoneInfo, fold: int) -> float:
     return (at if at.tzinfo is not None else at.replace(tzinfo=zone, fold=fold)).timestamp()
 
 
-def _must_leave_gaps(schedule: Schedule, lasts: timedelta) -> None:
-    """Raises `BadField` for what would be in maintenance for ever."""
+def must_leave_gaps(schedule: Schedule, lasts: timedelta, near: float) -> None:
+    """Raises `BadField` for what would be in maintenance for ever, judged by the runs after `near` (Unix time).
+
+    What is right is right on every day of the year, or an agent that is restarted in March would not start: so the
+    two longest distances between runs, which may be those in which clocks are changed, do not count. Neither do the
+    short ones: the days of a week may follow one another.
+    """
     if lasts <= timedelta(0):
         raise BadField("for", "must be longer than nothing")
-    at = begun = schedule.after(time.time())
-    for _ in range(_RUNS_COMPARED):
+    at = begun = schedule.after(near)
+    distances = []
+    while len(distances) < _RUNS_COMPARED and at - begun <= _YEAR:
         following = schedule.after(at)
-        if following - at <= lasts.total_seconds():
-            gap = format_duration(timedelta(seconds=following - at))
-            raise BadField("for", f"is as long as from one time of the schedule to the next ({gap}), or longer")
-        if following - begun > _YEAR:
-            return
+        distances.append(following - at)
         at = following
+    longest = sorted(distances)[-min(len(distances), 3)]
+    if longest <= lasts.total_seconds():
+        gap = format_duration(timedelta(seconds=longest))
+        raise BadField("for", f"is as long as from one time of the schedule to the next ({gap}), or longer")

@@ -27,6 +27,7 @@ from monitor.config.fields import (
     Whole,
     choice,
 )  # fmt: skip
+from monitor.config.flapping import OnOff
 from monitor.config.model import Limits, Listen
 from monitor.config.suggest import shorten
 from monitor.config.units import parse_duration
@@ -218,7 +219,7 @@ class DefaultsKeys(FieldsModel):
     confirm: ConfirmKeys | None = _key("How much evidence calls an outage")
     recover: RecoverKeys | None = _key("How much evidence ends it")
     usual: _Switch | None = _key("off: no check is compared with its own past (on)")
-    flapping: _Switch | None = _key("off: every change is told, however many there are")
+    flapping: OnOff | None = _key("off: every change is told, however many there are; or when they are too many")
     labels: Labels | None = _key("Labels of every check; a check's own are added to them")
     owner: Name | None = _key("Who is responsible")
     impact: _Impact | None = _key("What a bad check means to its service")
@@ -230,6 +231,7 @@ class ServiceKeys(FieldsModel):
     owner: Name | None = _key("Who is responsible")
     runbook: _Link | None = _key("What to do when it breaks: a URL")
     labels: Labels | None = _key("For routes and metrics")
+    flapping: OnOff | None = _key("off: every change is told, however many there are; or when they are too many")
 
 
 class RouteKeys(FieldsModel):
@@ -263,7 +265,7 @@ class CheckKeys(FieldsModel):
     confirm: ConfirmKeys | None = _key("How much evidence calls it down")
     recover: RecoverKeys | None = _key("How much evidence ends trouble")
     usual: _Switch | None = _key("off: slower than it has been at this hour is no trouble")
-    flapping: _Switch | None = _key("off: every change is told, however many there are")
+    flapping: OnOff | None = _key("off: every change is told, however many there are; or when they are too many")
 
 
 class LooseCheckKeys(CheckKeys, extra="ignore"):

@@ -15,7 +15,8 @@ from monitor.config.document import Plain
 from monitor.config.drafts import Draft, References
 from monitor.config.faults import Entry, Faults, Place
 from monitor.config.fields import keys_at
-from monitor.config.schema import ServiceKeys, parse_name
+from monitor.config.flapping import resolve
+from monitor.config.schema import DefaultsKeys, ServiceKeys, parse_name
 from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary, shorten
 from monitor.core.model import Impact, OutageRule, Service
@@ -36,7 +37,7 @@ def read_services(
     entries: Mapping[str, Entry],
     drafts: list[Draft],
     references: References,
-    default_impact: Impact | None,
+    defaults: DefaultsKeys,
     secrets: Secrets,
     faults: Faults,
 ) -> dict[str, Service]:
@@ -47,7 +48,7 @@ def read_services(
         own = members[service_id]
         keys = _read_keys(service_id, entry, secrets, faults)
         rule = _read_rule(service_id, entry, own, references, secrets, faults)
-        _set_impacts(own, rule, default_impact, faults)
+        _set_impacts(own, rule, defaults.impact, faults)
         if not own:
             advice = f"give a check service: {service_id}, or remove it"
             faults.add(entry.place, f"has no check: {advice}")
@@ -61,12 +62,13 @@ def read_services(
                 owner=keys.owner,
                 runbook=keys.runbook,
                 labels=keys.labels or {},
+                flapping=resolve(keys.flapping, defaults.flapping),
             )
     for draft in drafts:
         if draft.service is None and draft.id is not None and draft.name is not None:
-            draft.impact = _impact(draft, None, default_impact)
+            draft.impact = _impact(draft, None, defaults.impact)
             if draft.enabled:
-                services.setdefault(draft.id, _implicit(draft.id, draft, entries, faults))
+                services.setdefault(draft.id, _implicit(draft.id, draft, entries, defaults, faults))
     return services
 
 
@@ -187,7 +189,9 @@ def _finish_rule(rule: _Rule | None, live: list[Draft]) -> OutageRule:
     return OutageRule(max(needed, 1), checks, rule.text)
 
 
-def _implicit(check: str, draft: Draft, entries: Mapping[str, Entry], faults: Faults) -> Service:
+def _implicit(
+    check: str, draft: Draft, entries: Mapping[str, Entry], defaults: DefaultsKeys, faults: Faults
+) -> Service:
     if check in entries:
         place: Place = entries[check].place
         faults.add(
@@ -204,5 +208,6 @@ def _implicit(check: str, draft: Draft, entries: Mapping[str, Entry], faults: Fa
         owner=keys.owner if keys else None,
         runbook=keys.runbook if keys else None,
         labels=(keys.labels or {}) if keys else {},
+        flapping=resolve(keys.flapping if keys else None, defaults.flapping),
         implicit=True,
     )

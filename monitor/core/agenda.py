@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import heapq
+from math import inf
+
+
+AT_ONCE = 32
+"""Items that are taken at a time: when a host with 10,000 checks is well again, looks go on in between."""
 
 
 class Agenda:
@@ -29,16 +34,21 @@ class Agenda:
             self._due[kind, subject] = tick
             heapq.heappush(self._heap, (tick, kind, subject))
 
+    def hasten(self, kind: str, subject: str, tick: float) -> None:
+        """Have it due then, unless it is due sooner."""
+        if self._due.get((kind, subject), inf) > tick:
+            self.enter(kind, subject, tick)
+
     def holds(self, kind: str, subject: str) -> bool:
         return (kind, subject) in self._due
 
     def drop(self, kind: str, subject: str) -> None:
         self._due.pop((kind, subject), None)
 
-    def take(self, tick: float) -> list[tuple[str, str]]:
-        """The items that are due at `tick`, in order of time; they are on it no more."""
-        taken = []
-        while (due := self.next) is not None and due <= tick:
+    def take(self, tick: float, most: int = AT_ONCE) -> list[tuple[str, str]]:
+        """The first items that are due at `tick`, in order of time; they are on it no more."""
+        taken: list[tuple[str, str]] = []
+        while len(taken) < most and (due := self.next) is not None and due <= tick:
             _, kind, subject = heapq.heappop(self._heap)
             del self._due[kind, subject]
             taken.append((kind, subject))

@@ -34,10 +34,12 @@ SOONEST = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was told of a check that is in another state by now; `why` it was so."""
+    """What was told of a check that is in another state by now; `why` it was so. `by`: the dependency in maintenance
+    because of which it is not told what it is (`monitor.core.shelter`), by id; None: it is not because of one."""
 
     state: State
     why: str
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,16 @@ class Calm:
             case "maintenance:":
                 self.ad_hoc[subject] = read_window(subject, value)
             case "told:":
-                self.held[subject] = Told(State(value["state"]), str(value["why"]))
+                by = value.get("by")
+                self.held[subject] = Told(State(value["state"]), str(value["why"]), None if by is None else str(by))
             case "flapping:":
                 self.bouts[subject] = Bouts.load(value, now)
+
+    def notes(self, now: Moment) -> Iterator[Note]:
+        """All that is remembered: for a journal that has lost it."""
+        yield from (Note(AD_HOC + name, window.as_json()) for name, window in self.ad_hoc.items())
+        yield from (Note(HELD + name, _kept(told)) for name, told in self.held.items())
+        yield from (Note(FLAPPING + subject, bouts.dump(now)) for subject, bouts in self.bouts.items())
 
     def written(self) -> tuple[Note, ...]:
         """What is to be noted since this was last asked."""
@@ -130,26 +139,33 @@ class Calm:
         return check not in since or check == min(since, key=lambda name: (since[name], name))
 
     def quiet(self, check: str) -> bool:
-        """Whether changes of the check are kept back at present."""
+        """Whether changes of the check are kept back at present, whatever it depends on."""
         return check in self.covered or self.is_flapping(f"check:{check}")
 
-    def changed(self, judge: Judge, transition: Transition, why: str) -> Word:
-        """A check has changed; `why` it was as it was."""
+    def cover_of(self, check: str) -> Cover | None:
+        """The window because of which a check is not told of: its own, or that of what it depends on."""
+        held = self.held.get(check)
+        own = self.covered.get(check)
+        return own or (self.covered.get(held.by) if held is not None and held.by is not None else None)
+
+    def changed(self, judge: Judge, transition: Transition, why: str, by: str | None = None) -> Word:
+        """A check has changed; `why` it was as it was. `by`: the dependency in maintenance that shelters it (id)."""
         name, new = judge.check.id, State(transition.new)
         old = State(transition.old)
         held = self.held.get(name)
         told = held.state if held is not None else old
         note = ""
-        if name not in self.covered:
+        away = name in self.covered or by is not None
+        if not away:
             note = self._bout(f"check:{name}", judge.check.name, old, new, judge.check.flapping)
-        if self._kept_back(name, told, new, begins=bool(note)):
-            self._hold(name, held or Told(told, why))
+        if self._kept_back(name, told, new, away=away, begins=bool(note)):
+            self._hold(name, replace(held or Told(told, why), by=None if name in self.covered else by))
             return Word(told=False, old=told)
         self.release(name)
         return Word(told=new is not told or bool(note), old=told, note=note)
 
-    def _kept_back(self, name: str, told: State, new: State, *, begins: bool) -> bool:
-        if name in self.covered:
+    def _kept_back(self, name: str, told: State, new: State, *, away: bool, begins: bool) -> bool:
+        if away:
             better = new is State.UP or (new.bad and told.bad and worse(told, new))
             return new is not told and not better
         if self.is_flapping(f"check:{name}") and not begins:
@@ -159,7 +175,7 @@ class Calm:
     def _hold(self, name: str, told: Told) -> None:
         if self.held.get(name) != told:
             self.held[name] = told
-            self._note(HELD + name, {"state": told.state.value, "why": told.why})
+            self._note(HELD + name, _kept(told))
 
     def release(self, name: str) -> Told | None:
         """From now on the check's own state counts. What was told of it until now, where that is something else."""
@@ -213,17 +229,21 @@ class Calm:
         service = status.service
         if len(service.checks) < 2 or service.flapping is None:
             return ""
-        if (self.covered or self.bouts) and any(map(self.quiet, service.checks)):
+        if (self.covered or self.bouts) and any(self.quiet(name) or self.cover_of(name) for name in service.checks):
             return ""
         return self._bout(f"service:{service.id}", service.title, status.state, state, service.flapping)
 
     # --- windows -------------------------------------------------------------------------------------------
 
     def windows(self, planned: tuple[Window, ...], at: float) -> Iterator[tuple[Window, Span]]:
-        """Those that are not over at that time, each with its present or next span."""
-        for window in (*planned, *self.ad_hoc.values()):
+        """Those that are not over at that time, each with its present or next span. What was announced by hand goes on
+        since then, though the clock may have been set back to before."""
+        for window in planned:
             if (span := window.span(at)) is not None:
                 yield window, span
+        for window in self.ad_hoc.values():
+            if (span := window.span(at)) is not None:
+                yield window, replace(span, begin=min(span.begin, at))
 
     def announce(self, window: Window) -> None:
         """A window by hand; it replaces the one of its id."""
@@ -260,7 +280,7 @@ class Calm:
                 if name not in covered or covered[name].until < span.end:
                     covered[name] = Cover(window, span.end)
         self.covered = covered
-        if known:
+        if known or any(told.by is not None for told in self.held.values()):
             self._agenda.enter("maintenance", "", self.moment.tick + max(min(edges), 0.0))
         else:
             self._agenda.drop("maintenance", "")
@@ -287,3 +307,7 @@ class Calm:
                 self.rewrite(f"check:{to}", judge.check.flapping)
         if check in self.covered:
             self.covered[to] = self.covered.pop(check)
+
+
+def _kept(told: Told) -> dict[str, Any]:
+    return {"state": told.state.value, "why": told.why, "by": told.by}

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from monitor.core.calm import RECONSIDER
+from monitor.core.calm import RECONSIDER, Told
 from monitor.core.flapping import Bouts
 from monitor.core.following import update
 from monitor.core.judge import Judge
 from monitor.core.maintenance import Window, read_window
 from monitor.core.model import Change, Flapping, Moment, State, Transition, Verdict, merged
 from monitor.core.service import ServiceStatus
+from monitor.core.shelter import keeps
 from monitor.core.suppression import released, told_at_once
 from monitor.core.wording import clock, duration
 
@@ -59,9 +60,20 @@ def windows(world: World, _subject: str, now: Moment) -> Change | None:
     calm = world.calm
     calm.moment = now
     calm.cover(world.plan.maintenance, world.plan)
-    # Those from before a start are told of when they have been seen.
-    free = [name for name in calm.held if name in world.judges and name not in world.unseen and not calm.quiet(name)]
-    return merged([*let_go(world, free, now, OVER), noted(world)])
+    free = {
+        name: _why_now(world, told)
+        for name, told in calm.held.items()
+        # Those from before a start are told of when they have been seen.
+        if name in world.judges and name not in world.unseen and not keeps(world, world.judges[name], now.tick)
+    }
+    return merged([*let_go(world, free, now), noted(world)])
+
+
+def _why_now(world: World, told: Told) -> str:
+    """Why it is told at last what has become of a check."""
+    if told.by is None or told.by not in world.calm.covered:
+        return OVER
+    return f"{told.by}, which it depends on, is in maintenance, and is well."
 
 
 def noted(world: World) -> Change | None:
@@ -70,21 +82,23 @@ def noted(world: World) -> Change | None:
     return Change(notes=notes) if notes else None
 
 
-def let_go(world: World, checks: Iterable[str], now: Moment, note: str) -> list[Change | None]:
-    """Tell what was kept back of checks, where it is still so; of each service once."""
+def let_go(world: World, checks: Mapping[str, str], now: Moment) -> list[Change | None]:
+    """Tell what was kept back of checks, where it is still so, each with a sentence; of each service once. What
+    others depend on comes first, so that it is the cause of what is told of them."""
     changes: list[Change | None] = []
     services: dict[str, Judge] = {}
-    for name in checks:
+    for name in sorted(checks, key=lambda name: sum(1 for _ in world.causes.parents(world.judges[name]))):
         judge, was = world.judges[name], world.calm.release(name)
         if was is None or was.state is judge.state:
             continue
-        changes.append(_told(world, judge, was.state, now, note))
+        changes.append(_told(world, judge, was.state, now, checks[name]))
         if was.state.bad and not judge.state.bad:
             released(world, judge, now)
         services.setdefault(judge.check.service, judge)
     for name, judge in services.items():
         status = world.services[name]
         since = min(judge.since, now.at)
+        note = checks[judge.check.id]
         changes.append(world.settle(status, world.believed(status), now.at, since, judge.verdict, note))
     return changes
 
@@ -163,7 +177,7 @@ def _steady(world: World, kind: str, name: str, now: Moment, words: str) -> list
     elif name in world.calm.covered:
         return []
     else:
-        changes = let_go(world, [name], now, note)
+        changes = let_go(world, {name: note}, now)
         if not changes and note:
             changes = [_told(world, world.judges[name], world.judges[name].state, now, note, ("flapping", 0))]
     others = any(world.calm.is_flapping(f"check:{check}") for check in status.service.checks)
@@ -215,19 +229,3 @@ def begin(world: World, renamed: Mapping[str, str], now: Moment) -> Change | Non
 def is_well_now(world: World, status: ServiceStatus) -> bool:
     """Whether a service counts as bad though none of its checks is, as it flaps."""
     return status.state.bad and not any(world.judges[check].state.bad for check in status.service.checks)
-
-
-def flags(world: World, check: str) -> tuple[str, ...]:
-    """What is to be known of a check besides its state."""
-    flaps = world.calm.is_flapping(f"check:{check}")
-    return (*(("maintenance",) if check in world.calm.covered else ()), *(("flapping",) if flaps else ()))
-
-
-def service_flags(world: World, status: ServiceStatus) -> tuple[str, ...]:
-    """In maintenance are those whose checks all are; flapping also those with a check that is."""
-    checks, calm = status.service.checks, world.calm
-    covered = bool(calm.covered) and all(check in calm.covered for check in checks)
-    flaps = bool(calm.bouts) and (
-        calm.is_flapping(f"service:{status.service.id}") or any(calm.is_flapping(f"check:{name}") for name in checks)
-    )
-    return (*(("maintenance",) if covered else ()), *(("flapping",) if flaps else ()))

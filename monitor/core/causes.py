@@ -54,7 +54,7 @@ class Causes:
         """Its dependencies of which it is not known yet whether they fail: no look that began at `tick` or later has
         shown them well."""
         return [
-            parent for parent in self.parents(judge) if not self._known_bad(parent) and not _settled(parent, tick)
+            parent for parent in self.parents(judge) if not self._known_bad(parent) and not settled(parent, tick)
         ]
 
     def _known_bad(self, judge: Judge) -> bool:
@@ -64,11 +64,7 @@ class Causes:
         return self.told(judge).bad and judge.check.id not in self.unseen
 
     def _explains(self, parent: Judge, child: Judge) -> bool:
-        if not self._fails(parent):
-            return False
-        if self.told(parent) is State.DOWN or self.told(child) is not State.DOWN:
-            return True
-        return first_sign(child)[0] - first_sign(parent)[0] <= TOGETHER
+        return self._fails(parent) and explains(parent, self.told(parent), child, self.told(child))
 
     def _walk(self, judge: Judge, following: Callable[[Judge], Iterable[str]]) -> Iterator[Judge]:
         """In the midst of a reload a name may not be there: it leads nowhere."""
@@ -82,6 +78,13 @@ class Causes:
                     yield found
 
 
+def explains(parent: Judge, state: State, child: Judge, child_state: State) -> bool:
+    """Whether a dependency in a bad `state` may be why a check is in its own; what is slow for long kills nothing."""
+    if state is State.DOWN or child_state is not State.DOWN:
+        return True
+    return first_sign(child)[0] - first_sign(parent)[0] <= TOGETHER
+
+
 def first_sign(judge: Judge) -> tuple[datetime, str]:
     """When what is wrong with it began, by its first failing look; with its id, so that the order never hangs on
     chance. What went down today failed today, also if it was slow for a week before."""
@@ -93,5 +96,6 @@ def lost(judge: Judge) -> bool:
     return judge.state is State.UNKNOWN and judge.trouble_since is not None
 
 
-def _settled(judge: Judge, tick: float) -> bool:
+def settled(judge: Judge, tick: float) -> bool:
+    """Whether a look that began then or later has shown how it is."""
     return not judge.suspicious and judge.last is not None and judge.last.began.tick >= tick

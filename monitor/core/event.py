@@ -24,6 +24,15 @@ MEMBER_WHY_LIMIT = 120
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How checks stand, besides what their judges know: `flags`, and the state that was `told` of each, by which its
+    service is judged."""
+
+    flags: Callable[[Judge], Sequence[str]]
+    told: Callable[[Judge], State]
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """Who tells: the agent's vantage, and the base of links to its page (None: no links)."""
 
@@ -53,11 +62,16 @@ def check_body(
 
 
 def service_body(
-    status: ServiceStatus, transition: Transition, members: Iterable[Judge], previous: datetime, source: Source
+    status: ServiceStatus,
+    transition: Transition,
+    members: Iterable[Judge],
+    previous: datetime,
+    source: Source,
+    standing: Standing,
 ) -> dict[str, Any]:
     """``service.changed``"""
     members = tuple(members)
-    open_question = doubt(status.service.outage, {judge.check.id: judge.state for judge in members})
+    open_question = doubt(status.service.outage, {judge.check.id: standing.told(judge) for judge in members})
     sentence = _service_sentence(status.service, transition, previous)
     if open_question and transition.new != ServiceState.OPERATIONAL:
         sentence = f"{sentence} Of the checks that make an outage, {open_question}."
@@ -66,7 +80,7 @@ def service_body(
     body["since"] = iso(transition.since)
     body |= _because(transition.verdict)
     body["service"] = _service(status)
-    body["evidence"] = {"checks": _members(members)}
+    body["evidence"] = {"checks": _members(members, standing)}
     body["links"] = _links(status.service.runbook, source)
     return body
 
@@ -79,13 +93,15 @@ def incident_body(
     members: Mapping[str, Judge],
     at: datetime,
     source: Source,
+    standing: Standing,
     note: str = "",
 ) -> dict[str, Any]:
     """``incident.*``. `old` is the impact that was told last; `statuses` are the services to speak of, the first of
-    them before all; `members` are the judges of their checks; `note` is a further sentence about what goes on."""
+    them before all; `members` are the judges of their checks, `standing` how these stand; `note` is a further
+    sentence about what goes on."""
     check = members.get(incident.root) if incident.resolved else _leading(incident, members)
     status = statuses[0]
-    sentence = _incident_sentence(incident, statuses, old, check, members)
+    sentence = _incident_sentence(incident, statuses, old, check, members, standing)
     body = _head(told, at, f"{sentence} {note}" if note and not incident.resolved else sentence, source)
     new = "resolved" if incident.resolved else incident.impact.value
     body["state"] = {"old": old.value if old else "operational", "new": new}
@@ -108,7 +124,7 @@ def incident_body(
     body["service"] = _service(status)
     if check is not None:
         body["check"] = _check(check, source)
-    body["evidence"] = {**(_evidence(check, source) if check else {}), "checks": _members(members.values())}
+    body["evidence"] = {**(_evidence(check, source) if check else {}), "checks": _members(members.values(), standing)}
     runbooks = [status.service.runbook, check.check.runbook if check else None]
     if len(statuses) > 1:
         runbooks.reverse()  # that of the cause helps more than that of one of those that it has taken along
@@ -191,11 +207,12 @@ def _service(status: ServiceStatus) -> dict[str, Any]:
     }
 
 
-def _members(judges: Iterable[Judge]) -> list[dict[str, Any]]:
+def _members(judges: Iterable[Judge], standing: Standing) -> list[dict[str, Any]]:
     """The states of a service's checks, the bad ones first."""
     ordered = sorted(judges, key=lambda judge: (not judge.state.bad, judge.check.id))
     return [
         {"id": judge.check.id, "state": judge.state.value, "why": cut(judge.verdict.why, MEMBER_WHY_LIMIT)}
+        | ({"flags": list(marks)} if (marks := standing.flags(judge)) else {})
         for judge in ordered[:MEMBERS_LIMIT]
     ]
 
@@ -257,13 +274,14 @@ def _incident_sentence(
     old: Impact | None,
     leading: Judge | None,
     members: Mapping[str, Judge],
+    standing: Standing,
 ) -> str:
     if incident.resolved is not None:
         return _end_sentence(incident, statuses, incident.resolved)
     status = statuses[0]
     who, several = _who([item for item in statuses if item.state is status.state])
     because = _why(incident, leading, members)
-    if incident.impact is Impact.DEGRADATION and (question := _doubt(status, members)):
+    if incident.impact is Impact.DEGRADATION and (question := _doubt(status, members, standing)):
         because = f"{because} Of the checks that make an outage, {question}."
     if incident.impact is Impact.OUTAGE:
         began = min(
@@ -277,9 +295,9 @@ def _incident_sentence(
     return f"{who} {be} degraded since {clock(incident.since)}: {because}"
 
 
-def _doubt(status: ServiceStatus, members: Mapping[str, Judge]) -> str:
+def _doubt(status: ServiceStatus, members: Mapping[str, Judge], standing: Standing) -> str:
     rule = status.service.outage
-    return doubt(rule, {check: members[check].state for check in rule.checks})
+    return doubt(rule, {check: standing.told(members[check]) for check in rule.checks})
 
 
 def _end_sentence(incident: Incident, statuses: Sequence[ServiceStatus], resolved: datetime) -> str:

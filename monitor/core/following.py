@@ -123,7 +123,8 @@ def _grow(
         another = cause.check.id != before.root and not worse
         if worse or another or world.calm.told(cause) is State.DOWN:
             incident = replace(incident, root=cause.check.id, why=world.calm.why(cause))
-    if not (others or another or incident.impact is not before.impact or outgrown(before, incident)):
+    told = others or another or incident.impact is not before.impact or outgrown(before, incident)
+    if not (told or _is_news(world, case, before, incident)):
         case.incident = incident
         return Change(incidents=(incident,)) if incident != before else None
     notes = (_not_as_told(before, incident), note) if another else (note,)
@@ -133,6 +134,20 @@ def _grow(
             *(_end(world, case, other, at) for other in others),
         ]
     )
+
+
+def _is_news(world: World, case: Case, before: Incident, incident: Incident) -> bool:
+    """Whether somebody is to be told of what has joined who has not heard of the incident yet: the team of the third
+    service must not wait for the fourth one."""
+    services = [world.services[name].service for name in incident.services[len(before.services) :]]
+    checks = [world.judges[name].check for name in incident.checks[len(before.checks) :]]
+    if not (services or checks):
+        return False
+    own = (world.services[check.service].service for check in checks)
+    joined = {service.id: service for service in (*services, *own)}
+    if not world.teller.is_news(incident, joined.values(), checks):
+        return False
+    return not world.teller.is_told(incident, *_scene(world, case))
 
 
 def update(world: World, case: Case, incident: Incident, at: datetime, note: str = "") -> Change:
@@ -255,6 +270,16 @@ def tell(
     """Make it the case's incident, and tell of it. `statuses`: the services to speak of, the first one before all; if
     there is none, those that are not well, the worst first."""
     old = None if told is EventType.INCIDENT_OPENED else case.incident.impact
+    statuses, members = _scene(world, case, statuses)
+    event = world.teller.incident(told, incident, old, statuses, members, at, note)
+    case.incident = replace(incident, told=incident.told.union(event.sinks))
+    return Change(incidents=(case.incident,), events=(event,))
+
+
+def _scene(
+    world: World, case: Case, statuses: Sequence[ServiceStatus] = ()
+) -> tuple[Sequence[ServiceStatus], dict[str, Judge]]:
+    """The services to speak of, and the judges of their checks by id."""
     if not statuses:
         live = (world.services[name] for name in case.services)
         # Among equals those first that somebody has written down: they are what customers know.
@@ -262,6 +287,4 @@ def tell(
     members = world.members(statuses[0])
     for status in statuses[1:]:
         members |= {judge.check.id: judge for judge in world.bad(status)}
-    event = world.teller.incident(told, incident, old, statuses, members, at, note)
-    case.incident = replace(incident, told=incident.told.union(event.sinks))
-    return Change(incidents=(case.incident,), events=(event,))
+    return statuses, members

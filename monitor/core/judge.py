@@ -104,9 +104,9 @@ class Judge:
         return self.untold is not None and self.untold.by is None
 
     @property
-    def turned(self) -> float:
-        """When (a tick) the state became what it is."""
-        return self._turn[0]
+    def turn(self) -> tuple[float, State]:
+        """When (a tick) the state became what it is, and what it was before."""
+        return self._turn
 
     @property
     def suspicious(self) -> bool:

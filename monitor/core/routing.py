@@ -67,6 +67,8 @@ Expression = Term | AllOf | AnyOf | Not
 ALWAYS = AllOf(())
 """The expression of a route without `when:`."""
 
+_DEGRADATION: dict[str, Sequence[str]] = {"impact": ("degradation",), "state": ("degradation",)}
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -79,9 +81,37 @@ class Route:
         return self.when.matches(facts)
 
 
+def possible(when: Expression, facts: Mapping[str, Sequence[str]]) -> bool | None:
+    """In three-valued logic: what `facts` says nothing of is not known (None)."""
+    match when:
+        case Term():
+            return when.matches(facts) if when.field in facts else None
+        case Not(term):
+            inner = possible(term, facts)
+            return None if inner is None else not inner
+        case AllOf():
+            found = {possible(term, facts) for term in when.terms}
+            return False if False in found else None if None in found else True
+        case _:
+            found = {possible(term, facts) for term in when.terms}
+            return True if True in found else None if None in found else False
+
+
 def recipients(routes: Iterable[Route], facts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """The names of the sinks for an event with these `facts`, each once, in the order of the routes."""
-    return tuple(dict.fromkeys(sink for route in routes if route.takes(facts) for sink in route.to))
+    return _sinks(route for route in routes if route.takes(facts))
+
+
+def told_of_degradations(routes: Iterable[Route], facts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The sinks that would be told if what has these `facts` were a degradation; a field without a value may have
+    any. Routes that name `event` are left out: they say themselves what they tell of."""
+    known = {field: values for field, values in facts.items() if values} | _DEGRADATION
+    common = (route for route in routes if "event" not in route.when.fields())
+    return _sinks(route for route in common if possible(route.when, known) is not False)
+
+
+def _sinks(routes: Iterable[Route]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sink for route in routes for sink in route.to))
 
 
 def _told_by_default(event: str) -> bool:

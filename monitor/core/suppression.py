@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from monitor.core.agenda import AT_ONCE
 from monitor.core.following import GRACE, ROOT
 from monitor.core.judge import Judge
 from monitor.core.model import Change, Event, Incident, Look, Moment, State, Transition, merged
@@ -27,8 +28,9 @@ PATIENCE = 10.0
 ASKED_AT_MOST = 20
 """Dependencies of a check that are looked at at once."""
 
-UNTOLD = "untold"
-"""The kind of an item on the agenda: a check whose trouble has waited long enough."""
+UNTOLD, HEARD = "untold", "heard"
+"""The kinds of items on the agenda: a check whose trouble has waited long enough, and one for which there is word of
+what it waits for."""
 
 _SEVERITY = {State.UNKNOWN: 0, State.UP: 0, State.DEGRADED: 1, State.DOWN: 2}
 
@@ -141,10 +143,18 @@ def _event(world: World, judge: Judge, transition: Transition, previous: datetim
 
 
 def news_of(world: World, parent: Judge, now: Moment) -> Change | None:
-    """After a look at a dependency that checks wait for: those that need to wait no longer."""
-    names = world.waiting.heard.pop(parent.check.id, ())
-    judges = (world.judges.get(name) for name in sorted(names))
-    return merged([reconsider(world, judge, now) for judge in judges if judge is not None and judge.waits])
+    """After a look at a dependency that checks wait for: those that need to wait no longer. Of thousands the first,
+    and the others as soon as looks have had their turn."""
+    names = sorted(world.waiting.heard.pop(parent.check.id, ()))
+    for name in names[AT_ONCE:]:
+        world.agenda.enter(HEARD, name, now.tick)
+    return merged([heard(world, name, now) for name in names[:AT_ONCE]])
+
+
+def heard(world: World, name: str, now: Moment) -> Change | None:
+    """There is word of a dependency that this check waits for."""
+    judge = world.judges.get(name)
+    return reconsider(world, judge, now) if judge is not None and judge.waits else None
 
 
 def elapsed(world: World, name: str, now: Moment) -> Change | None:
@@ -169,11 +179,17 @@ def reconsider(world: World, judge: Judge, now: Moment, *, patient: bool = True)
 
 
 def released(world: World, parent: Judge, now: Moment, root_of: Incident | None = None) -> None:
-    """A dependency fails no longer: what it has suppressed is told if it lasts, and what is left of the incident that
-    it was the root of has another."""
-    for child in world.causes.children(parent):
-        if child.untold is not None and child.untold.by is not None and not world.causes.explaining(child):
+    """A dependency fails no longer: what it has suppressed is told if it lasts, unless another one explains it, and
+    what is left of the incident that it was the root of has another."""
+    causes = world.causes
+    for child in causes.children(parent):
+        untold = child.untold
+        if untold is None or untold.by is None:
+            continue
+        if not causes.explaining(child):
             world.agenda.enter(UNTOLD, child.check.id, now.tick + GRACE)
+        elif untold.by == parent.check.id:
+            child.untold = replace(untold, by=causes.deepest(child).check.id)
     if root_of is not None:
         world.agenda.enter(ROOT, root_of.id, now.tick + GRACE)
 

@@ -7,21 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from monitor.core.event import agent_body, check_body, incident_body, service_body
+from monitor.core.event import Standing, agent_body, check_body, incident_body, service_body
 from monitor.core.identity import event_id
 from monitor.core.judge import Judge
 from monitor.core.model import Check, Event, EventType, Impact, Incident, Service, ServiceState, State, Transition
 from monitor.core.plan import Plan
-from monitor.core.routing import recipients
+from monitor.core.routing import recipients, told_of_degradations
 from monitor.core.service import ServiceStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """Makes the events of a plan. `origin` is the journal's name, which the ids of events are made from."""
+    """Makes the events of a plan. `origin` is the journal's name, which the ids of events are made from; `standing`
+    how checks stand."""
 
     plan: Plan
     origin: str
+    standing: Standing
 
     def check(
         self,
@@ -45,7 +47,7 @@ class Teller:
         self, status: ServiceStatus, transition: Transition, members: Iterable[Judge], previous: datetime
     ) -> Event:
         """``service.changed``"""
-        body = service_body(status, transition, members, previous, self.plan.source)
+        body = service_body(status, transition, members, previous, self.plan.source, self.standing)
         name, state = status.service.id, ServiceState(transition.new)
         impact = Impact(state.value) if state.bad else None
         facts = _facts(EventType.SERVICE_CHANGED, (status.service,), (), impact, state.value)
@@ -65,13 +67,20 @@ class Teller:
     ) -> Event:
         """``incident.*``. `old` is the impact that was told last, `statuses` are the services to speak of, the first
         of them before all, and `members` the judges of their checks, by id."""
-        body = incident_body(told, incident, old, statuses, members, at, self.plan.source, note)
-        checks = [members[check].check for check in incident.checks if check in members]
-        services = [status.service for status in statuses]
-        facts = _facts(told, services, checks, incident.impact, statuses[0].state.value)
-        facts["service"] = tuple(dict.fromkeys((*facts["service"], *incident.services)))
+        body = incident_body(told, incident, old, statuses, members, at, self.plan.source, self.standing, note)
+        facts = _incident_facts(told, incident, statuses, members)
         key = (incident.id, incident.updates, told.value)
         return self._event(told, key, at, incident.id, body, facts, self._owed(incident, facts))
+
+    def is_news(self, incident: Incident, services: Iterable[Service], checks: Iterable[Check]) -> bool:
+        """Whether somebody may be told by the routes of what is new in an incident who was not told of it yet."""
+        facts = _facts(EventType.INCIDENT_UPDATED, services, checks, incident.impact, incident.impact.value)
+        return not incident.told.issuperset(recipients(self.plan.routes, facts))
+
+    def is_told(self, incident: Incident, statuses: Sequence[ServiceStatus], members: Mapping[str, Judge]) -> bool:
+        """Whether all who would be told of an update were told of the incident before."""
+        facts = _incident_facts(EventType.INCIDENT_UPDATED, incident, statuses, members)
+        return incident.told.issuperset(recipients(self.plan.routes, facts))
 
     def agent(
         self,
@@ -82,10 +91,15 @@ class Teller:
         owed: Iterable[str] = (),
     ) -> Event:
         """``agent.*``, of a transition of the vantage. `affected` are the checks that cannot be judged because of it;
-        `owed` are sinks that are told whatever the routes say."""
+        `owed` are sinks that are told whatever the routes say. That we are impaired is no outage, and yet somebody
+        must know: where no route takes it, it goes to those who are told of degradations."""
         body = agent_body(told, transition, sentence, [check.id for check in affected], self.plan.source)
-        facts = _agent_facts(told, transition.new, [(check, self.plan.services[check.service]) for check in affected])
-        to = dict.fromkeys((*recipients(self.plan.routes, facts), *sorted(self.plan.sinks.intersection(owed))))
+        services = [self.plan.services[name] for name in dict.fromkeys(check.service for check in affected)]
+        facts = _facts(told, services, affected, None, transition.new)
+        routed = recipients(self.plan.routes, facts)
+        if not routed and told is EventType.AGENT_IMPAIRED:
+            routed = told_of_degradations(self.plan.routes, facts)
+        to = dict.fromkeys((*routed, *sorted(self.plan.sinks.intersection(owed))))
         key = (transition.kind, transition.subject, transition.seq)
         stream = f"agent:{self.plan.source.vantage}"
         return self._event(told, key, transition.at, stream, body, facts, tuple(to))
@@ -115,35 +129,30 @@ def worth_telling(transition: Transition) -> bool:
     return not (transition.old == "unknown" and transition.seq == 1 and transition.new in ("up", "operational"))
 
 
-def _agent_facts(told: EventType, state: str, affected: Sequence[tuple[Check, Service]]) -> dict[str, Sequence[str]]:
-    """A route may also name a service or a check that is affected."""
-    facts: dict[str, Sequence[str]] = {
-        "event": (told.value,),
-        "service": tuple(dict.fromkeys(service.id for _, service in affected)),
-        "check": tuple(check.id for check, _ in affected),
-        "impact": (),
-        "state": (state,),
-        "owner": tuple(
-            dict.fromkeys(owner for check, service in affected if (owner := check.owner or service.owner))
-        ),
-    }
-    return facts
+def _incident_facts(
+    told: EventType, incident: Incident, statuses: Sequence[ServiceStatus], members: Mapping[str, Judge]
+) -> dict[str, Sequence[str]]:
+    checks = [members[check].check for check in incident.checks if check in members]
+    facts = _facts(
+        told, [status.service for status in statuses], checks, incident.impact, statuses[0].state.value
+    )
+    return facts | {"service": tuple(dict.fromkeys((*facts["service"], *incident.services)))}
 
 
 def _facts(
-    told: EventType, services: Sequence[Service], checks: Sequence[Check], impact: Impact | None, state: str
+    told: EventType, services: Iterable[Service], checks: Iterable[Check], impact: Impact | None, state: str
 ) -> dict[str, Sequence[str]]:
     """What the `when:` of a route can ask about this event."""
-    owners = (*(item.owner for item in services), *(item.owner for item in checks))
-    facts: dict[str, Sequence[str]] = {
-        "event": (told.value,),
-        "service": tuple(service.id for service in services),
-        "check": tuple(check.id for check in checks),
-        "impact": (impact.value,) if impact else (),
-        "state": (state,),
-        "owner": tuple(dict.fromkeys(filter(None, owners))),
+    services, checks = tuple(services), tuple(checks)
+    found: dict[str, dict[str, None]] = {
+        "event": {told.value: None},
+        "service": {service.id: None for service in services},
+        "check": {check.id: None for check in checks},
+        "impact": {impact.value: None} if impact else {},
+        "state": {state: None},
+        "owner": {item.owner: None for item in (*services, *checks) if item.owner},
     }
-    for labels in (*(item.labels for item in services), *(item.labels for item in checks)):
-        for name, value in labels.items():
-            facts[f"label.{name}"] = (*facts.get(f"label.{name}", ()), value)
-    return facts
+    for item in (*services, *checks):
+        for name, value in item.labels.items():
+            found.setdefault(f"label.{name}", {})[value] = None
+    return {field: tuple(values) for field, values in found.items()}

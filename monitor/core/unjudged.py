@@ -148,12 +148,12 @@ def _counts(world: World, judge: Judge) -> bool:
     if judge.state is not State.UNKNOWN or world.unjudged.knows(judge.check.id):
         return False
     silent = isinstance(judge.check.probe, Passive) and judge.verdict.reason in (None, Reason.NO_DATA)
-    return not silent and judge.check.id not in world.calm.covered
+    return not silent and world.calm.cover_of(judge.check.id) is None
 
 
 def _begun(world: World, judge: Judge) -> float:
     """Since when (a tick) it is unknown; what our own trouble took does not count."""
-    return max(judge.turned, world.sight.since.tick) if world.sight.seq else judge.turned
+    return max(judge.turn[0], world.sight.since.tick) if world.sight.seq else judge.turn[0]
 
 
 def _again(world: World, tick: float) -> None:

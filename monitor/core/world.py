@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from monitor.core import calming, impairment, unjudged
 from monitor.core.agenda import Agenda
 from monitor.core.calm import Calm
 from monitor.core.causes import Causes, lost
+from monitor.core.event import Standing
+from monitor.core.flags import flags
 from monitor.core.following import ROOT, corrected, follow
 from monitor.core.homes import adopted, status_of, take_up, withdraw
 from monitor.core.judge import Judge, Judgement
@@ -37,12 +40,15 @@ from monitor.core.naming import renamed
 from monitor.core.plan import Plan
 from monitor.core.quorum import agree
 from monitor.core.service import ServiceStatus, judge_service
+from monitor.core.shelter import keeps, sheltered
 from monitor.core.sight import NOTE, Ailment, Sight
 from monitor.core.suppression import (
+    HEARD,
     UNTOLD,
     Waiting,
     asked,
     elapsed,
+    heard,
     news_of,
     reconsider,
     released,
@@ -109,7 +115,7 @@ class World:
 
     @property
     def teller(self) -> Teller:
-        return Teller(self.plan, self.origin)
+        return Teller(self.plan, self.origin, Standing(partial(flags, self), self.calm.told))
 
     @property
     def causes(self) -> Causes:
@@ -121,7 +127,8 @@ class World:
         return self.agenda.next
 
     def elapse(self, now: Moment) -> Change | None:
-        """What time alone has brought about by now; to be called when it is due. Calling it earlier does nothing."""
+        """What time alone has brought about by now, or the first part of it; to be called as long as it is due.
+        Calling it earlier does nothing."""
         self.calm.moment = now
         changes = [_ELAPSED[kind](self, subject, now) for kind, subject in self.agenda.take(now.tick)]
         return merged([*changes, calming.noted(self)])
@@ -162,7 +169,11 @@ class World:
             checks=tuple(judge.record(now) for judge in self.judges.values() if judge.seq),
             services=tuple(status.record() for status in statuses if status.seq),
             incidents=tuple({item.id: item for status in statuses if (item := status.incident)}.values()),
-            notes=(*((self.sight.note(),) if self.sight.seq or self.sight.witnesses else ()), *self.unjudged.notes()),
+            notes=(
+                *((self.sight.note(),) if self.sight.seq or self.sight.witnesses else ()),
+                *self.unjudged.notes(),
+                *self.calm.notes(now),
+            ),
         )
 
     def observe(self, look: Look) -> Decision:
@@ -198,7 +209,7 @@ class World:
         transition = replace(transition, evidence=evidence)
         status, before = self.services[judge.check.service], self.calm.told(judge, State(transition.old))
         root_of = status.incident if status.incident and status.incident.root == judge.check.id else None
-        word = self.calm.changed(judge, transition, why)
+        word = self.calm.changed(judge, transition, why, sheltered(self, judge, look, now))
         shown = replace(transition, old=word.old.value)
         events = told_at_once(self, judge, shown, previous, now, word.note, look.began.tick) if word.told else ()
         own = Change(checks=(judge.record(now),), transitions=(transition,), events=events)
@@ -213,8 +224,8 @@ class World:
     def _judge_first(self, judge: Judge, look: Look) -> Change | None:
         """A check is as it was before the start, and now that is known: its service may have been waiting for it."""
         name, self.calm.moment = judge.check.id, look.ended
-        if name in self.calm.held and not self.calm.quiet(name):
-            return merged(calming.let_go(self, [name], look.ended, ""))
+        if name in self.calm.held and not keeps(self, judge, look.ended.tick):
+            return merged(calming.let_go(self, {name: ""}, look.ended))
         return reconsider(self, judge, look.ended) if judge.waits else self.judge_again(judge, look.ended.at)
 
     def judge_again(self, judge: Judge, at: datetime) -> Change | None:
@@ -297,6 +308,7 @@ _ELAPSED: dict[str, Callable[[World, str, Moment], Change | None]] = {
     "flapping": calming.flapping,
     impairment.AGENDA: impairment.tell,
     UNTOLD: elapsed,
+    HEARD: heard,
     ROOT: corrected,
     unjudged.AGENDA: unjudged.review,
 }

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from monitor.clock import Clock
-from monitor.core.calming import flags
+from monitor.core.flags import flags
 from monitor.core.judge import Judge
 from monitor.core.model import Impact, Look
 from monitor.core.portions import Portion
@@ -20,7 +20,7 @@ from monitor.core.sight import Outlook
 from monitor.core.world import World
 from monitor.store.contract import Backlog, Condition, StoreError
 from monitor.telemetry.agent import SENDING, AgentCollector, AgentFigures, Tally, age
-from monitor.telemetry.exposition import Family, labels
+from monitor.telemetry.exposition import Family
 from monitor.telemetry.series import CHECK_FAMILIES, SERVICE_FAMILY, CheckSeries, ServiceSeries
 
 RENDER_SLICE = 64
@@ -40,7 +40,9 @@ FULL_FOR = 300.0
 BACKLOG_EVERY = 10.0
 
 _FLAGS = Family(
-    "brownout_check_flag", "gauge", "1 while a check is in maintenance, or flaps; else there is no sample."
+    "brownout_check_flag",
+    "gauge",
+    "1 while a check is in maintenance, flaps, or is suppressed (explained by another); else there is no sample.",
 )
 _INCIDENTS = Family("brownout_incidents_open", "gauge", "Open incidents, by impact.")
 
@@ -285,20 +287,19 @@ class Telemetry:
             for part in _slices(checks, JOIN_SLICE):
                 yield b"".join([series.fragments[place] for series in part])
                 await asyncio.sleep(0)
-        yield _FLAGS.heading(openmetrics=openmetrics) + self._flags()
+        async for piece in self._flags(checks, openmetrics=openmetrics):
+            yield piece
         async for piece in self._service_metrics(openmetrics=openmetrics):
             yield piece
         render = generate_openmetrics if openmetrics else generate_latest
         yield render(self._registry)
 
-    def _flags(self) -> bytes:
-        world, lines = self._world, []
-        flapping = (subject.partition(":")[2] for subject in world.calm.bouts if subject.startswith("check:"))
-        for name in dict.fromkeys((*world.calm.covered, *flapping)):
-            if (judge := world.judges.get(name)) is not None:
-                given = labels(self._redact({"check": name, "service": judge.check.service}))
-                lines += [f'{_FLAGS.sample}{{{given},flag="{flag}"}} 1\n' for flag in flags(world, name)]
-        return "".join(lines).encode()
+    async def _flags(self, checks: Sequence[CheckSeries], *, openmetrics: bool) -> AsyncIterator[bytes]:
+        yield _FLAGS.heading(openmetrics=openmetrics)
+        for part in _slices(checks, JOIN_SLICE):
+            world = self._world
+            yield b"".join([series.flagged(_FLAGS.sample, flags(world, series.judge)) for series in part])
+            await asyncio.sleep(0)
 
     @staticmethod
     async def _refreshed(checks: Sequence[CheckSeries]) -> AsyncIterator[None]:

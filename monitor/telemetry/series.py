@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -104,6 +104,12 @@ class CheckSeries:
         fragments[LOOKS] = self._looks()
         if judge.last is not None:
             self._render_look(judge.last)
+
+    def flagged(self, name: str, flags: Sequence[str]) -> bytes:
+        """A sample of that name for each flag; none for a check that no scrape has seen yet."""
+        if not flags or not self._labels:
+            return b""
+        return "".join([f'{name}{{{self._labels},flag="{flag}"}} 1\n' for flag in flags]).encode()
 
     def _looks(self) -> bytes:
         lines = f'{_LOOKS}{{{self._labels},result="ok"}} {self.ok}\n'

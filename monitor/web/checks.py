@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from monitor.core.calming import flags
+from monitor.core.flags import explained_by, flags
 from monitor.core.judge import Judge
 from monitor.core.model import Check, Look, State, Verdict
 from monitor.core.wording import cut, iso
@@ -96,7 +96,7 @@ class Checks:
         line = self._kept.get(judge.check.id)
         if line is None or line.check is not judge.check:
             line = self._kept[judge.check.id] = Line(judge.check, self._view.redact)
-        return line.render(judge, flags(world, judge.check.id), self._view.redact)
+        return line.render(judge, flags(world, judge), explained_by(world, judge), self._view.redact)
 
     def _keep_for_a_while(self) -> None:
         if self._forget is None:
@@ -146,18 +146,18 @@ class Line:
         self._look: Look | None = None
         self._last = b""
 
-    def render(self, judge: Judge, flags: tuple[str, ...], redact: Redact) -> bytes:
+    def render(self, judge: Judge, flags: tuple[str, ...], explained: str | None, redact: Redact) -> bytes:
         if judge.last is not self._look or not self._told:
             self._look = judge.last
             self._last = _last(judge)
-        told = judge.verdict, judge.seq, judge.suppressed_by
+        told = judge.verdict, judge.seq, explained
         if told != self._of:
             self._of = told
-            self._told = dumps(_told(judge, redact))[1:-1]
+            self._told = dumps(_told(judge, explained, redact))[1:-1]
         return b'%b,%b,"flags":%b,%b}' % (self._head, self._told, dumps(flags) if flags else b"[]", self._last)
 
 
-def _told(judge: Judge, redact: Redact) -> dict[str, Any]:
+def _told(judge: Judge, explained: str | None, redact: Redact) -> dict[str, Any]:
     reason = judge.verdict.reason
     return {
         "state": judge.state.value,
@@ -165,7 +165,7 @@ def _told(judge: Judge, redact: Redact) -> dict[str, Any]:
         "reason": reason.value if reason else None,
         "why": cut(redact(judge.verdict.why)),
         "advice": reason.advice if reason else None,
-        "suppressed_by": redact(judge.suppressed_by),
+        "suppressed_by": redact(explained),
     }
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from monitor.core.calm import Cover
-from monitor.core.calming import flags, service_flags
+from monitor.core.flags import explained_by, flags, service_flags
 from monitor.core.judge import Judge
 from monitor.core.model import Incident, Look, State
 from monitor.core.service import ServiceStatus, doubt
@@ -25,8 +25,7 @@ Redact = Callable[[Any], Any]
 def service_item(status: ServiceStatus, world: World, redact: Redact) -> dict[str, Any]:
     service = status.service
     name, title, owner, runbook = redact([service.id, service.title, service.owner, service.runbook])
-    states = {check: world.judges[check].state for check in service.checks}
-    counts = list(states.values())
+    counts = [world.judges[check].state for check in service.checks]
     return {
         "id": name,
         "title": title,
@@ -37,7 +36,7 @@ def service_item(status: ServiceStatus, world: World, redact: Redact) -> dict[st
         "implicit": service.implicit,
         "incident": status.incident.id if status.incident else None,
         "checks": {state.value: counts.count(state) for state in CHECKS_WORST_FIRST},
-        "doubt": doubt(service.outage, states) or None,
+        "doubt": doubt(service.outage, world.believed(status)) or None,
         "flags": list(service_flags(world, status)),
     }
 
@@ -47,7 +46,7 @@ def check_item(judge: Judge, world: World, redact: Redact) -> dict[str, Any]:
     # Only free texts: redacting the whole tree takes six times as long, and could blank a word of ours.
     ids, target, why, owner, runbook, labels, conditions = redact(
         [
-            [check.id, check.name, check.service, judge.suppressed_by],
+            [check.id, check.name, check.service, explained_by(world, judge)],
             check.probe.target,
             verdict.why,
             check.owner,
@@ -69,7 +68,7 @@ def check_item(judge: Judge, world: World, redact: Redact) -> dict[str, Any]:
         "advice": verdict.reason.advice if verdict.reason else None,
         "confirming": judge.suspicious,
         "suppressed_by": ids[3],
-        "flags": list(flags(world, check.id)),
+        "flags": list(flags(world, judge)),
         "maintenance": _maintenance(world.calm.covered.get(check.id), redact),
         "impact": check.impact.value,
         "every": check.every.total_seconds(),

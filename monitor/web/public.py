@@ -99,8 +99,8 @@ def _service(status: ServiceStatus, past: Mapping[str, Any], view: View) -> dict
 
 def _maintained(status: ServiceStatus, view: View) -> datetime | None:
     """Until when all of the service is in maintenance, as far as is known."""
-    covered = view.world().calm.covered
-    covers = [covered.get(check) for check in status.service.checks]
+    calm = view.world().calm
+    covers = [calm.cover_of(check) for check in status.service.checks]
     return min(cover.ends for cover in covers if cover) if covers and all(covers) else None
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from monitor.core import calming
+from monitor.core.flags import flags, service_flags
 from monitor.core.model import Change
 from monitor.core.routing import Route, Term
 from probes.contract import Reason
@@ -243,17 +244,17 @@ def test_flags_of_checks_and_services() -> None:
     here = Calmly(shop(routes=ROUTES))
     begun(here)
     status = here.world.services["shop"]
-    assert (calming.flags(here.world, "home"), calming.service_flags(here.world, status)) == ((), ())
+    assert (flags(here.world, here.world.judges["home"]), service_flags(here.world, status)) == ((), ())
     here.maintain(once(0, 500, "home"), 1)
-    assert (calming.flags(here.world, "home"), calming.service_flags(here.world, status)) == (("maintenance",), ())
+    assert (flags(here.world, here.world.judges["home"]), service_flags(here.world, status)) == (("maintenance",), ())
     here.maintain(once(0, 500, services=("shop",), name="x"), 2)
-    assert calming.service_flags(here.world, status) == ("maintenance",)
+    assert service_flags(here.world, status) == ("maintenance",)
     here.wait(500)
     for at in (600, 900, 1200):
         here.kill("home", at)
         here.heal("home", at + 10)
-    assert (calming.flags(here.world, "home"), calming.service_flags(here.world, status)) == (
+    assert (flags(here.world, here.world.judges["home"]), service_flags(here.world, status)) == (
         ("flapping",),
         ("flapping",),
     )
-    assert calming.flags(here.world, "checkout") == ()
+    assert flags(here.world, here.world.judges["checkout"]) == ()

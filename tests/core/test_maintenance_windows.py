@@ -41,7 +41,8 @@ def test_windows_recur() -> None:
 
 def test_a_clock_that_is_set_is_noticed_within_a_minute() -> None:
     here = story()
-    here.maintain(once(7200, 7500, "home"), 0)
+    here.world.plan = replace(here.world.plan, maintenance=(replace(once(7200, 7500, "home"), by=""),))
+    here.restart(1)
     here.wait(100)
     assert here.world.calm.covered == {}
     set_clock = replace(moment(170), at=moment(7300).at)
@@ -52,6 +53,17 @@ def test_a_clock_that_is_set_is_noticed_within_a_minute() -> None:
     back = replace(moment(240), at=moment(240).at)
     here.world.elapse(back)
     assert here.world.calm.covered == {}
+
+
+def test_a_clock_that_is_set_back_does_not_call_off_what_was_announced() -> None:
+    """It was told to hold from now on."""
+    here = story()
+    here.maintain(once(5000, 6000, "home"), 5000)
+    assert here.world.calm.covered.keys() == {"home"}
+    here.world.elapse(replace(moment(5060), at=moment(1000).at))
+    assert here.world.calm.covered.keys() == {"home"}
+    here.world.elapse(replace(moment(10_060), at=moment(6000).at))
+    assert here.world.calm.covered == {}, "and ends at the time that was told"
 
 
 @pytest.mark.parametrize(

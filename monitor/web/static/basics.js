@@ -5,7 +5,7 @@ const WORDS = {
   up: "Up", degraded: "Degraded", down: "Down", unknown: "Unknown",
   operational: "Operational", degradation: "Degraded", outage: "Outage",
 };
-const FLAGS = { maintenance: "in maintenance", flapping: "flapping" };
+const FLAGS = { maintenance: "in maintenance", flapping: "flapping", suppressed: "suppressed" };
 const KIND = { operational: "up", degradation: "degraded", outage: "down" };
 // Each state has a shape of its own: colour alone tells nothing to one man in twelve.
 const SHAPES = { up: "M2 7l3 3 5-7", degraded: "M6 1.5L11 10.5H1zM6 5v2", down: "M2 2l8 8M10 2l-8 8", unknown: "M4 4.2a2 2 0 1 1 2.6 2V7.4M6 10.2v.1" };

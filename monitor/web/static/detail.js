@@ -238,7 +238,8 @@ function row(parent, name, value) {
 function showWhy(detail) {
   const { check } = detail;
   const box = make("dl", "facts-list");
-  row(box, "State", `${WORDS[check.state]} since ${clock(check.since)}, for ${ago(age(check.since))}${check.confirming ? "; being confirmed" : ""}`);
+  const marks = [...(check.confirming ? ["being confirmed"] : []), ...check.flags.map((flag) => FLAGS[flag] || flag)];
+  row(box, "State", [`${WORDS[check.state]} since ${clock(check.since)}, for ${ago(age(check.since))}`, ...marks].join("; "));
   if (check.why) row(box, "Why", sentence(check.why));
   if (check.suppressed_by) row(box, "Explained by", `${check.suppressed_by}, which it depends on: no event tells of it`);
   if (check.down_after) row(box, "Called down", check.down_after.why);

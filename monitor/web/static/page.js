@@ -158,7 +158,7 @@ function tellFacts(check) {
   }
   if (check.flags.includes("flapping")) parts.push(`${FLAGS.flapping}: changes are gathered until it holds still`);
   if (check.state !== "up") parts.push(`since ${clock(check.since)}, for ${ago(age(check.since))}`);
-  if (check.suppressed_by) parts.push(`explained by ${check.suppressed_by}, so nobody is told of it`);
+  if (check.suppressed_by) parts.push(`${FLAGS.suppressed}: ${check.suppressed_by} explains it, so nobody is told of it`);
   if (check.confirming) parts.push("looking more often");
   if (check.last && age(check.last.at) > 3 * check.every + 10) parts.push(`last look ${ago(age(check.last.at))} ago`);
   if (check.state !== "up" && check.advice && check.reason !== "threshold") parts.push(check.advice);
