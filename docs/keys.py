@@ -36,9 +36,7 @@ from monitor.core.model import Confirm, Flapping, Recover
 
 _NONE = "none"
 _REQUIRED = "required"
-_FLAPPING = dict.fromkeys(
-    ("flapping", *(f"flapping.{key}" for key in FlappingKeys.model_fields)), "as in `defaults`"
-)
+_FLAPPING = dict.fromkeys(("flapping", *(f"flapping.{key}" for key in FlappingKeys.model_fields)), "as in `defaults`")
 _STATE_DIR = "`$STATE_DIRECTORY` (systemd), else `$XDG_STATE_HOME/brownout`, else `~/.local/state/brownout`"
 
 

@@ -41,9 +41,13 @@ _Span = Annotated[Duration, AfterValidator(_check_span)]
 class FlappingKeys(FieldsModel):
     """When changes are too many to be told one by one."""
 
-    bouts: _Bouts | None = Field(None, description="So many changes for the worse in a span are told as flapping (3)")
-    within: _Span | None = Field(None, description="The span in which they are counted (1h)")
-    quiet: _Span | None = Field(None, description="It is over when nothing has changed for so long (half of within)")
+    bouts: _Bouts | None = Field(
+        default=None, description="So many changes for the worse in a span are told as flapping (3)"
+    )
+    within: _Span | None = Field(default=None, description="The span in which they are counted (1h)")
+    quiet: _Span | None = Field(
+        default=None, description="It is over when nothing has changed for so long (half of within)"
+    )
 
 
 class _Off(FlappingKeys):

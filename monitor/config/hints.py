@@ -34,8 +34,8 @@ def _of_ends(routes: Sequence[Route]) -> Iterator[str]:
         told = " and ".join(event.value for event in _CHANGES if _begins(route, event) and not _ends(route, event))
         if told:
             yield (
-                f"routes[{index}].when: tells that something gets bad and never that it ends, as {told} has no impact "
-                "then: leave impact out, or tell of incident.* instead, which ends for whoever was told"
+                f"routes[{index}].when: tells that something gets bad and never that it ends, as {told} has no "
+                "impact then: leave impact out, or tell of incident.* instead, which ends for whoever was told"
             )
 
 

@@ -166,7 +166,7 @@ def must_leave_gaps(schedule: Schedule, lasts: timedelta, near: float) -> None:
     if lasts <= timedelta(0):
         raise BadField("for", "must be longer than nothing")
     at = begun = schedule.after(near)
-    distances = []
+    distances: list[float] = []
     while len(distances) < _RUNS_COMPARED and at - begun <= _YEAR:
         following = schedule.after(at)
         distances.append(following - at)

@@ -219,7 +219,7 @@ class DefaultsKeys(FieldsModel):
     confirm: ConfirmKeys | None = _key("How much evidence calls an outage")
     recover: RecoverKeys | None = _key("How much evidence ends it")
     usual: _Switch | None = _key("off: no check is compared with its own past (on)")
-    flapping: OnOff | None = _key("off: every change is told, however many there are; or when they are too many")
+    flapping: OnOff | None = _key("off: every change is told; or figures that say when there are too many")
     labels: Labels | None = _key("Labels of every check; a check's own are added to them")
     owner: Name | None = _key("Who is responsible")
     impact: _Impact | None = _key("What a bad check means to its service")
@@ -231,7 +231,7 @@ class ServiceKeys(FieldsModel):
     owner: Name | None = _key("Who is responsible")
     runbook: _Link | None = _key("What to do when it breaks: a URL")
     labels: Labels | None = _key("For routes and metrics")
-    flapping: OnOff | None = _key("off: every change is told, however many there are; or when they are too many")
+    flapping: OnOff | None = _key("off: every change is told; or figures that say when there are too many")
 
 
 class RouteKeys(FieldsModel):
@@ -265,7 +265,7 @@ class CheckKeys(FieldsModel):
     confirm: ConfirmKeys | None = _key("How much evidence calls it down")
     recover: RecoverKeys | None = _key("How much evidence ends trouble")
     usual: _Switch | None = _key("off: slower than it has been at this hour is no trouble")
-    flapping: OnOff | None = _key("off: every change is told, however many there are; or when they are too many")
+    flapping: OnOff | None = _key("off: every change is told; or figures that say when there are too many")
 
 
 class LooseCheckKeys(CheckKeys, extra="ignore"):

@@ -236,14 +236,12 @@ class Calm:
     # --- windows -------------------------------------------------------------------------------------------
 
     def windows(self, planned: tuple[Window, ...], at: float) -> Iterator[tuple[Window, Span]]:
-        """Those that are not over at that time, each with its present or next span. What was announced by hand goes on
+        """Those that are not over at that time, each with its present or next span. What was announced by hand holds
         since then, though the clock may have been set back to before."""
-        for window in planned:
+        for window in (*planned, *self.ad_hoc.values()):
             if (span := window.span(at)) is not None:
-                yield window, span
-        for window in self.ad_hoc.values():
-            if (span := window.span(at)) is not None:
-                yield window, replace(span, begin=min(span.begin, at))
+                by_hand = self.ad_hoc.get(window.id) is window
+                yield window, replace(span, begin=min(span.begin, at)) if by_hand else span
 
     def announce(self, window: Window) -> None:
         """A window by hand; it replaces the one of its id."""

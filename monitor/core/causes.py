@@ -53,9 +53,7 @@ class Causes:
     def undecided(self, judge: Judge, tick: float) -> list[Judge]:
         """Its dependencies of which it is not known yet whether they fail: no look that began at `tick` or later has
         shown them well."""
-        return [
-            parent for parent in self.parents(judge) if not self._known_bad(parent) and not settled(parent, tick)
-        ]
+        return [parent for parent in self.parents(judge) if not self._known_bad(parent) and not settled(parent, tick)]
 
     def _known_bad(self, judge: Judge) -> bool:
         return judge.state.bad and judge.check.id not in self.unseen

@@ -86,8 +86,8 @@ def possible(when: Expression, facts: Mapping[str, Sequence[str]]) -> bool | Non
     match when:
         case Term():
             return when.matches(facts) if when.field in facts else None
-        case Not(term):
-            inner = possible(term, facts)
+        case Not():
+            inner = possible(when.term, facts)
             return None if inner is None else not inner
         case AllOf():
             found = {possible(term, facts) for term in when.terms}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from monitor.core.agenda import AT_ONCE
 from monitor.core.following import GRACE, ROOT
 from monitor.core.judge import Judge
-from monitor.core.model import Change, Event, Incident, Look, Moment, State, Transition, merged
+from monitor.core.model import Change, Event, Incident, Look, Moment, State, Transition, Verdict, merged
 from monitor.core.telling import worth_telling
 from monitor.core.untold import Untold
 from probes.contract import Blame
@@ -139,7 +139,8 @@ def _event(world: World, judge: Judge, transition: Transition, previous: datetim
     if not worth_telling(transition):
         return ()
     service = world.services[judge.check.service].service
-    return (world.teller.check(judge, transition, previous, service, note),)
+    mark = () if transition.new == judge.state.value else ("as told",)  # no transition's own: it flaps
+    return (world.teller.check(judge, transition, previous, service, note, mark),)
 
 
 def news_of(world: World, parent: Judge, now: Moment) -> Change | None:
@@ -168,10 +169,14 @@ def reconsider(world: World, judge: Judge, now: Moment, *, patient: bool = True)
     untold = judge.untold
     if untold is None or not world.calm.told(judge).bad:
         return None
+    state, verdict, note = world.calm.told(judge), judge.verdict, ""
+    if state is not judge.state:  # it counts as what was told
+        verdict = Verdict(state, why=world.calm.why(judge))
+        note = f"{judge.check.name} is flapping." if world.calm.is_flapping(f"check:{judge.check.id}") else ""
     present = Transition(
-        "check", judge.check.id, judge.seq, now.at, judge.since, untold.told.value, judge.state.value, judge.verdict
+        "check", judge.check.id, judge.seq, now.at, judge.since, untold.told.value, state.value, verdict
     )
-    events = _weigh(world, judge, untold, present, now.tick, patient=patient)
+    events = _weigh(world, judge, untold, present, now.tick, note, patient=patient)
     if judge.untold == untold:
         return None
     own = Change(checks=(judge.record(now),), events=events)

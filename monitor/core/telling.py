@@ -133,9 +133,7 @@ def _incident_facts(
     told: EventType, incident: Incident, statuses: Sequence[ServiceStatus], members: Mapping[str, Judge]
 ) -> dict[str, Sequence[str]]:
     checks = [members[check].check for check in incident.checks if check in members]
-    facts = _facts(
-        told, [status.service for status in statuses], checks, incident.impact, statuses[0].state.value
-    )
+    facts = _facts(told, [status.service for status in statuses], checks, incident.impact, statuses[0].state.value)
     return facts | {"service": tuple(dict.fromkeys((*facts["service"], *incident.services)))}
 
 
@@ -144,15 +142,16 @@ def _facts(
 ) -> dict[str, Sequence[str]]:
     """What the `when:` of a route can ask about this event."""
     services, checks = tuple(services), tuple(checks)
+    items: list[Service | Check] = [*services, *checks]
     found: dict[str, dict[str, None]] = {
         "event": {told.value: None},
         "service": {service.id: None for service in services},
         "check": {check.id: None for check in checks},
         "impact": {impact.value: None} if impact else {},
         "state": {state: None},
-        "owner": {item.owner: None for item in (*services, *checks) if item.owner},
+        "owner": {item.owner: None for item in items if item.owner},
     }
-    for item in (*services, *checks):
+    for item in items:
         for name, value in item.labels.items():
             found.setdefault(f"label.{name}", {})[value] = None
     return {field: tuple(values) for field, values in found.items()}

@@ -21,8 +21,7 @@ def allowed(expression: str, hours: float) -> set[bool]:
     for near in DAYS:
         try:
             must_leave_gaps(cron(expression, BERLIN, near), timedelta(hours=hours), near)
-        except BadField as error:
-            assert str(error).startswith("is as long as from one time of the schedule to the next")
+        except BadField:
             found.add(False)
         else:
             found.add(True)

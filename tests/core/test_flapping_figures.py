@@ -86,7 +86,7 @@ def test_a_service_has_figures_of_its_own() -> None:
     here = shop(flapping=figures(2, 30, 10))
     flap(here, 100, name="a")
     flap(here, 400, name="b")
-    assert "Web shop is flapping: it got worse 2 times within 30 min" in here.sentences[-1]
+    assert "Web shop is flapping: it got worse 2 times within 30 min" in " ".join(here.sentences)
     plan = here.world.plan
     service = replace(plan.services["shop"], flapping=None)
     reloaded(here, *plan.checks.values(), at=500, services={"shop": service})

@@ -257,7 +257,7 @@ def test_a_check_that_is_removed_and_put_back_is_in_its_window_again() -> None:
     here.wait(41)
     assert here.world.calm.covered.keys() == {"app"}
     here.kill("app", 50)
-    assert here.told() == []
+    assert here.told("incident") == here.told("check") == []
     here.wait(499)
     here.see(499, "app", Reason.REFUSED)
     here.wait(520)

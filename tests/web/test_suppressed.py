@@ -68,7 +68,7 @@ async def test_a_dependency_in_maintenance_suppresses_as_well(agent: Agent) -> N
     assert lines == {"database": (["maintenance"], None), "app": explained, "front": explained}
     assert (await agent.json("/api/v1/status"))["summary"]["state"] == "operational"
     services = {item["id"]: item["flags"] for item in (await agent.json("/api/v1/services"))["services"]}
-    assert services == dict.fromkeys(NAMES, ["maintenance"])
+    assert services == {name: ["maintenance"] for name in NAMES}
     metrics = (await agent.get("/metrics"))[2]
     assert 'brownout_check_flag{check="database",service="database",flag="maintenance"} 1' in metrics
     assert 'brownout_check_flag{check="front",service="front",flag="suppressed"} 1' in metrics
