@@ -8,9 +8,10 @@ from typing import Any
 
 from monitor.core.model import Flapping
 from tests.core.builders import check
-from tests.core.calmly import Calmly
+from tests.core.calmly import FIRST_TWO, Calmly, flap, incidents
 from tests.core.succeeded import reloaded
-from tests.core.test_flapping import FIRST_TWO, flap, incidents, shop, story
+from tests.core.test_flapping import story
+from tests.core.test_flapping_services import shop
 
 MINUTE = timedelta(minutes=1)
 

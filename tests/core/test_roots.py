@@ -10,11 +10,10 @@ from monitor.core.following import GRACE
 from monitor.core.routing import Not, Route, Term
 from probes.contract import Reason
 from tests.core.builders import check, moment, world
-from tests.core.calmly import Calmly
+from tests.core.calmly import Calmly, flap
+from tests.core.stories import begun
 from tests.core.succeeded import ROUTES
-from tests.core.test_causes import CHAIN, Tiers, tiers
-from tests.core.test_flapping import flap
-from tests.core.test_world import begun
+from tests.core.tiers import CHAIN, Tiers, tiers
 
 TWO_ROOTS: dict[str, tuple[str, ...]] = {"a": (), "b": (), "c": ("a", "b")}
 
@@ -257,7 +256,6 @@ def test_a_check_that_joins_its_own_service_is_told_to_whoever_asked_for_its_lab
     routes = (Route(("shop team",), Term("service", "shop")), Route(("data",), Term("label.tier", "data")))
     service = replace(world(checks[0]).services["shop"].service, checks=("a", "b", "c"), implicit=False)
     story = Tiers(world(*checks, services={"shop": service}, routes=routes))
-    story.asked = []
     begun(story, "abc")
     for at, name in enumerate("abc"):
         story.kill(name, 30 + 10 * at)

@@ -11,8 +11,8 @@ from monitor.core.suppression import PATIENCE
 from probes.contract import Reason
 from tests.core.builders import above, check, moment, world
 from tests.core.calmly import Calmly, once
+from tests.core.stories import begun
 from tests.core.succeeded import ROUTES, reloaded
-from tests.core.test_world import begun
 
 NAMES = ("database", "app", "front")
 OPENED = ("incident.opened", "outage")

@@ -7,8 +7,8 @@ import pytest
 from tests.commands.called import in_thread
 from tests.core.builders import check, world
 from tests.core.calmly import Calmly, once
+from tests.core.stories import begun
 from tests.core.succeeded import ROUTES
-from tests.core.test_world import begun
 from tests.web.conftest import Agent, Serve
 from tests.web.contract import assert_described
 
