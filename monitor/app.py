@@ -164,6 +164,7 @@ class Agent:
         if found.learnt:
             parts.telemetry.write_anew()
         plan, level_sinks = plan_of(config), self._level_sinks()
+        parts.recorder.define(plan)
         takeover = Takeover(self.world, plan, found.portions, parts, level_sinks, self._clock)
         self.world = takeover.step()
         while not takeover.done:
@@ -196,6 +197,7 @@ class Agent:
         telemetry = self._telemetry(world)
         outbox = self._outbox(client, telemetry)
         recorder = Recorder(self._store, self._clock, telemetry.looks_lost)
+        recorder.define(world.plan)
         feed = Feed(self._store, lambda value: self._config.redactor.value(value))
         pipeline = self._pipeline(world, runner, attendance, outbox, telemetry, recorder, feed)
         self._store.everything = pipeline.writer.everything

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -34,12 +35,18 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     command = importlib.import_module(f"monitor.commands.{options.command}")
     try:
-        return int(command.execute(options))
+        code = int(command.execute(options))
+        print(end="", flush=True)  # what is left of the output: here its reader may have gone, too
     except KeyboardInterrupt:
         return 0
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         sys.stderr.close()
+        with suppress(
+            OSError, AttributeError
+        ):  # what it has not read would be tried again at the end, and be another exit code
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1 if options.command == "run" else 0  # an agent that ends has given up, whatever took it down
+    return code
 
 
 def _occupy_standard_descriptors() -> None:
@@ -115,14 +122,14 @@ def _trying(add: _Add) -> None:
         "--config",
         type=Path,
         metavar="CONFIG",
-        help="judge by this configuration (checks.yaml, or the installed one)",
+        help="judge all by this (what was in force then; of FILE.jsonl: checks.yaml, or the installed one)",
     )
     replay.add_argument("--state-dir", type=Path, metavar="DIR", help="read this state directory (what CONFIG says)")
     replay.add_argument(
         "--check", dest="checks", action="append", default=[], metavar="NAME", help="only this check; may be repeated"
     )
-    replay.add_argument("--since", default="7d", metavar="WHEN", help="so long ago, or a time (%(default)s)")
-    replay.add_argument("--until", default="0s", metavar="WHEN", help="so long ago, or a time (now)")
+    replay.add_argument("--since", metavar="WHEN", help="so long ago, or a time (7d; of FILE.jsonl: all)")
+    replay.add_argument("--until", metavar="WHEN", help="so long ago, or a time (now)")
     replay.add_argument("--all", action="store_true", help="show every message, not only the last 30")
     _json(replay)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from statistics import median
 from typing import Any
 
@@ -17,6 +18,9 @@ really the matter is recorded nowhere."""
 
 AGAIN = timedelta(minutes=30)
 """A change into a bad state so soon after the end of one is a flap."""
+
+SAME = timedelta(seconds=1)
+"""Two transitions so near to one another are the same: times of looks are cut."""
 
 
 @dataclass
@@ -110,3 +114,31 @@ class Hindsight:
             "sent": dict(self.sent),
             "checks": {name: item.as_json() for name, item in sorted(self.checks.items())},
         }
+
+
+def differing(
+    one: Hindsight, other: Hindsight, since: datetime, until: datetime, kinds: Collection[str]
+) -> dict[str, datetime]:
+    """The subjects of these kinds whose transitions in that time are not the same in both, and from when on. A first
+    sight is no difference: where the past begins there is always one."""
+    stories = [_stories(hindsight, since, until, kinds) for hindsight in (one, other)]
+    found: dict[str, datetime] = {}
+    for kind, name in dict.fromkeys((*stories[0], *stories[1])):
+        for pair in zip_longest(*(story.get((kind, name), ()) for story in stories)):
+            known = [item for item in pair if item is not None]
+            at = min(item.at for item in known)
+            if len(known) < 2 or known[0].new != known[1].new or max(item.at for item in known) - at > SAME:
+                found[name] = min(at, found.get(name, at))
+                break
+    return found
+
+
+def _stories(
+    hindsight: Hindsight, since: datetime, until: datetime, kinds: Collection[str]
+) -> dict[tuple[str, str], list[Transition]]:
+    found: dict[tuple[str, str], list[Transition]] = {}
+    for item in hindsight.transitions:
+        first_sight = item.seq == 1 and item.old == State.UNKNOWN
+        if item.kind in kinds and since <= item.at <= until and not first_sight:
+            found.setdefault((item.kind, item.subject), []).append(item)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 
 from monitor.cli import main
 from monitor.config.load import load
-from monitor.core.model import Change, Look, Moment
+from monitor.core.model import Change, Look, Moment, State
+from monitor.core.rows import Rows
 from monitor.core.world import World
 from monitor.kinds import installed_kinds
 from monitor.parts import plan_of
@@ -121,3 +123,46 @@ def test_what_is_wrong_is_told(current: Path, capsys: pytest.CaptureFixture[str]
     (current.parent / "state" / "brownout.db").write_bytes(b"nonsense" * 1000)
     assert main(["plan", str(current), "--current", str(current)]) == 2
     assert "cannot read" in capsys.readouterr().err
+
+
+async def measured(state: Path) -> None:
+    """An hour of looks at the disk, the last of which were slow; and what was in force."""
+    config = load(state.parent / "checks.yaml", kinds=installed_kinds(), env={})
+    store = SqliteStore(state, vantage=config.agent.vantage.name)
+    await store.open()
+    await store.define(plan_of(config), datetime.now(UTC) - timedelta(hours=1))
+    rows, began = Rows[str](), datetime.now(UTC) - timedelta(hours=1)
+    for second in range(0, 3570, 30):
+        moments = [Moment(began + timedelta(seconds=at), 100.0 + at) for at in (second, second + 0.5)]
+        figures = {"response_time": 0.5 if second > 3000 else 0.1}
+        rows.add("disk", config.checks["disk"], Look("disk", Observation(figures), *moments), State.UP)
+    await store.record(rows, datetime.now(UTC))
+    await store.close()
+
+
+def test_what_new_thresholds_would_call_bad_at_once_is_foreseen(
+    current: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(measured(current.parent / "state"))
+    strict = DISK.replace('disk"}', 'disk", degraded: "response_time > 400ms for 3 of 5, clear < 300ms"}')
+    told = planned(capsys, current, written(current.parent, "new.yaml", HOME, MAIL, strict), 1)
+    [bad] = told["would_be_bad"]
+    assert (bad["check"], bad["state"]) == ("disk", "degraded")
+    assert "beyond its limit of 400 ms" in bad["why"]
+    assert told["current_in_force"] is True
+    assert main(["plan", str(current.parent / "new.yaml"), "--current", str(current)]) == 1
+    assert "disk degraded: " in capsys.readouterr().out
+    mild = strict.replace("400ms", "900ms")
+    told = planned(capsys, current, written(current.parent, "new.yaml", HOME, MAIL, mild), 0)
+    assert (told["diff"]["checks"]["changed"], told["would_be_bad"]) == (["disk"], [])
+
+
+def test_a_file_that_is_not_in_force_is_said_to_be_so(current: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(measured(current.parent / "state"))
+    edited = written(current.parent, "edited.yaml", HOME, MAIL, DISK.replace("/disk", "/else"))
+    new = written(current.parent, "new.yaml", HOME)
+    assert planned(capsys, edited, new, 1)["current_in_force"] is False
+    assert main(["plan", str(new), "--current", str(edited)]) == 1
+    assert "edited.yaml is not what the agent has in force" in capsys.readouterr().out
+    (current.parent / "state" / "history.db").write_bytes(b"nonsense" * 1000)
+    assert planned(capsys, current, new, 1)["current_in_force"] is None

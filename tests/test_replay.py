@@ -16,6 +16,7 @@ from monitor import replay
 from monitor.core.condition import Aggregate, Bound, Level, Operator
 from monitor.core.event import Source
 from monitor.core.history import Past, Sample
+from monitor.core.lived import always
 from monitor.core.model import Change, Check, Confirm, Event, OutageRule, Recover, Service, Transition
 from monitor.core.plan import Plan
 from monitor.core.quantise import COARSEST
@@ -181,7 +182,7 @@ async def past_of(store: SqliteStore, kind: str, name: str) -> list[Past]:
 
 
 def judged_again(looks: Mapping[str, list[Sample]], stored: Iterable[Transition]) -> list[Change]:
-    again = Replay(PLAN, sights=[item for item in stored if item.kind == "vantage"])
+    again = Replay(always(PLAN), sights=[item for item in stored if item.kind == "vantage"])
     recorded = (iter([look_of(CHECKS[name], sample) for sample in samples]) for name, samples in looks.items())
     changes = [happened.change for look in replay.in_order(recorded) for happened in again.take(look)]
     return changes + [happened.change for happened in again.finish(START + timedelta(hours=HOURS))]

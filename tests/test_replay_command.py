@@ -14,6 +14,7 @@ import pytest
 
 from monitor.cli import main
 from monitor.core.history import Sample
+from monitor.core.lived import always
 from monitor.core.model import Change, Look, Moment, State, Transition, Verdict
 from monitor.core.rows import Rows
 from monitor.hindsight import Spells
@@ -154,14 +155,14 @@ def test_the_least_that_a_line_must_say(file: Path, tmp_path: Path, capsys: pyte
     )
     looks.write_text("\n".join(map(json.dumps, lines)) + "\n\n", encoding="utf-8")
     told = replayed(capsys, "--config", file, looks)
-    assert told["looks"] == 2, "the last one ends at the end"
+    assert told["looks"] == 3
     assert [item["new"] for item in told["transitions"]] == ["up", "operational"]
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("nonsense", ":1: Expecting value"),
+        ("nonsense", ":1: is no JSON (Expecting value, column 1)"),
         ("[]", ":1: each line must be an object"),
         ('{"check": "home"}', ":1: 'at' is missing"),
         ('{"check": "home", "at": "soon"}', "'soon' is no time such as"),
@@ -211,7 +212,7 @@ def test_an_agent_that_was_started_again_goes_on_where_the_one_before_was() -> N
         )
         for at in range(3)
     ]
-    again = Replay(plan, [ended])
+    again = Replay(always(plan), [ended])
     first = [item for look in failing for item in again.take(look)]
     later = [item for look in boot for item in again.take(look)]
     assert [item.new for happened in first for item in happened.change.transitions] == ["down", "outage"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from monitor.config.model import Config
 from monitor.core.model import Event, Transition
 from monitor.core.wording import iso
 from monitor.hindsight import Hindsight, Spells
@@ -33,9 +32,19 @@ class Told:
     then: Hindsight | None
     since: datetime
     until: datetime
+    by: str
+    """What looks were judged by, for people."""
+    as_it_was: bool
+    """Whether by what was in force when they were taken."""
     looks: int
     lived_through: int
     first: datetime | None
+    reloads: Sequence[tuple[datetime, tuple[str, ...]]]
+    """When another configuration came into force in that time, and the checks that it concerns."""
+    differs: Mapping[str, datetime]
+    """The checks and services of which the journal says something else, and from when on."""
+    remarks: Sequence[str]
+    """From when to when looks were judged by something else than was in force."""
     strangers: Sequence[str]
     silent: Sequence[str]
     missing: Mapping[str, Sequence[str]]
@@ -47,6 +56,11 @@ class Told:
             "until": iso(self.until),
             "looks": self.looks,
             "lived_through": self.lived_through,
+            "judged_by": self.by,
+            "as_it_was": self.as_it_was,
+            "reloads": [{"at": iso(at), "checks": list(names)} for at, names in self.reloads],
+            "differs_from_journal": {name: iso(at) for name, at in self.differs.items()},
+            "remarks": list(self.remarks),
             "first": iso(self.first) if self.first else None,
             "replayed": self.found.as_json(),
             "journal": self.then.as_json() if self.then else None,
@@ -81,17 +95,16 @@ def _transition(item: Transition) -> dict[str, Any]:
     }
 
 
-def show(told: Told, config: Config, *, every_message: bool) -> None:
-    console, hide = Console(highlight=False), config.redactor.text
+def show(told: Told, checks: Iterable[str], hide: Callable[[str], str], *, every_message: bool) -> None:
+    """Of `checks` (ids) first, in their order; `hide` takes secrets out of a text."""
+    console = Console(highlight=False)
     span = f"{minute(told.since)} to {minute(told.until)} UTC"
     before = f", after {told.lived_through:,} from before that" if told.lived_through else ""
-    console.print(
-        f"[bold]{span}[/]  {told.looks:,} looks judged again by {escape(str(config.path))}{before}", soft_wrap=True
-    )
+    console.print(f"[bold]{span}[/]  {told.looks:,} looks judged again by {escape(told.by)}{before}", soft_wrap=True)
     for remark in _remarks(told):
         console.print(f"[yellow]{escape(harmless(hide(remark)))}[/]", soft_wrap=True)
     console.print()
-    _show_checks(console, told, config)
+    _show_checks(console, told, checks)
     _show_messages(console, told, hide, every_message=every_message)
     sys.stdout.flush()
 
@@ -101,6 +114,11 @@ def minute(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
+def second(at: datetime) -> str:
+    """For people, in UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
 def _remarks(told: Told) -> Iterator[str]:
     """What keeps this from being the whole truth."""
     if not told.looks:
@@ -108,22 +126,35 @@ def _remarks(told: Told) -> Iterator[str]:
     elif told.first is not None and told.first > told.since:
         kept = f"looks are kept from {minute(told.first)} UTC on (agent.history.raw)"
         yield f"{kept}; what was learnt before is not known"
+    yield from told.remarks
+    if len(told.reloads) > NAMES:
+        yield f"{len(told.reloads) - NAMES} other configurations came into force before these (--json lists them)"
+    for at, names in told.reloads[-NAMES:]:
+        concerned = f": {listed(names)}" if names else ", with the same checks"
+        yield f"another configuration came into force {minute(at)} UTC{concerned}"
     for name, missing in list(told.missing.items())[:NAMES]:
         yield f"{name}: {', '.join(missing)} was not recorded, so thresholds on it say nothing here"
     if told.silent:
-        yield f"nothing is recorded of {_listed(told.silent)}"
+        yield f"nothing is recorded of {listed(told.silent)}"
     if told.strangers:
-        yield f"recorded, and not in the configuration: {_listed(told.strangers)}"
+        yield f"recorded, and not in the configuration: {listed(told.strangers)}"
+    if told.differs:
+        in_order = sorted(told.differs.items(), key=lambda item: item[1])
+        froms = [f"{name} (from {second(at)} on)" for name, at in in_order]
+        yield (
+            f"the journal says something else of {listed(froms)}: looks are missing, or what was learnt before the "
+            "oldest one that is kept counted"
+        )
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
     return ", ".join(names[:NAMES]) + more
 
 
-def _show_checks(console: Console, told: Told, config: Config) -> None:
+def _show_checks(console: Console, told: Told, checks: Iterable[str]) -> None:
     then = told.then.checks if told.then else {}
-    names = [name for name in config.checks if name in told.found.checks or name in then]
+    names = dict.fromkeys((*checks, *told.found.checks, *then))
     bad = [name for name in names if _told_of(told.found.checks.get(name)) or _told_of(then.get(name))]
     if not bad:
         quiet = "by the journal neither" if told.then else "and there is no journal to compare with"
@@ -142,7 +173,8 @@ def _show_checks(console: Console, told: Told, config: Config) -> None:
         table.add_row(escape(harmless(name)), *figures[:2], str(now.pages), delays, *figures[2:])
     console.print(table)
     if changed:
-        console.print("[dim]3 → 1: the journal has three of that time, and this configuration would make one[/]")
+        made = "judged again there is" if told.as_it_was else "this configuration would make"
+        console.print(f"[dim]3 → 1: the journal has three of that time, and {made} one[/]")
 
 
 def _told_of(spells: Spells | None) -> bool:
@@ -155,7 +187,7 @@ def _beside(was: Spells | None, now: Spells, field: str) -> str:
     return str(value) if before == value else f"{before} → {value}"
 
 
-def _show_messages(console: Console, told: Told, hide: Any, *, every_message: bool) -> None:
+def _show_messages(console: Console, told: Told, hide: Callable[[str], str], *, every_message: bool) -> None:
     events = told.found.events
     if not told.looks:
         return
@@ -167,6 +199,4 @@ def _show_messages(console: Console, told: Told, hide: Any, *, every_message: bo
     for event in shown:
         to = f"[dim]→ {escape(', '.join(event.sinks))}[/]"
         sentence = escape(harmless(hide(event.body["sentence"])))
-        console.print(
-            f"{event.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}  {event.type.value}  {sentence} {to}", soft_wrap=True
-        )
+        console.print(f"{second(event.at)}  {event.type.value}  {sentence} {to}", soft_wrap=True)

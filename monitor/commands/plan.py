@@ -19,15 +19,16 @@ from rich.markup import escape
 from monitor.clock import SystemClock
 from monitor.commands._common import FINDING, FINE, WRONG, fail, print_json
 from monitor.commands._configuration import default_file, load_or_explain
+from monitor.commands._foreseen import foreseen, is_in_force
 from monitor.config.diff import Diff, Names, compare, in_force
 from monitor.config.model import Config
-from monitor.core.model import Change, Event, Incident, Journal
+from monitor.core.model import Change, Event, Incident, Journal, Verdict
 from monitor.core.portions import former_ids
 from monitor.core.succession import same_target, succeed
 from monitor.core.world import World
 from monitor.parts import plan_of
 from monitor.sinks.console import harmless
-from monitor.store.offline import JOURNAL, journal_of, reading
+from monitor.store.offline import HISTORY, JOURNAL, journal_of, reading
 
 NAMES = 20
 """Names listed in a line for people."""
@@ -52,6 +53,10 @@ class Planned:
     events: tuple[Event, ...]
     journal: Path | None
     """None where there is none: then nothing is known of open incidents."""
+    in_force: bool | None
+    """Whether the present file is what the agent has; None where that is not recorded."""
+    bad: Mapping[str, Verdict]
+    """The checks that would be bad by the looks of the last hours, and are not."""
 
 
 def execute(options: Namespace) -> int:
@@ -74,7 +79,7 @@ def execute(options: Namespace) -> int:
         print_json(before.redactor.value(_as_json(planned)))
     else:
         _show(planned, before)
-    return FINDING if planned.touched else FINE
+    return FINDING if planned.touched or planned.bad else FINE
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -97,8 +102,18 @@ def _planned(before: Config, after: Config, path: Path) -> Planned:
     diff = compare(before, replace(kept, agent=after.agent))
     taken_over, change = succeed(world, plan_of(kept), now)
     change = change or Change()
-    touched = tuple(_touched(opened, taken_over, change, diff))
-    return Planned(diff, tuple(_anew(before, kept)), len(opened), touched, change.events, path if found else None)
+    anew, history = tuple(_anew(before, kept)), path.with_name(HISTORY)
+    bad = foreseen(history, plan_of(kept), [name for name in diff.checks.changed if name not in anew])
+    return Planned(
+        diff,
+        anew,
+        len(opened),
+        tuple(_touched(opened, taken_over, change, diff)),
+        change.events,
+        path if found else None,
+        is_in_force(history, plan_of(before)),
+        {name: verdict for name, verdict in bad.items() if not taken_over.judges[name].state.bad},
+    )
 
 
 def _anew(before: Config, after: Config) -> Iterator[str]:
@@ -130,6 +145,10 @@ def _as_json(planned: Planned) -> dict[str, Any]:
         "diff": planned.diff.as_json(),
         "begin_anew": list(planned.anew),
         "journal": str(planned.journal) if planned.journal else None,
+        "current_in_force": planned.in_force,
+        "would_be_bad": [
+            {"check": name, "state": verdict.state.value, "why": verdict.why} for name, verdict in planned.bad.items()
+        ],
         "open_incidents": planned.open,
         "incidents": [
             {"id": item.incident.id, "services": list(item.incident.services), "root": item.incident.root,
@@ -153,8 +172,15 @@ def _show(planned: Planned, config: Config) -> None:
     console.print(f"[bold]{say(planned.diff.sentence)}[/]")
     for line in _changes(planned.diff):
         console.print(f"  {say(line)}")
+    if planned.in_force is False:
+        edited = f"{config.path} is not what the agent has in force: it was edited since, or is another agent's"
+        console.print(f"[yellow]{say(edited)}; a reload changes more than this tells[/]")
     if planned.anew:
         console.print("  " + say(f"look elsewhere, and begin with nothing learnt: {_listed(planned.anew)}"))
+    if planned.bad:
+        console.print("\n[bold]would be called bad, by the looks of the last 2 h[/]")
+    for name, verdict in list(planned.bad.items())[:NAMES]:
+        console.print(f"  [yellow]{say(name)} {verdict.state.value}[/]: {say(verdict.why)}")
     if planned.journal is None:
         console.print("[yellow]there is no journal to read, so nothing is known of open incidents[/]")
         return

@@ -41,10 +41,11 @@ def same_target(before: Probe, after: Probe) -> bool:
     password is changed without anything else."""
     if before == after:
         return True
-    return type(before) is type(after) and before.target == after.target and _shown(before) == _shown(after)
+    return type(before) is type(after) and before.target == after.target and shown(before) == shown(after)
 
 
-def _shown(probe: Probe) -> dict[str, Any]:
+def shown(probe: Probe) -> dict[str, Any]:
+    """What it looks at, and how, without any secret."""
     values = ((item.name, getattr(probe, item.name)) for item in fields(probe) if item.compare)
     return {name: _without_secrets(value) for name, value in values}
 

@@ -18,8 +18,10 @@ from typing import TypeVar
 import structlog
 
 from monitor.core.history import Past, Point, Retention, Sample, Span
+from monitor.core.plan import Plan
 from monitor.core.rows import Rows
 from monitor.store import _looks_sql, _past
+from monitor.store._definitions import Written, written
 from monitor.store._files import HISTORY, Identity, forget_log, identity, is_damage, keep_aside, log_of
 from monitor.store._history import History
 from monitor.store._history_file import Unreadable, connect
@@ -50,6 +52,8 @@ class Archive:
         self._history: History | None = None
         self._held: tuple[Identity, Identity] = (None, None)
         """Of the file that is open, and of its log."""
+        self._definition: Written | None = None
+        """What is in force: a file that is begun anew has to know it."""
         self._suspect = False
         """Whether somebody who read it has met damage."""
 
@@ -62,6 +66,17 @@ class Archive:
 
     async def record(self, looks: Rows[str], now: datetime) -> None:
         await self._write(lambda history: history.record(looks, now))
+
+    async def define(self, plan: Plan, at: datetime) -> None:
+        def define(history: History) -> None:
+            try:
+                self._definition = written(plan, at)
+            except Exception:  # noqa: BLE001  (of a plug-in's probe; it is on the log)
+                _log.exception("definition_bug", lost="a replay of this time goes by the definition before")
+                return
+            history.define(self._definition)
+
+        await self._write(define)
 
     async def tend(self, now: datetime) -> bool:
         return await self._write(lambda history: history.tend(now))
@@ -164,6 +179,8 @@ class Archive:
         self._db = connect(self.path, self._busy_timeout)
         try:
             self._history = History(self._db, self._retention)
+            if self._definition is not None:
+                self._history.define(self._definition)
         except (sqlite3.DatabaseError, Unreadable):
             self._let_go()
             raise

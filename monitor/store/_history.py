@@ -16,6 +16,7 @@ from monitor.core.history import Retention
 from monitor.core.naming import known_as
 from monitor.core.rows import Rows, to_millis
 from monitor.store._database import transaction
+from monitor.store._definitions import Written, keep
 from monitor.store._history_file import Unreadable
 from monitor.store._sealing import add_batch, kept_by_kind, seal
 
@@ -36,6 +37,7 @@ _PAGES_AT_ONCE = 32
 _PRUNE_EVERY = 60_000
 """Milliseconds between two searches for what is too old."""
 _HOUR = 3_600_000
+_DAY = 24 * _HOUR
 _MOST_SERIES = 2**32
 """Their numbers have four bytes in a batch."""
 _MILLISECOND = timedelta(milliseconds=1)
@@ -78,6 +80,12 @@ class History:
             self._run, self._seen = run, seen
             self._recall()
             raise
+
+    def define(self, definition: Written) -> None:
+        """Keep what looks are judged by, for as long as there are looks of that time."""
+        raw = max(self._retention.raw // _MILLISECOND, _DAY)
+        with transaction(self._db, durable=False):
+            keep(self._db, definition, definition.at - raw)
 
     def reread(self) -> None:
         """Raises `sqlite3.Error` where the file is damaged, as somebody else has found: what is kept of it in memory

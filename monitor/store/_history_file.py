@@ -11,6 +11,7 @@ import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
+from monitor.store._definitions import TABLE
 from monitor.store._files import is_damage, is_no_file
 from monitor.store.contract import StoreError
 
@@ -117,3 +118,4 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA cache_size = -256")
     if db.execute("PRAGMA user_version").fetchone() == (0,):
         db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
+    db.execute(TABLE)

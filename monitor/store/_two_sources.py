@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from monitor.core.history import SAMPLES_LIMIT, Past, Point, Sample, Span
 from monitor.core.model import Change, Incident
+from monitor.core.plan import Plan
 from monitor.core.rows import Rows
 from monitor.store._peek import Known
 from monitor.store._rescue import Rescue
@@ -98,6 +99,9 @@ class TwoSources(ABC):
 
     async def record(self, looks: Rows[str], now: datetime) -> None:
         await self._durable.record(looks, now)
+
+    async def define(self, plan: Plan, at: datetime) -> None:
+        await self._durable.define(plan, at)
 
     async def tend(self, now: datetime) -> bool:
         return await self._durable.tend(now)

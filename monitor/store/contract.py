@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from monitor.core.history import SAMPLES_LIMIT, Past, Point, Sample, Span
 from monitor.core.model import Change, CheckRecord, Event, Incident, Journal
+from monitor.core.plan import Plan
 from monitor.core.rows import Rows
 
 
@@ -207,6 +208,10 @@ class Store(Protocol):
         They survive a kill; the last batches may be lost with the power. Trouble with them is no trouble of the
         journal's.
         """
+
+    async def define(self, plan: Plan, at: datetime) -> None:
+        """Keep what looks are judged by from `at` on, for whoever judges them again; what is in force already is kept
+        once. Trouble with it is trouble with the looks."""
 
     async def tend(self, now: datetime) -> bool:
         """Roll up and prune what is due, a few milliseconds' worth. True: there is more to be done."""

@@ -10,6 +10,7 @@ import sqlite3
 from monitor.core.model import Journal
 from monitor.store._backup import Copied, back_up
 from monitor.store._database import get_meta
+from monitor.store._definitions import Found, definitions, written
 from monitor.store._files import HISTORY, JOURNAL, reading
 from monitor.store._journal import read_journal
 from monitor.store._looks_sql import absences, known_checks, rollup, samples
@@ -20,8 +21,10 @@ __all__ = [
     "HISTORY",
     "JOURNAL",
     "Copied",
+    "Found",
     "absences",
     "back_up",
+    "definitions",
     "each_event",
     "each_incident",
     "each_of",
@@ -33,6 +36,7 @@ __all__ = [
     "rollup",
     "samples",
     "vantage_of",
+    "written",
 ]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tests.commands.called import brownout
 from tests.end_to_end.rig import (
     BROWNOUT,
     Agent,
@@ -130,6 +131,19 @@ async def test_a_changed_file_is_taken_over_and_what_has_gone_ends_what_it_told(
         assert stage.second.requests > asked
         stage.second.status = 200
         await until(lambda: len(told(stage.receiver, "incident.resolved")) == 2, "the second end to be told")
+    assert_lived_again(tmp_path, stage.receiver)
+
+
+def assert_lived_again(folder: Path, receiver: Receiver) -> None:
+    """What the agent has left tells a replay the same, through both reloads."""
+    done = brownout("replay", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    again = json.loads(done.stdout)
+    assert [item["checks"] for item in again["reloads"]] == [["home", "cart", "search"], ["search", "cart"]]
+    assert (again["as_it_was"], again["remarks"], again["differs_from_journal"]) == (True, [], {})
+    assert sorted(event["type"] for event in again["events"]) == sorted(
+        webhook.event["type"] for webhook in receiver.told
+    )
 
 
 async def test_a_bad_file_changes_nothing_and_says_so_everywhere(tmp_path: Path) -> None:
