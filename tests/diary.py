@@ -30,8 +30,8 @@ from monitor.runner import Runner
 from monitor.scheduler import Scheduler
 from monitor.store.memory import MemoryStore, Shelf
 from monitor.store.sqlite import SqliteStore
-from tests.store.made import NOBODY
 from tests.simulation import Counter, NoNames, NoTls
+from tests.store.made import NOBODY
 from tests.virtual_time import START, VirtualClock, run
 
 SINK = "chat"
