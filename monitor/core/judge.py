@@ -335,7 +335,7 @@ class Judge:
         self.trouble_since = read_instant(snapshot["trouble_since"])
         if "patience" in snapshot:  # not in what an older version has kept
             self._patience.load(snapshot["patience"])
-        self.memory.update(snapshot["memory"])
+        self.memory.update({name: note for name, note in snapshot["memory"].items() if note is not None})
         reason = Reason(snapshot["reason"]) if snapshot["reason"] else None
         self.verdict = Verdict(self.state, reason, str(snapshot["why"]))
         self.untold = read_untold(snapshot.get("untold"), now.tick)

@@ -36,9 +36,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def figure(value: float) -> float:
     """The value in three significant digits; what is not finite stays as it is."""
+    return float(f"{exact(value):.2e}")
+
+
+def exact(value: float) -> float:
+    """As it is; a whole number beyond all floats is infinite."""
     try:
-        return float(f"{value:.2e}")
-    except OverflowError:  # a whole number beyond all floats
+        return float(value)
+    except OverflowError:
         return math.copysign(math.inf, value > 0 or -1)
 
 
@@ -83,7 +88,7 @@ def _figures(look: Look, check: Check) -> dict[str, float]:
     counters = {item.measurement for item in check.conditions if item.aggregate is Aggregate.RATE}
     ratios = _ratios(check.probe)
     return {
-        name: value if name in counters else share(value) if name in ratios else figure(value)
+        name: exact(value) if name in counters else share(value) if name in ratios else figure(value)
         for name, value in look.observation.measurements.items()
     }
 

@@ -19,7 +19,7 @@ from monitor.core.history import LONG, POINTS_LIMIT, SHORT, Figures, Point
 from monitor.core.model import State
 from monitor.core.quantise import figure, share
 from monitor.core.rows import STATES, from_millis, is_scheduled, state_of
-from monitor.core.series import percentile
+from monitor.core.series import between, percentile
 from monitor.core.threshold import GAP_LOOKS
 
 POINTS_WANTED = 300
@@ -104,7 +104,8 @@ def _point(at: int, period: timedelta, tally: _Tally) -> Point:
 
 def _figures(values: list[float]) -> Figures:
     values.sort()
-    told = values[0], math.fsum(values) / len(values), values[-1], *(percentile(values, p) for p in (50, 95, 99))
+    mean = math.fsum(value / len(values) for value in values)  # the sum itself may be larger than any float
+    told = values[0], mean, values[-1], *(percentile(values, p) for p in (50, 95, 99))
     return Figures(len(values), *_rounded(told))
 
 
@@ -158,7 +159,7 @@ def _mixed(parts: Sequence[Figures]) -> Figures:
     atoms = sorted(atom for part in parts for atom in _atoms(part))
     told = (
         min(part.min for part in parts),
-        math.fsum(part.mean * part.count for part in parts) / count,
+        math.fsum(part.mean * (part.count / count) for part in parts),
         max(part.max for part in parts),
         *(_weighted(atoms, count * share_of) for share_of in (0.50, 0.95, 0.99)),
     )
@@ -171,7 +172,7 @@ def _atoms(part: Figures) -> Iterator[tuple[float, float]]:
     for low, high in pairwise(_CUTS):
         middle = (low + high) / 2
         (x0, y0), (x1, y1) = next(pair for pair in pairwise(knots) if middle < pair[1][0])
-        yield y0 + (y1 - y0) * (middle - x0) / (x1 - x0), (high - low) * part.count
+        yield between(y0, y1, (middle - x0) / (x1 - x0)), (high - low) * part.count
 
 
 def _weighted(atoms: Sequence[tuple[float, float]], below: float) -> float:

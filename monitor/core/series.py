@@ -84,4 +84,10 @@ def percentile(values: Sequence[float], percent: int) -> float:
     position = (len(ordered) - 1) * percent / 100
     low = int(position)
     high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+    return between(ordered[low], ordered[high], position - low)
+
+
+def between(low: float, high: float, part: float) -> float:
+    """The value at that part of the way, 0 to 1. Two figures of a target may be farther apart than any float."""
+    way = high - low
+    return low + way * part if math.isfinite(way) else low * (1 - part) + high * part

@@ -11,12 +11,13 @@ from typing import Any
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 """What is raised by what another version has written, or nobody."""
 
-_LARGEST = 1e300
+LARGEST = 1e300
+"""No figure that is kept is larger, either way."""
 _LONGEST = 1e11
 """Seconds, some 3,000 years."""
 
 
-def read_number(value: Any, largest: float = _LARGEST) -> float:
+def read_number(value: Any, largest: float = LARGEST) -> float:
     if isinstance(value, (int, float)) and -largest <= value <= largest:
         return value
     raise ValueError(f"{value!r:.40} is no number")

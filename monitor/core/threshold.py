@@ -8,7 +8,7 @@ from typing import Any
 
 from monitor.core.condition import USUAL, Aggregate, Bound, Condition
 from monitor.core.series import Series, percentile
-from monitor.core.snapshot import read_count, read_number, read_seconds
+from monitor.core.snapshot import LARGEST, read_count, read_number, read_seconds
 
 FEWEST_SAMPLES = 3
 """An aggregate over time says nothing before it has seen as many looks, unless its window never holds that many."""
@@ -87,7 +87,7 @@ class Threshold:
         """
         if not scheduled and not self._settles:
             return
-        value = figure(self.condition, measurements, series, tick, every)
+        value = _kept(figure(self.condition, measurements, series, tick, every))
         if value is None:
             return
         condition = self.condition
@@ -195,7 +195,13 @@ def limit_of(bound: Bound, measurements: Mapping[str, float], usual: float | Non
     if bound.of is None:
         return bound.limit
     reference = usual if bound.of == USUAL else measurements.get(bound.of)
-    return bound.limit * reference if reference is not None and math.isfinite(reference) else None
+    return _kept(bound.limit * reference) if reference is not None and math.isfinite(reference) else None
+
+
+def _kept(value: float | None) -> float | None:
+    """Within what can be written down and read again: a target may claim what it likes, and the sum of two claims
+    is infinite. None for what is no number."""
+    return None if value is None or math.isnan(value) else min(max(value, -LARGEST), LARGEST)
 
 
 def _age(then: float | None, tick: float) -> float | None:

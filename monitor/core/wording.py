@@ -17,6 +17,8 @@ TEXT_LIMIT = 500
 
 _AGES = 1e12
 """Seconds that are not told in days."""
+_COUNTED = 1e15
+"""What is larger is not written digit by digit: a target may claim 300 of them."""
 
 
 def describe_failure(observation: Observation, state: State, share: float) -> str:
@@ -98,7 +100,7 @@ def quantity(value: float, unit: Unit) -> str:
         case Unit.PER_SECOND:
             return f"{value:.3g}/s"
         case _:
-            return f"{value:.0f}" if float(value).is_integer() else f"{value:.3g}"
+            return f"{value:.0f}" if float(value).is_integer() and abs(value) < _COUNTED else f"{value:.3g}"
 
 
 def seconds(value: float) -> str:
@@ -115,7 +117,7 @@ def seconds(value: float) -> str:
         return _two(value, "min", "s", 60, 1)
     if value < 86400:
         return _two(value, "h", "min", 3600, 60)
-    if value > _AGES:
+    if not value <= _AGES:
         return f"{value:.3g} s"  # a target may claim what it likes
     return _two(value, "d", "h", 86400, 3600)
 

@@ -139,7 +139,7 @@ class Archive:
         def guarded() -> T:
             try:
                 return work()
-            except (sqlite3.Error, ValueError, OSError) as error:
+            except (sqlite3.Error, ValueError, OverflowError, OSError) as error:
                 raise StoreError(f"{self._named(path)}: {error}") from error
 
         return await asyncio.get_running_loop().run_in_executor(thread, guarded)

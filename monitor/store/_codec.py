@@ -7,6 +7,7 @@ What comes back is checked. A figure that nobody has written (a scribble in a fi
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -84,13 +85,33 @@ def _from_json(value: Any) -> Any:
 def to_json(value: Any, what: str) -> bytes:
     """Compact JSON. `what` names the value in the `Unstorable` that is raised when it is none.
 
-    A lone surrogate (text of a target, decoded leniently) becomes "?": it must not stop an alert.
+    A lone surrogate (text of a target, decoded leniently) becomes "?", and a figure that is none (NaN, infinite)
+    null: neither must stop an alert.
     """
     try:
-        text = _ENCODER.encode(value)
+        text = _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise Unstorable(f"{what} cannot be stored as JSON: {error}") from error
     return text.encode("utf-8", "replace")
+
+
+def _encode(value: Any) -> str:
+    try:
+        return _ENCODER.encode(value)
+    except ValueError:
+        if isinstance(value, float):
+            raise  # null by itself means that there is nothing
+        return _ENCODER.encode(_finite(value))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
 
 
 def encode_body(event: Event) -> bytes:

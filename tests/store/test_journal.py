@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from monitor.core.model import Change, Note
+from monitor.store._codec import decode_body
 from monitor.store.contract import Fenced, Keep, StoreError, Unstorable
 from tests.store.conftest import Disk, Opener
 from tests.store.made import NOBODY, after, event, incident, record, service, told, transition, whole_change
@@ -60,12 +61,21 @@ async def test_times_come_back_to_the_microsecond(disk: Disk, opened: Opener) ->
 
 async def test_a_change_that_cannot_be_stored_leaves_nothing(disk: Disk, opened: Opener) -> None:
     store = await opened(disk)
-    for bad in (object(), float("nan")):
-        with pytest.raises(Unstorable, match="e2"):
-            await store.commit([whole_change(), told(event("e2", bad=bad))], NOBODY)
+    with pytest.raises(Unstorable, match="e2"):
+        await store.commit([whole_change(), told(event("e2", bad=object()))], NOBODY)
     assert await store.events(10) == []
     assert await store.incidents(10) == []
     assert await store.backlog() == {}
+
+
+async def test_a_figure_that_is_none_stops_no_alert(disk: Disk, opened: Opener) -> None:
+    store = await opened(disk)
+    odd = {"limit": float("inf"), "seen": [float("nan"), 1.5, (2,)]}
+    await store.commit([told(event("e1", threshold=odd))], NOBODY)
+    [delivery] = await store.claim("hook", after(0), after(30), 9)
+    assert decode_body(delivery.body)["threshold"] == {"limit": None, "seen": [None, 1.5, [2]]}
+    with pytest.raises(Unstorable, match="note x"):
+        await store.commit([Change(notes=(Note("x", float("nan")),))], NOBODY)
 
 
 async def test_committing_twice_changes_nothing(disk: Disk, opened: Opener) -> None:
