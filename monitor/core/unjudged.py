@@ -97,10 +97,10 @@ def _told(world: World, now: Moment) -> Iterator[tuple[Event, Note]]:
     if not waiting:
         return
     first = min(waiting.values())
-    if now.tick - first < LASTING:
+    if now.tick < first + LASTING:  # as it was put on the agenda: a difference may round to less
         _again(world, first + LASTING)
         return
-    ripe = [name for name, begun in waiting.items() if now.tick - begun >= LASTING - TOGETHER]
+    ripe = [name for name, begun in waiting.items() if begun + LASTING - TOGETHER <= now.tick]
     if rest := [begun for name, begun in waiting.items() if name not in ripe]:
         _again(world, min(rest) + LASTING)
     yield _tell(world, [world.judges[name] for name in ripe], now)

@@ -175,7 +175,8 @@ def test_what_cannot_tell_neither_pages_nor_resolves(taken: list[Step]) -> None:
         reason = look.observation.reason
         if reason is None or reason.blame is Blame.TARGET:
             continue
-        assert {item.new for item in change.transitions} <= {"unknown"}
+        assert {item.new for item in change.transitions if item.kind == "check"} <= {"unknown"}
+        assert {item.new for item in change.transitions} <= {"unknown", "degradation"}, "what else is known to be bad"
         told = {event.type for event in change.events}
         assert not told & {EventType.INCIDENT_OPENED, EventType.INCIDENT_RESOLVED}
         assert all(incident.resolved is None for incident in change.incidents)
