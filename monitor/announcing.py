@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from monitor.config.units import parse_duration
@@ -97,4 +97,4 @@ def _end(asked: Mapping[str, Any], begin: float) -> float:
         at = datetime(1970, 1, 1)  # noqa: DTZ001  (refused below)
     if at.tzinfo is None:
         raise ValueError("until must be a time with a zone, such as 2026-12-01T22:00:00Z")
-    return at.astimezone(UTC).timestamp()
+    return at.timestamp()  # in its own zone: the first and the last day of all have no UTC

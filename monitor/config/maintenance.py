@@ -14,12 +14,13 @@ from pydantic import Field, ValidationError
 
 from monitor.config.drafts import Draft, References
 from monitor.config.faults import Entry, Faults
-from monitor.config.fields import TEXT_JSON, Duration, FieldsModel, Labels, Leaf, Name, Names, Text
+from monitor.config.fields import TEXT_JSON, Duration, FieldsModel, Labels, Leaf, Name, Names
 from monitor.config.schema import parse_name
 from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary, shorten
 from monitor.config.units import format_duration
 from monitor.core.maintenance import Schedule, Scope, Span, Window
+from monitor.core.wording import TEXT_LIMIT
 from probes._schedule import cron, time_zone
 from probes.contract import BadField
 
@@ -40,8 +41,15 @@ def parse_time(text: str) -> datetime:
     raise ValueError(f'"{shorten(text)}" is not a time such as {_EXAMPLE}')
 
 
+def _parse_why(text: str) -> str:
+    if len(text) > TEXT_LIMIT:
+        raise ValueError(f"is {len(text)} characters long: shorten it to {TEXT_LIMIT}")
+    return text
+
+
 _Title = Annotated[str, Leaf(parse_name, "a name of 1 to 100 characters", TEXT_JSON)]
 _Time = Annotated[datetime, Leaf(parse_time, f"a time such as {_EXAMPLE}", TEXT_JSON)]
+_Why = Annotated[str, Leaf(_parse_why, "a text", TEXT_JSON, public=False)]
 
 
 class MaintenanceKeys(FieldsModel):
@@ -56,7 +64,7 @@ class MaintenanceKeys(FieldsModel):
     schedule: Name | None = Field(None, description='When it begins, as cron writes it: "0 3 * * sun"')
     for_: Duration | None = Field(None, alias="for", description="How long it lasts each time")
     timezone: Name = Field("UTC", description="Of `schedule`, and of times without an offset")
-    why: Text | None = Field(None, description="Shown with what is in maintenance")
+    why: _Why | None = Field(None, description="Shown with what is in maintenance; 500 characters at most")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 from monitor.core.agenda import Agenda
 from monitor.core.flapping import Bouts, worse
 from monitor.core.judge import Judge
-from monitor.core.maintenance import Span, Watched, Window, read_window
+from monitor.core.maintenance import Part, Span, Watched, Window, members_of, read_window
 from monitor.core.model import Flapping, Moment, Note, Service, ServiceState, State, Transition
 from monitor.core.service import ServiceStatus
 from monitor.core.snapshot import UNREADABLE
@@ -83,6 +83,8 @@ class Calm:
         """By subject: ``check:home``, ``service:shop``."""
         self._agenda = agenda
         self._news: dict[str, Note] = {}
+        self._spans: dict[str, tuple[float, Span | None]] = {}
+        """Of the windows that recur, by id: what their schedule has told, and for which time (Unix) it was asked."""
         for name, value in notes.items():
             try:
                 self._remember(name, value, now)
@@ -239,9 +241,19 @@ class Calm:
         """Those that are not over at that time, each with its present or next span. What was announced by hand holds
         since then, though the clock may have been set back to before."""
         for window in (*planned, *self.ad_hoc.values()):
-            if (span := window.span(at)) is not None:
+            if (span := self._span(window, at)) is not None:
                 by_hand = self.ad_hoc.get(window.id) is window
                 yield window, replace(span, begin=min(span.begin, at)) if by_hand else span
+
+    def _span(self, window: Window, at: float) -> Span | None:
+        """To ask a schedule may take a millisecond: the span that it told is still the one until it is over."""
+        if window.schedule is None:
+            return window.span(at)
+        asked, span = self._spans.get(window.id, (at, None))
+        if span is None or not asked <= at < span.end:
+            span = window.span(at)
+            self._spans[window.id] = at, span
+        return span
 
     def announce(self, window: Window) -> None:
         """A window by hand; it replaces the one of its id."""
@@ -258,6 +270,7 @@ class Calm:
 
     def reconsider(self) -> None:
         """The configuration is another one: look at it all as soon as possible."""
+        self._spans.clear()
         self._agenda.enter("maintenance", "", 0.0)
         for subject in self.bouts:
             self._agenda.enter("flapping", subject, 0.0)
@@ -267,17 +280,9 @@ class Calm:
         at, edges = self.moment.at.timestamp(), [RECONSIDER]
         for identity in [name for name, window in self.ad_hoc.items() if window.span(at) is None]:
             self.call_off(identity)
-        covered: dict[str, Cover] = {}
         known = list(self.windows(planned, at))
-        for window, span in known:
-            if not span.holds(at):
-                edges.append(span.begin - at)
-                continue
-            edges.append(span.end - at)
-            for name in window.scope.members(watched):
-                if name not in covered or covered[name].until < span.end:
-                    covered[name] = Cover(window, span.end)
-        self.covered = covered
+        edges += [(span.end if span.holds(at) else span.begin) - at for _, span in known]
+        self.covered = _covered([pair for pair in known if pair[1].holds(at)], watched)
         if known or any(told.by is not None for told in self.held.values()):
             self._agenda.enter("maintenance", "", self.moment.tick + max(min(edges), 0.0))
         else:
@@ -309,3 +314,18 @@ class Calm:
 
 def _kept(told: Told) -> dict[str, Any]:
     return {"state": told.state.value, "why": told.why, "by": told.by}
+
+
+def _covered(open_now: list[tuple[Window, Span]], watched: Watched) -> dict[str, Cover]:
+    """The checks in these windows, each with the one that ends last. What several windows name is gone through once:
+    whoever may announce some could hold up the agent by them."""
+    found: dict[str, Cover] = {}
+    done: set[Part] = set()
+    for window, span in sorted(open_now, key=lambda pair: -pair[1].end):
+        cover = Cover(window, span.end)
+        for part in window.scope.parts():
+            if part not in done:
+                done.add(part)
+                for name in members_of(part, watched):
+                    found.setdefault(name, cover)
+    return found

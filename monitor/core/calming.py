@@ -18,7 +18,7 @@ from monitor.core.model import Change, Flapping, Moment, State, Transition, Verd
 from monitor.core.service import ServiceStatus
 from monitor.core.shelter import keeps
 from monitor.core.suppression import released, told_at_once
-from monitor.core.wording import clock, duration
+from monitor.core.wording import clock, cut, duration
 
 if TYPE_CHECKING:
     from monitor.core.world import World
@@ -51,7 +51,7 @@ def again(world: World, kept: Transition, now: Moment) -> Change | None:
 
 def _kept(window: Window, new: str, now: Moment) -> Change:
     old, seq, known = ("", 1, window.as_json()) if new == ANNOUNCED else (ANNOUNCED, 2, {})
-    verdict = Verdict(State.UNKNOWN, why=f"{window.scope.text}: {window.why}" if window.why else window.scope.text)
+    verdict = Verdict(State.UNKNOWN, why=": ".join(filter(None, (cut(window.scope.text), window.why))))
     return Change(transitions=(Transition(KIND, window.id, seq, now.at, now.at, old, new, verdict, known),))
 
 

@@ -6,7 +6,7 @@ services it names, and those whose labels (or their service's) it names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from monitor.core.snapshot import read_seconds
 LONGEST_AD_HOC = 30 * 86400.0
 """Seconds that a window may last which is announced by hand: what lasts longer is written down for others to see."""
 
-MOST_COMPARED = 2000
+MOST_COMPARED = 500
 """Names that a misspelt one is compared with."""
 
 
@@ -41,6 +41,13 @@ class Watched(Protocol):
     @property
     def services(self) -> Mapping[str, Service]: ...
 
+    def labelled(self, labels: Iterable[tuple[str, str]]) -> Sequence[str]:
+        """The ids of the checks that have all of them, their service's included."""
+
+
+Part = tuple[str, str] | frozenset[tuple[str, str]]
+"""A piece of a scope: ``("check", id)``, ``("service", id)``, or labels that must all hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -50,18 +57,17 @@ class Scope:
     services: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    def parts(self) -> Iterator[Part]:
+        """Its pieces; two scopes may have some in common."""
+        yield from (("check", name) for name in self.checks)
+        yield from (("service", name) for name in self.services)
+        if self.labels:
+            yield frozenset(self.labels.items())
+
     def members(self, watched: Watched) -> Iterator[str]:
         """The ids of checks, some perhaps twice."""
-        yield from (name for name in self.checks if name in watched.checks)
-        for name in self.services:
-            if (service := watched.services.get(name)) is not None:
-                yield from service.checks
-        if self.labels:
-            yield from (check.id for check in watched.checks.values() if self._labelled(check, watched))
-
-    def _labelled(self, check: Check, watched: Watched) -> bool:
-        labels = {**watched.services[check.service].labels, **check.labels}
-        return all(labels.get(name) == value for name, value in self.labels.items())
+        for part in self.parts():
+            yield from members_of(part, watched)
 
     def renamed(self, check: str, to: str) -> Scope:
         return replace(self, checks=tuple(to if name == check else name for name in self.checks))
@@ -70,6 +76,17 @@ class Scope:
     def text(self) -> str:
         """``shop, api, tier=web``"""
         return ", ".join((*self.services, *self.checks, *(f"{name}={value}" for name, value in self.labels.items())))
+
+
+def members_of(part: Part, watched: Watched) -> Sequence[str]:
+    """The ids of the checks in a piece of a scope."""
+    if isinstance(part, frozenset):
+        return watched.labelled(part)
+    kind, name = part
+    if kind == "check":
+        return (name,) if name in watched.checks else ()
+    service = watched.services.get(name)
+    return service.checks if service is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +136,9 @@ class Window:
 
 def read_window(identity: str, value: Mapping[str, Any]) -> Window:
     """Of its note. Raises `ValueError`, `KeyError`, `TypeError` or `AttributeError` for what nobody has written."""
-    scope = Scope(_texts(value["checks"]), _texts(value["services"]), dict(value["labels"].items()))
+    labels = dict(value["labels"].items())
+    _texts([*labels, *labels.values()])
+    scope = Scope(_texts(value["checks"]), _texts(value["services"]), labels)
     once = Span(read_seconds(value["from"]), read_seconds(value["until"]))
     return Window(identity, scope, once, why=str(value["why"]), by=str(value["by"]))
 
@@ -136,13 +155,14 @@ def find(names: Iterable[str], watched: Watched) -> Scope:
     checks: dict[str, None] = {}
     services: dict[str, None] = {}
     labels: dict[str, str] = {}
+    called = _called(watched)
     for place, name in enumerate(names, 1):
         kind, colon, rest = name.partition(":")
         if not colon or kind not in ("check", "service", "label"):
             kind, rest = "", name
         found = {
             "service": rest if rest in watched.services and not watched.services[rest].implicit else None,
-            "check": _check(rest, watched),
+            "check": rest if rest in watched.checks else called.get(rest),
         }
         meant = {key: value for key, value in found.items() if value is not None and kind in ("", key)}
         if len(meant) == 2 and watched.services[rest].checks != (meant["check"],):
@@ -162,11 +182,12 @@ def find(names: Iterable[str], watched: Watched) -> Scope:
     return scope
 
 
-def _check(name: str, watched: Watched) -> str | None:
-    if name in watched.checks:
-        return name
-    called = [check.id for check in watched.checks.values() if check.name == name]
-    return called[0] if len(called) == 1 else None
+def _called(watched: Watched) -> dict[str, str | None]:
+    """The ids of checks by their names; None where several have the same."""
+    found: dict[str, str | None] = {}
+    for check in watched.checks.values():
+        found[check.name] = None if check.name in found else check.id
+    return found
 
 
 def _perhaps(name: str, watched: Watched) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from monitor.core.event import Source
@@ -23,6 +23,10 @@ class Plan:
     """The windows that are written down."""
     dependants: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
     """By the id of a check: those that name it in `depends_on`."""
+    _by_label: dict[tuple[str, str], dict[str, None]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+    """The ids of checks by each label that they or their service have; empty until it is asked for."""
 
     def __post_init__(self) -> None:
         found: dict[str, list[str]] = {}
@@ -30,3 +34,20 @@ class Plan:
             for parent in check.depends_on:
                 found.setdefault(parent, []).append(check.id)
         object.__setattr__(self, "dependants", {name: tuple(names) for name, names in found.items()})
+
+    def labelled(self, labels: Iterable[tuple[str, str]]) -> Sequence[str]:
+        """The ids of the checks that have all of these labels, in the order of the plan."""
+        if not self._by_label:
+            self._index()
+        fewest, *more = sorted((self._by_label.get(label, {}) for label in labels), key=len)
+        names = list(fewest)
+        for others in more:
+            names = [name for name in names if name in others]
+        return names
+
+    def _index(self) -> None:
+        """Once a plan: hundreds of windows may ask each minute, of 10,000 checks."""
+        self._by_label["", ""] = {}
+        for check in self.checks.values():
+            for label in {**self.services[check.service].labels, **check.labels}.items():
+                self._by_label.setdefault(label, {})[check.id] = None

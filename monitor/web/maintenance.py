@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import Any
 
 from aiohttp import web
@@ -64,12 +65,13 @@ class Maintenance:
 
 
 def window_item(window: Window, span: Span, world: World, at: float, redact: Redact) -> dict[str, Any]:
-    members = list(dict.fromkeys(window.scope.members(world.plan)))
-    name, what, why, by, checks = redact([window.id, window.scope.text, window.why, window.by, members])
+    members = dict.fromkeys(window.scope.members(world.plan))
+    some = list(islice(members, _MEMBERS_LIMIT))
+    name, what, why, by, checks = redact([window.id, window.scope.text, window.why, window.by, some])
     return {
         "id": name,
         "what": cut(what),
-        "checks": checks[:_MEMBERS_LIMIT],
+        "checks": checks,
         "covers": len(members),
         "from": iso(when(span.begin)),
         "until": iso(when(span.end)),

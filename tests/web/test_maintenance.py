@@ -140,6 +140,8 @@ async def test_windows_of_the_file_are_listed_and_not_ended(agent: Agent) -> Non
         ({"what": "home", "until": "2026-03-01T13:00:00"}, "until must be a time with a zone"),
         ({"what": "home", "until": 7}, "until must be a time with a zone"),
         ({"what": "home", "until": "2026-03-01T11:00:00Z"}, "it must end after now"),
+        ({"what": "home", "until": "0001-01-01T00:00:00+23:59"}, "it must end after now"),
+        ({"what": "home", "until": "9999-12-31T23:59:59-23:59"}, "it must end after now"),
         ({"what": "hom", "for": "2h"}, "name 1 is neither a check nor a service (did you mean home?)"),
         ({"what": ["home", "service:home"], "for": "2h"}, "name 2 is neither a check nor a service"),
         ({"what": ["x y z"], "for": "2h"}, "name 1 is neither a check nor a service; a label is written tier=web"),
