@@ -25,6 +25,7 @@ from probes.contract import Measurement, Unit
 
 LONGEST_WINDOW = timedelta(days=1)
 MOST_LOOKS = 100
+_MOST_TIMES = 1e6
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<figure>-?[0-9][^\s,()<>=]*)|(?P<sign>[<>=!]=?|[(),])|(?P<odd>\S))"
@@ -189,6 +190,8 @@ class _Parser:
         times = _TIMES.fullmatch(first.text)
         name = self._take("name", f'usual, or a measurement, as in "{first.text} usual"') if times else first.text
         factor = float(times[1]) if times else 1.0
+        if factor > _MOST_TIMES:
+            raise ValueError(f"{shorten(first.text)} is too large a multiple: write one such as 3x")
         if name == USUAL and USUAL not in self._known:
             if self._counted:
                 raise ValueError("what is usual is known of single looks, not of rates and counts: write a limit")
@@ -240,7 +243,7 @@ class _Parser:
         first = self._take("figure", "3 of 5, or a span such as 2m")
         following = self._peek()
         if following is None or following.text != "of":
-            if first.isdigit():
+            if first.isdecimal():
                 raise ValueError(f"write for {first} of {first} (looks), or a span such as for {first}m")
             span = parse_duration(first)
             if not timedelta(0) < span <= LONGEST_WINDOW:
@@ -248,7 +251,7 @@ class _Parser:
             return "for span", span
         self._at += 1
         second = self._take("figure", "a number of looks")
-        if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second) <= MOST_LOOKS):
+        if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second) <= MOST_LOOKS):
             raise ValueError(
                 f'"for {first} of {second}" must count looks: N of M, with N at most M and M at most 100'
             )

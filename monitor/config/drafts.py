@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
@@ -82,8 +82,7 @@ def resolve_dependencies(
                 faults.add(draft.place, said, "depends_on", index)
         draft.depends_on = tuple(dict.fromkeys(found))
     for cycle in _cycles({id_: draft.depends_on for id_, draft in references.drafts.items()}):
-        shown = cycle if len(cycle) <= _SHOWN_OF_A_CYCLE else (*cycle[: _SHOWN_OF_A_CYCLE - 1], "...")
-        chain = " -> ".join((*shown, cycle[0]))
+        chain = " -> ".join((*cycle, cycle[0]))
         faults.add(
             references.drafts[cycle[0]].place, f"depends on itself: {chain}: remove one of these", "depends_on"
         )
@@ -94,15 +93,13 @@ def _is_a_service(written: str, drafts: Iterable[Draft]) -> str:
     return f'"{shorten(written)}" is a service: name those of its checks that can be the cause, such as {own}'
 
 
-def _cycles(edges: Mapping[str, tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Each cycle that a walk in order comes upon, once. No recursion: a chain may be as long as the file."""
-    found: list[tuple[str, ...]] = []
+def _cycles(edges: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Each cycle that a walk in order comes upon, once; of a long one the beginning. No recursion: a chain may be as
+    long as the file, and each of its members may close a cycle."""
     done: set[str] = set()
     for start in edges:
-        trail: dict[str, None] = {}
         stack = [(start, iter(edges[start]))] if start not in done else []
-        if stack:
-            trail[start] = None
+        trail = {start: 0} if stack else {}
         while stack:
             node, following = stack[-1]
             step = next(following, None)
@@ -111,9 +108,9 @@ def _cycles(edges: Mapping[str, tuple[str, ...]]) -> list[tuple[str, ...]]:
                 trail.pop(node)
                 done.add(node)
             elif step in trail:
-                walked = list(trail)
-                found.append(tuple(walked[walked.index(step) :]))
+                begin, end = trail[step], len(stack)
+                shown = [name for name, _ in stack[begin : min(end, begin + _SHOWN_OF_A_CYCLE)]]
+                yield tuple(shown) if end - begin <= _SHOWN_OF_A_CYCLE else (*shown[:-1], "...")
             elif step not in done and step in edges:
-                trail[step] = None
+                trail[step] = len(stack)
                 stack.append((step, iter(edges[step])))
-    return found

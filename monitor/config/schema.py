@@ -41,6 +41,8 @@ SHORTEST_TIMEOUT = timedelta(milliseconds=10)
 _LONGEST_NAME = 100
 """What ``Authorization: Bearer`` can carry (RFC 6750)."""
 _LIMITS = Limits()
+_MOST_REFERENCES = 16
+"""All are asked twice a second while a failed look waits for one of them."""
 
 
 def parse_name(text: str) -> str:
@@ -102,6 +104,11 @@ def _check_scopes(values: list[Any]) -> None:
         raise ValueError(f"must name at least one of {', '.join(Scope)}")
 
 
+def _check_references(values: list[Any]) -> None:
+    if len(values) > _MOST_REFERENCES:
+        raise ValueError(f"{len(values)} are too many: two or three tell enough, {_MOST_REFERENCES} are the most")
+
+
 def _check_token(token: Secret) -> Secret:
     if not is_token(token.reveal()):
         raise ValueError(f"must be {TOKEN_FORM}: make one with `openssl rand -hex 24`")
@@ -134,7 +141,7 @@ def _public(parse: Callable[[str], Any], noun: str) -> Leaf:
 _Title = Annotated[str, _public(parse_name, "a name of 1 to 100 characters")]
 _Titles = Annotated[tuple[_Title, ...], Listed()]
 _Address = Annotated[tuple[str, int], _public(parse_address, "an address such as 1.1.1.1:53")]
-_Addresses = Annotated[tuple[_Address, ...], Listed()]
+_Addresses = Annotated[tuple[_Address, ...], Listed(_check_references)]
 _Count = Annotated[Whole, _at_least(1, "1")]
 _Every = Annotated[Duration, _at_least(SHORTEST_EVERY, "100ms")]
 _Timeout = Annotated[Duration, _at_least(SHORTEST_TIMEOUT, "10ms")]
@@ -157,7 +164,7 @@ def _key(text: str, default: Any = None) -> Any:
 
 class VantageKeys(FieldsModel):
     name: _Title | None = _key("The name of this place; default: the host's name")
-    reference: _Addresses = _key("Addresses (host:port) that tell: is it me or is it them?", ())
+    reference: _Addresses = _key("Addresses (host:port) that tell: is it me or is it them? 16 at most", ())
 
 
 class LimitsKeys(FieldsModel):

@@ -45,6 +45,8 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-zµ]+)")
 _WHOLE_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[A-Za-zµ]+)+")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)")
 _LONGEST = Decimal(3650 * 86400)
+_LARGEST = Decimal(10) ** 30
+"""No limit is beyond that, whatever it counts: what has hundreds of digits would be infinite as a float."""
 
 
 @lru_cache(maxsize=4096)
@@ -101,15 +103,22 @@ def parse_number(text: str) -> float:
 def parse_figure(text: str, unit: Unit) -> float:
     """A limit in the base unit of `unit`: seconds, bytes, a ratio, a count, a second."""
     _refuse_negative(text)
+    figure = _figure(text, unit)
+    if figure > _LARGEST:
+        raise ValueError(f'"{text[:30]}" is too large')
+    return float(figure)
+
+
+def _figure(text: str, unit: Unit) -> Decimal:
     if unit is Unit.SECONDS:
-        return float(_seconds(text))
+        return _seconds(text)
     if unit is Unit.RATIO:
-        return float(_ratio(text))
+        return _ratio(text)
     if unit is Unit.BYTES:
-        return float(_size(text))
+        return _size(text)
     if unit is Unit.COUNT:
-        return float(_count(text))
-    return float(_per_second(text, of_bytes=unit is Unit.BYTES_PER_SECOND))
+        return _count(text)
+    return _per_second(text, of_bytes=unit is Unit.BYTES_PER_SECOND)
 
 
 def _seconds(text: str) -> Decimal:

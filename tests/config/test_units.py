@@ -69,3 +69,11 @@ def test_the_unit_in_words_is_corrected() -> None:
         parse_duration("5minutes")
     with pytest.raises(ValueError, match=r"write 5d$"):
         parse_duration("5D")
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"), [("9" * 400, Unit.COUNT), ("9" * 400 + "%", Unit.RATIO), ("1" + "0" * 31, Unit.COUNT)]
+)
+def test_no_limit_is_beyond_all_measure(text: str, unit: Unit) -> None:
+    with pytest.raises(ValueError, match="is too large"):
+        parse_figure(text, unit)
