@@ -38,7 +38,10 @@ class Causes:
 
     def explaining(self, judge: Judge) -> list[Judge]:
         """The failing dependencies of a bad check that may be why."""
-        return [parent for parent in self.parents(judge) if self._explains(parent, judge)]
+        return list(self._explaining(judge))
+
+    def _explaining(self, judge: Judge) -> Iterator[Judge]:
+        return (parent for parent in self.parents(judge) if self._explains(parent, judge))
 
     def explained(self, judge: Judge) -> Iterator[Judge]:
         """The bad checks that this bad one may be the cause of."""
@@ -46,9 +49,10 @@ class Causes:
 
     def deepest(self, judge: Judge) -> Judge:
         """The probable cause of a bad check: of the failing dependencies that no other explains, the one that failed
-        first; itself, where none fails."""
-        found = [parent for parent in self.explaining(judge) if not self.explaining(parent)]
-        return min(found, key=first_sign, default=judge)
+        first; itself, where none fails. In a chain that is longer than what is walked, the farthest."""
+        failing = self.explaining(judge)
+        found = [parent for parent in failing if not any(self._explaining(parent))]
+        return min(found or failing[-1:], key=first_sign, default=judge)
 
     def undecided(self, judge: Judge, tick: float) -> list[Judge]:
         """Its dependencies of which it is not known yet whether they fail: no look that began at `tick` or later has

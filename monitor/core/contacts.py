@@ -26,6 +26,9 @@ _NOT_THROUGH = frozenset((Reason.REFUSED, Reason.UNREACHABLE, Reason.CONNECT_TIM
 _LOOKS = 60
 """Looks at one address that are kept, at most."""
 
+ADDRESSES = 2048
+"""Addresses that are kept, those that were tried last: a name may lead to another one each time."""
+
 
 @dataclass(slots=True)
 class _Closed:
@@ -42,6 +45,8 @@ class _Closed:
 
     def add(self, look: Look) -> None:
         self.count += 1
+        while self.looks and self.looks[0][1].began.tick < look.began.tick - SHARED_FOR:
+            self.looks.popleft()
         self.looks.append((self.count, look))
         self.checks.setdefault(look.check, 0)
 
@@ -80,7 +85,9 @@ class Contacts:
             self._closed.pop(address, None)
             return []
         tick = look.began.tick
-        closed = self._closed.setdefault(address, _Closed(tick))
+        closed = self._closed[address] = self._closed.pop(address, _Closed(tick))  # the newest comes last
+        if len(self._closed) > ADDRESSES:
+            del self._closed[next(iter(self._closed))]
         closed.add(_shared(look, address))
         if len(closed.checks) < 2 or not closed.proven(tick):
             return []

@@ -111,6 +111,7 @@ def take_over(world: World, portion: Portion, old: Plan, now: Moment) -> Change 
     for was, name in names.checks.items():
         if was != name:
             calm.renamed(was, heirs[name])
+            world.waiting.forget(was)
     changes.append(_renamed(statuses, journal, heirs, names, now))
     part = World(after, journal, now, heirs)
     part.unseen |= {name for was, name in names.checks.items() if was in world.unseen}
@@ -147,6 +148,7 @@ def _put_in_place(world: World, portion: Portion, part: World) -> None:
 
 def _retire(old: World, judge: Judge, plan: Plan, now: Moment) -> Change | None:
     previous, kept_back = judge.trouble_since or judge.since, old.calm.forget(judge.check.id)
+    old.waiting.forget(judge.check.id)
     untold = judge.untold
     transition = judge.retire(now, NO_LONGER_WATCHED)
     if transition is None:

@@ -45,6 +45,11 @@ class Waiting:
     heard: dict[str, set[str]] = field(default_factory=dict)
     """By the id of a dependency: the checks that wait for what looks at it show."""
 
+    def forget(self, check: str) -> None:
+        """It is watched no longer, or under another id."""
+        self.failing.pop(check, None)
+        self.heard.pop(check, None)
+
 
 def asked(world: World, judge: Judge, look: Look, *, moved: bool) -> tuple[str, ...]:
     """The dependencies to look at right now, after a look at a check that has some: at its second failure in a row,

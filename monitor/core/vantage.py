@@ -25,6 +25,9 @@ ROUNDS, SPREAD = 3, 1.0
 burst of a moment, is no network that is gone."""
 NETWORKS = 5
 """Targets in so many distinct networks that fail together outvote the few that still answer."""
+NETWORKS_KEPT = 10_000
+"""Networks that are remembered to have failed: where there is no witness nothing ends a doubt, and one name may lead
+to another network each time."""
 ANSWERS, ANSWERS_SPREAD = 2, 1.0
 """After a loss, so many answers in a row over so many seconds end it."""
 CUTS = 2
@@ -159,6 +162,8 @@ class Guard:
         if lost is not None:
             self.lost, self.why = lost, "it was gone before the restart, and nothing has answered since"
             self._counting = tuple(self._witnesses)
+            # By the way to the gateway alone, where no witness is known to answer when all is well: none may ever.
+            self._by_link = not any(w.known or w.rank is Rank.UPLINK for w in self._witnesses.values())
 
     @property
     def watchful(self) -> bool:
@@ -213,6 +218,8 @@ class Guard:
     def failed(self, network: str, look: Look) -> None:
         """A look at a target in that network has failed in a way that ours could have caused."""
         targets = self._targets
+        if len(targets.failing) >= NETWORKS_KEPT:
+            targets.failing.clear()
         targets.failing.add(network)
         targets.fine.discard(network)
         targets.successes, targets.failed_at = 0, look.ended.tick

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from monitor.core.contacts import SHARED_FOR, Contacts
+from monitor.core.contacts import ADDRESSES, SHARED_FOR, Contacts
 from monitor.core.model import Look
 from probes.contract import Reason
 from tests.core.builders import look
@@ -86,3 +86,16 @@ def test_an_address_is_dead_when_several_have_long_tried_in_vain() -> None:
     assert not contacts.dead(tried(0, "two", address=None))
     assert not contacts.dead(None)
     assert not closed("one", "two").dead(tried(0, "two"))
+
+
+def test_a_name_that_leads_to_another_dead_address_each_time_fills_no_memory() -> None:
+    contacts = Contacts()
+    for number in range(3 * ADDRESSES):
+        contacts.see(tried(number, "one", address=f"{number}:1"), anybody)
+        if number % 1000 == 0:
+            contacts.see(tried(number, "two", address="a:1"), anybody)
+    assert len(contacts._closed) == ADDRESSES
+    assert "a:1" in contacts._closed, "the one that is still tried stays"
+    for number in range(200):
+        contacts.see(tried(9000 + 10 * number, "two", address="a:1"), anybody)
+    assert len(contacts._closed["a:1"].looks) <= SHARED_FOR / 10 + 1, "nobody is told of older ones"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitor.core.model import Look
-from monitor.core.vantage import LATELY, Guard, Opinion, Rank
+from monitor.core.vantage import LATELY, NETWORKS_KEPT, Guard, Opinion, Rank
 from probes.contract import Reason
 from tests.core.builders import look, moment
 
@@ -255,3 +255,23 @@ def test_who_had_answered_the_agent_before_counts_at_the_start() -> None:
     assert watching.opinion(failing(1)) is Opinion.OPEN
     silence(watching, ONE, since=1)
     assert watching.opinion(failing(1)) is Opinion.OURS
+
+
+def test_a_loss_from_before_the_restart_that_no_witness_can_end_ends_with_the_way_to_the_gateway() -> None:
+    nobody_ever = Guard([(GATEWAY, Rank.LINK)], moment(0), lost=moment(-60))
+    assert nobody_ever.opinion(failing(0.5)) is Opinion.OURS
+    nobody_ever.link("", moment(0.5))
+    assert nobody_ever.lost is not None, "it must hold"
+    nobody_ever.link("", moment(1))
+    assert nobody_ever.opinion(failing(2)) is Opinion.THEIRS
+    for witness in (Guard([(GATEWAY, Rank.LINK)], moment(0), lost=moment(-60), known=(GATEWAY,)),
+                    Guard([(ONE, Rank.UPLINK)], moment(0), lost=moment(-60))):  # fmt: skip
+        witness.link("", moment(5))
+        assert witness.lost is not None, "somebody can tell"
+
+
+def test_networks_without_number_fill_no_memory() -> None:
+    watching = Guard([], moment(0))
+    for number in range(NETWORKS_KEPT + 5):
+        watching.failed(str(number), failing(10))
+    assert len(watching._targets.failing) == 5
