@@ -89,7 +89,7 @@ class Outlook:
 class Sight:
     """How the vantage stands. Not frozen: it lives as long as the agent, through all reloads."""
 
-    __slots__ = ("ailments", "seq", "since", "told", "witnesses")
+    __slots__ = ("ailments", "seq", "since", "spells", "told", "witnesses", "worst")
 
     def __init__(self, note: Mapping[str, Any] | None, now: Moment) -> None:
         """`note` is what the journal has of it."""
@@ -99,7 +99,11 @@ class Sight:
         """Since when it is well, or since when it is not."""
         self.seq = 0
         self.told: frozenset[str] | None = None
-        """The sinks that were told of the present trouble; None: nobody yet."""
+        """The sinks that were told of trouble and not of its end; None: nobody."""
+        self.spells: list[datetime] = []
+        """When trouble was told lately."""
+        self.worst = Trouble.NETWORK
+        """The worst of the trouble that is over."""
         self.witnesses: dict[str, datetime] = {}
         """When witnesses of our own network had answered, about: a restart must know whom to believe."""
         if note is not None:
@@ -153,6 +157,8 @@ class Sight:
                 "since": self.since.at.isoformat(),
                 "seq": self.seq,
                 "told": told,
+                "spells": [at.isoformat() for at in self.spells],
+                "worst": self.worst.value,
                 "witnesses": {name: at.isoformat() for name, at in self.witnesses.items()},
             },
         )
@@ -162,13 +168,15 @@ class Sight:
             self.seq = read_count(note["seq"])
             known = {name: read_instant(at) for name, at in note.get("witnesses", {}).items()}
             self.witnesses = {name: at for name, at in known.items() if at is not None and now.at - at < REMEMBERED}
+            told = None if note["told"] is None else frozenset(map(str, note["told"]))
+            self.spells = [at for text in note.get("spells", ()) if (at := read_instant(text)) is not None]
+            self.worst = Trouble(note.get("worst", self.worst.value))
             since = read_instant(note["since"])
-            if since is None or note["state"] == WELL:
-                return
-            passed = max((now.at - since).total_seconds(), 0.0)
-            self.ailments = (Ailment(Trouble(note["state"]), Moment(since, now.tick - passed), str(note["why"])),)
-            self.since = self.ailments[0].since
-            self.told = None if note["told"] is None else frozenset(map(str, note["told"]))
+            if since is not None and note["state"] != WELL:
+                passed = max((now.at - since).total_seconds(), 0.0)
+                ailment = Ailment(Trouble(note["state"]), Moment(since, now.tick - passed), str(note["why"]))
+                self.ailments, self.since = (ailment,), ailment.since
+            self.told = told
         except UNREADABLE:
             return  # by another version: what was told of us is not worth more than what we see now
 

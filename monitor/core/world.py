@@ -307,6 +307,7 @@ _ELAPSED: dict[str, Callable[[World, str, Moment], Change | None]] = {
     "maintenance": calming.windows,
     "flapping": calming.flapping,
     impairment.AGENDA: impairment.tell,
+    impairment.AGENDA_QUIET: impairment.quiet,
     UNTOLD: elapsed,
     HEARD: heard,
     ROOT: corrected,

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from monitor.core.impairment import QUIET
 from monitor.core.model import Change, Journal, Moment, State
 from monitor.core.routing import Route
 from monitor.core.sight import NOTE, TELL_AFTER, Ailment, Sight, Trouble, ailments_of, cannot_see
@@ -285,3 +286,54 @@ def test_who_has_answered_is_remembered_for_a_start_without_a_network() -> None:
     watched.heard_from(("192.0.2.2:53",), moment(8 * 86400))
     assert set(watched.sight.witnesses) == {"192.0.2.2:53"}, "the other one is gone for a week"
     assert restarted(watched, later, at=30 * 86400).sight.witnesses == {}
+
+
+def spell(watched: World, at: float) -> list[str]:
+    """Trouble for 15 s; what was told because of it."""
+    changes = [watched.sighted([ailment(at)], moment(at)), watched.elapse(moment(at + 10))]
+    changes.append(watched.sighted([], moment(at + 15)))
+    return [kind for change in changes for kind in told(change)]
+
+
+def test_trouble_that_comes_and_goes_is_told_three_times_and_then_when_it_is_over() -> None:
+    watched = watching()
+    assert spell(watched, 0) == spell(watched, 60) == ["agent.impaired", "agent.recovered"]
+    assert spell(watched, 120) == ["agent.impaired"]
+    assert watched.next_due == moment(135).tick + QUIET.total_seconds()
+    for at in range(180, 6000, 60):
+        assert spell(watched, at) == []
+    over = watched.elapse(moment(5955 + 1800))
+    assert told(over) == ["agent.recovered"]
+    assert over is not None
+    [event] = over.events
+    assert event.body["sentence"] == (
+        "The agent test has seen well for 30 min; before that, it had lost its own network again and again."
+    )
+    assert event.sinks == ("hook",)
+    assert watched.next_due is None
+    assert spell(watched, 9000) == ["agent.impaired", "agent.recovered"], "it begins anew"
+
+
+def test_the_third_time_says_that_it_is_the_last_and_spells_that_are_far_apart_are_told_each() -> None:
+    watched = watching()
+    for at in (0, 2000, 4000, 6000):
+        assert spell(watched, at) == ["agent.impaired", "agent.recovered"]
+    watched.sighted([ailment(6100)], moment(6100))
+    third = watched.elapse(moment(6110))
+    assert third is not None
+    assert (
+        third.events[0]
+        .body["sentence"]
+        .endswith("That was told 3 times within 1 h: further spells are not, until there is none for 30 min.")
+    )
+
+
+def test_a_restart_owes_the_end_that_was_held_back() -> None:
+    watched = watching()
+    changes: list[Change | None] = []
+    for at in (0, 60, 120):
+        changes += [watched.sighted([ailment(at)], moment(at)), watched.elapse(moment(at + 10))]
+        changes.append(watched.sighted([], moment(at + 15)))
+    again = restarted(watched, *changes, at=200)
+    assert told(again.elapse(moment(200 + 1799))) == []
+    assert told(again.elapse(moment(200 + 1800))) == ["agent.recovered"]
