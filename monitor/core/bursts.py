@@ -15,7 +15,7 @@ It learns by failures and by time alone: a good look changes nothing here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,13 @@ ASSUMED, ASSUMED_SECONDS = 4.0, 2.0
 
 MEMORY = 14 * 86400.0
 """Seconds after which a run counts for a third (1/e): networks change, and what was learned goes with time."""
+
+LATELY = 300.0
+"""Seconds over which it is weighed how much of the time a target fails."""
+_TOLL, _TOLL_SPANS = 60.0, 2.0
+"""Seconds of them that are too much, whatever the runs were like; at least so many times the span of an outage."""
+_LONE = 2.0
+"""Seconds: a run that is shorter is a lone packet, and no part of a trouble that comes and goes."""
 
 _SHORTEST_WATCH = 86400.0
 """Seconds for which a target counts as watched at least: a burst in the first minute is no sign of one a minute."""
@@ -114,3 +121,34 @@ class Bursts:
         self._seconds = max(read_seconds(dumped["seconds"]), 0.0)
         self._at = tick - max(read_seconds(dumped["age"]), 0.0)
         self._since = tick - max(read_seconds(dumped["watched"]), 0.0)
+
+
+class Toll:
+    """Seconds of the last minutes in which a target has failed, in runs of which none was an outage."""
+
+    __slots__ = ("_at", "_seconds")
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._at = 0.0
+        """When they were last weighed (a tick)."""
+
+    def add(self, seconds: float, tick: float) -> None:
+        self._seconds, self._at = self.at(tick) + seconds, tick
+
+    def at(self, tick: float) -> float:
+        """Those of long ago count less."""
+        return self._seconds * math.exp(-max(tick - self._at, 0.0) / LATELY)
+
+    def too_much(self, span: float, tick: float, needed: float) -> bool:
+        """Whether it fails for much of the time, though no run is an outage (that takes `needed` seconds): what
+        crashes again and again would pass for a target that is known for its bursts. `span` is the run's that goes
+        on."""
+        return span >= _LONE and span + self.at(tick) >= max(_TOLL, _TOLL_SPANS * needed)
+
+    def dump(self, tick: float) -> list[float]:
+        return [self._seconds, tick - self._at]
+
+    def load(self, dumped: Sequence[Any], tick: float) -> None:
+        seconds, age = dumped
+        self._seconds, self._at = max(read_seconds(seconds), 0.0), tick - read_seconds(age)

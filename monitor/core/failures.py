@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from monitor.core.bursts import Bursts, Confirmation
+from monitor.core.bursts import Bursts, Confirmation, Toll
 from monitor.core.model import Confirm, Look, Policy, Recover, State
 from monitor.core.run import Run
 from monitor.core.snapshot import read_count, read_instant, read_number, read_seconds
@@ -61,6 +61,7 @@ class Failures:
         "_score",
         "_sure",
         "_suspect_at",
+        "_toll",
         "state",
     )  # fmt: skip
 
@@ -83,6 +84,7 @@ class Failures:
         self._quelled, self._quelled_seconds = 0, 0.0
         """Runs since suspicion began that ended by themselves, and how long they lasted together: learned if the
         suspicion comes to nothing. Those of a real trouble say nothing of how the target is in good times."""
+        self._toll = Toll()
 
     def redefine(self, confirm: Confirm, recover: Recover, every: timedelta) -> None:
         """Weigh what was seen, and what comes, by other figures from now on."""
@@ -158,6 +160,9 @@ class Failures:
             self._fail_late(began)
         else:
             self._fail_now(look, settles=settles)
+        needed = max(self.needed_span(began), PACE * self._confirm.looks)
+        if self.state is not State.DOWN and self._toll.too_much(self._bad.span, began, needed):
+            self.state, self._score = State.DEGRADED, _CAP
         if self._score >= _ALARM and self.state is State.UP:
             self.state = State.DEGRADED
 
@@ -225,14 +230,21 @@ class Failures:
 
     def _quell(self, look: Look) -> None:
         """A success ends the run of failures."""
+        lasted = self._bad.ended_by(look)
         if self.state is State.UP:
             self._quelled += 1
-            self._quelled_seconds += self._bad.ended_by(look)
+            self._quelled_seconds += lasted
+        if self.state is State.DOWN:
+            self._toll = Toll()  # that was an outage, and was told
+        else:
+            self._toll.add(lasted, look.began.tick)
         self._bad = Run()
 
     def _settle(self, tick: float) -> None:
         """All is well again. What was never more than a suspicion is how the target is in good times."""
-        if self.state is State.UP and self._quelled:
+        if self.state is not State.UP:
+            self._toll = Toll()
+        elif self._quelled:
             self._bursts.learn(self._quelled, self._quelled_seconds, tick)
         self.state, self._quelled, self._quelled_seconds = State.UP, 0, 0.0
 
@@ -274,7 +286,7 @@ class Failures:
 
     def drop(self) -> None:
         """What was suspected was our own trouble: it is as if it had not been seen. Confirmed trouble stays."""
-        self._bad, self._good, self._doubt = Run(), Run(), None
+        self._bad, self._good, self._doubt, self._toll = Run(), Run(), None, Toll()
         self._quelled, self._quelled_seconds = 0, 0.0
         if self.state is State.UP:
             self._score, self._looks, self._failed = 0.0, 0, 0
@@ -304,6 +316,7 @@ class Failures:
             "late": tick - self._late if self._late > -math.inf else None,
             "quelled": [self._quelled, self._quelled_seconds],
             "bursts": self._bursts.dump(tick),
+            "toll": self._toll.dump(tick),
         }
 
     def load(self, dumped: Mapping[str, Any], then: float, now: float) -> None:
@@ -323,3 +336,4 @@ class Failures:
         quelled, seconds = dumped["quelled"]
         self._quelled, self._quelled_seconds = read_count(quelled), max(read_seconds(seconds), 0.0)
         self._bursts.load(dumped["bursts"], now)
+        self._toll.load(dumped.get("toll", (0.0, 0.0)), then)
