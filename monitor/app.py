@@ -31,7 +31,7 @@ from monitor.listeners import Listeners
 from monitor.outbox import Outbox
 from monitor.parts import Parts, lasting_store, lookout_of, plan_of
 from monitor.pipeline import Pipeline
-from monitor.presence import Attendance, Listener
+from monitor.presence import Attendance, Listener, uptime
 from monitor.recorder import Recorder
 from monitor.reload import Accepted, Ended, Reloaded, Reloader, tell_hints
 from monitor.runner import Runner, new_runner
@@ -196,7 +196,7 @@ class Agent:
         world = self.world = World(plan_of(self._config), journal, self._clock.now())
         telemetry = self._telemetry(world)
         outbox = self._outbox(client, telemetry)
-        recorder = Recorder(self._store, self._clock, telemetry.looks_lost)
+        recorder = Recorder(self._store, self._clock, telemetry.looks_lost, uptime=uptime)
         recorder.define(world.plan)
         feed = Feed(self._store, lambda value: self._config.redactor.value(value))
         pipeline = self._pipeline(world, runner, attendance, outbox, telemetry, recorder, feed)

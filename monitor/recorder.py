@@ -13,7 +13,7 @@ from datetime import datetime
 
 import structlog
 
-from monitor.clock import Clock
+from monitor.clock import CautiousClock, Clock
 from monitor.core.model import Check, Look, State
 from monitor.core.plan import Plan
 from monitor.core.rows import Rows
@@ -34,12 +34,22 @@ _log = structlog.get_logger("brownout.history")
 class Recorder:
     """`take` is the pipeline's port; `run` writes and tends until it is cancelled; `settle` writes what is left."""
 
-    def __init__(self, store: Store, clock: Clock, lost: Callable[[int], None], *, limit: int = LOOKS_LIMIT) -> None:
-        """`lost` is told of looks that were given up, as more than `limit` were waiting."""
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        lost: Callable[[int], None],
+        *,
+        limit: int = LOOKS_LIMIT,
+        uptime: Callable[[], float] | None = None,
+    ) -> None:
+        """`lost` is told of looks that were given up, as more than `limit` were waiting; `uptime` tells seconds that
+        nobody sets, while the machine sleeps, too."""
         self._store = store
         self._clock = clock
         self._lost = lost
         self._limit = limit
+        self._age = CautiousClock(clock, uptime or (lambda: clock.now().tick))
         self._fresh: Rows[str] = Rows()
         self._waiting: list[Rows[str]] = []
         self._plans: deque[tuple[Plan, datetime]] = deque(maxlen=PLANS_LIMIT)
@@ -84,7 +94,7 @@ class Recorder:
     async def _tend(self, due: float) -> None:
         try:
             while self._clock.now().tick < due:
-                if not await self._store.tend(self._clock.now().at):
+                if not await self._store.tend(self._age.now()):
                     return
                 await asyncio.sleep(PAUSE)
         except StoreError as error:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
-from monitor.core.model import Look, State
+from monitor.clock import CautiousClock
+from monitor.core.model import Look, Moment, State
 from monitor.core.rows import Rows
 from monitor.recorder import FLUSH_EVERY, Recorder
 from monitor.store.contract import StoreError
 from monitor.store.memory import MemoryStore
 from probes.contract import Observation
 from tests.core.builders import check
-from tests.virtual_time import VirtualClock, run
+from tests.virtual_time import START, VirtualClock, run
 
 
 class Past(MemoryStore):
@@ -120,3 +121,32 @@ def test_what_waited_is_written_when_it_works_again() -> None:
         return store.batches, sum(lost)
 
     assert run(play()) == ([2, 3, 0], 0)
+
+
+class SetClock:
+    """A clock that somebody sets."""
+
+    def __init__(self) -> None:
+        self.tick, self.ahead = 1000.0, timedelta(0)
+
+    def now(self) -> Moment:
+        return Moment(START + timedelta(seconds=self.tick) + self.ahead, self.tick)
+
+
+def test_what_is_kept_is_not_removed_because_the_clock_was_set_forward() -> None:
+    clock = SetClock()
+    cautious = CautiousClock(clock, lambda: clock.tick)
+    right = cautious.now()
+    clock.tick += 60
+    clock.ahead = timedelta(minutes=50)
+    assert cautious.now() - right == timedelta(minutes=51), "as in summer, or after a sleep"
+    for set_to in (timedelta(days=3650), timedelta(minutes=50), timedelta(days=3650)):
+        clock.ahead = set_to
+        clock.tick += 80_000
+        assert cautious.now() - right == timedelta(seconds=clock.tick - 1000, minutes=50)
+    clock.tick += 80_000
+    assert cautious.now() - right < timedelta(days=10)
+    clock.tick += 10_000
+    assert cautious.now() - right > timedelta(days=3650), "nobody has set it right for a day"
+    clock.ahead = timedelta(0)
+    assert cautious.now() - right == timedelta(seconds=clock.tick - 1000)
