@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from monitor.core.lived import always
 from monitor.core.model import Flapping, Look
 from monitor.replay import Replay
 from probes.contract import Reason
@@ -28,7 +29,7 @@ def lived() -> Iterator[Look]:
     [(None, 5), (Flapping(), 3), (Flapping(2, HOUR, HOUR / 2), 2), (Flapping(6, HOUR, HOUR / 2), 5)],
 )
 def test_what_would_have_been_opened(policy: Flapping | None, opened: int) -> None:
-    again = Replay(world(check(flapping=policy)).plan)
+    again = Replay(always(world(check(flapping=policy)).plan))
     changes = [happened.change for item in lived() for happened in again.take(item)]
     changes += [happened.change for happened in again.finish(moment(10_000).at)]
     events = [event.type.value for change in changes for event in change.events]

@@ -24,6 +24,8 @@ from monitor.core.wording import duration
 
 AD_HOC, HELD, FLAPPING = "maintenance:", "told:", "flapping:"
 """The beginnings of the names of notes; what follows is a window's id, a check's, or a subject."""
+WINDOWS, BOUTS = "maintenance", "flapping"
+"""Kinds of items on the agenda: windows begin or end; something is to be done about the bouts of a subject."""
 
 RECONSIDER = 60.0
 """Seconds after which the windows are looked at again, though nothing begins or ends: the clock may have been set."""
@@ -92,15 +94,14 @@ class Calm:
                 self._note(name, None)  # by another version, or by nobody
 
     def _remember(self, name: str, value: Any, now: Moment) -> None:
-        kind, _, subject = name.partition(":")
-        match f"{kind}:":
-            case "maintenance:":
-                self.ad_hoc[subject] = read_window(subject, value)
-            case "told:":
-                by = value.get("by")
-                self.held[subject] = Told(State(value["state"]), str(value["why"]), None if by is None else str(by))
-            case "flapping:":
-                self.bouts[subject] = Bouts.load(value, now)
+        if name.startswith(AD_HOC):
+            identity = name.removeprefix(AD_HOC)
+            self.ad_hoc[identity] = read_window(identity, value)
+        elif name.startswith(HELD):
+            by = None if value.get("by") is None else str(value["by"])
+            self.held[name.removeprefix(HELD)] = Told(State(value["state"]), str(value["why"]), by)
+        elif name.startswith(FLAPPING):
+            self.bouts[name.removeprefix(FLAPPING)] = Bouts.load(value, now)
 
     def notes(self, now: Moment) -> Iterator[Note]:
         """All that is remembered: for a journal that has lost it."""
@@ -212,12 +213,12 @@ class Calm:
         bouts = self.bouts[subject]
         self._note(FLAPPING + subject, bouts.dump(self.moment))
         # What is due now has been done: what rounding makes of a tick must not have it done again and again.
-        self._agenda.enter("flapping", subject, max(bouts.due(policy), self.moment.tick + SOONEST))
+        self._agenda.enter(BOUTS, subject, max(bouts.due(policy), self.moment.tick + SOONEST))
 
     def forget_bouts(self, subject: str) -> None:
         if self.bouts.pop(subject, None) is not None:
             self._note(FLAPPING + subject, None)
-            self._agenda.drop("flapping", subject)
+            self._agenda.drop(BOUTS, subject)
 
     def steady(self, status: ServiceStatus, state: ServiceState) -> ServiceState:
         """The state that a service goes to: one that flaps gets no better."""
@@ -271,9 +272,9 @@ class Calm:
     def reconsider(self) -> None:
         """The configuration is another one: look at it all as soon as possible."""
         self._spans.clear()
-        self._agenda.enter("maintenance", "", 0.0)
+        self._agenda.enter(WINDOWS, "", 0.0)
         for subject in self.bouts:
-            self._agenda.enter("flapping", subject, 0.0)
+            self._agenda.enter(BOUTS, subject, 0.0)
 
     def cover(self, planned: tuple[Window, ...], watched: Watched) -> None:
         """Which checks are in maintenance now; and when to ask again."""
@@ -284,9 +285,9 @@ class Calm:
         edges += [(span.end if span.holds(at) else span.begin) - at for _, span in known]
         self.covered = _covered([pair for pair in known if pair[1].holds(at)], watched)
         if known or any(told.by is not None for told in self.held.values()):
-            self._agenda.enter("maintenance", "", self.moment.tick + max(min(edges), 0.0))
+            self._agenda.enter(WINDOWS, "", self.moment.tick + max(min(edges), 0.0))
         else:
-            self._agenda.drop("maintenance", "")
+            self._agenda.drop(WINDOWS, "")
 
     # --- checks that come and go ---------------------------------------------------------------------------
 

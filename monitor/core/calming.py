@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from monitor.core.calm import RECONSIDER, Told
+from monitor.core.calm import BOUTS, RECONSIDER, Told
 from monitor.core.flapping import Bouts
 from monitor.core.following import update
 from monitor.core.judge import Judge
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from monitor.core.world import World
 
 OVER = "The maintenance is over."
-
 
 KIND, ANNOUNCED, ENDED = "maintenance", "announced", "ended"
 """Of the transitions that keep what people have announced: what was decided can be decided again."""
@@ -129,7 +128,7 @@ def flapping(world: World, subject: str, now: Moment) -> Change | None:
         changes = _steady(world, kind, name, now, "") if bouts is not None and bouts.flapping else []
         return merged([*changes, noted(world)])
     if name in world.unseen:  # how it is now is not known yet
-        world.agenda.enter("flapping", subject, now.tick + RECONSIDER)
+        world.agenda.enter(BOUTS, subject, now.tick + RECONSIDER)
         return None
     changes = []
     if bouts.flapping and now.tick >= bouts.last + policy.quiet.total_seconds():
@@ -222,7 +221,7 @@ def begin(world: World, renamed: Mapping[str, str], now: Moment) -> Change | Non
     for name in [name for name in calm.held if name not in world.judges]:
         calm.forget(name)
     for subject in list(calm.bouts):
-        world.agenda.enter("flapping", subject, now.tick)
+        world.agenda.enter(BOUTS, subject, now.tick)
     return windows(world, "", now)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from monitor.core.calm import WINDOWS
 from monitor.core.causes import explains, settled
 from monitor.core.following import GRACE
 from monitor.core.judge import Judge
@@ -27,7 +28,7 @@ def sheltered(world: World, judge: Judge, look: Look, now: Moment) -> str | None
     first, _ = world.waiting.failing.get(judge.check.id, (look.began.tick, False))
     found = shelter(world, judge, now.tick, first)
     if found is not None and not world.judges[found].state.bad:
-        world.agenda.hasten("maintenance", "", now.tick + PATIENCE)  # it is being looked at
+        world.agenda.hasten(WINDOWS, "", now.tick + PATIENCE)  # it is being looked at
     return found
 
 

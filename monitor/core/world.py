@@ -15,7 +15,7 @@ from functools import partial
 
 from monitor.core import calming, impairment, unjudged
 from monitor.core.agenda import Agenda
-from monitor.core.calm import Calm
+from monitor.core.calm import BOUTS, WINDOWS, Calm
 from monitor.core.causes import Causes, lost
 from monitor.core.event import Standing
 from monitor.core.flags import flags
@@ -304,8 +304,8 @@ class World:
 
 
 _ELAPSED: dict[str, Callable[[World, str, Moment], Change | None]] = {
-    "maintenance": calming.windows,
-    "flapping": calming.flapping,
+    WINDOWS: calming.windows,
+    BOUTS: calming.flapping,
     impairment.AGENDA: impairment.tell,
     impairment.AGENDA_QUIET: impairment.quiet,
     UNTOLD: elapsed,
