@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -33,7 +34,26 @@ STYLE = """
   .up { fill: var(--up); } .degraded { fill: var(--degraded); } .down { fill: var(--down); }
   .unknown { fill: var(--unknown); } .paper { fill: var(--paper); }
   .hurt { fill: var(--down); opacity: 0.16; }
+  .box { stroke: var(--rule); fill: var(--paper); } .box.start { fill: var(--accent); stroke: none; }
+  .strong { font-weight: 600; }
 """
+
+
+def document(title: str, height: float, parts: Iterable[str], left: float = LEFT) -> str:
+    """The picture as a file, with its title above."""
+    alt = escape(title)
+    return "\n".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img">',
+            f"<title>{alt}</title>",
+            f"<style>{STYLE}</style>",
+            f'<rect class="paper" width="{WIDTH}" height="{height:.0f}"/>',
+            f'<text class="title" x="{left}" y="22">{alt}</text>',
+            *parts,
+            "</svg>",
+            "",
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +87,25 @@ class Drawing:
         self._axis = axis
         self._parts: list[str] = []
         self._notes: list[tuple[float, str]] = []
+        self.messages: list[tuple[int, str]] = []
         self._y = 36.0
         self._first = self._y
 
     def truth(self, spans: Sequence[tuple[float, float, str]]) -> None:
         """What the target really is: the second of three spans is the trouble."""
-        y, height = self._y, 22.0
-        self._label("the target", y + 15)
-        for number, (begin, end, name) in enumerate(spans):
+        for begin, end, name in (spans[0], spans[2]):
             x, width = self._span(begin, end)
-            if number == 1:
-                self._parts.append(f'<rect class="hurt" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{height}"/>')
-            self._text(x + width / 2, y + 15, name, anchor="middle", kind="faint", room=width)
+            self._text(x + width / 2, self._y + 15, name, anchor="middle", kind="faint", room=width)
+        self.band("the target", [spans[1]], spans[2][1])
+
+    def band(self, name: str, spans: Sequence[tuple[float, float, str]], shown: float) -> None:
+        """What is really so, from when to when: trouble, or what was announced."""
+        y, height = self._y, 22.0
+        self._label(name, y + 15)
+        for begin, end, words in spans:
+            x, width = self._span(begin, min(end, shown))
+            self._parts.append(f'<rect class="hurt" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{height}"/>')
+            self._text(x + width / 2, y + 15, words, anchor="middle", kind="faint", room=width)
         self._parts.append(f'<path class="rule" d="M{LEFT} {y + height}H{WIDTH - RIGHT}"/>')
         self._y += height + 8
 
@@ -119,15 +146,29 @@ class Drawing:
         self._parts.append(f'<path class="curve" d="{"".join(steps)}"/>')
         self._y = top + height + 12
 
-    def states(self, spans: Sequence[tuple[float, float, str]]) -> None:
+    def states(self, spans: Sequence[tuple[float, float, str]], check: str = "its state") -> None:
         """What the check is called."""
         y, height = self._y, 24.0
-        self._label("its state", y + 16)
+        self._label(check, y + 16)
         for begin, end, name in spans:
             x, width = self._span(begin, end)
             self._parts.append(f'<rect class="{name}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{height}"/>')
             self._text(x + width / 2, y + 16, name, anchor="middle", kind="on", room=width)
         self._y += height + 10
+
+    def told(self, messages: Sequence[tuple[float, str]]) -> None:
+        """What was told: a number where it was, and the words under the picture."""
+        y, free = self._y + 8, 0.0
+        self._label("told", y + 4)
+        for number, (at, words) in enumerate(messages, 1):
+            x = self._axis.x(at)
+            place = max(x, free)
+            self._parts.append(f'<path class="note" d="M{x:.1f} {y - 18}L{place:.1f} {y - 8}"/>')
+            self._parts.append(f'<circle class="dot solid" cx="{place:.1f}" cy="{y:.1f}" r="8"/>')
+            self._text(place, y + 4, str(number), anchor="middle", kind="on")
+            self.messages.append((number, words))
+            free = place + 19
+        self._y += 26
 
     def note(self, at: float, text: str) -> None:
         """Said under the rows, with a line up to where it happened."""
@@ -163,21 +204,19 @@ class Drawing:
     def svg(self) -> str:
         bottom = self._y
         self._ticks(bottom)
-        lines = self._said(bottom + 24)
-        height = bottom + 38 + LINE * lines
-        alt = escape(self.title)
-        return "\n".join(
-            (
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img">',
-                f"<title>{alt}</title>",
-                f"<style>{STYLE}</style>",
-                f'<rect class="paper" width="{WIDTH}" height="{height:.0f}"/>',
-                f'<text class="title" x="{LEFT}" y="22">{alt}</text>',
-                *self._parts,
-                "</svg>",
-                "",
-            )
-        )
+        below = bottom + 24 + LINE * self._said(bottom + 24) + 14
+        return document(self.title, below + self._listed(below), self._parts)
+
+    def _listed(self, y: float) -> float:
+        """The messages, by their numbers; how much room they take."""
+        line = y
+        for number, words in self.messages:
+            self._text(36, line + LINE, f"{number}", anchor="end", kind="strong")
+            for part in textwrap.wrap(words, 122):
+                line += LINE
+                self._text(46, line, part)
+            line += 4
+        return line - y + (8 if self.messages else 0)
 
     def _said(self, y: float) -> int:
         """The notes, each in a line of its own; how many lines."""

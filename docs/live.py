@@ -26,7 +26,7 @@ from monitor.core.judge import Judgement
 from monitor.core.maintenance import Scope, Span, Window
 from monitor.core.model import EventType, Journal, Look, Moment
 from monitor.core.plan import Plan
-from monitor.core.sight import Ailment, Trouble
+from monitor.core.sight import Ailment, Outlook, Trouble
 from monitor.core.world import World
 from monitor.kinds import installed_kinds
 from monitor.store.contract import Backlog
@@ -84,6 +84,7 @@ _WELL = Health(
     stopping=False,
     config_ok=True,
 )
+_OUTLOOK = Outlook(witnesses={"1.1.1.1:53": True}, relabelled={Reason.OWN_NETWORK: 2})
 
 
 class _Store:
@@ -104,7 +105,9 @@ class _Tour:
         source = Source(config.agent.vantage.name, config.agent.public_url)
         plan = Plan(config.checks, config.services, config.routes, source, frozenset(config.sinks))
         self.world = World(plan, Journal("documentation", 1), moment(0))
-        self.telemetry = Telemetry(self.world, clock=_StillClock(1000), version="0.1.0", vantage="fra1")
+        self.telemetry = Telemetry(
+            self.world, clock=_StillClock(1000), version="0.1.0", vantage="fra1", outlook=lambda: _OUTLOOK
+        )
         self.events: list[Mapping[str, Any]] = []
         self._perform()
 

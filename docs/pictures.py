@@ -1,6 +1,7 @@
 """The pictures of docs/judgement.md, out of the simulator's own runs: `python -m docs.pictures`.
 
-Each shows one check through one trouble, as `bench._virtual` plays it through the agent's core; the last one is drawn
+Each shows one check through one trouble, as `bench._virtual` plays it through the agent's core, or several
+(`docs._stories`); the way to a page is drawn from its questions, and the policies
 from what `python -m bench.judgement --json` printed (docs/images/judgement.json). Seeds are fixed.
 """
 
@@ -18,7 +19,9 @@ from bench._cells import ORDINARY
 from bench._policies import Ours
 from bench._traffic import Answer, Phase, Traffic
 from bench._virtual import Changed, Simulation
+from docs import _stories
 from docs._drawing import Axis, Drawing, Mark
+from docs._flow import Question, flow
 from monitor.core import failures, slowness
 from monitor.core.judge import Judgement
 from monitor.core.model import Look, State
@@ -186,6 +189,57 @@ def policies(told: Mapping[str, Mapping[str, float]]) -> Drawing:
     return drawing
 
 
+WAY_TO_A_PAGE = (
+    Question(
+        "Is it the target's own trouble?", "yes", "no",
+        "The check becomes unknown, and nobody is paged. If it stays so for 10 minutes: agent.impaired. "
+        "See: brownout look NAME, its reason.",
+    ),
+    Question(
+        "Does it last?", "yes", "no",
+        "A blip, told to nobody. A failing target: ten looks in a row over 5 s, or over what was learned of it; "
+        "a threshold: as it is written. See: down_after in /api/v1/checks/NAME.",
+    ),
+    Question(
+        "Is the check in maintenance?", "no", "yes",
+        "It is kept back, and told at the end of the window if it is still so. See: brownout maintain.",
+    ),
+    Question(
+        "Does it flap?", "no", "yes",
+        "The third time within an hour is told as flapping; then a digest, and its end. See: the flag flapping.",
+    ),
+    Question(
+        "Does a failing dependency explain it?", "no", "yes",
+        "It is part of that one's incident, and no check.changed tells of it. See: suppressed_by.",
+    ),
+    Question(
+        "Does it make an incident, or one worse than told?", "yes", "no",
+        "The incident that is open has told it, or its service is well all the same. See: the service's rule, "
+        "brownout status.",
+    ),
+    Question(
+        "Does a route send it to somebody?", "yes", "no",
+        "Nobody is told. A route without event takes incidents and agent.*, and when: must match. "
+        "See: routes in checks.yaml.",
+    ),
+    Question(
+        "Does the sink accept it?", "yes", "no",
+        "It is tried again for three days; refused for good it is a dead letter. See: brownout_outbox_waiting, "
+        "brownout_outbox_dead, the log.",
+    ),
+)  # fmt: skip
+"""In the order in which the agent asks them."""
+
+
+def way() -> str:
+    return flow(
+        "From a failed look to a page, and where it may end",
+        "A look fails, or a figure is beyond a limit",
+        WAY_TO_A_PAGE,
+        "A page",
+    )
+
+
 def _looks(drawing: Drawing, found: Watched) -> None:
     for name, scheduled in (("scheduled looks", True), ("extra looks", False)):
         marks = [Mark(look.at, failed=look.failed) for look in found.looks if look.scheduled is scheduled]
@@ -214,12 +268,17 @@ PICTURES: Mapping[str, Callable[[], Drawing]] = {
     "judgement-loss": lost_packets,
     "judgement-half": half_failing,
     "judgement-slow": slow,
+    "judgement-cause": _stories.cause,
+    "judgement-flapping": _stories.flapping,
+    "judgement-maintenance": _stories.maintenance,
+    "judgement-network": _stories.network,
 }
 
 
 def main() -> int:
     for name, draw in PICTURES.items():
         (IMAGES / f"{name}.svg").write_text(draw().svg(), encoding="utf-8")
+    (IMAGES / "judgement-way.svg").write_text(way(), encoding="utf-8")
     figures = IMAGES / "judgement.json"
     if figures.exists():
         told = json.loads(figures.read_text("utf-8"))["policies"]

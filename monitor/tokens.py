@@ -26,7 +26,7 @@ class Scope(StrEnum):
     READ = "read"
     """To read what `agent.protected` keeps from others."""
     OPERATE = "operate"
-    """What people on call do: acknowledge, silence, announce maintenance."""
+    """What people on call do: announce maintenance."""
     ADMIN = "admin"
     """To change what is watched: reload."""
 

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import httpx
 
 from monitor.core.event import Source
-from monitor.core.model import Check, Confirm, OutageRule, Recover, Service
+from monitor.core.judge import Judge
+from monitor.core.model import Check, Confirm, Look, OutageRule, Recover, Service
 from monitor.core.plan import Plan
 from monitor.core.routing import Route
 from monitor.core.world import World
@@ -26,11 +27,12 @@ from monitor.sinks.contract import Nature, Sink, SinkContext
 from monitor.store.contract import Delivery
 from monitor.store.memory import MemoryStore
 from monitor.vantage import Lookout
-from monitor.witnesses import Asked
+from monitor.witnesses import LIMIT, Asked
 from probes.contract import Address, Context, Measurement, Observation, Probe, Reason, Unit
 from tests.core.builders import check
 from tests.virtual_time import VirtualClock, run
 
+SINK = "notebook"
 Truth = Callable[[str, float], Reason | None]
 """What a look at the check of that name finds, so many seconds after the start."""
 
@@ -92,7 +94,7 @@ class Counter:
     def __init__(self) -> None:
         self.looks = self.skipped = 0
 
-    def look(self, look: object, judge: object) -> None:
+    def look(self, look: Look, judge: Judge) -> None:
         self.looks += 1
 
     def missed(self, beats: int) -> None:
@@ -110,69 +112,95 @@ class Counter:
         raise AssertionError("the memory store never fails")
 
 
+@dataclass
+class Witness:
+    """The only one, which does not answer while the network is gone."""
+
+    gone: tuple[float, float] = (0.0, 0.0)
+
+    async def reference(self, host: str, port: int) -> bool | None:
+        since, until = self.gone
+        answers = not since <= asyncio.get_running_loop().time() < until
+        await asyncio.sleep(0.15 if answers else LIMIT)
+        return answers
+
+    async def gateway(self) -> bool | None:
+        return None
+
+    async def resolvers(self) -> bool | None:
+        return None
+
+    def link(self) -> str:
+        return ""
+
+
+def live(plan: Plan, seconds: float, observer: Counter, *, witnesses: Asked | None = None) -> Notebook:
+    """Watch what the plan says for so long; what was told to its one sink, `SINK`.
+
+    `witnesses` tell whether the agent's own network is there; without any, every failed look is the target's."""
+    notebook = Notebook()
+    run(_live(plan, seconds, observer, witnesses, notebook))
+    return notebook
+
+
+async def _live(plan: Plan, seconds: float, observer: Counter, witnesses: Asked | None, notebook: Notebook) -> None:
+    clock, store = VirtualClock(), MemoryStore()
+    world = World(plan, await store.open(), clock.now())
+    async with httpx.AsyncClient() as client:
+        outbox = Outbox(store, {SINK: notebook}, client=client, terminal=io.StringIO(), clock=clock, random=Random(1))
+        pipeline = Pipeline(
+            world,
+            Runner(clock, NoNames(), NoTls()),
+            store,
+            clock,
+            level_sinks=frozenset(),
+            wake=outbox.wake,
+            observer=observer,
+            ask=lambda name: scheduler.ask(name),
+            follow=lambda name, judgement: scheduler.follow(name, judgement),
+            vouch=(lambda look, check: lookout.vouch(look, check)) if witnesses is not None else None,
+        )
+        scheduler = Scheduler(
+            plan.checks.values(),
+            pipeline.take,
+            pipeline.pass_over,
+            lambda name: world.judges[name].extra_timeout,
+            clock,
+            limit=500,
+            limit_per_host=8,
+            observer=observer,
+            soft_deadline=pipeline.soft_deadline,
+            overdue=pipeline.overdue,
+        )
+        pipeline.decide(World.start)
+        parts = [asyncio.create_task(part.run()) for part in (scheduler, pipeline.writer, outbox)]
+        parts.append(asyncio.create_task(pipeline.keep_time()))
+        if witnesses is not None:
+            lookout = Lookout(
+                [("192.0.2.1", 53)], witnesses, clock, pipeline.sighted, world.sight,
+                uptime=asyncio.get_running_loop().time,
+            )  # fmt: skip
+            parts.append(asyncio.create_task(lookout.run()))
+        await asyncio.wait(parts, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+        for part in parts:
+            assert not part.done()
+            part.cancel()
+        await asyncio.wait(parts)
+
+
 def simulate(
     checks: list[Check], seconds: float, *, events: str = "incident.", witnesses: Asked | None = None
 ) -> tuple[Notebook, Counter]:
     """Watch the checks, each a service of its own; the notebook of what was told, and the number of looks.
 
     `witnesses` tell whether the agent's own network is there."""
-    notebook, counter = Notebook(), Counter()
-
-    async def main() -> None:
-        clock, store = VirtualClock(), MemoryStore()
-        services = {
-            item.service: Service(item.service, item.name, (item.id,), OutageRule(1, (item.id,))) for item in checks
-        }
-        plan = Plan(
-            {item.id: item for item in checks},
-            services,
-            (Route(("notebook",)),),
-            Source("virtual"),
-            frozenset(("notebook",)),
-        )
-        world = World(plan, await store.open(), clock.now())
-        async with httpx.AsyncClient() as client:
-            outbox = Outbox(
-                store, {"notebook": notebook}, client=client, terminal=io.StringIO(), clock=clock, random=Random(1)
-            )
-            pipeline = Pipeline(
-                world,
-                Runner(clock, NoNames(), NoTls()),
-                store,
-                clock,
-                level_sinks=frozenset(),
-                wake=outbox.wake,
-                observer=counter,
-                follow=lambda name, judgement: scheduler.follow(name, judgement),
-                vouch=(lambda look, check: lookout.vouch(look, check)) if witnesses is not None else None,
-            )
-            scheduler = Scheduler(
-                checks,
-                pipeline.take,
-                pipeline.pass_over,
-                lambda name: world.judges[name].extra_timeout,
-                clock,
-                limit=500,
-                limit_per_host=8,
-                observer=counter,
-                soft_deadline=pipeline.soft_deadline,
-                overdue=pipeline.overdue,
-            )
-            parts = [asyncio.create_task(part.run()) for part in (scheduler, pipeline.writer, outbox)]
-            parts.append(asyncio.create_task(pipeline.keep_time()))
-            if witnesses is not None:
-                lookout = Lookout(
-                    [("192.0.2.1", 53)], witnesses, clock, pipeline.sighted, world.sight,
-                    uptime=asyncio.get_running_loop().time,
-                )  # fmt: skip
-                parts.append(asyncio.create_task(lookout.run()))
-            await asyncio.wait(parts, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
-            for part in parts:
-                assert not part.done()
-                part.cancel()
-            await asyncio.wait(parts)
-
-    run(main())
+    services = {
+        item.service: Service(item.service, item.name, (item.id,), OutageRule(1, (item.id,))) for item in checks
+    }
+    known = {item.id: item for item in checks}
+    counter = Counter()
+    plan = Plan(known, services, (Route((SINK,)),), Source("virtual"), frozenset((SINK,)))
+    notebook = live(plan, seconds, counter, witnesses=witnesses)
     assert all(page["type"].startswith(events) for _, page in notebook.pages)
     return notebook, counter
 

@@ -8,10 +8,9 @@ from datetime import timedelta
 from random import Random
 from typing import ClassVar
 
-from monitor.witnesses import LIMIT
 from probes.contract import Context, Observation, Reason
 from tests.core.builders import check
-from tests.simulation import Simulated, simulate, simulated
+from tests.simulation import Simulated, Witness, simulate, simulated
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,28 +131,6 @@ def test_our_own_trouble_is_never_told_as_theirs() -> None:
 
     notebook, _ = simulate([simulated(f"c{n}", truth) for n in range(20)], 1800)
     assert notebook.told() == []
-
-
-@dataclass
-class Witness:
-    """The only one, which does not answer while the network is gone."""
-
-    gone: tuple[float, float] = (0.0, 0.0)
-
-    async def reference(self, host: str, port: int) -> bool | None:
-        since, until = self.gone
-        answers = not since <= asyncio.get_running_loop().time() < until
-        await asyncio.sleep(0.15 if answers else LIMIT)
-        return answers
-
-    async def gateway(self) -> bool | None:
-        return None
-
-    async def resolvers(self) -> bool | None:
-        return None
-
-    def link(self) -> str:
-        return ""
 
 
 def test_to_ask_a_witness_first_delays_no_outage() -> None:

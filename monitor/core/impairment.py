@@ -63,11 +63,13 @@ def tell(world: World, _: str, now: Moment) -> Change | None:
         Verdict(State.UNKNOWN, worst.trouble.reason, worst.sentence),
     )  # fmt: skip
     sight.spells = [at for at in sight.spells if timedelta(0) <= now.at - at < WITHIN] + [now.at]
-    meanwhile = "Until that ends, what it cannot judge is neither an outage nor mended."
+    how, meanwhile = "cannot see", "Until that ends, what it cannot judge is neither an outage nor mended."
+    if worst.trouble.sees:
+        how, meanwhile = "is in trouble", "It looks and tells as ever."
     if len(sight.spells) >= SPELLS:
         often = f"{len(sight.spells)} times within {duration(WITHIN)}"
         meanwhile += f" That was told {often}: further spells are not, until there is none for {duration(QUIET)}."
-    sentence = f"The agent {told.subject} cannot see since {clock(sight.since.at)}: {worst.sentence}. {meanwhile}"
+    sentence = f"The agent {told.subject} {how} since {clock(sight.since.at)}: {worst.sentence}. {meanwhile}"
     event = world.teller.agent(EventType.AGENT_IMPAIRED, told, sentence)
     sight.told = frozenset(event.sinks)
     return Change(events=(event,), notes=(sight.note(),))
@@ -80,7 +82,8 @@ def _ended(world: World, transition: Transition, worst: Ailment, now: Moment) ->
     if len(sight.spells) >= SPELLS and sight.told is not None:
         world.agenda.enter(AGENDA_QUIET, "", now.tick + QUIET.total_seconds())
         return ()
-    return _recovered(world, transition, f"sees again after {lasted}: {worst.trouble.past}.")
+    how = "is well" if worst.trouble.sees else "sees"
+    return _recovered(world, transition, f"{how} again after {lasted}: {worst.trouble.past}.")
 
 
 def quiet(world: World, _: str, now: Moment) -> Change | None:

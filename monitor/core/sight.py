@@ -53,6 +53,11 @@ class Trouble(StrEnum):
     CLOCK = "clock", Reason.LATE, "its clock was set", "its clock had been set"
 
     @property
+    def sees(self) -> bool:
+        """Whether looks mean what they ever mean meanwhile."""
+        return self in (Trouble.JOURNAL, Trouble.CLOCK)
+
+    @property
     def blinds(self) -> bool:
         """Whether what was suspected meanwhile is no evidence."""
         return self in (Trouble.NETWORK, Trouble.PAUSED, Trouble.STARVED)
@@ -192,7 +197,10 @@ def ailments_of(transition: Transition, tick: float) -> tuple[Ailment, ...]:
 
 
 def cannot_see(sight: Sight) -> str:
-    """For pages: ``I cannot see since 14:02:07 UTC: I have lost ...``; empty while all is well."""
-    if not sight.ailments:
+    """For pages: ``the agent cannot see since 14:02:07 UTC: it has lost ...``; empty while all is well, and where only
+    the journal is ill, which tells of itself."""
+    worst = next((item for item in sight.ailments if item.trouble is not Trouble.JOURNAL), None)
+    if worst is None:
         return ""
-    return f"I cannot see since {clock(sight.since.at)}: {sight.ailments[0].sentence}"
+    how = "is in trouble" if worst.trouble.sees else "cannot see"
+    return f"the agent {how} since {clock(sight.since.at)}: {worst.sentence}"

@@ -260,8 +260,25 @@ def test_pages_tell_why() -> None:
     assert cannot_see(watched.sight) == ""
     watched.sighted([ailment(5)], moment(7))
     assert cannot_see(watched.sight) == (
-        "I cannot see since 12:00:05 UTC: it has lost its own network: nobody answered"
+        "the agent cannot see since 12:00:05 UTC: it has lost its own network: nobody answered"
     )
+
+
+def test_an_agent_that_sees_is_not_said_to_be_blind() -> None:
+    watched = watching()
+    watched.sighted([ailment(5, Trouble.JOURNAL)], moment(7))
+    assert cannot_see(watched.sight) == "", "the journal tells of itself"
+    impaired = watched.elapse(moment(15))
+    assert impaired is not None
+    assert impaired.events[0].body["sentence"] == (
+        "The agent test is in trouble since 12:00:05 UTC: it cannot write its journal: nobody answered. "
+        "It looks and tells as ever."
+    )
+    watched.sighted([ailment(5, Trouble.JOURNAL), ailment(20, Trouble.CLOCK)], moment(20))
+    assert cannot_see(watched.sight) == ("the agent is in trouble since 12:00:05 UTC: its clock was set: nobody answered")
+    ended = watched.sighted([], moment(40))
+    assert ended is not None
+    assert ended.events[0].body["sentence"].startswith("The agent test is well again after 35 s: it could not")
 
 
 def test_routes_may_leave_it_out() -> None:
