@@ -57,7 +57,8 @@ clean:
 $(VENV)/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Brownout needs Python 3.11 or later; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
-	@$(PYTHON) -m venv $(VENV) \
+# One that was interrupted has no pip, and is made anew.
+	@$(PYTHON) -m venv $(VENV) && { [ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear $(VENV); } \
 	  || { echo "Cannot create a virtual environment. On Debian: apt-get install python3-venv"; exit 2; }
 	@touch $@
 

@@ -233,7 +233,9 @@ class Drawing:
         while value <= self._axis.high + 1e-9:
             x = self._axis.x(value)
             self._parts.append(f'<path class="rule" d="M{x:.1f} {y}v4"/>')
-            self._text(x, y + 17, f"{value:g} {self._axis.unit}", anchor="middle", kind="faint")
+            last = value + self._axis.step > self._axis.high
+            where = ("end", WIDTH - RIGHT + 8.0) if last else ("middle", x)
+            self._text(where[1], y + 17, f"{value:g} {self._axis.unit}", anchor=where[0], kind="faint")
             value += self._axis.step
 
     def _scale(self, name: str, top: float, height: float, most: float) -> None:

@@ -34,7 +34,6 @@ def flow(title: str, first: str, questions: Sequence[Question], last: str) -> st
     y += _box(parts, y, [first], "start")
     for question in questions:
         end = textwrap.wrap(question.end, int((WIDTH - EXIT - 10) / LETTER))
-        parts.append(_text(LEFT + 34, y + 15, question.on, "faint"))
         _arrow(parts, y)
         y += GAP
         height = _box(parts, y, textwrap.wrap(question.asked, int((BOX - 24) / BOLD)), "question", rows=len(end))
@@ -43,6 +42,7 @@ def flow(title: str, first: str, questions: Sequence[Question], last: str) -> st
         parts.append(_text((LEFT + BOX + EXIT - 14) / 2, middle - 5, question.off, "faint", "middle"))
         parts += [_text(EXIT, middle + 4 + LINE * row, line) for row, line in enumerate(end)]
         y += height
+        parts.append(_text(LEFT + 34, y + 15, question.on, "faint"))
     _arrow(parts, y)
     y += GAP
     y += _box(parts, y, [last], "start")

@@ -1,5 +1,5 @@
 """Several checks through one trouble, for the pictures: the agent itself in virtual time (`tests.simulation`), and
-what it told its one sink. Seconds in a story are from the beginning of its picture, at three in the morning."""
+what it told its one sink. Seconds in a story are from the beginning of its picture, ten minutes after midnight."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from probes.contract import Reason
 from tests.simulation import SINK, Counter, Simulated, Truth, Witness, live
 from tests.virtual_time import START
 
-BEGIN = 3 * 3600.0
+BEGIN = 600.0
 """Seconds of ordinary life before."""
 MINUTE = 60.0
 
@@ -109,10 +109,10 @@ def cause() -> Drawing:
 
 def flapping() -> Drawing:
     """A service that is restarted again and again."""
-    shown, minutes = 130.0, (5, 14, 23, 32, 41, 50, 59, 68)
+    shown, minutes = 120.0, (5, 14, 23, 32, 41, 50, 59, 68)
     down = [Trouble(minute * MINUTE, (minute + 2) * MINUTE, Reason.REFUSED) for minute in minutes]
     truth = truth_of({"home": down})
-    drawing = Drawing("A server dies every nine minutes: three incidents, not eight", Axis(0, shown, 10, "min"))
+    drawing = Drawing("A server dies every nine minutes: three incidents, not eight", Axis(0, shown, 20, "min"))
     drawing.band("the target", [(item.begin / MINUTE, item.end / MINUTE, "") for item in down], shown)
     play(drawing, plan_of({"home": "Web shop"}, check("home", truth, 30)), shown * MINUTE, unit=MINUTE)
     return drawing
@@ -133,7 +133,7 @@ def maintenance() -> Drawing:
         {"home": "Web shop", "checkout": "Checkout"},
         check("home", truth, 30), check("checkout", truth, 30), maintenance=(announced,),
     )  # fmt: skip
-    drawing = Drawing("A deploy in a window of maintenance", Axis(0, shown, 5, "min"))
+    drawing = Drawing("A deploy in a window of maintenance", Axis(0, shown, 10, "min"))
     drawing.band("maintenance", [(*window, "of both")], shown)
     play(drawing, plan, shown * MINUTE, unit=MINUTE)
     return drawing

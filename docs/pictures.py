@@ -25,6 +25,7 @@ from docs._flow import Question, flow
 from monitor.core import failures, slowness
 from monitor.core.judge import Judgement
 from monitor.core.model import Look, State
+from monitor.logs import configure_logs
 
 IMAGES = Path(__file__).parent / "images"
 AFTER_AN_HOUR = 3600.0
@@ -276,6 +277,7 @@ PICTURES: Mapping[str, Callable[[], Drawing]] = {
 
 
 def main() -> int:
+    configure_logs(str, quiet=True)
     for name, draw in PICTURES.items():
         (IMAGES / f"{name}.svg").write_text(draw().svg(), encoding="utf-8")
     (IMAGES / "judgement-way.svg").write_text(way(), encoding="utf-8")

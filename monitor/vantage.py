@@ -273,7 +273,8 @@ def _can_open() -> bool:
 def _relabelled(look: Look, reason: Reason, why: str) -> Look:
     """Said to be our own trouble; what it saw is kept for people, its figures are not."""
     observation = look.observation
-    before = f"{observation.reason.value}: {observation.detail}" if observation.reason else "it succeeded"
+    saw = observation.reason or "it succeeded"
+    before = f"{saw}: {observation.detail}" if observation.reason and observation.detail else saw
     told = f"{why} ({before})" if why else before
     return replace(look, observation=replace(observation, measurements={}, reason=reason, detail=told[:DETAIL_LIMIT]))
 

@@ -197,8 +197,8 @@ def ailments_of(transition: Transition, tick: float) -> tuple[Ailment, ...]:
 
 
 def cannot_see(sight: Sight) -> str:
-    """For pages: ``the agent cannot see since 14:02:07 UTC: it has lost ...``; empty while all is well, and where only
-    the journal is ill, which tells of itself."""
+    """For pages: ``the agent cannot see since 14:02:07 UTC: it has lost ...``; empty while all is well, and
+    where only the journal is ill, which tells of itself."""
     worst = next((item for item in sight.ailments if item.trouble is not Trouble.JOURNAL), None)
     if worst is None:
         return ""

@@ -275,7 +275,9 @@ def test_an_agent_that_sees_is_not_said_to_be_blind() -> None:
         "It looks and tells as ever."
     )
     watched.sighted([ailment(5, Trouble.JOURNAL), ailment(20, Trouble.CLOCK)], moment(20))
-    assert cannot_see(watched.sight) == ("the agent is in trouble since 12:00:05 UTC: its clock was set: nobody answered")
+    assert cannot_see(watched.sight) == (
+        "the agent is in trouble since 12:00:05 UTC: its clock was set: nobody answered"
+    )
     ended = watched.sighted([], moment(40))
     assert ended is not None
     assert ended.events[0].body["sentence"].startswith("The agent test is well again after 35 s: it could not")

@@ -13,11 +13,14 @@ const SHOWN_OPEN = 60;       // with more checks than this, services that are we
 const SERVICES_NAMED = 3;    // of an incident
 
 const recent = new Map();    // check id -> {at, values}
+const names = new Map();     // check id -> what people call it
 let answeredAt = null;       // by our clock, ms
 let skew = 0;                // the agent's clock minus ours, ms
 let live = false;            // whether the agent tells of events by itself
 
 // --- what is shown ---
+
+const nameOf = (id) => names.get(id) || id;
 
 function pill(parent) {
   const node = make("span", "pill", parent);
@@ -43,7 +46,7 @@ function showOverall(status) {
   attribute($("icon"), "href", `static/icon-${KIND[summary.state] || "unknown"}.svg`);
   document.title = summary.state === "operational" ? "All well · Brownout" : `${summary.sentence} · Brownout`;
   $("impaired").hidden = agent.impaired.length === 0;
-  list($("impaired"), agent.impaired, (trouble) => trouble, () => make("li"), text);
+  list($("impaired"), agent.impaired, (trouble) => trouble, () => make("li"), (node, trouble) => text(node, sentence(trouble)));
 }
 
 function showIncidents(incidents, titles) {
@@ -55,11 +58,13 @@ function showIncidents(incidents, titles) {
     return node;
   }, (node, incident) => {
     attribute(node, "data-state", incident.impact);
-    const names = incident.services.slice(0, SERVICES_NAMED).map((id) => titles.get(id) || id).join(", ");
+    const affected = incident.services.slice(0, SERVICES_NAMED).map((id) => titles.get(id) || id).join(", ");
     const others = incident.services.length - SERVICES_NAMED;
-    text(node.firstChild, `${names}${others > 0 ? ` and ${others} more` : ""}: ${WORDS[incident.impact].toLowerCase()}`);
-    const touched = incident.checks.length > 1 ? ` · ${incident.checks.length} checks` : "";
-    text(node.lastChild, `${incident.root}: ${incident.why} · trouble since ${clock(incident.since)}, for ${ago(age(incident.since))}${touched}`);
+    text(node.firstChild, `${affected}${others > 0 ? ` and ${others} more` : ""}: ${WORDS[incident.impact].toLowerCase()}`);
+    const many = incident.checks.length > 1;
+    const cause = `${many ? "Probably " : ""}${nameOf(incident.root)}: ${incident.why}`;
+    const touched = many ? ` · ${incident.checks.length} checks` : "";
+    text(node.lastChild, `${cause} · trouble since ${clock(incident.since)}, for ${ago(age(incident.since))}${touched}`);
   });
 }
 
@@ -213,6 +218,8 @@ function showStatus(status) {
   answeredAt = Date.now();
   skew = Date.parse(status.agent.now) - answeredAt;
   showOverall(status);
+  names.clear();
+  for (const check of status.checks) names.set(check.id, check.name);
   showIncidents(status.incidents, new Map(status.services.map((service) => [service.id, service.title])));
   showServices(status);
 }
