@@ -241,12 +241,12 @@ function showWhy(detail) {
   const marks = [...(check.confirming ? ["being confirmed"] : []), ...check.flags.map((flag) => FLAGS[flag] || flag)];
   row(box, "State", [`${WORDS[check.state]} since ${clock(check.since)}, for ${ago(age(check.since))}`, ...marks].join("; "));
   if (check.why) row(box, "Why", sentence(check.why));
-  if (check.suppressed_by) row(box, "Explained by", `${check.suppressed_by}, which it depends on: no event tells of it`);
+  if (check.suppressed_by) row(box, "Explained by", `${nameOf(check.suppressed_by)}, which it depends on: no event tells of it`);
   if (check.down_after) row(box, "Called down", check.down_after.why);
   if (check.usual) row(box, check.usual.measurement.replaceAll("_", " "), check.usual.why);
   for (const item of detail.findings) row(box, "Not as ever", `${item.why}; since ${clock(item.since)}`);
   if (check.reason) row(box, "Reason", check.reason.replaceAll("_", " "));
-  if (check.advice && check.reason !== "threshold") row(box, "What to do", sentence(check.advice));
+  if (check.advice && check.reason !== "threshold" && !check.suppressed_by) row(box, "What to do", sentence(check.advice));
   if (check.runbook) linked(box, "Runbook", check.runbook);
   if (check.owner) row(box, "Owner", check.owner);
   row(box, "Looks", `every ${seconds(check.every)}, by ${check.probe}`);

@@ -35,6 +35,11 @@ function showPill(node, state) {
   text(node.lastChild, WORDS[state] || state);
 }
 
+// What is to be known besides the state, and why nobody is told.
+function showFlags(parent, flags) {
+  list(parent, flags, (flag) => flag, () => make("span", "flag"), (node, flag) => text(node, FLAGS[flag] || flag));
+}
+
 function showOverall(status) {
   const { summary, counts, agent } = status;
   attribute($("overall"), "data-state", summary.state);
@@ -77,10 +82,11 @@ function showServices(status) {
   const few = status.checks.length <= SHOWN_OPEN;
   const shown = status.services.filter((service) => checks.has(service.id));
   list($("services"), shown, (service) => service.id, (service) => buildService(service, few), (node, service) => {
-    const { title, state, since, list: rows } = node.parts;
+    const { title, state, flags, since, list: rows } = node.parts;
     text(title, service.title);
     showPill(state, service.state);
-    const told = service.flags.map((flag) => FLAGS[flag] || flag);
+    showFlags(flags, service.flags);
+    const told = [];
     if (service.doubt && service.state !== "operational") told.push(service.doubt);
     if (service.since) told.push(`for ${ago(age(service.since))}`);
     text(since, told.join(" · "));
@@ -98,8 +104,9 @@ function buildService(service, few) {
   const summary = make("summary", "", node);
   const state = pill(summary);
   const title = make("h3", "", summary);
+  const flags = make("span", "flags", summary);
   const since = make("span", "since", summary);
-  node.parts = { state, title, since, list: make("ul", "checks", node) };
+  node.parts = { state, title, flags, since, list: make("ul", "checks", node) };
   return node;
 }
 
@@ -110,6 +117,7 @@ function buildCheck() {
   const name = make("button", "name", what);
   name.type = "button";
   name.setAttribute("aria-expanded", "false");
+  const flags = make("span", "flags", what);
   const target = make("span", "target", what);
   const spark = drawing("spark", "0 0 100 24", node);
   spark.setAttribute("preserveAspectRatio", "none");
@@ -118,7 +126,7 @@ function buildCheck() {
   const facts = make("div", "facts", node);
   const chips = make("ul", "chips", node);
   chips.setAttribute("aria-label", "Thresholds");
-  node.parts = { state, name, target, spark, time, why, facts, chips, detail: null };
+  node.parts = { state, name, flags, target, spark, time, why, facts, chips, detail: null };
   const toggle = () => toggleDetail(node);
   name.addEventListener("click", toggle);
   for (const part of [state, spark, time]) part.addEventListener("click", toggle);
@@ -127,10 +135,11 @@ function buildCheck() {
 
 function showCheck(node, check) {
   node.check = check;
-  const { state, name, target, spark, time, why, facts, chips } = node.parts;
+  const { state, name, flags, target, spark, time, why, facts, chips } = node.parts;
   attribute(node, "data-state", check.state);
   showPill(state, check.state);
   text(name, check.name);
+  showFlags(flags, check.flags);
   text(target, check.target);
   // How long a failure took says nothing about how fast the target is.
   const response = check.last && check.last.ok ? check.last.measurements.response_time : null;
@@ -159,14 +168,15 @@ function tellFacts(check) {
   const parts = [];
   if (check.maintenance) {
     const { until, why, by } = check.maintenance;
-    parts.push(`${FLAGS.maintenance} until ${clock(until)}${why ? `: ${why}` : ""}${by ? ` (${by})` : ""}`);
+    parts.push(`maintenance until ${clock(until)}${why ? `: ${why}` : ""}${by ? ` (${by})` : ""}`);
   }
-  if (check.flags.includes("flapping")) parts.push(`${FLAGS.flapping}: changes are gathered until it holds still`);
+  if (check.flags.includes("flapping")) parts.push("changes are gathered until it holds still");
   if (check.state !== "up") parts.push(`since ${clock(check.since)}, for ${ago(age(check.since))}`);
-  if (check.suppressed_by) parts.push(`${FLAGS.suppressed}: ${check.suppressed_by} explains it, so nobody is told of it`);
+  if (check.suppressed_by) parts.push(`${nameOf(check.suppressed_by)} explains it, so nobody is told of it`);
   if (check.confirming) parts.push("looking more often");
   if (check.last && age(check.last.at) > 3 * check.every + 10) parts.push(`last look ${ago(age(check.last.at))} ago`);
-  if (check.state !== "up" && check.advice && check.reason !== "threshold") parts.push(check.advice);
+  // Where another check explains it, that one's advice counts.
+  if (check.state !== "up" && check.advice && check.reason !== "threshold" && !check.suppressed_by) parts.push(check.advice);
   return parts.join(" · ");
 }
 
