@@ -94,9 +94,9 @@ class Expectation:
             return
         text = _utf8(body, answer.header("content-type"))
         if self.body is not None and not self.body.search(text):
-            raise LookFailed(Reason.BODY, f"{_shown(self.body, look)} was not found in the body")
+            raise LookFailed(Reason.BODY, f"{shown(self.body, look)} was not found in the body")
         if self.body_absent is not None and self.body_absent.search(text):
-            raise LookFailed(Reason.BODY, f"{_shown(self.body_absent, look)} was found in the body")
+            raise LookFailed(Reason.BODY, f"{shown(self.body_absent, look)} was found in the body")
 
     def _check_json(self, body: bytes, look: Look) -> None:
         if len(body) > JSON_BYTES:
@@ -197,8 +197,8 @@ def pattern(field_name: str, text: str | None, *, as_text: bool = False) -> Any:
         raise BadField(field_name, f"{text!r} is not a regular expression (RE2): {shown}") from error
 
 
-def _shown(pattern: Any, look: Look) -> str:
-    """What the user wrote, which may hold a variable: cleaned before quoting, which may change the text."""
+def shown(pattern: Any, look: Look) -> str:
+    """A pattern as the user wrote it. It may hold a variable: cleaned before quoting, which may change the text."""
     written = pattern.pattern
     return visible(repr(look.clean(written.decode() if isinstance(written, bytes) else written)), 120)
 

@@ -23,11 +23,10 @@ import errno
 import socket
 import ssl
 import struct
-import sys
-import time
 from time import perf_counter
 from types import TracebackType
 
+from probes import _stamps
 from probes._endpoint import joined
 from probes._look import Look
 from probes._resolve import SystemResolver
@@ -40,15 +39,8 @@ _CHUNK = 65_536
 _NON_BLOCKING = hasattr(socket, "SOCK_NONBLOCK")
 _STREAM = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
 
-# Linux only, and not in the socket module; elsewhere every answer is timed by our own clock.
-_STAMPS = sys.platform == "linux" and struct.calcsize("l") == 8
-_SO_TIMESTAMPNS = 35
-_TIMESPEC = struct.Struct("ll")
-_ANCILLARY = socket.CMSG_SPACE(_TIMESPEC.size)
 _DATA_SEGS_IN = struct.Struct("I")
 _DATA_SEGS_IN_AT = 152  # linux/tcp.h, struct tcp_info.tcpi_data_segs_in, since 4.6
-_ON_TIME = 0.001
-"""Seconds between the kernel's stamp and our reading within which they are the same for anybody."""
 
 _REASONS = {
     errno.ECONNREFUSED: Reason.REFUSED,
@@ -128,8 +120,7 @@ class Connection:
         try:
             if not _NON_BLOCKING:
                 sock.setblocking(False)  # noqa: FBT003  (the socket module's own signature)
-            if _STAMPS:
-                sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            _stamps.ask_for(sock)
             code = sock.connect_ex((address.host, address.port))
         except OSError as error:
             raise translated(error.errno or 0, self.where, Reason.UNREACHABLE) from error
@@ -207,7 +198,7 @@ class Connection:
             await self._readable()
             now = perf_counter()
             try:
-                data, ancillary, _, _ = self._sock.recvmsg(_CHUNK, _ANCILLARY)
+                data, ancillary, _, _ = self._sock.recvmsg(_CHUNK, _stamps.ANCILLARY)
             except (BlockingIOError, InterruptedError):
                 continue
             except OSError as error:
@@ -217,10 +208,9 @@ class Connection:
     def _arrival(self, now: float, ancillary: list[tuple[int, int, bytes]]) -> float:
         """When the bytes just read at `now` had arrived; see the top of this file."""
         late = self._look.lateness(now)
-        if ancillary:
-            seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
-            behind: float = time.time() - seconds - nanoseconds / 1e9
-            if late <= 0.0 and behind < _ON_TIME:
+        behind = _stamps.age(ancillary)
+        if behind is not None:
+            if late <= 0.0 and behind < _stamps.ON_TIME:
                 return now
             segments = self._data_segments()
             alone, self._segments = segments - self._segments == 1, segments
@@ -230,7 +220,7 @@ class Connection:
         return now
 
     def _data_segments(self) -> int:
-        if not _STAMPS:
+        if not _stamps.SUPPORTED:
             return 0
         info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _DATA_SEGS_IN_AT + 4)
         if len(info) <= _DATA_SEGS_IN_AT:

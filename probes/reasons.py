@@ -132,6 +132,14 @@ class Reason(StrEnum):
         "body", _TARGET, "the body is not as expected",
         "compare the excerpt in the evidence with the expectation",
     )  # fmt: skip
+    RCODE = (
+        "rcode", _TARGET, "the name server answered with another code than was expected",
+        "read its log (zone not loaded, signatures expired, upstream gone); or correct expect.rcode",
+    )  # fmt: skip
+    ANSWER = (
+        "answer", _TARGET, "the answer is not as expected",
+        "compare the answer in the evidence with what is expected; the detail names the first difference",
+    )  # fmt: skip
     REDIRECT = (
         "redirect", _TARGET, "the redirects lead nowhere",
         "follow them by hand: a loop, too many, or a place that cannot be asked",
@@ -250,7 +258,7 @@ _BY_NETWORK = frozenset(
     {
         "dns_nxdomain", "refused", "unreachable", "connect_timeout", "reset", "tls_protocol", "tls_timeout",
         "send_timeout", "first_byte_timeout", "transfer_timeout", "empty_reply", "truncated", "query_timeout",
-        "plugin_timeout",
+        "rcode", "answer", "plugin_timeout",
     }
 )  # fmt: skip
 """By value: the members are read one by one, as they are made."""

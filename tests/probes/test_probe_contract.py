@@ -27,6 +27,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "redis": {"url": Secret("redis://:tell-no-one@127.0.0.1:1/0")},
     "sql": {"dsn": Secret("postgresql://user:tell-no-one@127.0.0.1:1/shop"), "query": "SELECT 1"},
     "tcp": {"address": "127.0.0.1:1"},
+    "dns": {"query": "shop.example.com", "server": "127.0.0.1:1"},
     "exec": {"command": ("/no/such/plugin", "--password", "tell-no-one"), "env": {"X": Secret("tell-no-one")}},
     "process": {"program": "no-such-program"},
     "error_rate": {
