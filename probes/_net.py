@@ -230,9 +230,13 @@ class Connection:
     def _readable(self) -> asyncio.Future[None]:
         look = self._look
         waiter = look.waiter()
-        if not self._reading:
+        try:
             look.loop.add_reader(self._fd, look.wake)
-            self._reading = True
+        except RuntimeError:
+            # uvloop watches a socket no longer once it has seen an error of it, such as a reset that is there along
+            # with bytes; those are read first, and the next read tells of it.
+            look.wake()
+        self._reading = True
         if self._writing:
             look.loop.remove_writer(self._fd)
             self._writing = False

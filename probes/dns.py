@@ -85,7 +85,7 @@ class Dns(Probe):
 
     Limits: class IN; no zone transfers; names are whole: no search domains, no /etc/hosts. Questions have EDNS (RFC
     6891) and ask for up to 1232 bytes by UDP; a server that does not know it answers `FORMERR`, and fails here.
-    Answers of more than 500 records are not read. Of a server with several addresses the first one that does not
+    Answers of more than 250 records are not read. Of a server with several addresses the first one that does not
     refuse is asked; no other takes the place of one that is silent. Signatures are not validated here: ask a resolver
     that does, and expect `authenticated`. Of DNS over HTTPS, the probe `http` sees whether it answers.
     """

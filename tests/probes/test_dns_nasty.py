@@ -155,7 +155,7 @@ BY_UDP = [
     Case("cut off within", lambda q: [good(q)[:-20]], "protocol", "the answer cannot be read"),
     Case("more behind", lambda q: [good(q) + b"more"], "protocol", "the answer cannot be read"),
     Case("fewer than it says", lambda q: [counting(good(q), 9)], "protocol", "the answer cannot be read"),
-    Case("far more than is read", lambda q: [counting(good(q), 65_535)], "too_large", "records; read are up to 500"),
+    Case("far more than is read", lambda q: [counting(good(q), 65_535)], "too_large", "records; read are up to 250"),
     Case("a pointer to itself", lambda q: [pointing(q, len(q) - 11)], "protocol", "the answer cannot be read"),
     Case("a pointer ahead", lambda q: [pointing(q, 400)], "protocol", "the answer cannot be read"),
 ]

@@ -236,10 +236,7 @@ def _worst(kind: str, label: bytes, data: Callable[[int, bytes], bytes]) -> tupl
         ("MX", lambda number, name: struct.pack("!H", number) + name),
         ("SOA", lambda number, name: name + name + struct.pack("!5I", number, 1, 2, 3, 4)),
         ("TXT", lambda number, name: struct.pack("!BH", 2, number) + b"\0" * 100),
-        (
-            "NSEC",
-            lambda number, name: b"\1a\0" + b"".join(bytes((i, 32)) + b"\xff" * 32 for i in range(3 + number % 2)),
-        ),
+        ("NSEC", lambda number, name: b"\1a\0" + bytes((number % 256, 32)) + b"\xff" * 32),
     ],
 )
 async def test_the_worst_answer_holds_nobody_up(kind: str, label: bytes, data: Callable[[int, bytes], bytes]) -> None:
