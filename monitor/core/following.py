@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from monitor.core.causes import first_sign
+from monitor.core.causes import first_sign, lost
 from monitor.core.identity import incident_id
 from monitor.core.incident import Case, absorbed, outgrown
 from monitor.core.judge import Judge
@@ -253,9 +253,24 @@ def shrink(world: World, case: Case, at: datetime, note: str = "") -> Change | N
 def _impact(world: World, case: Case) -> Impact:
     """What it means now to the services that are not well; as it was, while nothing is known of them."""
     states = {world.services[name].state for name in case.services}
+    before = case.incident.impact
     if ServiceState.OUTAGE in states:
         return Impact.OUTAGE
-    return Impact.DEGRADATION if ServiceState.DEGRADATION in states else case.incident.impact
+    if ServiceState.DEGRADATION not in states or (before is Impact.OUTAGE and _out_of_sight(world, case)):
+        return before
+    return Impact.DEGRADATION
+
+
+def _out_of_sight(world: World, case: Case) -> bool:
+    """Whether one of its services may still have an outage: what makes one was bad when we lost sight of it. That is
+    no longer an outage once we see that it is none."""
+    for name in case.services:
+        rule = world.services[name].service.outage
+        judges = [world.judges[check] for check in rule.checks]
+        bad = sum(world.calm.told(judge) is State.DOWN or lost(judge) for judge in judges)
+        if any(map(lost, judges)) and bad >= rule.needed:
+            return True
+    return False
 
 
 def tell(

@@ -17,7 +17,7 @@ from monitor.core.failures import PACE, Failures
 from monitor.core.measured import Measured
 from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transition, Verdict
 from monitor.core.patience import Patience
-from monitor.core.run import same
+from monitor.core.run import Run, same
 from monitor.core.snapshot import UNREADABLE, read_instant, read_seconds
 from monitor.core.threshold import Threshold
 from monitor.core.untold import Untold, read_untold
@@ -51,7 +51,7 @@ class Judge:
     """One check's memory and its state. Not frozen: it owns its windows, and lives as long as the check."""
 
     __slots__ = (
-        "_blind", "_blind_at", "_blind_tick", "_every", "_failures", "_measured", "_patience", "_turn",
+        "_blind", "_every", "_failures", "_measured", "_patience", "_turn",
         "check", "last", "memory", "seq", "since", "state", "trouble_since", "untold", "verdict",
     )  # fmt: skip
 
@@ -71,9 +71,8 @@ class Judge:
         self._every = check.every.total_seconds()
         self._failures = Failures(check.confirm, check.recover, check.every)
         self._measured = Measured(check)
-        self._blind = 0
-        self._blind_tick = 0.0
-        self._blind_at: datetime | None = None
+        self._blind = Run()
+        """The looks in a row that cannot tell."""
         self._patience = Patience()
         self._turn = (now.tick, State.UP)
         """When (a tick) the state became what it is, and what it was."""
@@ -130,7 +129,7 @@ class Judge:
         """Whether a further good look, without figures or with such as breach nothing and are not compared with their
         past, would leave everything as it is: only the time of the last look would be another. A simulation may leave
         such looks out."""
-        doubt = self._blind or self.suspicious or self._failures.suspicious or self._measured.in_doubt
+        doubt = self._blind.looks or self.suspicious or self._failures.suspicious or self._measured.in_doubt
         return self.state is State.UP and not doubt
 
     def overdue(self, now: Moment) -> Judgement | None:
@@ -152,7 +151,7 @@ class Judge:
             self._patience.awaited = False
         reason = look.observation.reason
         if reason is not None and reason.blame is not Blame.TARGET:
-            self._see_nothing(look)
+            self._blind.add(look)
         else:
             self._see(look)
         verdict = self._verdict(look)
@@ -160,13 +159,9 @@ class Judge:
         self.verdict = verdict or self.verdict
         return self._judgement(transition, look)
 
-    def _see_nothing(self, look: Look) -> None:
-        if not self._blind:
-            self._blind_tick, self._blind_at = look.began.tick, look.began.at
-        self._blind += 1
-
     def _see(self, look: Look) -> None:
-        self._blind = 0
+        if self._blind.looks:
+            self._blind = Run()
         reason = look.observation.reason
         full = self.check.timeout.total_seconds()
         doubtful = self._patience.see(look, full)
@@ -180,8 +175,8 @@ class Judge:
 
     def _verdict(self, look: Look) -> Verdict | None:
         """The verdict after this look; None where it leaves things as they are."""
-        if self._blind:
-            lasting = self._blind >= BLIND_LOOKS and look.began.tick - self._blind_tick >= self._every
+        if self._blind.looks:
+            lasting = self._blind.looks >= BLIND_LOOKS and look.began.tick - self._blind.tick >= self._every
             return _blind_verdict(look) if lasting else None
         measured = self._measured.verdict or _UP
         level = measured.state
@@ -231,7 +226,7 @@ class Judge:
     def _dated(self, old: State, verdict: Verdict, look: Look) -> datetime:
         """When what is told now began: trouble by its first sign, an end of trouble by its first success."""
         if self.state is State.UNKNOWN:
-            return self._blind_at or look.began.at
+            return self._blind.at or look.began.at
         if not look.observation.ok:
             return (self._failures.began if self._failures.state is self.state else None) or look.began.at
         if verdict.reason is Reason.SLOW or (verdict is _UP and self.verdict.reason is Reason.SLOW):
@@ -243,9 +238,9 @@ class Judge:
 
     def _judgement(self, transition: Transition | None, look: Look) -> Judgement:
         pace = self._failures.pace
-        if self._blind:
+        if self._blind.looks:
             # One look that cannot tell (a 429, a stall of ours) does not call off what is being confirmed.
-            lasting = self._blind >= BLIND_LOOKS or pace is None
+            lasting = self._blind.looks >= BLIND_LOOKS or pace is None
             return Judgement(transition) if lasting else Judgement(transition, pace=pace)
         if pace is None and not self._failures.suspicious:
             pace = self._measured.pace
@@ -282,7 +277,7 @@ class Judge:
         failed = self._failures.state
         self._failures = Failures(self.check.confirm, self.check.recover, self.check.every)
         self._failures.assume(failed)
-        self.last, self._blind, self._patience = None, 0, Patience()
+        self.last, self._blind, self._patience = None, Run(), Patience()
         if not isinstance(self.check.probe, Passive) or type(self.check.probe) is not type(before.probe):
             self.memory = {}  # not cleared: a look that is under way writes into the old one
 
@@ -307,6 +302,7 @@ class Judge:
             **self._measured.dump(now.tick),
             "trouble_since": self.trouble_since.isoformat() if self.trouble_since else None,
             "patience": self._patience.dump(),
+            "blind": self._blind.dump(now.tick),
             "memory": dict(self.memory),
             "reason": self.verdict.reason.value if self.verdict.reason else None,
             "why": self.verdict.why,
@@ -335,6 +331,8 @@ class Judge:
         self.trouble_since = read_instant(snapshot["trouble_since"])
         if "patience" in snapshot:  # not in what an older version has kept
             self._patience.load(snapshot["patience"])
+        if "blind" in snapshot:
+            self._blind = Run.load(snapshot["blind"], then)
         self.memory.update({name: note for name, note in snapshot["memory"].items() if note is not None})
         reason = Reason(snapshot["reason"]) if snapshot["reason"] else None
         self.verdict = Verdict(self.state, reason, str(snapshot["why"]))

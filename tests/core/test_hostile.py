@@ -31,6 +31,7 @@ from tests.core.calmly import T0, once
 from tests.core.test_causes import tiers
 from tests.core.test_past import BEGAN, columns_of
 from tests.core.test_unjudged import blind, kinds
+from tests.core.test_world import Story, begun, shop
 
 CLAIMS = (math.nan, math.inf, -math.inf, -1e308, -1.0, 0.0, 5e-324, 1.0, 1e154, 1.79e308, 10**400, -(10**400))
 FIVE = timedelta(minutes=5)
@@ -261,3 +262,30 @@ def test_a_condition_of_ours_is_compared_with_what_is_known_only() -> None:
     for number in range(4):
         watched.see(30 * number, response_time=5.0, other=math.inf)
     assert watched.state == "up"
+
+
+def test_an_outage_that_gets_out_of_sight_is_not_told_to_be_none() -> None:
+    story = begun(Story(shop()))
+    story.kill("search", 30)
+    story.kill("home", 60)
+    assert story.told("incident")[-1] == ("incident.updated", "outage")
+    for at in (100, 130, 160):
+        story.see(at, "home", Reason.DNS_SERVFAIL)
+    assert story.world.judges["home"].state == "unknown"
+    assert story.world.services["shop"].state == "degradation", "that is known"
+    assert story.told("incident")[-1] == ("incident.updated", "outage"), "who locks us out has not ended it"
+    story.heal("home", 200)
+    assert story.told("incident")[-1] == ("incident.updated", "degradation"), "now that is known"
+    story.heal("search", 230)
+    assert story.told("incident")[-1] == ("incident.resolved", "resolved")
+
+
+def test_looks_that_cannot_tell_count_on_over_a_restart() -> None:
+    watched = Watch()
+    watched.see(0)
+    watched.see(30, fails=Reason.DNS_SERVFAIL)
+    watched.see(60, fails=Reason.DNS_SERVFAIL)
+    watched.restart(70)
+    watched.see(90, fails=Reason.DNS_SERVFAIL)
+    assert watched.state == "unknown"
+    assert watched.judge.since == moment(30).at
