@@ -40,6 +40,10 @@ class Causes:
         """The failing dependencies of a bad check that may be why."""
         return list(self._explaining(judge))
 
+    def is_explained(self, judge: Judge) -> bool:
+        """Whether there is one: the first that is met will do."""
+        return any(True for _ in self._explaining(judge))
+
     def _explaining(self, judge: Judge) -> Iterator[Judge]:
         return (parent for parent in self.parents(judge) if self._explains(parent, judge))
 
@@ -51,7 +55,7 @@ class Causes:
         """The probable cause of a bad check: of the failing dependencies that no other explains, the one that failed
         first; itself, where none fails. In a chain that is longer than what is walked, the farthest."""
         failing = self.explaining(judge)
-        found = [parent for parent in failing if not any(self._explaining(parent))]
+        found = [parent for parent in failing if not self.is_explained(parent)]
         return min(found or failing[-1:], key=first_sign, default=judge)
 
     def undecided(self, judge: Judge, tick: float) -> list[Judge]:

@@ -196,7 +196,7 @@ def released(world: World, parent: Judge, now: Moment, root_of: Incident | None 
         untold = child.untold
         if untold is None or untold.by is None:
             continue
-        if not causes.explaining(child):
+        if not causes.is_explained(child):
             world.agenda.enter(UNTOLD, child.check.id, now.tick + GRACE)
         elif untold.by == parent.check.id:
             child.untold = replace(untold, by=causes.deepest(child).check.id)
