@@ -15,6 +15,8 @@ from cronsim import CronSim, CronSimError
 
 from probes.contract import BadField
 
+_LONGEST = 200
+"""Characters of a cron expression: one with thousands of minutes takes tenths of a second each time it is asked."""
 _EARLY_AT_MOST = 30.0
 """Seconds by which a ping may come before its time: the sender's clock is not ours."""
 _EARLY_SHARE = 0.25
@@ -106,6 +108,8 @@ def cron(expression: str, zone: str, near: float) -> Cron:
     """The schedule, of which a run near that time (Unix) is known to exist. Raises `BadField`."""
     found = time_zone(zone)
     fields = expression.split()
+    if len(expression) > _LONGEST:
+        raise BadField("schedule", f"is {len(expression)} characters long: shorten it to {_LONGEST}")
     if len(fields) != 5:
         advice = "write minute, hour, day, month and weekday, such as 0 3 * * *"
         raise BadField("schedule", f"{expression[:60]!r} has {len(fields)} fields, not five: {advice}")

@@ -21,6 +21,7 @@ from typing import NoReturn
 from monitor.config.suggest import Vocabulary, shorten
 from monitor.config.units import parse_duration, parse_figure
 from monitor.core.condition import USUAL, Aggregate, Bound, Condition, Level, Operator
+from monitor.core.wording import TEXT_LIMIT
 from probes.contract import Measurement, Unit
 
 LONGEST_WINDOW = timedelta(days=1)
@@ -31,7 +32,7 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<figure>-?[0-9][^\s,()<>=]*)|(?P<sign>[<>=!]=?|[(),])|(?P<odd>\S))"
 )
 _TIMES = re.compile(r"([0-9]+(?:\.[0-9]+)?)x")
-_PERCENTILE = re.compile(r"p([0-9]+)")
+_PERCENTILE = re.compile(r"p([0-9]{1,9})")
 _AGGREGATES = {aggregate.value: aggregate for aggregate in Aggregate if aggregate is not Aggregate.PERCENTILE}
 _RATE_UNITS = {Unit.COUNT: Unit.PER_SECOND, Unit.BYTES: Unit.BYTES_PER_SECOND, Unit.SECONDS: Unit.RATIO}
 _NOT_OF_RATIOS = (Aggregate.MIN, Aggregate.MAX, Aggregate.PERCENTILE)
@@ -50,7 +51,10 @@ class _Token:
 
 def parse_condition(text: str, level: Level, measurements: Sequence[Measurement]) -> Condition:
     """The condition that `text` says. Raises `ValueError` with what to write instead."""
-    return _Parser(" ".join(text.split()), level, {m.name: m for m in measurements}).condition()
+    words = " ".join(text.split())
+    if len(words) > TEXT_LIMIT:
+        raise ValueError(f"is {len(words)} characters long: no condition needs more than {TEXT_LIMIT}")
+    return _Parser(words, level, {m.name: m for m in measurements}).condition()
 
 
 def split_condition(pieces: Sequence[str]) -> str | None:
@@ -251,7 +255,8 @@ class _Parser:
             return "for span", span
         self._at += 1
         second = self._take("figure", "a number of looks")
-        if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second) <= MOST_LOOKS):
+        numbers = len(first + second) < 9 and first.isdecimal() and second.isdecimal()
+        if not (numbers and 1 <= int(first) <= int(second) <= MOST_LOOKS):
             raise ValueError(
                 f'"for {first} of {second}" must count looks: N of M, with N at most M and M at most 100'
             )

@@ -27,6 +27,8 @@ from probes.contract import BadField
 _RUNS_COMPARED = 60
 """Runs of a schedule whose distances are compared with how long a window lasts."""
 _YEAR = 366 * 86400.0
+_LATEST = 32_503_680_000.0
+"""The year 3000: what lies beyond may have no name in another time zone."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?")
 _EXAMPLE = "2026-12-01 22:00"
 
@@ -155,6 +157,9 @@ def _once(keys: MaintenanceKeys) -> Span:
     zone = time_zone(keys.timezone)
     # Of an hour that comes twice in autumn, the window has both.
     span = Span(_instant(keys.from_, zone, fold=0), _instant(keys.until, zone, fold=1))
+    for field, at in (("from", span.begin), ("until", span.end)):
+        if not 0 <= at < _LATEST:
+            raise BadField(field, "is no time at which anybody watches: write one from 1970 to 2999")
     if span.end <= span.begin:
         raise BadField("until", "is not after from")
     return span
