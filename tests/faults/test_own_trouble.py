@@ -115,12 +115,12 @@ async def test_an_agent_that_gets_no_cpu_says_so(tmp_path: Path) -> None:
 
 @contextmanager
 def starving(pid: int) -> Iterator[None]:
-    """It gets a hundredth of a core."""
+    """It gets a third of a hundredth of a core: idle as it is here, it needs four times as much."""
     group = CPU / f"brownout-{pid}"
     group.mkdir()
     try:
         (group / "cpu.cfs_period_us").write_text("1000000")
-        (group / "cpu.cfs_quota_us").write_text("10000")
+        (group / "cpu.cfs_quota_us").write_text("3000")
         for task in Path(f"/proc/{pid}/task").iterdir():
             (group / "tasks").write_text(task.name)
         yield
