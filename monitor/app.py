@@ -24,6 +24,7 @@ from monitor import address
 from monitor.announcing import Announcer
 from monitor.clock import Clock, SystemClock
 from monitor.config.model import Config
+from monitor.core.lived import Definition, just_seen
 from monitor.core.model import Journal
 from monitor.core.world import World
 from monitor.duty import Duty
@@ -164,7 +165,8 @@ class Agent:
         if found.learnt:
             parts.telemetry.write_anew()
         plan, level_sinks = plan_of(config), self._level_sinks()
-        parts.recorder.define(plan)
+        now = self._clock.now()
+        parts.recorder.define(Definition(now.at, plan, just_seen(self.world.judges, now)))
         takeover = Takeover(self.world, plan, found.portions, parts, level_sinks, self._clock)
         self.world = takeover.step()
         while not takeover.done:
@@ -197,7 +199,7 @@ class Agent:
         telemetry = self._telemetry(world)
         outbox = self._outbox(client, telemetry)
         recorder = Recorder(self._store, self._clock, telemetry.looks_lost, uptime=uptime)
-        recorder.define(world.plan)
+        recorder.define(Definition(self._clock.now().at, world.plan))
         feed = Feed(self._store, lambda value: self._config.redactor.value(value))
         pipeline = self._pipeline(world, runner, attendance, outbox, telemetry, recorder, feed)
         self._store.everything = pipeline.writer.everything

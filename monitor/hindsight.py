@@ -19,7 +19,7 @@ really the matter is recorded nowhere."""
 AGAIN = timedelta(minutes=30)
 """A change into a bad state so soon after the end of one is a flap."""
 
-SAME = timedelta(seconds=1)
+SAME = timedelta(milliseconds=250)
 """Two transitions so near to one another are the same: times of looks are cut."""
 
 

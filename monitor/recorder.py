@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime
 
 import structlog
 
 from monitor.clock import CautiousClock, Clock
+from monitor.core.lived import Definition
 from monitor.core.model import Check, Look, State
-from monitor.core.plan import Plan
 from monitor.core.rows import Rows
 from monitor.store.contract import Store, StoreError
 
@@ -25,8 +24,8 @@ LOOKS_LIMIT = 50_000
 """Looks that wait in memory for a history that cannot be written, some 5 MB; then the oldest batch goes."""
 PAUSE = 0.03
 """Seconds between two slices of tending: it has the thread, and so the interpreter, a tenth of the time at most."""
-PLANS_LIMIT = 10
-"""Plans that wait for a history that cannot be written; then the oldest goes."""
+DEFINITIONS_LIMIT = 10
+"""Definitions that wait for a history that cannot be written; then the oldest goes."""
 
 _log = structlog.get_logger("brownout.history")
 
@@ -52,7 +51,7 @@ class Recorder:
         self._age = CautiousClock(clock, uptime or (lambda: clock.now().tick))
         self._fresh: Rows[str] = Rows()
         self._waiting: list[Rows[str]] = []
-        self._plans: deque[tuple[Plan, datetime]] = deque(maxlen=PLANS_LIMIT)
+        self._definitions: deque[Definition] = deque(maxlen=DEFINITIONS_LIMIT)
         self._failing = False
         self._turn = asyncio.Lock()
 
@@ -60,9 +59,9 @@ class Recorder:
         """Keep a look that was judged; `state` is the check's after it."""
         self._fresh.add(check.id, check, look, state)
 
-    def define(self, plan: Plan) -> None:
+    def define(self, definition: Definition) -> None:
         """Keep what looks are judged by from now on."""
-        self._plans.append((plan, self._clock.now().at))
+        self._definitions.append(definition)
 
     async def run(self) -> None:
         while True:
@@ -77,11 +76,11 @@ class Recorder:
             self._waiting.append(self._fresh)
             self._fresh = Rows()
             try:
-                while self._plans:
-                    first = self._plans[0]
-                    await self._store.define(*first)
-                    if self._plans[0] is first:
-                        self._plans.popleft()
+                while self._definitions:
+                    first = self._definitions[0]
+                    await self._store.define(first)
+                    if self._definitions[0] is first:
+                        self._definitions.popleft()
                 while self._waiting:
                     await self._store.record(self._waiting[0], self._clock.now().at)
                     del self._waiting[0]

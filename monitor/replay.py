@@ -111,12 +111,12 @@ class Replay:
 
     def take(self, look: Look) -> Iterator[Happened]:
         """What time brought about before the look ended, and what the look itself came to."""
+        number = self._lived.number(look.check, look.ended)
         ended = self._restarted(look)
         if ended is not None and self._now is not None and ended > self._now.at:
             yield from self._see(_after(self._now, ended))
         self._align(look, restarted=ended is not None)
         look = replace(look, began=self._shifted(look.began), ended=self._shifted(look.ended))
-        number = self._lived.number(look.check, look.ended.at)
         if self.world is None or ended is not None:
             self._number = max(number, self._number)
             self.world = self._made_anew(self.world, look.began)

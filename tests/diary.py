@@ -16,6 +16,7 @@ import structlog
 from monitor.cli import main
 from monitor.clock import Clock
 from monitor.core.event import Source
+from monitor.core.lived import Definition, just_seen
 from monitor.core.model import Change, Check, Event, Journal, OutageRule, Service, Transition
 from monitor.core.plan import Plan
 from monitor.core.portions import portions
@@ -63,8 +64,8 @@ class Diary:
     shelf: Shelf = field(default_factory=Shelf)
     lives: list[Rows[str]] = field(default_factory=list)
     """Of each: its looks, as they went to the history."""
-    plans: list[tuple[int, datetime, Plan]] = field(default_factory=list)
-    """In which life something came into force, and when."""
+    definitions: list[tuple[int, Definition]] = field(default_factory=list)
+    """In which life something came into force, and what."""
     ends: list[datetime] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -97,7 +98,9 @@ class Agent:
             self.pipeline.writer.enter(change)
 
     def _define(self, plan: Plan) -> None:
-        self.diary.plans.append((len(self.diary.lives) - 1, self.clock.now().at, plan))
+        now = self.clock.now()
+        definition = Definition(now.at, plan, just_seen(self.world.judges, now))
+        self.diary.definitions.append((len(self.diary.lives) - 1, definition))
 
     def reload(self, plan: Plan) -> None:
         """As a takeover in one slice."""
@@ -163,9 +166,9 @@ async def write_down(diary: Diary, folder: Path, *, defined: bool = True) -> Non
     for number, (rows, end) in enumerate(zip(diary.lives, diary.ends, strict=True)):
         store = SqliteStore(folder, vantage="virtual")
         await store.open()
-        for life, at, plan in diary.plans:
+        for life, definition in diary.definitions:
             if defined and life == number:
-                await store.define(plan, at)
+                await store.define(definition)
         await store.record(rows, end)
         while await store.tend(end):
             pass

@@ -12,6 +12,7 @@ import pytest
 
 from monitor.cli import main
 from monitor.config.load import load
+from monitor.core.lived import Definition
 from monitor.core.model import Change, Look, Moment, State
 from monitor.core.rows import Rows
 from monitor.core.world import World
@@ -130,7 +131,7 @@ async def measured(state: Path) -> None:
     config = load(state.parent / "checks.yaml", kinds=installed_kinds(), env={})
     store = SqliteStore(state, vantage=config.agent.vantage.name)
     await store.open()
-    await store.define(plan_of(config), datetime.now(UTC) - timedelta(hours=1))
+    await store.define(Definition(datetime.now(UTC) - timedelta(hours=1), plan_of(config)))
     rows, began = Rows[str](), datetime.now(UTC) - timedelta(hours=1)
     for second in range(0, 3570, 30):
         moments = [Moment(began + timedelta(seconds=at), 100.0 + at) for at in (second, second + 0.5)]

@@ -18,6 +18,7 @@ from monitor.core import calming
 from monitor.core.condition import Bound, Level, Operator
 from monitor.core.maintenance import Scope, Span, Window
 from monitor.core.model import Check, Confirm, Flapping, Moment, OutageRule, Recover, Service
+from monitor.grid import until_beat
 from monitor.store.offline import HISTORY
 from probes.contract import Context, Measurement, Observation, Probe, Reason, Unit
 from tests.core.builders import above, check
@@ -291,3 +292,19 @@ def test_levels_are_those_of_the_time(place: Path, capsys: pytest.CaptureFixture
     by_the_file = replayed(capsys, "--config", place / "checks.yaml")
     assert [item["new"] for item in by_the_file["transitions"] if item["kind"] == "check"] == ["up"]
     assert by_the_file["journal"]["checks"]["home"]["degraded"] == 1
+
+
+@pytest.mark.parametrize("after", [-0.001, 0.001])
+def test_a_look_that_ends_as_another_file_comes_into_force(
+    after: float, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its time, which is cut, both looks seem to be from before that."""
+    page = played("home", slow((0, 9)))
+    strict = replace(page, conditions=played("home", well, 0.3).conditions)
+    ended = until_beat(page, START.timestamp()) + 4 * 10 + 0.4
+    assert ended * 10 % 1 > 0.05, "it is cut"
+    reload = (ended + after, partial(Agent.reload, plan=plan_of(strict)))
+    diary = lived(partial(live, plan=plan_of(page), until=3 * MINUTE, deeds=[reload]))
+    [bad] = [item for item in diary.transitions if item.new == "degraded"]
+    assert (bad.at - START).total_seconds() == pytest.approx(ended + (10 if after < 0 else 20), abs=0.2)
+    assert_as_lived(told_again(place, diary, capsys), diary)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from monitor.commands._recorded import from_history
-from monitor.core.lived import always
+from monitor.core.lived import Definition, always
 from monitor.core.model import Verdict
 from monitor.core.plan import Plan
 from monitor.replay import Replay
@@ -28,7 +28,7 @@ def is_in_force(history: Path, plan: Plan) -> bool | None:
             with reading(history) as db:
                 newest = next(iter(deque(definitions(db, plan.source), maxlen=1)), None)
             if newest is not None:
-                return written(plan, newest.at).digest == newest.digest
+                return written(Definition(newest.at, plan)).digest == newest.digest
     except (sqlite3.Error, ValueError, OSError):
         pass  # as if there were none
     return None

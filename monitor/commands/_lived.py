@@ -11,7 +11,7 @@ from itertools import pairwise
 from monitor.commands._retold import minute
 from monitor.config.model import Config
 from monitor.core.event import Source
-from monitor.core.lived import Lived, always
+from monitor.core.lived import Definition, Lived, always
 from monitor.parts import plan_of
 from monitor.store.offline import Found, definitions, written
 
@@ -46,7 +46,7 @@ def as_it_was(
     now: where nothing else is known all is judged by it; None where there is neither. Raises `sqlite3.Error`."""
     found = list(definitions(db, source))
     kept = [item for item in found if item.at < until]
-    known = [(item.at, item.plan) for item in kept if item.plan is not None]
+    known = [Definition(item.at, item.plan, item.seen) for item in kept if item.plan is not None]
     if not known:
         if config is None:
             return None
@@ -54,8 +54,8 @@ def as_it_was(
         span = f" from {minute(first)} UTC on" if first else ""
         remark = f"what was in force {why}: all{span} is judged by {config.path}"
         return replace(by_one(config), remarks=(remark,))
-    remarks = [*_unknown(kept, known[0][0], first)]
-    if config is not None and written(plan_of(config), until).digest != found[-1].digest:
+    remarks = [*_unknown(kept, known[0].at, first)]
+    if config is not None and written(Definition(until, plan_of(config))).digest != found[-1].digest:
         remarks.append(f"{config.path} is not what the agent has in force: --config {config.path} judges by that")
     return Basis(Lived(known), "what was in force", as_it_was=True, remarks=tuple(remarks))
 
@@ -66,7 +66,7 @@ def _unknown(kept: Sequence[Found], known: datetime, first: datetime | None) -> 
             f"what was in force before {minute(known)} UTC is not recorded (by an older Brownout, or longer ago than "
             "looks are kept): looks from before are judged by what came then"
         )
-    for item, following in pairwise([*kept, Found(EVER, b"", None)]):
+    for item, following in pairwise([*kept, Found(EVER, b"", None, {})]):
         if item.plan is None:
             end = f" to {minute(following.at)} UTC" if following.at < EVER else " on"
             instead = "before" if item.at > known else "next"

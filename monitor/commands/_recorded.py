@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from monitor.config.suggest import Vocabulary, shorten
 from monitor.core.columns import Columns
 from monitor.core.lived import Line, Lived
-from monitor.core.model import Check, Look, State
+from monitor.core.model import Check, Look, Moment, State
 from monitor.core.rows import from_millis, mark_of, to_millis
 from monitor.replay import in_order, look_of
 from monitor.store import offline
@@ -84,7 +84,8 @@ def from_history(
     def looks(name: str, line: Line) -> Iterator[Look]:
         seen = measured.setdefault(line[-1].id if line[-1] else name, set())
         for sample in offline.samples(db, name, since, until):
-            check = lived.check(line, sample.began + timedelta(seconds=sample.took))
+            ended = Moment(sample.began + timedelta(seconds=sample.took), sample.tick + sample.took)
+            check = lived.check(line, ended)
             if check is not None:
                 seen.update(sample.measurements)
                 yield look_of(check, sample)

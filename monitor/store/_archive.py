@@ -18,7 +18,7 @@ from typing import TypeVar
 import structlog
 
 from monitor.core.history import Past, Point, Retention, Sample, Span
-from monitor.core.plan import Plan
+from monitor.core.lived import Definition
 from monitor.core.rows import Rows
 from monitor.store import _looks_sql, _past
 from monitor.store._definitions import Written, written
@@ -67,10 +67,10 @@ class Archive:
     async def record(self, looks: Rows[str], now: datetime) -> None:
         await self._write(lambda history: history.record(looks, now))
 
-    async def define(self, plan: Plan, at: datetime) -> None:
+    async def define(self, definition: Definition) -> None:
         def define(history: History) -> None:
             try:
-                self._definition = written(plan, at)
+                self._definition = written(definition)
             except Exception:  # noqa: BLE001  (of a plug-in's probe; it is on the log)
                 _log.exception("definition_bug", lost="a replay of this time goes by the definition before")
                 return

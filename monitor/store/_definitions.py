@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
 from monitor.core.event import Source
+from monitor.core.lived import Definition
 from monitor.core.maintenance import Window
 from monitor.core.model import Check, Service
 from monitor.core.plan import Plan
@@ -59,14 +60,16 @@ class Written:
     body: bytes
 
 
-def written(plan: Plan, at: datetime) -> Written:
-    """In lines, so that whoever waits for the interpreter meanwhile gets it after one of them."""
-    digest, packer, packed = hashlib.sha256(), zlib.compressobj(), []
-    for item in _parts(plan):
+def written(definition: Definition) -> Written:
+    """In lines, so that whoever waits for the interpreter meanwhile gets it after one of them. The digest is that of
+    the plan: what was seen before is another each time."""
+    digest, packer = hashlib.sha256(), zlib.compressobj()
+    packed = [packer.compress(_line({"seen": dict(definition.seen)}))]
+    for item in _parts(definition.plan):
         line = _line(item)
         digest.update(line)
         packed.append(packer.compress(line))
-    return Written(to_millis(at), digest.digest(), b"".join((*packed, packer.flush())))
+    return Written(to_millis(definition.at), digest.digest(), b"".join((*packed, packer.flush())))
 
 
 def keep(db: sqlite3.Connection, definition: Written, oldest: int, most: int = KEPT) -> None:
@@ -84,6 +87,7 @@ class Found:
     at: datetime
     digest: bytes
     plan: Plan | None
+    seen: Mapping[str, float]
 
 
 def definitions(db: sqlite3.Connection, source: Source) -> Iterator[Found]:
@@ -93,18 +97,21 @@ def definitions(db: sqlite3.Connection, source: Source) -> Iterator[Found]:
         return
     known: dict[bytes, Check | Service] = {}
     for at, digest, body in db.execute("SELECT at, digest, body FROM definitions WHERE at >= 0 ORDER BY number"):
-        yield Found(from_millis(at), digest, _read(digest, body, source, known))
+        yield Found(from_millis(at), digest, *_read(digest, body, source, known))
 
 
-def _read(digest: bytes, body: bytes, source: Source, known: dict[bytes, Check | Service]) -> Plan | None:
-    """None for damage, and for what another version has written otherwise."""
+def _read(
+    digest: bytes, body: bytes, source: Source, known: dict[bytes, Check | Service]
+) -> tuple[Plan | None, Mapping[str, float]]:
+    """The plan, and what was seen before. None for damage, and for what another version has written otherwise."""
     try:
-        text = zlib.decompress(body)
+        first, _, text = zlib.decompress(body).partition(b"\n")
         if hashlib.sha256(text).digest() != digest:
-            return None
-        return _plan(text.splitlines(), source, known)
+            return None, {}
+        seen = {name: float(tick) for name, tick in json.loads(first)["seen"].items()}
+        return _plan(text.splitlines(), source, known), seen
     except (zlib.error, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
-        return None
+        return None, {}
 
 
 # --- writing ------------------------------------------------------------------------------------------------------

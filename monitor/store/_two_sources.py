@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from monitor.core.history import SAMPLES_LIMIT, Past, Point, Sample, Span
+from monitor.core.lived import Definition
 from monitor.core.model import Change, Incident
-from monitor.core.plan import Plan
 from monitor.core.rows import Rows
 from monitor.store._peek import Known
 from monitor.store._rescue import Rescue
@@ -100,8 +100,8 @@ class TwoSources(ABC):
     async def record(self, looks: Rows[str], now: datetime) -> None:
         await self._durable.record(looks, now)
 
-    async def define(self, plan: Plan, at: datetime) -> None:
-        await self._durable.define(plan, at)
+    async def define(self, definition: Definition) -> None:
+        await self._durable.define(definition)
 
     async def tend(self, now: datetime) -> bool:
         return await self._durable.tend(now)

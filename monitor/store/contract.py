@@ -16,8 +16,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from monitor.core.history import SAMPLES_LIMIT, Past, Point, Sample, Span
+from monitor.core.lived import Definition
 from monitor.core.model import Change, CheckRecord, Event, Incident, Journal
-from monitor.core.plan import Plan
 from monitor.core.rows import Rows
 
 
@@ -209,8 +209,8 @@ class Store(Protocol):
         journal's.
         """
 
-    async def define(self, plan: Plan, at: datetime) -> None:
-        """Keep what looks are judged by from `at` on, for whoever judges them again; what is in force already is kept
+    async def define(self, definition: Definition) -> None:
+        """Keep what looks are judged by from now on, for whoever judges them again; what is in force already is kept
         once. Trouble with it is trouble with the looks."""
 
     async def tend(self, now: datetime) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 
 from monitor.core.columns import Columns, distribute
 from monitor.core.history import LONG, SAMPLES_LIMIT, SHORT, SPANS_LIMIT, Past, Point, Sample, Span
+from monitor.core.lived import Definition
 from monitor.core.model import Change, CheckRecord, Event, Incident, Journal, Note, ServiceRecord, Transition
 from monitor.core.naming import known_as
-from monitor.core.plan import Plan
 from monitor.core.ribbon import spans
 from monitor.core.rollup import join, roll_up, step_for
 from monitor.core.rows import Rows, to_millis
@@ -189,7 +189,7 @@ class MemoryStore:
         self._seen.add(check)
         return looks.setdefault(check, Columns())
 
-    async def define(self, plan: Plan, at: datetime) -> None:  # noqa: ARG002  (nobody judges again what is here)
+    async def define(self, definition: Definition) -> None:  # noqa: ARG002  (nobody judges again what is here)
         self._guard()
 
     async def tend(self, now: datetime) -> bool:  # noqa: ARG002  (nothing is pruned here)

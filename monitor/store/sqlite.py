@@ -13,8 +13,8 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from monitor.core.history import SAMPLES_LIMIT, Past, Point, Retention, Sample, Span
+from monitor.core.lived import Definition
 from monitor.core.model import Change, CheckRecord, Event, Incident, Journal
-from monitor.core.plan import Plan
 from monitor.core.rows import Rows
 from monitor.store import _deliveries, _journal
 from monitor.store._archive import Archive
@@ -173,8 +173,8 @@ class SqliteStore:
     async def record(self, looks: Rows[str], now: datetime) -> None:
         await self._archive.record(looks, now)
 
-    async def define(self, plan: Plan, at: datetime) -> None:
-        await self._archive.define(plan, at)
+    async def define(self, definition: Definition) -> None:
+        await self._archive.define(definition)
 
     async def tend(self, now: datetime) -> bool:
         return await self._archive.tend(now)

@@ -15,6 +15,7 @@ import pytest
 
 from monitor.config.load import load
 from monitor.core.history import Retention
+from monitor.core.lived import Definition
 from monitor.core.plan import Plan
 from monitor.core.succession import same_target
 from monitor.kinds import installed_kinds
@@ -76,7 +77,7 @@ async def kept(folder: Path, *plans: tuple[float, Plan], **retention: timedelta)
     store = SqliteStore(folder, retention=Retention(**retention))
     await store.open()
     for seconds, plan in plans:
-        await store.define(plan, at(seconds))
+        await store.define(Definition(at(seconds), plan, {"home": 1000.25}))
     await store.close()
     return folder / HISTORY
 
@@ -90,7 +91,7 @@ async def test_all_that_deciding_needs_comes_back(tmp_path: Path) -> None:
     plan = loaded(tmp_path)
     file = await kept(tmp_path / "state", (0, plan))
     [it] = found(file, plan)
-    assert it.at == START
+    assert (it.at, it.seen) == (START, {"home": 1000.25})
     again = it.plan
     assert again is not None
     for item in fields(Plan):
@@ -118,7 +119,9 @@ async def test_no_secret_is_written(tmp_path: Path) -> None:
     assert b"shop.example.com" in text
     assert PASSWORD.encode() not in text
     other = plan_of(load(tmp_path / "checks.yaml", kinds=installed_kinds(), env={"TOKEN": PASSWORD[::-1]}))
-    assert written(other, START).digest == written(plan, START).digest, "another token is no other definition"
+    assert written(Definition(START, other)).digest == written(Definition(START, plan)).digest, (
+        "another token is no other definition"
+    )
 
 
 async def test_what_looks_at_the_same_is_known_as_such(tmp_path: Path) -> None:
@@ -143,7 +146,7 @@ async def test_the_same_again_is_kept_once_and_all_goes_with_the_looks(tmp_path:
         "the first was in force till 20"
     )
     with closing(sqlite3.connect(file)) as db, db:
-        keep(db, written(one, at(2 * day + 26)), 0, most=2)
+        keep(db, written(Definition(at(2 * day + 26), one)), 0, most=2)
     assert [item.at for item in found(file, one)] == [at(2 * day + 25), at(2 * day + 26)]
 
 
@@ -159,7 +162,8 @@ async def test_a_history_of_an_older_version_has_none_and_gets_some(tmp_path: Pa
 
 def packed(text: bytes) -> str:
     """Text as a definition that is whole."""
-    return f"body = x'{zlib.compress(text).hex()}', digest = x'{hashlib.sha256(text).hexdigest()}'"
+    body = zlib.compress(b'{"seen":{}}\n' + text)
+    return f"body = x'{body.hex()}', digest = x'{hashlib.sha256(text).hexdigest()}'"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +192,7 @@ async def test_a_file_that_is_begun_anew_knows_what_is_in_force(tmp_path: Path) 
     plan = world(check("home")).plan
     store = SqliteStore(tmp_path)
     await store.open()
-    await store.define(plan, START)
+    await store.define(Definition(START, plan))
     (tmp_path / HISTORY).unlink()
     await recorded(store, [look(60)])
     await store.close()
@@ -209,7 +213,7 @@ class Nameless(Still):
 
 async def test_every_store_takes_what_is_in_force(disk: Disk, opened: Opener) -> None:
     store = await opened(disk)
-    await store.define(world(check("home")).plan, START)
-    await store.define(world(check("home", probe=Nameless())).plan, START)
+    await store.define(Definition(START, world(check("home")).plan))
+    await store.define(Definition(START, world(check("home", probe=Nameless())).plan))
     await recorded(store, [look(0)])
     assert len(await store.samples("home", at(-9), at(99))) == 1
