@@ -113,6 +113,8 @@ def _services(services: list[dict[str, Any]], now: datetime) -> Table:
     for service in services:
         counts = ", ".join(f"{count} {state}" for state, count in service["checks"].items() if count)
         flags = "".join(f" ({FLAGS[flag]})" for flag in service.get("flags", ()) if flag in FLAGS)
+        if service.get("doubt") and service["state"] != "operational":
+            counts += f"\n{harmless(service['doubt'])}"
         title = Text(harmless(service["title"]) + flags)
         table.add_row(title, pill(service["state"]), _since(service["since"], now), counts)
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from math import inf
 
-AT_ONCE = 32
+AT_ONCE = 16
 """Items that are taken at a time: when a host with 10,000 checks is well again, looks go on in between."""
 
 

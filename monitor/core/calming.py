@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from monitor.core.agenda import AT_ONCE
 from monitor.core.calm import BOUTS, RECONSIDER, Told
 from monitor.core.flapping import Bouts
 from monitor.core.following import update
@@ -16,7 +17,7 @@ from monitor.core.judge import Judge
 from monitor.core.maintenance import Window, read_window
 from monitor.core.model import Change, Flapping, Moment, State, Transition, Verdict, merged
 from monitor.core.service import ServiceStatus
-from monitor.core.shelter import keeps
+from monitor.core.shelter import keeps, kept_no_longer
 from monitor.core.suppression import released, told_at_once
 from monitor.core.wording import clock, cut, duration
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from monitor.core.world import World
 
 OVER = "The maintenance is over."
+
+FREE = "free"
+"""The kind of an item on the agenda: a check of which nothing is kept back any more, one of many."""
+
+_BELOW = 0.001
+"""Seconds by which what depends on others comes after them."""
 
 KIND, ANNOUNCED, ENDED = "maintenance", "announced", "ended"
 """Of the transitions that keep what people have announced: what was decided can be decided again."""
@@ -59,13 +66,21 @@ def windows(world: World, _subject: str, now: Moment) -> Change | None:
     calm = world.calm
     calm.moment = now
     calm.cover(world.plan.maintenance, world.plan)
-    free = {
-        name: _why_now(world, told)
-        for name, told in calm.held.items()
-        # Those from before a start are told of when they have been seen.
-        if name in world.judges and name not in world.unseen and not keeps(world, world.judges[name], now.tick)
-    }
-    return merged([*let_go(world, free, now), noted(world)])
+    free = sorted((_depth(world, name), name) for name in kept_no_longer(world, now.tick))
+    for depth, name in free[AT_ONCE:]:  # looks go on in between; what is below others comes after them
+        world.agenda.enter(FREE, name, now.tick + depth * _BELOW)
+    return merged([*let_go(world, [name for _, name in free[:AT_ONCE]], now), noted(world)])
+
+
+def freed(world: World, name: str, now: Moment) -> Change | None:
+    """What was kept back of one of many checks."""
+    there = name in world.calm.held and name in world.judges
+    return merged(let_go(world, [name], now)) if there and not keeps(world, world.judges[name], now.tick) else None
+
+
+def _depth(world: World, name: str) -> int:
+    judge = world.judges[name]
+    return sum(1 for _ in world.causes.parents(judge)) if judge.check.depends_on else 0
 
 
 def _why_now(world: World, told: Told) -> str:
@@ -81,24 +96,24 @@ def noted(world: World) -> Change | None:
     return Change(notes=notes) if notes else None
 
 
-def let_go(world: World, checks: Mapping[str, str], now: Moment) -> list[Change | None]:
-    """Tell what was kept back of checks, where it is still so, each with a sentence; of each service once. What
-    others depend on comes first, so that it is the cause of what is told of them."""
+def let_go(world: World, checks: Iterable[str], now: Moment, note: str | None = None) -> list[Change | None]:
+    """Tell what was kept back of checks, where it is still so, with a sentence (None: why it is told now); of each
+    service once. What others depend on comes first, so that it is the cause of what is told of them."""
     changes: list[Change | None] = []
-    services: dict[str, Judge] = {}
-    for name in sorted(checks, key=lambda name: sum(1 for _ in world.causes.parents(world.judges[name]))):
+    services: dict[str, tuple[Judge, str]] = {}
+    for name in checks:
         judge, was = world.judges[name], world.calm.release(name)
         if was is None or was.state is judge.state:
             continue
-        changes.append(_told(world, judge, was.state, now, checks[name]))
+        words = _why_now(world, was) if note is None else note
+        changes.append(_told(world, judge, was.state, now, words))
         if was.state.bad and not judge.state.bad:
             released(world, judge, now)
-        services.setdefault(judge.check.service, judge)
-    for name, judge in services.items():
+        services.setdefault(judge.check.service, (judge, words))
+    for name, (judge, words) in services.items():
         status = world.services[name]
         since = min(judge.since, now.at)
-        note = checks[judge.check.id]
-        changes.append(world.settle(status, world.believed(status), now.at, since, judge.verdict, note))
+        changes.append(world.settle(status, world.believed(status), now.at, since, judge.verdict, words))
     return changes
 
 
@@ -176,7 +191,7 @@ def _steady(world: World, kind: str, name: str, now: Moment, words: str) -> list
     elif name in world.calm.covered:
         return []
     else:
-        changes = let_go(world, {name: note}, now)
+        changes = let_go(world, [name], now, note)
         if not changes and note:
             changes = [_told(world, world.judges[name], world.judges[name].state, now, note, ("flapping", 0))]
     others = any(world.calm.is_flapping(f"check:{check}") for check in status.service.checks)

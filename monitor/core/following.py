@@ -198,16 +198,17 @@ def _standing(world: World, roots: Iterable[str], bad: Iterable[Judge]) -> Judge
 
 def _join(world: World, case: Case, statuses: Iterable[ServiceStatus], bad: Sequence[Judge]) -> None:
     """The first of the services with its bad checks, others with theirs, as far as they have no case yet."""
-    began = [case.incident.since]
+    joined, checks = [], list(bad)
     for place, status in enumerate(statuses):
         if place and status.case is not None:
             continue
         status.case = case
         case.services[status.service.id] = None
-        checks = bad if place == 0 else world.bad(status)
-        case.grow((status.service.id,), (judge.check.id for judge in checks))
-        began += [first_sign(judge)[0] for judge in checks]
-    case.incident = replace(case.incident, since=min(began))
+        joined.append(status.service.id)
+        checks += world.bad(status) if place else ()
+    case.grow(joined, (judge.check.id for judge in checks))
+    began = min((first_sign(judge)[0] for judge in checks), default=case.incident.since)
+    case.incident = replace(case.incident, since=min(case.incident.since, began))
 
 
 def _absorb(world: World, case: Case, other: Case) -> None:

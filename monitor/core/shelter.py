@@ -64,3 +64,17 @@ def _just_back(parent: Judge, tick: float) -> bool:
 def keeps(world: World, judge: Judge, tick: float) -> bool:
     """Whether what was kept back of a check is kept on."""
     return world.calm.quiet(judge.check.id) or shelter(world, judge, tick) is not None
+
+
+def kept_no_longer(world: World, tick: float) -> list[str]:
+    """The checks of which something was kept back, and is to be told now. Those from before a start are told of when
+    they have been seen."""
+    calm, judges, surely = world.calm, world.judges, dict[str | None, bool]()
+    found = []
+    for name, told in calm.held.items():
+        if told.by not in surely:  # of 10,000 checks of one host, that is asked once
+            parent = judges.get(told.by or "") if told.by in calm.covered else None
+            surely[told.by] = parent is not None and parent.state in (State.DOWN, State.UNKNOWN)
+        if not (surely[told.by] or name not in judges or name in world.unseen or keeps(world, judges[name], tick)):
+            found.append(name)
+    return found

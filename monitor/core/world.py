@@ -225,7 +225,7 @@ class World:
         """A check is as it was before the start, and now that is known: its service may have been waiting for it."""
         name, self.calm.moment = judge.check.id, look.ended
         if name in self.calm.held and not keeps(self, judge, look.ended.tick):
-            return merged(calming.let_go(self, {name: ""}, look.ended))
+            return merged(calming.let_go(self, [name], look.ended, ""))
         return reconsider(self, judge, look.ended) if judge.waits else self.judge_again(judge, look.ended.at)
 
     def judge_again(self, judge: Judge, at: datetime) -> Change | None:
@@ -306,6 +306,7 @@ class World:
 _ELAPSED: dict[str, Callable[[World, str, Moment], Change | None]] = {
     WINDOWS: calming.windows,
     BOUTS: calming.flapping,
+    calming.FREE: calming.freed,
     impairment.AGENDA: impairment.tell,
     impairment.AGENDA_QUIET: impairment.quiet,
     UNTOLD: elapsed,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from monitor.core.agenda import AT_ONCE
 from monitor.core.calm import RECONSIDER
+from monitor.core.calming import maintain
 from monitor.core.flags import explained_by, flags, service_flags
 from monitor.core.following import GRACE
 from monitor.core.suppression import PATIENCE
 from probes.contract import Reason
-from tests.core.builders import above, check, moment, world
+from tests.core.builders import above, check, look, moment, world
 from tests.core.calmly import Calmly, once
 from tests.core.stories import begun
 from tests.core.succeeded import ROUTES, reloaded
@@ -289,3 +291,27 @@ def test_what_breaks_right_after_it_is_back_may_only_be_slow_to_follow() -> None
     here.wait(60 + GRACE + RECONSIDER)
     assert incidents(here) == [("opened", "app")]
     here.done(9000)
+
+
+def test_many_that_hang_on_it_are_told_a_part_at_a_time() -> None:
+    """So that looks go on in between; and the window may begin again, and a check heal, before it is their turn."""
+    names = [f"c{number:02}" for number in range(2 * AT_ONCE)]
+    here = Calmly(world(check("host"), *(check(name, depends_on=("host",)) for name in names), routes=ROUTES))
+    begun(here, ("host", *names))
+    here.maintain(once(10, 100, "host"), 10)
+    here.kill("host", 20)
+    for name in names:
+        here.kill(name, 25)
+    here.wait(99)
+    here.keep(here.world.elapse(moment(100)))
+    left = len(names) + 1 - AT_ONCE
+    assert len(here.world.calm.held) == left
+    for second in range(12):
+        here.keep(here.world.observe(look(100 + second, check=names[-1])).change)
+    here.keep(maintain(here.world, once(113, 200, "host", name="again"), moment(113)))
+    here.wait(199)
+    assert len(here.world.calm.held) == left - 1, "one is well, and the others wait"
+    here.done(300)
+    assert not here.world.calm.held
+    assert {root for _, root in incidents(here)} == {"host"}
+    assert here.told("check") == [("check.changed", "down")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.core.model import OutageRule, Service
+from probes.contract import Reason
 from tests.commands.called import in_thread
 from tests.core.builders import check, world
 from tests.core.calmly import Calmly, once
@@ -79,6 +81,23 @@ async def test_the_command_says_it_beside_the_state(agent: Agent) -> None:
     done = await in_thread("status", "--url", agent.base)
     assert done.returncode == 1
     assert "(suppressed: database explains it)" in " ".join(done.stdout.split())
+
+
+async def test_what_is_open_of_a_service_is_said_as_well(serve: Serve) -> None:
+    names = ("a", "b", "c")
+    shop = Service("shop", "Web shop", names, OutageRule(2, names))
+    agent = await serve(
+        world=world(*(check(name, service="shop") for name in names), services={"shop": shop}, routes=ROUTES)
+    )
+    story = begun(Calmly(agent.world), names)
+    for at in (30, 60, 90):
+        story.see(at, "b", Reason.NO_ROUTE)
+    story.kill("a", 100)
+    agent.clock.at = 110
+    done = await in_thread("status", "--url", agent.base)
+    said = " ".join(done.stdout.split())
+    assert "1 down, 1 unknown, 1 up" in said
+    assert "1 of 3 is down, 1 cannot be judged: it may be an outage, as that takes 2" in said
 
 
 async def checks(agent: Agent) -> list[dict[str, object]]:
