@@ -235,6 +235,17 @@ def test_failures_of_one_burst_that_arrive_late_count_once() -> None:
     assert watched.state == "up"
 
 
+def test_a_failure_that_arrives_late_was_no_run_and_teaches_nothing() -> None:
+    watched = watch()
+    watched.see(36, took=0.05, scheduled=False)
+    watched.see(30, took=8, fails=Reason.CONNECT_TIMEOUT)
+    assert watched.judge.suspicious
+    for second in range(20):
+        watched.see(40 + second, scheduled=False)
+    assert not watched.judge.suspicious
+    assert known(watched, 70) == (0, 0.0)
+
+
 def test_a_failure_on_the_way_back_from_an_outage_counts_whenever_it_arrives() -> None:
     watched = watch()
     down_after(watched, 30)
