@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar
-
-import pytest
+from typing import ClassVar
 
 from monitor.core.impairment import QUIET
-from monitor.core.model import Change, Journal, Moment, State
+from monitor.core.model import Change, Journal, State
 from monitor.core.routing import Route
-from monitor.core.sight import NOTE, TELL_AFTER, Ailment, Sight, Trouble, ailments_of, cannot_see
+from monitor.core.sight import NOTE, TELL_AFTER, Ailment, Trouble, ailments_of, cannot_see
 from monitor.core.world import World
 from probes.contract import Reason
 from tests.core.builders import Still, check, look, moment, world
@@ -224,26 +222,6 @@ def test_a_restart_in_good_health_goes_on_counting() -> None:
     changes = [watched.sighted([ailment(5)], moment(7)), watched.sighted([], moment(9))]
     again = restarted(watched, *changes, at=20)
     assert (again.sight.state, again.sight.seq) == ("well", 2)
-
-
-@pytest.mark.parametrize(
-    "note",
-    [
-        {},
-        {"seq": -1, "since": "", "state": "network"},
-        {"seq": 3, "since": None, "state": "network", "told": None, "why": ""},
-        {"seq": 3, "since": "2026-01-01T00:00:00+00:00", "state": "hungry", "told": None, "why": ""},
-        {"seq": 3, "since": "yesterday", "state": "network", "told": None, "why": ""},
-    ],
-)
-def test_a_note_that_nobody_has_written_costs_nothing(note: Any) -> None:
-    assert Sight(note, moment(0)).state == "well"
-
-
-def test_a_clock_that_went_back_over_the_restart_makes_no_time_negative() -> None:
-    value = {"seq": 3, "since": moment(500).at.isoformat(), "state": "network", "told": ["hook"], "why": "x"}
-    kept = Sight(value, moment(0))
-    assert kept.ailments == (Ailment(Trouble.NETWORK, Moment(moment(500).at, moment(0).tick), "x"),)
 
 
 def test_a_replay_reads_it_from_the_transition() -> None:

@@ -14,11 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core import slowness
 from monitor.core.condition import USUAL, Bound, Operator
 from monitor.core.judge import Judge, Judgement
 from monitor.core.model import CheckRecord, Moment, State
-from monitor.core.slowness import EXTRA_LOOKS, PACE, RECOVERY_PACE
+from monitor.core.slowness import EXTRA_LOOKS, PACE
 from probes.contract import Reason
 from tests.core.builders import above, check, look, moment
 
@@ -288,10 +287,6 @@ def test_a_target_that_always_has_slow_looks_is_not_slow_because_of_them() -> No
     for number in range(2000):
         target.beat(8 if number % 20 == 0 else 1)
     assert len(target.changes) == changes
-
-
-def test_the_figures_are_those_of_the_study() -> None:
-    assert (slowness.PACE, slowness.EXTRA_LOOKS, RECOVERY_PACE) == (2.0, 10, 1.0)
 
 
 _FIGURES = st.one_of(
