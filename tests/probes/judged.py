@@ -28,6 +28,16 @@ async def look(probe: Probe, context: Context) -> Observation:
     return seen
 
 
+async def prompt_look(probe: Probe, context: Context) -> Observation:
+    """As `look`, for tests that never block their loop: a rest only behind a void look."""
+    for _ in range(PATIENCE):
+        seen = await probe.look(context)
+        if seen.reason is not Reason.LATE:
+            break
+        await asyncio.sleep(BEAT * 1.5)
+    return seen
+
+
 class Judged:
     """A check of `probe` with its default thresholds, and those given by level."""
 

@@ -17,7 +17,8 @@ from probes._dns_expect import Expect
 from probes.contract import Context, Observation, Reason
 from probes.dns import Dns
 from tests.probes.conftest import Authority
-from tests.probes.judged import Judged, look
+from tests.probes.judged import Judged
+from tests.probes.judged import prompt_look as look
 from tests.probes.test_net import FixedResolver
 from tests.servers.name_server import (
     HANG,

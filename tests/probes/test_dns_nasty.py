@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,10 +12,9 @@ import pytest
 
 from probes._dns_server import PORT, ResolvConf
 from probes._dns_talk import MOST_IGNORED
-from probes._pulse import BEAT
 from probes.contract import Blame, Context, Observation, Reason
 from probes.dns import Dns
-from tests.probes.judged import PATIENCE
+from tests.probes.judged import prompt_look as look
 from tests.probes.test_look_garbage import left_behind
 from tests.servers.name_server import (
     HANG,
@@ -37,21 +35,11 @@ Make = Callable[..., Context]
 
 SHOP = "shop.example.com"
 A = f"{NAME} 300 A 203.0.113.7"
-SHORT, LONG = 0.2, 5.0
+SHORT, LONG = 0.15, 5.0
 """Seconds for looks that are not answered, and for those that are."""
 OPT = 11
 """Bytes at the end of a question: the record that says that it has EDNS."""
 LOOP = [f"{NAME} 60 CNAME www.example.com.", f"www.example.com. 60 CNAME {NAME}"]
-
-
-async def look(probe: Dns, context: Context) -> Observation:
-    """A look that was not late, as far as a busy machine lets it. No test here blocks the loop."""
-    for _ in range(PATIENCE):
-        seen = await probe.look(context)
-        if seen.reason is not Reason.LATE:
-            break
-        await asyncio.sleep(BEAT * 2)
-    return seen
 
 
 def limit(reason: str) -> float:

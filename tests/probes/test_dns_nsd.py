@@ -12,7 +12,7 @@ from probes._dns_expect import Expect
 from probes.contract import Context, Reason
 from probes.dns import Dns
 from tests.probes.conftest import Authority
-from tests.probes.judged import look
+from tests.probes.judged import prompt_look as look
 from tests.servers.nsd import MANY, Nsd, nsd_server
 
 

@@ -179,7 +179,7 @@ def test_ids_are_not_guessed() -> None:
     assert len({question.ask().wire[:2] for _ in range(100)}) > 90
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     st.sampled_from(sorted(RECORDS)),
     st.lists(st.tuples(st.integers(0, 400), st.binary(min_size=1, max_size=4)), max_size=4),
@@ -198,7 +198,7 @@ def test_an_answer_that_was_tampered_with(kind: str, changes: list[tuple[int, by
     _read(question, asked, data)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.binary(max_size=300), st.sampled_from(sorted(RECORDS)))
 def test_garbage_behind_a_header(garbage: bytes, kind: str) -> None:
     question, asked = _asked(kind)
@@ -217,9 +217,9 @@ def _read(question: Question, asked: Asked, data: bytes) -> None:
     assert len(answer.records) + len(answer.authority) <= MOST_RECORDS
 
 
-def _worst(kind: str, label: bytes, data: Callable[[int, bytes], bytes]) -> tuple[Question, bytes]:
-    """As many records as are read; owners, and names in their data, are pointers to a name of the longest kind."""
-    name = (bytes((len(label),)) + label) * (254 // (len(label) + 1)) + b"\0"
+def _worst(kind: str, data: Callable[[int, bytes], bytes]) -> tuple[Question, bytes]:
+    """As many records as are read; owners, and names in their data, are pointers to a name of the most labels."""
+    name = b"\1a" * 127 + b"\0"
     question = Question(dns.name.from_wire(name, 0)[0], type_of(kind), recursion=True, dnssec=False, ad=False)
     asked = question.ask()
     found = bytearray(asked.wire[:2] + b"\x81\x80\0\1" + struct.pack("!3H", MOST_RECORDS, 0, 0) + asked.wire[12:-11])
@@ -229,18 +229,17 @@ def _worst(kind: str, label: bytes, data: Callable[[int, bytes], bytes]) -> tupl
     return question, bytes(found)
 
 
-@pytest.mark.parametrize("label", [b"a", b"a" * 62])
 @pytest.mark.parametrize(
     ("kind", "data"),
     [
         ("MX", lambda number, name: struct.pack("!H", number) + name),
         ("SOA", lambda number, name: name + name + struct.pack("!5I", number, 1, 2, 3, 4)),
         ("TXT", lambda number, name: struct.pack("!BH", 2, number) + b"\0" * 100),
-        ("NSEC", lambda number, name: b"\1a\0" + bytes((number % 256, 32)) + b"\xff" * 32),
+        ("NSEC", lambda number, name: b"\1a\0" + (bytes((number % 256, 32)) + b"\xff" * 32) * 3),
     ],
 )
-async def test_the_worst_answer_holds_nobody_up(kind: str, label: bytes, data: Callable[[int, bytes], bytes]) -> None:
-    question, wire = _worst(kind, label, data)
+async def test_the_worst_answer_holds_nobody_up(kind: str, data: Callable[[int, bytes], bytes]) -> None:
+    question, wire = _worst(kind, data)
     pauses, over = [], asyncio.Event()
 
     async def beat() -> None:
