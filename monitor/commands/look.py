@@ -71,17 +71,21 @@ def _ask(config: Config, check: Check, *, as_json: bool) -> int:
     return FINE if found["state"] == "up" else FINDING
 
 
-def _novel(config: Config, check: Check) -> list[str]:
-    """What a running agent knows to be new of the check, by its history; nothing where none runs."""
-    url = address_told(config.agent.state_dir)
+def known(url: str, check: str) -> tuple[str, list[str]]:
+    """How a check (its id) stands, as the agent at this address has it, and what is new of it by its history; nothing
+    where none answers, or there is no address."""
     if not url:
-        return []
-    from monitor.commands.status import NoAnswer, fetch_findings  # an HTTP client, which is not needed otherwise
+        return "", []
+    # An HTTP client, which is not needed otherwise.
+    from monitor.commands.status import NoAnswer, fetch_check, fetch_findings, notes_of
 
     try:
-        return fetch_findings(url, check.id)
+        found, novel = fetch_check(url, check), fetch_findings(url, check)
     except NoAnswer:
-        return []
+        return "", []
+    why = f": {found['why']}" if found["why"] and found["state"] != "up" else ""
+    notes = f" ({', '.join(notes_of(found))})" if notes_of(found) else ""
+    return f"{found['state']} since {found['since'][:19].replace('T', ' ')} UTC{why}{notes}", novel
 
 
 def _show_told(config: Config, check: Check, found: Mapping[str, Any], url: str) -> None:
@@ -179,7 +183,10 @@ def _show(config: Config, check: Check, look: Look, breaches: Mapping[str, bool 
     for condition in check.conditions:
         said = _said(condition, breaches[condition.text])
         console.print(f"  {condition.level.value:9} {escape(condition.text)}: {said}", soft_wrap=True)
-    for words in _novel(config, check):
+    standing, novel = known(address_told(config.agent.state_dir), check.id)
+    if standing:
+        console.print(f"[dim]the running agent:[/] {escape(harmless(hide(standing)))}", soft_wrap=True)
+    for words in novel:
         console.print(f"[dim]not as ever:[/] {escape(harmless(words))}", soft_wrap=True)
     console.print(f"[dim]looked at every {duration(check.every)}, limit {duration(check.timeout)}[/]")
 

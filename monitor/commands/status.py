@@ -48,6 +48,18 @@ def fetch(url: str) -> Mapping[str, Any]:
     return _read(_get(url, "/api/v1/status", {"limit": LIMIT}), url)
 
 
+def fetch_check(url: str, check: str) -> Mapping[str, Any]:
+    """What the agent knows of a check, by its id. Raises `NoAnswer`."""
+    document = _get(url, f"/api/v1/checks/{quote(check, safe='')}", {})
+    try:
+        found = document.json()
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and {"state", "since", "why", "flags", "confirming"} <= found.keys():
+        return found
+    raise NoAnswer(f"{_shown(url)} does not know {check}")
+
+
 def fetch_findings(url: str, check: str) -> list[str]:
     """What the agent's history shows to be new of a check, in words. Raises `NoAnswer`."""
     answer = _get(url, f"/api/v1/checks/{quote(check, safe='')}/findings", {})
@@ -97,7 +109,7 @@ def _show(document: Mapping[str, Any], url: str) -> None:
     summary = document["summary"]
     console.print(pill(summary["state"], harmless(summary["sentence"])), soft_wrap=True)
     for trouble in document["agent"].get("impaired", ()):
-        console.print(Text(f"! the agent itself: {harmless(trouble)}", style="yellow"), soft_wrap=True)
+        console.print(Text(f"! {harmless(trouble)}", style="yellow"), soft_wrap=True)
     services = [service for service in document["services"] if not service["implicit"]]
     if services:
         console.print(_services(services, now))
@@ -124,13 +136,7 @@ def _checks(checks: list[dict[str, Any]], now: datetime) -> Table:
     table = _table("Check", "State", "Since", "Took", "Why")
     for check in checks:
         why = harmless(check["why"]) if check["state"] != "up" else ""
-        notes = []
-        if check.get("suppressed_by"):
-            notes.append(f"{FLAGS['suppressed']}: {harmless(check['suppressed_by'])} explains it")
-        notes += ["being confirmed"] if check["confirming"] else []
-        if (window := check.get("maintenance")) is not None:
-            notes.append(f"{FLAGS['maintenance']} until {_time(window['until']):%H:%M} UTC")
-        notes += [FLAGS["flapping"]] if "flapping" in check.get("flags", ()) else []
+        notes = notes_of(check)
         why += f" ({', '.join(notes)})" if notes else ""
         table.add_row(
             Text(harmless(check["name"])),
@@ -140,6 +146,18 @@ def _checks(checks: list[dict[str, Any]], now: datetime) -> Table:
             Text(why.lstrip()),
         )
     return table
+
+
+def notes_of(check: Mapping[str, Any]) -> list[str]:
+    """What is to be known of a check besides its state and why it has it."""
+    notes = []
+    if check.get("suppressed_by"):
+        notes.append(f"{FLAGS['suppressed']}: {harmless(check['suppressed_by'])} explains it")
+    notes += ["being confirmed"] if check["confirming"] else []
+    if (window := check.get("maintenance")) is not None:
+        notes.append(f"{FLAGS['maintenance']} until {_time(window['until']):%H:%M} UTC")
+    notes += [FLAGS["flapping"]] if "flapping" in check.get("flags", ()) else []
+    return notes
 
 
 def _table(*columns: str) -> Table:

@@ -11,6 +11,7 @@ const GIVE_UP = 8000;        // ms that one answer may take
 const HISTORY = 60;          // response times kept of each check, for its sparkline
 const SHOWN_OPEN = 60;       // with more checks than this, services that are well start folded
 const SERVICES_NAMED = 3;    // of an incident
+const CHECKS_LISTED = 32;    // by the agent, of an incident
 
 const recent = new Map();    // check id -> {at, values}
 const names = new Map();     // check id -> what people call it
@@ -68,7 +69,8 @@ function showIncidents(incidents, titles) {
     text(node.firstChild, `${affected}${others > 0 ? ` and ${others} more` : ""}: ${WORDS[incident.impact].toLowerCase()}`);
     const many = incident.checks.length > 1;
     const cause = `${many ? "Probably " : ""}${nameOf(incident.root)}: ${incident.why}`;
-    const touched = many ? ` · ${incident.checks.length} checks` : "";
+    const more = incident.checks.length >= CHECKS_LISTED ? " or more" : "";
+    const touched = many ? ` · ${incident.checks.length}${more} checks` : "";
     text(node.lastChild, `${cause} · trouble since ${clock(incident.since)}, for ${ago(age(incident.since))}${touched}`);
   });
 }
