@@ -60,7 +60,10 @@ def _must_fit(options: Namespace) -> None:
 def _do(client: httpx.Client, options: Namespace) -> int:
     token = given_token(options.token_file)
     if options.names and not token:
-        raise NotAsked(f"this needs a token with the scope operate: give one in {TOKEN} or with --token-file")
+        raise NotAsked(
+            f"this needs a token with the scope operate: give one in {TOKEN} or with --token-file; "
+            "checks.yaml makes one under agent.tokens (docs/maintenance.md)"
+        )
     url = (options.url.rstrip("/") or found_address(client, options.config, token)) + PATH
     if options.end:
         return _end(client, url, token, options)
