@@ -48,6 +48,8 @@ _NEWEST = "SELECT digest FROM definitions ORDER BY number DESC LIMIT 1"
 _TOO_OLD = """
     DELETE FROM definitions WHERE number <= (SELECT MAX(number) FROM definitions) - ?
         OR number < (SELECT MAX(number) FROM definitions WHERE at <= ?)"""
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=str)
+_AS_THEY_ARE = frozenset((str, int, float, bool, type(None)))
 _NOBODY = Secret("n" * 16)
 
 
@@ -132,27 +134,39 @@ def _parts(plan: Plan) -> Iterator[dict[str, Any]]:
 
 
 def _line(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":"), default=str).encode() + b"\n"
+    return _ENCODER.encode(value).encode() + b"\n"
 
 
 def _plain(value: Any) -> Any:
+    kind: Any = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if kind is tuple:
+        return [_plain(item) for item in value]
+    if kind is timedelta:
+        return value.total_seconds()
+    if kind is Cron:
+        return {"cron": value.expression, "zone": value.zone.key}
+    if (names := _names(kind)) is not None:
+        return {"is": kind.__name__} | {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, Probe):
-        return None  # see _probe
-    if isinstance(value, Cron):
-        return {"cron": value.expression, "zone": value.zone.key}
-    if is_dataclass(value):
-        return {"is": type(value).__name__} | {
-            item.name: _plain(getattr(value, item.name)) for item in fields(value) if item.init
-        }
-    if isinstance(value, timedelta):
-        return value.total_seconds()
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
     return value
+
+
+@lru_cache(maxsize=128)
+def _names(kind: type) -> tuple[str, ...] | None:
+    """The fields that make a value of that type, but for a probe, see below; None where it is no dataclass."""
+    if not is_dataclass(kind):
+        return None
+    return tuple(item.name for item in fields(kind) if item.init and item.name != "probe")
+
+
+@lru_cache(maxsize=128)
+def _measured(measurements: tuple[Measurement, ...]) -> list[Any]:
+    return [[item.name, item.unit.value, item.ratio_of] for item in measurements]
 
 
 def _probe(probe: Probe, clean: Callable[[str], str]) -> dict[str, Any]:
@@ -163,7 +177,7 @@ def _probe(probe: Probe, clean: Callable[[str], str]) -> dict[str, Any]:
         "host": clean(probe.host) if probe.host else None,
         "fields": hashlib.sha256(known.encode("utf-8", "replace")).hexdigest()[:16],
         "passive": isinstance(probe, Passive),
-        "measured": [[item.name, item.unit.value, item.ratio_of] for item in probe.measured],
+        "measured": _measured(probe.measured),
     }
 
 
