@@ -289,3 +289,7 @@ def test_looks_that_cannot_tell_count_on_over_a_restart() -> None:
     watched.see(90, fails=Reason.DNS_SERVFAIL)
     assert watched.state == "unknown"
     assert watched.judge.since == moment(30).at
+    record = watched.judge.record(moment(95))
+    older = {name: kept for name, kept in record.snapshot.items() if name != "blind"}
+    again = Judge(watched.judge.check, replace(record, snapshot=older), moment(96))
+    assert (again.state, again.verdict.reason) == ("unknown", Reason.DNS_SERVFAIL), "as an older version kept it"
