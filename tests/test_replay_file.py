@@ -154,7 +154,7 @@ def test_ctrl_c_tells_that_nothing_is_told(place: Path) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(place: Path) -> None:
-    lines = [line(at, reason="refused" if at % 600 > 300 else None) for at in range(0, 40_000, 7)]
+    lines = [line(at, reason="refused" if at > 300 else None) for at in range(0, 600, 7)]  # little output, too
     (place / "looks.jsonl").write_text("\n".join(lines), encoding="utf-8")
     ours, theirs = os.pipe()
     os.close(ours)

@@ -35,7 +35,7 @@ def is_in_force(history: Path, plan: Plan) -> bool | None:
 
 
 def foreseen(history: Path, plan: Plan, names: Sequence[str]) -> dict[str, Verdict]:
-    """By check: the verdict of those that would be bad, by the looks of the last hours. Nothing where there are none,
+    """By check: the verdict of those that a threshold would call bad, by the looks of the last hours. Nothing where there are none,
     or they cannot be read."""
     try:
         if names and history.exists():
@@ -56,5 +56,6 @@ def _judged(db: sqlite3.Connection, plan: Plan, names: Collection[str]) -> Itera
             pass
     judges = again.world.judges if again.world is not None else {}
     for name in names:
-        if name in judges and judges[name].state.bad:
+        # What looks find is the agent's to say, which has taken more of them than are recorded yet.
+        if name in judges and judges[name].state.bad and judges[name].verdict.condition is not None:
             yield name, judges[name].verdict

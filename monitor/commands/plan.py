@@ -62,7 +62,9 @@ class Planned:
 def execute(options: Namespace) -> int:
     current = options.current or default_file()
     if options.current is None and _same(current, options.new):
-        return fail(f"{options.new} is the file in force itself: name a copy of what it was with --current FILE")
+        return fail(
+            f"{options.new} is what it would be compared with: name a copy of what is in force with --current FILE"
+        )
     before = load_or_explain(current, ending=f" in force ({current}); name another with --current")
     after = load_or_explain(options.new, ending=" to come: a reload would refuse it, and change nothing")
     if before is None or after is None:
