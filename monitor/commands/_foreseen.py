@@ -35,8 +35,8 @@ def is_in_force(history: Path, plan: Plan) -> bool | None:
 
 
 def foreseen(history: Path, plan: Plan, names: Sequence[str]) -> dict[str, Verdict]:
-    """By check: the verdict of those that a threshold would call bad, by the looks of the last hours. Nothing where there are none,
-    or they cannot be read."""
+    """By check: the verdict of those that a threshold would call bad, by the looks of the last hours. Nothing where
+    there are none, or they cannot be read."""
     try:
         if names and history.exists():
             with reading(history) as db:
