@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench import _cells
-from bench._cells import Cell, Found
+from bench._cells import ALIKE, WANDERING, Cell, Found
 from bench._policies import POLICIES
 
 EVERIES = (10.0, 30.0, 60.0)
@@ -56,8 +56,12 @@ def _trouble(ours: int, peers: int = 0, everies: tuple[float, ...] = EVERIES, **
     return Group(_cells.trouble, fields, everies, (ours, ours // 100), (peers, max(peers // 500, 1)), quick=20)
 
 
-def _slowness(troubles: int, everies: tuple[float, ...], **change: float) -> Group:
-    return Group(_cells.slowness, change, everies, (troubles, troubles // 50), quick=4)
+def _slowness(troubles: int, everies: tuple[float, ...], **fields: Any) -> Group:
+    return Group(_cells.slowness, fields, everies, (troubles, troubles // 50), quick=4)
+
+
+def _as_ever(months: int, part: int, everies: tuple[float, ...], **fields: Any) -> Group:
+    return Group(_cells.false_slowness, fields, everies, (months, months // part), quick=0.05)
 
 
 GROUPS: Mapping[str, Group] = {
@@ -70,11 +74,15 @@ GROUPS: Mapping[str, Group] = {
     "blackhole": _trouble(600, fail=1.0, blackhole=True),
     "third": _trouble(2000, everies=(10.0, 30.0), fail=0.3),
     "half": _trouble(2000, 500, everies=(10.0, 30.0), fail=0.5),
-    "twice_as_slow": _slowness(600, (10.0, 30.0, 60.0), latency=0.6),
+    "first_days": Group(_cells.first_days, {"fail": 0.01, "burst": 5.0}, (10.0,), (400, 4), quick=20),
+    "twice_as_slow": _slowness(600, EVERIES, latency=0.6),
+    "twice_as_slow_wandering": _slowness(600, EVERIES, nature=WANDERING, latency=0.6),
     "half_as_slow_again": _slowness(400, (30.0,), latency=0.45),
+    "half_as_slow_again_wandering": _slowness(400, (30.0,), nature=WANDERING, latency=0.45),
     "a_fifth_slow": _slowness(400, (30.0,), slow=0.2),
-    "all_alike": Group(_cells.false_slowness, {"wander": 1.0}, (30.0,), (10, 5), quick=0.05),
-    "as_ever": Group(_cells.false_slowness, {}, (30.0,), (100, 20), quick=0.05),
+    "as_ever": _as_ever(60, 3, EVERIES),
+    "as_ever_wandering": _as_ever(60, 3, EVERIES, nature=WANDERING),
+    "all_alike": _as_ever(10, 2, (30.0,), nature=ALIKE),
     "one_success": Group(_cells.one_success, {}, EVERIES, (200, 2), quick=10),
 }
 """By name, as `--only` takes it."""

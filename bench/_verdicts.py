@@ -117,18 +117,25 @@ def _goals(group: str, every: float, found: Found) -> Iterator[Figure]:
             yield Figure(f"blackhole_{at}_p99", percentile(found.lists["down"], 99), "s")
         case "third" | "half":
             yield from _gray(f"{group}_{at}", group, every, found)
-        case "twice_as_slow" | "half_as_slow_again" | "a_fifth_slow":
-            limits = (every / 2 + 15, every + 15) if group == "twice_as_slow" else (None, None)
-            yield Figure(f"{group}_{at}_median", median(found.lists["bad"]), "s", limits[0])
-            yield Figure(f"{group}_{at}_p95", percentile(found.lists["bad"], 95), "s", limits[1])
-            yield Figure(f"{group}_{at}_missed", sums["missed"] / sums["incidents"] * 100, "%")
-            yield Figure(f"{group}_{at}_to_up_p95", percentile(found.lists.get("recovered", []), 95), "s")
-        case "as_ever" | "all_alike":
-            most = 0.05 if group == "as_ever" else None
-            yield Figure(f"{group}_false_degraded", sums["degraded"] / sums["months"], "a_check-month", most)
-            yield Figure(f"{group}_extra_looks", sums["extra"] / sums["scheduled"] * 100, "%")
+        case "first_days":
+            yield Figure("first_days_false_down", sums["down"] / sums["checks"], "a check")
+        case "twice_as_slow" | "twice_as_slow_wandering":
+            yield from _slow(f"{group}_{at}", found, every / 2 + 15, every + 15)
+        case "half_as_slow_again" | "half_as_slow_again_wandering" | "a_fifth_slow":
+            yield from _slow(f"{group}_{at}", found, None, None)
+        case "as_ever" | "as_ever_wandering" | "all_alike":
+            most = None if group == "all_alike" else 0.05
+            yield Figure(f"{group}_{at}_false_degraded", sums["degraded"] / sums["months"], "a_check-month", most)
+            yield Figure(f"{group}_{at}_extra_looks", sums["extra"] / sums["scheduled"] * 100, "%")
         case "one_success":
             yield Figure(f"one_success_{at}_called_up", sums["up"], "times", 0.0)
+
+
+def _slow(name: str, found: Found, most: float | None, p95: float | None) -> Iterator[Figure]:
+    yield Figure(f"{name}_median", median(found.lists["bad"]), "s", most)
+    yield Figure(f"{name}_p95", percentile(found.lists["bad"], 95), "s", p95)
+    yield Figure(f"{name}_missed", found.sums["missed"] / found.sums["incidents"] * 100, "%")
+    yield Figure(f"{name}_to_up_p95", percentile(found.lists.get("recovered", []), 95), "s")
 
 
 def _outage(at: str, every: float, found: Found) -> Iterator[Figure]:

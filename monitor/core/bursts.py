@@ -42,6 +42,12 @@ _LONE = 2.0
 _SHORTEST_WATCH = 86400.0
 """Seconds for which a target counts as watched at least: a burst in the first minute is no sign of one a minute."""
 
+FIRST_DAYS = 3 * 86400.0
+"""Seconds of watching in which the few bursts that were seen do not tell yet how long they can be."""
+
+_BURST = 0.5
+"""Seconds: runs that last less on average are lone packets, and no bursts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
@@ -82,6 +88,10 @@ class Bursts:
         self._seconds = self._seconds * weight + seconds
         self._at = max(self._at, tick)
 
+    def early(self, tick: float) -> bool:
+        """Whether the target has shown bursts, and is not watched for long."""
+        return self.mean >= _BURST and tick - self._first(tick) < FIRST_DAYS
+
     def seen(self, tick: float) -> float:
         """How many runs are remembered, those of long ago counting less."""
         return self._runs * self._weight(tick)
@@ -108,12 +118,14 @@ class Bursts:
 
     def _watched(self, tick: float) -> float:
         """Seconds of watching, those of long ago counting less."""
-        since = tick if self._since is None else self._since
-        return MEMORY * -math.expm1(-max(tick - since, _SHORTEST_WATCH) / MEMORY)
+        return MEMORY * -math.expm1(-max(tick - self._first(tick), _SHORTEST_WATCH) / MEMORY)
+
+    def _first(self, tick: float) -> float:
+        return tick if self._since is None else self._since
 
     def dump(self, tick: float) -> dict[str, Any]:
-        since = tick if self._since is None else self._since
-        return {"runs": self._runs, "seconds": self._seconds, "age": tick - self._at, "watched": tick - since}
+        watched = tick - self._first(tick)
+        return {"runs": self._runs, "seconds": self._seconds, "age": tick - self._at, "watched": watched}
 
     def load(self, dumped: Mapping[str, Any], tick: float) -> None:
         """Go on at `tick`: while the agent was away nothing was watched, and nothing is forgotten for that."""

@@ -26,6 +26,9 @@ PACE = 1.0
 MOST_SPANS = 12
 """What is learned lengthens the span that is asked for to at most so many times itself: 5 s to a minute."""
 
+FIRST_SPANS = 4
+"""In its first days, a target that has shown bursts must fail for so many times that span: 20 s (DETECTION.md)."""
+
 SURE_SPAN = 2.0
 """Seconds that a run must span in which every look failed for a reason that no loss of packets brings about
 (`Reason.sure`): long enough for a server that is being restarted to show its own certificate again."""
@@ -37,6 +40,11 @@ _ALARM, _CAP = 12.0, 14.0
 
 _LOOKS_TO_LEAVE_DOWN = 5
 _MOST_LOOKS = 60
+
+_CHANCE = 3e-7
+"""How likely a run may be at most, if the target merely fails as often as before, to be called an outage. The study
+(DETECTION.md) has 1e-6; but how often it fails is only estimated, and ten minutes have hundreds of looks with which a
+run may begin."""
 
 _GAP_INTERVALS, _SHORTEST_GAP = 3, 10.0
 """A gap of more intervals (and seconds) than this between two looks: what was suspected before it is forgotten."""
@@ -142,7 +150,7 @@ class Failures:
     def offsets(self, tick: float) -> tuple[float, ...]:
         """Seconds from a failure at which to look again, for as long a run as is needed; a target that takes much
         longer is not looked at as densely."""
-        span = min(self.needed_span(tick), 2 * self._confirm.span.total_seconds())
+        span = min(self.needed_span(tick), 2 * self._span)
         return tuple(offset * span / BURST[-1] for offset in BURST[: max(self._confirm.looks - 1, 1)])
 
     def fail(self, look: Look, *, settles: bool = False) -> None:
@@ -262,7 +270,7 @@ class Failures:
         return -_SUCCESS_STEP if self.state is State.UP else _CAP / self._recover.looks
 
     def _needed(self) -> float:
-        """Failures in a row that a merely half-failing target would show once in a million (DETECTION.md).
+        """Failures in a row that a target which merely fails now and then would hardly ever show (`_CHANCE`).
 
         How often it fails is taken from the looks before the run: a brownout that turns into a blackout must not
         have to outweigh itself.
@@ -273,16 +281,22 @@ class Failures:
         if failed == looks:
             return self._confirm.looks
         chance = (failed + 1) / (looks + 2)
-        return min(max(self._confirm.looks, math.log(1e-6) / math.log(chance)), _MOST_LOOKS)
+        return min(max(self._confirm.looks, math.log(_CHANCE) / math.log(chance)), _MOST_LOOKS)
 
     def needed_span(self, tick: float) -> float:
         """How long (s) the run that goes on must be to be called an outage at `tick`."""
-        span = self._confirm.span.total_seconds()
+        span = self._span
         if self._confirm.policy is Policy.CONSECUTIVE:
             return span
         if self.failing and self._sure:
             return min(span, SURE_SPAN)
-        return min(max(self._bursts.span(tick), span), MOST_SPANS * span)
+        least = FIRST_SPANS * span if self._bursts.early(tick) else span
+        return min(max(self._bursts.span(tick), least), MOST_SPANS * span)
+
+    @property
+    def _span(self) -> float:
+        """How long (s) a run must be at the least."""
+        return self._confirm.span.total_seconds()
 
     def drop(self) -> None:
         """What was suspected was our own trouble: it is as if it had not been seen. Confirmed trouble stays."""

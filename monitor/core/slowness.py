@@ -3,8 +3,8 @@
 The first is a CUSUM of how many spreads a look lies above what is usual (Page, 1954): it finds all looks somewhat
 slower. The second is a Bernoulli CUSUM of looks that are far above: it finds a slow fifth among good ones. Drifts and
 the second alarm are those of the project's study of detection (DETECTION.md; docs/judgement.md tells them). The first
-one's clip and alarm are higher (5 and 17 for 4.5 and 16), and extra looks count less unless they are as high as can
-be: where noise lasts for a minute, a run of looks two seconds apart is hardly more evidence than its first one.
+one's clip and alarm are higher (`MOST` is 3 for 2.5, 17 for 16), and looks that come soon after one another count for
+what they are worth on this target (`Likeness`).
 
 While either is in doubt nothing is learned from what raised it, or trouble would become usual while it lasts; after a
 day it does.
@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from monitor.core.baseline import Baseline, Usual, hour_of
+from monitor.core.likeness import MOST, NEAR, Cluster, Likeness
 from monitor.core.model import Look
 from monitor.core.snapshot import read_count, read_instant, read_number, read_seconds
 from probes.contract import Unit
@@ -39,15 +40,12 @@ ADOPTED_AFTER = 86400.0
 
 _DRIFT, _YOUNG_DRIFT = 2.0, 2.5
 """Spreads above usual that are no sign of trouble; the second until this hour of the week has been seen."""
-_LOW, _HIGH = -2.0, 5.0
-"""Spreads: no look counts for more than that."""
-_ALARM, _CAP = 17.0, 21.0
-_LIKE = 3
-"""Looks closer to one another than this part of an interval are alike, whatever the cause: a slow second of theirs is
-not five pieces of evidence. What lies as high as a look can count is no noise, and counts in full."""
+_LOW = -2.0
+"""Spreads: a look further below usual counts as that."""
+_ALARM, _CAP = 16.0, 20.0
 _LONE = 1.0
-"""What a look far above adds, behind one that was not: a lone one is for the second sum."""
-_FAR_ALARM, _FAR_CAP = 12.0, 14.0
+"""What a look far above adds where those around it are not high: a lone one is for the second sum."""
+_FAR_ALARM, _FAR_CAP = 9.0, 14.0
 _WORTH_A_LOOK, _FAR_WORTH_A_LOOK = 1.0, 1.5
 """Sums from which on extra looks are taken."""
 _FAR_SPREADS = 3.0
@@ -65,7 +63,7 @@ _GAP_INTERVALS, _SHORTEST_GAP = 3, 10.0
 class _Doubt:
     """What has been seen since looks began to lie above what is usual."""
 
-    __slots__ = ("alarmed", "began", "ended", "extras", "far", "far_sum", "in_far", "looks", "mean", "sum")
+    __slots__ = ("alarmed", "began", "cluster", "ended", "extras", "far", "far_sum", "in_far", "looks", "mean", "sum")
 
     def __init__(self, began: datetime) -> None:
         self.began = began
@@ -81,12 +79,24 @@ class _Doubt:
         """Extra looks since the last scheduled one."""
         self.alarmed: float | None = None
         """The tick of the alarm."""
+        self.cluster = Cluster()
 
 
 class Slowness:
     """One measurement of one check against its own past. `high`: it is above what is usual, for certain."""
 
-    __slots__ = ("_doubt", "_every", "_far_share", "_last", "_timed_out", "baseline", "measurement", "turned", "unit")
+    __slots__ = (
+        "_doubt",
+        "_every",
+        "_far_share",
+        "_last",
+        "_likeness",
+        "_timed_out",
+        "baseline",
+        "measurement",
+        "turned",
+        "unit",
+    )  # fmt: skip
 
     def __init__(self, measurement: str, unit: Unit, every: float) -> None:
         """`every` are seconds between scheduled looks."""
@@ -95,6 +105,7 @@ class Slowness:
         self._every = every
         self._far_share = 0.0
         """The share of scheduled looks that are far above at any time."""
+        self._likeness = Likeness()
         self._doubt: _Doubt | None = None
         self._last = -math.inf
         """The tick at which the latest look began."""
@@ -183,15 +194,17 @@ class Slowness:
                 return True
             doubt = self._doubt = _Doubt(look.began.at)
         calm = doubt.sum <= 0 and doubt.alarmed is None
-        if far and not doubt.in_far:
-            above = min(above, _LONE)
+        counts = self._worth(above, gap, lone=far and not doubt.in_far and doubt.cluster.level < drift)
+        doubt.sum = min(max(doubt.sum + max(counts, _LOW - drift), 0.0), _CAP)
+        doubt.cluster.add(off / own, near=gap < NEAR)
         self._count(doubt, look, off, far=far)
-        high = _HIGH - drift
-        if not look.scheduled and 0 < above < high:
-            above *= min(_LIKE * gap / self._every, 1.0)
-        doubt.sum = min(max(doubt.sum + min(max(above, _LOW - drift), high), 0.0), _CAP)
         self._settle(doubt, look, bad=above > 0 or far)
         return calm
+
+    def _worth(self, above: float, gap: float, *, lone: bool) -> float:
+        """What a look counts that lies so many spreads above the drift, so many seconds after another."""
+        above = min(above, _LONE if lone else MOST)
+        return self._likeness.worth(above, gap) if gap < NEAR and above > 0 else above
 
     def _count(self, doubt: _Doubt, look: Look, off: float, *, far: bool) -> None:
         doubt.looks += 1
@@ -218,6 +231,7 @@ class Slowness:
             if doubt.sum >= _ALARM or doubt.far_sum >= _FAR_ALARM:
                 doubt.alarmed, self.turned = look.began.tick, doubt.began
             elif quiet:
+                self._likeness.learn(doubt.cluster)
                 self._doubt = None
             return
         doubt.ended = None if bad else doubt.ended or look.began.at
@@ -231,6 +245,7 @@ class Slowness:
         dumped: dict[str, Any] = {
             "baseline": self.baseline.dump(),
             "far": self._far_share,
+            "alike": self._likeness.dump(),
             "last": tick - self._last if self._last > -math.inf else None,
             "timed_out": self._timed_out,
             "turned": self.turned.isoformat() if self.turned else None,
@@ -242,6 +257,7 @@ class Slowness:
                 "sum": doubt.sum, "far_sum": doubt.far_sum, "looks": doubt.looks, "far": doubt.far,
                 "in_far": doubt.in_far,
                 "mean": doubt.mean, "extras": doubt.extras,
+                "cluster": doubt.cluster.dump(),
                 "alarmed": None if doubt.alarmed is None else tick - doubt.alarmed,
             }  # fmt: skip
         return dumped
@@ -249,6 +265,8 @@ class Slowness:
     def load(self, dumped: Mapping[str, Any], tick: float) -> None:
         self.baseline.load(dumped["baseline"])
         self._far_share = min(max(read_number(dumped["far"]), 0.0), 1.0)
+        if "alike" in dumped:  # else kept by a version that did not learn it
+            self._likeness.load(dumped["alike"])
         self._last = -math.inf if dumped["last"] is None else tick - read_seconds(dumped["last"])
         self._timed_out = bool(dumped["timed_out"])
         self.turned = read_instant(dumped["turned"])
@@ -266,5 +284,7 @@ def _read_doubt(dumped: Mapping[str, Any], tick: float) -> _Doubt:
     doubt.looks, doubt.far, doubt.extras = (read_count(dumped[name]) for name in ("looks", "far", "extras"))
     doubt.in_far = bool(dumped["in_far"])
     doubt.mean = read_number(dumped["mean"], 1000.0)
+    if "cluster" in dumped:
+        doubt.cluster = Cluster.load(dumped["cluster"])
     doubt.alarmed = None if dumped["alarmed"] is None else tick - read_seconds(dumped["alarmed"])
     return doubt

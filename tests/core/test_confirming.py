@@ -186,7 +186,7 @@ def test_what_it_takes_is_told_in_words() -> None:
     assert describe_confirmation(watched.judge.confirmation(moment(0).tick)) == "after 5 s of failures"
     burst(watched, DAY, 3)
     found = describe_confirmation(watched.judge.confirmation(moment(DAY).tick))
-    assert found == "after 16.6 s of failures: a short one was seen lately, of 2.9 s"
+    assert found == "after 20 s of failures: a short one was seen lately, of 2.9 s"
     burst(watched, DAY + 100, 2)
     found = describe_confirmation(watched.judge.confirmation(moment(DAY + 200).tick))
     assert found.endswith(": 2 short ones were seen lately, on average of 2.5 s")

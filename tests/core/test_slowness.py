@@ -207,10 +207,10 @@ def test_looks_that_come_twice_or_late_are_counted_once(target: Target) -> None:
 
 
 def test_what_was_in_doubt_before_a_gap_is_forgotten(target: Target) -> None:
-    for _ in range(4):
+    for _ in range(3):
         target.beat(3)
     target.now += 600
-    for _ in range(4):
+    for _ in range(3):
         target.beat(3)
     assert target.judge.state is State.UP
     target.beat(3)
