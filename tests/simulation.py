@@ -84,7 +84,7 @@ class NoNames:
 
 
 class NoTls:
-    def get(self, *, verify: bool = True, ca_file: str | None = None) -> ssl.SSLContext:
+    def get(self, *, verify: bool = True, ca_file: str | None = None, alpn: str | None = None) -> ssl.SSLContext:
         raise AssertionError("the simulation has no network")
 
 
@@ -110,6 +110,9 @@ class Counter:
 
     def commit_failed(self) -> None:
         raise AssertionError("the memory store never fails")
+
+    def unstorable(self) -> None:
+        raise AssertionError("the memory store takes whatever comes")
 
 
 @dataclass
