@@ -16,7 +16,7 @@ from docs.keys import own_keys
 from monitor.cli import EXIT_CODES, _parser
 from monitor.config.kinds import names_measurements
 from monitor.config.units import format_duration
-from monitor.core import baseline, failures, judge, patience, series, slowness, threshold
+from monitor.core import baseline, failures, judge, patience, series, slices, slowness, threshold
 from monitor.core.model import Confirm, Recover
 from monitor.outbox import Pace
 from monitor.sinks.contract import Nature
@@ -191,7 +191,10 @@ def judging_part() -> str:
         ("Extra looks while it seems slower than usual", f"every {slowness.PACE:g} s, at most {most} an interval"),
         ("Good looks until it is no longer slower than usual", f"up to {slowness.RECOVERY_LOOKS}"),
         ("What was slower than usual is usual itself", f"after {format_duration(timedelta(seconds=adopted))}"),
-        ("Samples kept of one measurement", f"{series.SAMPLES_LIMIT}, and none older than the longest window"),
+        (
+            "Samples that a window keeps one by one",
+            f"{series.SAMPLES_LIMIT}; of more, a histogram in {slices.SLICES} slices",
+        ),
     ]
     return table(("What", "Default"), rows)
 

@@ -243,22 +243,25 @@ class Scheduler:
             self._launch(turn)
 
     def _launch(self, turn: Turn) -> None:
-        slot = turn.slot
+        slot, number = turn.slot, 0
         if turn.generation is None:
             slot.queued = False
         else:
             slot.extra += 1
             slot.turns += 1
             slot.planned -= 1
+            number = slot.turns
             self._keep_pace(slot, self._clock.now().tick)
-        self._looks.create_task(self._look(turn))
+        self._looks.create_task(self._look(turn, number))
 
-    def _order_of(self, turn: Turn) -> Order:
+    def _order_of(self, turn: Turn, number: int = 0) -> Order:
+        """`number` is that of an extra look: as it was when it was launched, since several may be before one of them
+        begins, and each has to begin with another address."""
         check, scheduled = turn.slot.check, turn.generation is None
         timeout = check.timeout.total_seconds() if scheduled else self._extra_timeout(check.id)
-        return Order(check, turn.tick, timeout, scheduled, 0 if scheduled else turn.slot.turns)
+        return Order(check, turn.tick, timeout, scheduled, number)
 
-    async def _look(self, turn: Turn) -> None:
+    async def _look(self, turn: Turn, number: int) -> None:
         slot = turn.slot
         self._observer.late(max(self._clock.now().tick - turn.tick, 0.0))
         self._observer.in_flight(self.in_flight)
@@ -266,7 +269,7 @@ class Scheduler:
         try:
             # Followed before it leaves: extra looks that are called off now must not be handed its room.
             if not slot.gone:  # a reload between the launch and this
-                self._follow(slot, await self._take(self._order_of(turn)))
+                self._follow(slot, await self._take(self._order_of(turn, number)))
         except BaseException:
             self._ending = True  # stopped, or dying: whoever waits for this room waits in vain
             raise

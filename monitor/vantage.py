@@ -1,8 +1,8 @@
 """The agent's own network, watched: asks its witnesses, and holds back failed looks until one has answered.
 
 In calm times each reference is asked a few times a minute. A look that failed in a way that our own network could
-have caused has them asked at once, and waits: mostly for one round trip, for 3 seconds at most. That delays no call
-of an outage, which takes longer to confirm.
+have caused has them asked at once, and waits: mostly for one round trip, for 3 seconds at most. The looks
+that confirm it go on meanwhile, so an outage is called later by that of the first look and of the last.
 """
 
 from __future__ import annotations

@@ -135,12 +135,12 @@ async def _exchange(
 
 async def _receive(look: Look, connection: Connection, ask: Ask, reader: ResponseReader, *, follow: bool) -> None:
     """The answer to its end; of a redirect that will be followed only the headers, as its body is for nobody."""
-    look.begin(Reason.FIRST_BYTE_TIMEOUT)
+    look.begin(Reason.FIRST_BYTE_TIMEOUT, "first_byte")
     sent = perf_counter()
     head = chunk = await connection.receive()
     first = connection.arrived
     look.spend("first_byte", max(0.0, first - sent))
-    look.begin(Reason.TRANSFER_TIMEOUT)
+    look.begin(Reason.TRANSFER_TIMEOUT, "transfer")
     try:
         while chunk and not reader.feed(chunk):
             if follow and reader.headers_complete and _location(reader, ask.final) is not None:
@@ -159,7 +159,8 @@ async def _receive(look: Look, connection: Connection, ask: Ask, reader: Respons
             look.evidence["status"] = str(reader.status)
         raise
     finally:
-        look.spend("transfer", max(0.0, connection.arrived - first))
+        if not look.struck:
+            look.spend("transfer", max(0.0, connection.arrived - first))
 
 
 def check_written(name: str, value: str) -> None:

@@ -53,9 +53,11 @@ class Look:
 
     __slots__ = (
         "_own",
+        "_phase",
         "_pulse",
         "_reason",
         "_redact",
+        "_since",
         "_spent",
         "_timer",
         "_waiter",
@@ -81,14 +83,20 @@ class Look:
         self.evidence: dict[str, str] = {}
         self.started = perf_counter()
         self._wall = time.time()
-        self._reason = Reason.CONNECT_TIMEOUT
+        self._reason, self._phase, self._since = Reason.CONNECT_TIMEOUT, "", self.started
         self._waiter: asyncio.Future[None] | None = None
         self._spent: LookFailed | None = None
         self._timer = self.loop.call_later(timeout, self._expire)
 
-    def begin(self, reason: Reason) -> None:
-        """A phase begins: should the deadline strike now, `reason` says in which."""
-        self._reason = reason
+    def begin(self, reason: Reason, phase: str = "") -> None:
+        """A phase begins: should the deadline strike now, `reason` says in which, and what was waited is spent on the
+        `phase`, if it is named. Whoever names it spends it only if it ends (`struck`)."""
+        self._reason, self._phase, self._since = reason, phase, perf_counter()
+
+    @property
+    def struck(self) -> bool:
+        """Whether the deadline has struck."""
+        return self._spent is not None
 
     def waiter(self) -> asyncio.Future[None]:
         """What to wait for next; it fails with `LookFailed` when the deadline strikes first."""
@@ -179,6 +187,8 @@ class Look:
     def _expire(self) -> None:
         self._spent = failure = self._struck()
         if self._waiter is not None and not self._waiter.done():
+            if self._phase and failure.reason is not Reason.LATE:
+                self.spend(self._phase, perf_counter() - self._since)
             self._waiter.set_exception(failure)
 
 

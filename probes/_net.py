@@ -31,7 +31,7 @@ from probes._endpoint import joined
 from probes._look import Look
 from probes._resolve import SystemResolver
 from probes._tls import SharedTls, handshake_failure
-from probes.contract import Address, Blame, LookFailed, Reason
+from probes.contract import DETAIL_LIMIT, Address, Blame, LookFailed, Reason
 
 __all__ = ["Connection", "Look", "SharedTls", "SystemResolver", "dial", "translated"]
 
@@ -134,7 +134,7 @@ class Connection:
     async def secure(self, context: ssl.SSLContext, server_name: str) -> None:
         """The TLS handshake, with `server_name` as SNI and as the name the certificate must be for."""
         look = self._look
-        look.begin(Reason.TLS_TIMEOUT)
+        look.begin(Reason.TLS_TIMEOUT, "tls")
         since = perf_counter()
         tls = _Tls(context, server_name)
         while not tls.shake():
@@ -158,7 +158,7 @@ class Connection:
         return self._tls.peer.version() if self._tls is not None else None
 
     async def send(self, data: bytes) -> None:
-        self._look.begin(Reason.SEND_TIMEOUT)
+        self._look.begin(Reason.SEND_TIMEOUT, "send")
         since = perf_counter()
         if self._tls is not None:
             self._tls.peer.write(data)
@@ -293,7 +293,7 @@ async def dial(look: Look, addresses: tuple[Address, ...]) -> Connection:
 
     An address that swallows packets keeps the whole deadline: racing addresses is for another day.
     """
-    look.begin(Reason.CONNECT_TIMEOUT)
+    look.begin(Reason.CONNECT_TIMEOUT, "connect")
     since = perf_counter()
     failure: LookFailed | None = None
     if addresses and addresses[0].age:
@@ -308,10 +308,11 @@ async def dial(look: Look, addresses: tuple[Address, ...]) -> Connection:
                 connection.close()
                 raise
         except LookFailed as error:
+            over = look.struck or look.left() <= 0
             if len(addresses) > 1:
-                tried = look.evidence.get("tried", "")
-                look.evidence["tried"] = f"{tried}, {error.detail}"[-300:] if tried else error.detail
-            if look.left() <= 0 or error.reason is Reason.LATE:
+                where, left = joined(address.host, address.port), len(addresses) - number
+                _note_tried(look, where, error.detail, untried=left if over else 0)
+            if over or error.reason is Reason.LATE:
                 raise
             # What the target did says more than what we lack, such as a route for IPv6.
             if failure is None or failure.reason.blame is not Blame.TARGET:
@@ -322,3 +323,12 @@ async def dial(look: Look, addresses: tuple[Address, ...]) -> Connection:
             look.spend("connect", perf_counter() - since)
             return connection
     raise LookFailed(Reason.DNS_NXDOMAIN, "the name has no address")
+
+
+def _note_tried(look: Look, where: str, detail: str, *, untried: int) -> None:
+    """Evidence of a name with several addresses: what each has done, and how many there was no time for."""
+    told = detail if detail.startswith(where) else f"{where}: {detail}"
+    if untried:
+        told += f" ({untried} more not tried)"
+    tried = look.evidence.get("tried", "")
+    look.evidence["tried"] = f"{tried}, {told}"[-DETAIL_LIMIT:] if tried else told

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any
@@ -201,7 +202,8 @@ class SystemResolver:
 
 
 class TurnedResolver:
-    """A resolver whose answers begin with another address: the one after `turn` others."""
+    """A resolver whose answers begin with another address: the one after `turn` others. The families take turns, so
+    that the second look goes by the other one, if there is one."""
 
     __slots__ = ("_resolver", "_turn")
 
@@ -211,8 +213,19 @@ class TurnedResolver:
 
     async def resolve(self, host: str, port: int, timeout: float) -> tuple[Address, ...]:
         found = await self._resolver.resolve(host, port, timeout)
-        first = self._turn % len(found) if found else 0
-        return (*found[first:], *found[:first]) if first else found
+        if len(found) < 2:
+            return found
+        mixed = _mixed(found)
+        first = self._turn % len(mixed)
+        return (*mixed[first:], *mixed[:first])
+
+
+def _mixed(found: _Found) -> _Found:
+    """The families in turns, that of the first address first; each in its order."""
+    first = [address for address in found if address.family == found[0].family]
+    second = [address for address in found if address.family != found[0].family]
+    pairs = zip_longest(first, second)
+    return tuple(address for pair in pairs for address in pair if address is not None)
 
 
 def _put(entries: dict[_Key, Any], key: _Key, value: Any) -> None:

@@ -97,6 +97,14 @@ class Measurement:
     help: str
     ratio_of: tuple[str, str] | None = None
     """(part, whole): over a window this measurement is sum(part) / sum(whole), never a mean of ratios."""
+    cut_by: Reason | None = None
+    """Of a time that the target may draw out: the reason of a look that ran into its limit while this was measured.
+    Such a look tells how long it took at least, if anything; one that ended so in an earlier step has never come to
+    it. Neither makes a condition true or false that its end could have decided otherwise. None: it is as told."""
+
+    def unended(self, reason: Reason | None) -> bool:
+        """Whether a look that ended for this reason has not seen the end of what is measured."""
+        return reason is not None and self.cut_by is not None and reason.before_end_of(self.cut_by)
 
 
 @dataclass(frozen=True, slots=True)

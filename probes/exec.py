@@ -91,7 +91,9 @@ class Exec(Probe):
     kind: ClassVar[str] = "exec"
     measurements: ClassVar[tuple[Measurement, ...]] = (
         Measurement("plugin_state", Unit.COUNT, "The exit code: 0 is OK, 1 a warning, 2 critical."),
-        Measurement("run_time", Unit.SECONDS, "From the start of the program to its end."),
+        Measurement(
+            "run_time", Unit.SECONDS, "From the start of the program to its end.", cut_by=Reason.PLUGIN_TIMEOUT
+        ),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "degraded": ("plugin_state >= 1",),

@@ -83,11 +83,26 @@ class Grpc(Probe):
     kind: ClassVar[str] = "grpc"
     extra: ClassVar[str | None] = "grpc"
     measurements: ClassVar[tuple[Measurement, ...]] = (
-        Measurement("response_time", Unit.SECONDS, "From after name resolution to the end of the answer."),
+        Measurement(
+            "response_time",
+            Unit.SECONDS,
+            "From after name resolution to the end of the answer.",
+            cut_by=Reason.FIRST_BYTE_TIMEOUT,
+        ),
         Measurement("resolve_time", Unit.SECONDS, "Name resolution."),
-        Measurement("connect_time", Unit.SECONDS, "TCP connection, over all addresses that were tried."),
-        Measurement("tls_time", Unit.SECONDS, "TLS handshake; only with tls."),
-        Measurement("call_time", Unit.SECONDS, "The call itself, HTTP/2's own greeting included."),
+        Measurement(
+            "connect_time",
+            Unit.SECONDS,
+            "TCP connection, over all addresses that were tried.",
+            cut_by=Reason.CONNECT_TIMEOUT,
+        ),
+        Measurement("tls_time", Unit.SECONDS, "TLS handshake; only with tls.", cut_by=Reason.TLS_TIMEOUT),
+        Measurement(
+            "call_time",
+            Unit.SECONDS,
+            "The call itself, HTTP/2's own greeting included.",
+            cut_by=Reason.FIRST_BYTE_TIMEOUT,
+        ),
         Measurement("certificate_expires_in", Unit.SECONDS, "Until the certificate ends; only with tls."),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {"degraded": ("certificate_expires_in < 14d",)}

@@ -21,6 +21,7 @@ from probes.contract import (
     Measurement,
     Observation,
     Probe,
+    Reason,
     Secret,
     Unit,
     check_fields,
@@ -56,8 +57,8 @@ class Http(Probe):
 
     Times: `response_time` is everything after name resolution, up to the last byte of the final answer, redirects
     included (less their name resolution). The others are its parts, each summed over redirects. A look that timed out
-    reports a `response_time` of at least its timeout; one that failed before an answer was complete reports none, as
-    a fast refusal is not a fast answer.
+    reports a `response_time` of at least its timeout, and in the phase where it hung what it waited there; one that
+    failed before an answer was complete reports none, as a fast refusal is not a fast answer.
 
     Default thresholds: `certificate_expires_in < 14d` is degraded. Automatic renewal is tried 30 days before the end
     by common clients, so at 14 days it has been failing for two weeks, and there is time to mend it by daylight;
@@ -73,13 +74,31 @@ class Http(Probe):
     kind: ClassVar[str] = "http"
     measurements: ClassVar[tuple[Measurement, ...]] = (
         Measurement(
-            "response_time", Unit.SECONDS, "From after name resolution to the last byte of the final answer."
+            "response_time",
+            Unit.SECONDS,
+            "From after name resolution to the last byte of the final answer.",
+            cut_by=Reason.TRANSFER_TIMEOUT,
         ),
         Measurement("resolve_time", Unit.SECONDS, "Name resolution."),
-        Measurement("connect_time", Unit.SECONDS, "TCP connection, over all addresses that were tried."),
-        Measurement("tls_time", Unit.SECONDS, "TLS handshake; only with https."),
-        Measurement("first_byte_time", Unit.SECONDS, "From the request sent to the first byte of the answer."),
-        Measurement("transfer_time", Unit.SECONDS, "From the first byte of the answer to its last."),
+        Measurement(
+            "connect_time",
+            Unit.SECONDS,
+            "TCP connection, over all addresses that were tried.",
+            cut_by=Reason.CONNECT_TIMEOUT,
+        ),
+        Measurement("tls_time", Unit.SECONDS, "TLS handshake; only with https.", cut_by=Reason.TLS_TIMEOUT),
+        Measurement(
+            "first_byte_time",
+            Unit.SECONDS,
+            "From the request sent to the first byte of the answer.",
+            cut_by=Reason.FIRST_BYTE_TIMEOUT,
+        ),
+        Measurement(
+            "transfer_time",
+            Unit.SECONDS,
+            "From the first byte of the answer to its last.",
+            cut_by=Reason.TRANSFER_TIMEOUT,
+        ),
         Measurement("certificate_expires_in", Unit.SECONDS, "Until the certificate ends; only with https."),
         Measurement("body_size", Unit.BYTES, "Body of the final answer."),
     )

@@ -16,7 +16,7 @@ from probes._cookies import Cookies
 from probes._exchange import Ask, check_written, fetch, note_excerpt
 from probes._expect import Expect, compiled, kept_of
 from probes._http1 import ResponseReader, check_method
-from probes._look import Look, failed
+from probes._look import TIMEOUTS, Look, failed
 from probes.contract import (
     BadField,
     ByteSize,
@@ -157,7 +157,9 @@ class Journey(Probe):
 
     kind: ClassVar[str] = "journey"
     measurements: ClassVar[tuple[Measurement, ...]] = (
-        Measurement("response_time", Unit.SECONDS, "All steps, without name resolution."),
+        Measurement(
+            "response_time", Unit.SECONDS, "All steps, without name resolution.", cut_by=Reason.TRANSFER_TIMEOUT
+        ),
         Measurement("steps_done", Unit.COUNT, "Steps that went well."),
         Measurement("certificate_expires_in", Unit.SECONDS, "Until the first of the certificates ends."),
     )
@@ -210,7 +212,12 @@ class Journey(Probe):
     @property
     def measured(self) -> tuple[Measurement, ...]:
         return self.measurements + tuple(
-            Measurement(f"{step.name}_time", Unit.SECONDS, f"The step {step.name}, without name resolution.")
+            Measurement(
+                f"{step.name}_time",
+                Unit.SECONDS,
+                f"The step {step.name}, without name resolution.",
+                cut_by=Reason.TRANSFER_TIMEOUT,
+            )
             for step in self.steps
         )
 
@@ -225,6 +232,8 @@ class Journey(Probe):
             walk.figures["response_time"] = sum(walk.times.values())
         except LookFailed as failure:
             look.phases = walk.times
+            if failure.reason in TIMEOUTS:
+                walk.figures[f"{walk.step}_time"] = walk.times[walk.step]
             for name, text in look.evidence.items():
                 look.evidence[name] = own(text)
             return failed(look, LookFailed(failure.reason, own(f"step {walk.step}: {failure.detail}")), walk.figures)

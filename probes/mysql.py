@@ -75,7 +75,12 @@ class Mysql(Probe):
     kind: ClassVar[str] = "mysql"
     extra: ClassVar[str | None] = "mysql"
     measurements: ClassVar[tuple[Measurement, ...]] = (
-        Measurement("query_time", Unit.SECONDS, "`SELECT 1` on the open connection, there and back."),
+        Measurement(
+            "query_time",
+            Unit.SECONDS,
+            "`SELECT 1` on the open connection, there and back.",
+            cut_by=Reason.QUERY_TIMEOUT,
+        ),
         Measurement("connections_used", Unit.RATIO, "Connections of `max_connections`."),
         Measurement("connections", Unit.COUNT, "Connections of clients, with the check's own."),
         Measurement(

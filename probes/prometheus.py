@@ -56,7 +56,7 @@ class Prometheus(Probe):
     kind: ClassVar[str] = "prometheus"
     measurements: ClassVar[tuple[Measurement, ...]] = (
         Measurement("series", Unit.COUNT, "Series that the query returned."),
-        Measurement("query_time", Unit.SECONDS, "How long the server took to answer."),
+        Measurement("query_time", Unit.SECONDS, "How long the server took to answer.", cut_by=Reason.QUERY_TIMEOUT),
     )
 
     url: Annotated[str, "The Prometheus server: http:// or https://, with its path if it has one."]

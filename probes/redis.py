@@ -73,7 +73,12 @@ class Redis(Probe):
     kind: ClassVar[str] = "redis"
     extra: ClassVar[str | None] = "redis"
     measurements: ClassVar[tuple[Measurement, ...]] = (
-        Measurement("response_time", Unit.SECONDS, "PING and INFO in one round trip, without connecting."),
+        Measurement(
+            "response_time",
+            Unit.SECONDS,
+            "PING and INFO in one round trip, without connecting.",
+            cut_by=Reason.QUERY_TIMEOUT,
+        ),
         Measurement("cpu", Unit.RATIO, "Of one core, used by the thread that serves commands."),
         Measurement("command_rate", Unit.PER_SECOND, "Commands served."),
         Measurement("connections_used", Unit.RATIO, "Connections of what `maxclients` allows."),

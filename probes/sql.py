@@ -64,7 +64,12 @@ class Sql(Probe):
 
     kind: ClassVar[str] = "sql"
     measurements: ClassVar[tuple[Measurement, ...]] = (
-        Measurement("query_time", Unit.SECONDS, "The query, there and back, on the open connection."),
+        Measurement(
+            "query_time",
+            Unit.SECONDS,
+            "The query, there and back, on the open connection.",
+            cut_by=Reason.QUERY_TIMEOUT,
+        ),
         Measurement("rows", Unit.COUNT, "Rows that the query gave."),
     )
 

@@ -37,8 +37,18 @@ class Tcp(Probe):
 
     kind: ClassVar[str] = "tcp"
     measurements: ClassVar[tuple[Measurement, ...]] = (
-        Measurement("response_time", Unit.SECONDS, "From after name resolution to the connection; `connect_time`."),
-        Measurement("connect_time", Unit.SECONDS, "TCP connection, over all addresses that were tried."),
+        Measurement(
+            "response_time",
+            Unit.SECONDS,
+            "From after name resolution to the connection; `connect_time`.",
+            cut_by=Reason.CONNECT_TIMEOUT,
+        ),
+        Measurement(
+            "connect_time",
+            Unit.SECONDS,
+            "TCP connection, over all addresses that were tried.",
+            cut_by=Reason.CONNECT_TIMEOUT,
+        ),
         Measurement("resolve_time", Unit.SECONDS, "Name resolution."),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -71,5 +81,8 @@ class Tcp(Probe):
         addresses = await context.resolver.resolve(self._host, self._port, look.left())
         figures["resolve_time"] = perf_counter() - look.started
         look.spend("resolve", figures["resolve_time"])
-        (await dial(look, addresses)).close()
-        figures["connect_time"] = figures["response_time"] = look.phases["connect"]
+        try:
+            (await dial(look, addresses)).close()
+        finally:
+            if "connect" in look.phases:
+                figures["connect_time"] = figures["response_time"] = look.phases["connect"]

@@ -72,12 +72,32 @@ class Websocket(Probe):
     kind: ClassVar[str] = "websocket"
     extra: ClassVar[str | None] = "websocket"
     measurements: ClassVar[tuple[Measurement, ...]] = (
-        Measurement("response_time", Unit.SECONDS, "From after name resolution to the pong or the expected message."),
+        Measurement(
+            "response_time",
+            Unit.SECONDS,
+            "From after name resolution to the pong or the expected message.",
+            cut_by=Reason.FIRST_BYTE_TIMEOUT,
+        ),
         Measurement("resolve_time", Unit.SECONDS, "Name resolution."),
-        Measurement("connect_time", Unit.SECONDS, "TCP connection, over all addresses that were tried."),
-        Measurement("tls_time", Unit.SECONDS, "TLS handshake; only with wss."),
-        Measurement("upgrade_time", Unit.SECONDS, "From the request to upgrade to its answer."),
-        Measurement("answer_time", Unit.SECONDS, "From the ping or the text sent to its answer."),
+        Measurement(
+            "connect_time",
+            Unit.SECONDS,
+            "TCP connection, over all addresses that were tried.",
+            cut_by=Reason.CONNECT_TIMEOUT,
+        ),
+        Measurement("tls_time", Unit.SECONDS, "TLS handshake; only with wss.", cut_by=Reason.TLS_TIMEOUT),
+        Measurement(
+            "upgrade_time",
+            Unit.SECONDS,
+            "From the request to upgrade to its answer.",
+            cut_by=Reason.FIRST_BYTE_TIMEOUT,
+        ),
+        Measurement(
+            "answer_time",
+            Unit.SECONDS,
+            "From the ping or the text sent to its answer.",
+            cut_by=Reason.FIRST_BYTE_TIMEOUT,
+        ),
         Measurement("certificate_expires_in", Unit.SECONDS, "Until the certificate ends; only with wss."),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {"degraded": ("certificate_expires_in < 14d",)}

@@ -21,8 +21,9 @@ from monitor.commands._common import FINDING, FINE, WRONG, fail, print_json
 from monitor.commands._configuration import load_or_explain
 from monitor.config.model import Config
 from monitor.core.condition import Condition
+from monitor.core.measured import unended_by
 from monitor.core.model import Check, Look
-from monitor.core.threshold import figure, limit_of
+from monitor.core.threshold import figure, limit_of, most
 from monitor.core.wording import duration, quantity, seconds
 from monitor.logs import configure_logs
 from monitor.pills import pill
@@ -122,6 +123,7 @@ async def _look(config: Config, check: Check) -> Look:
 def _breaches(check: Check, look: Look) -> Mapping[str, bool | None]:
     """What each condition says of this one look; None: nothing, as it needs several looks or was not measured."""
     told: dict[str, bool | None] = {}
+    unended = unended_by(look.observation.reason, check.probe.measured)
     for condition in check.conditions:
         single = condition.window is None
         value = figure(condition, look.observation.measurements, {}, look.ended.tick, 1.0) if single else None
@@ -129,7 +131,9 @@ def _breaches(check: Check, look: Look) -> Mapping[str, bool | None]:
         if value is None or limit is None:
             told[condition.text] = None
         else:
-            told[condition.text] = condition.bound.operator.holds(value, limit)
+            longest = most(condition, value, {}, unended=condition.measurement in unended)
+            bad, worse = (condition.bound.operator.holds(item, limit) for item in (value, longest))
+            told[condition.text] = bad if bad is worse else None
     return told
 
 

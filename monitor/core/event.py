@@ -228,7 +228,7 @@ def _evidence(judge: Judge, source: Source) -> dict[str, Any]:
         "measurements": _figures(observation.measurements),
         "phases": _figures(observation.phases),
     }
-    facts = islice(observation.evidence.items(), EVIDENCE_LIMIT)
+    facts = islice(judge.facts.items(), EVIDENCE_LIMIT)
     return evidence | {"facts": {cut(key): cut(source.redact(value)) for key, value in facts}}
 
 

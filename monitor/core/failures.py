@@ -14,7 +14,7 @@ from typing import Any
 
 from monitor.core.bursts import Bursts, Confirmation, Toll
 from monitor.core.model import Confirm, Look, Policy, Recover, State
-from monitor.core.run import Run
+from monitor.core.run import Run, Told
 from monitor.core.snapshot import read_count, read_instant, read_number, read_seconds
 
 BURST = (0.2, 0.5, 0.9, 1.4, 2.0, 2.7, 3.4, 4.2, 5.0)
@@ -46,6 +46,9 @@ _CHANCE = 3e-7
 (DETECTION.md) has 1e-6; but how often it fails is only estimated, and ten minutes have hundreds of looks with which a
 run may begin."""
 
+_ADDRESSES = 8
+"""Addresses of one run that are told."""
+
 _GAP_INTERVALS, _SHORTEST_GAP = 3, 10.0
 """A gap of more intervals (and seconds) than this between two looks: what was suspected before it is forgotten."""
 
@@ -54,6 +57,7 @@ class Failures:
     """Evidence of failing looks. `state` is what they make of the check by themselves: up, degraded or down."""
 
     __slots__ = (
+        "_addresses",
         "_bad",
         "_bursts",
         "_confirm",
@@ -69,6 +73,7 @@ class Failures:
         "_score",
         "_sure",
         "_suspect_at",
+        "_told",
         "_toll",
         "state",
     )  # fmt: skip
@@ -79,6 +84,8 @@ class Failures:
         self._score = 0.0
         self._bad, self._good = Run(), Run()
         """The run that goes on; the other one is empty."""
+        self._addresses: tuple[str, ...] = ()
+        """Where the looks of the bad run went, as far as they tell; a few."""
         self._sure = False
         """Whether each look of the bad run failed for a reason that no loss of packets brings about."""
         self._doubt: Run | None = None
@@ -88,6 +95,7 @@ class Failures:
         self._looks = self._failed = 0
         """Looks since suspicion began."""
         self._suspect_at: datetime | None = None
+        self._told = Told()
         self._bursts = Bursts()
         self._quelled, self._quelled_seconds = 0, 0.0
         """Runs since suspicion began that ended by themselves, and how long they lasted together: learned if the
@@ -107,6 +115,11 @@ class Failures:
     def failing(self) -> bool:
         """Whether the last look failed."""
         return self._bad.looks > 0
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses at which the looks of the run that goes on have failed; a few."""
+        return self._addresses if self.failing else ()
 
     @property
     def began(self) -> datetime | None:
@@ -159,6 +172,8 @@ class Failures:
         self._bursts.watch(began)
         if self._good.looks and began < self._good.tick:
             return  # began before the successes did: it speaks of an earlier time
+        if self._told.again(look):
+            return
         self._forget_before(look)
         if not self.suspicious:
             self._suspect(look)
@@ -186,10 +201,13 @@ class Failures:
         if not self.failing:
             # Failures inside one run are one piece of evidence, not many: only the first moves the score.
             self._score = min(self._score + _FAILURE_STEP, _CAP)
-            self._good = Run()
+            self._good, self._addresses = Run(), ()
             self._sure = sure
         self._sure = self._sure and sure
         self._bad.add(look)
+        address = look.observation.evidence.get("address", "")
+        if address and address not in self._addresses:
+            self._addresses = (*self._addresses, address)[:_ADDRESSES]
         if settles and self._doubt is not None:
             self._looks += self._doubt.looks
             self._failed += self._doubt.looks
@@ -203,7 +221,7 @@ class Failures:
         """A look timed out, but a customer would have waited longer: slow, perhaps not failing. It counts once a look
         with the full time limit has failed in the same way."""
         self._forget_before(look)
-        if self._good.looks and look.began.tick < self._good.last:
+        if (self._good.looks and look.began.tick < self._good.last) or self._told.again(look):
             return
         if self._doubt is None:
             self._doubt = Run()
@@ -218,10 +236,14 @@ class Failures:
         self._doubt = None
         if self.failing and began < self._bad.tick:
             return  # began before the failures did
+        if (self.suspicious or self.state is not State.UP) and self._told.again(look):
+            return
         self._forget_before(look)
         suspicious = self.suspicious
         if suspicious:
             self._looks += 1
+        else:
+            self._told.forget()
         self._good.add(look)
         if self.failing:
             self._quell(look)
@@ -255,6 +277,7 @@ class Failures:
         elif self._quelled:
             self._bursts.learn(self._quelled, self._quelled_seconds, tick)
         self.state, self._quelled, self._quelled_seconds = State.UP, 0, 0.0
+        self._told.forget()
 
     def _forget_before(self, look: Look) -> None:
         """After a long gap (the agent was off, paused, blind) a mere suspicion is stale; confirmed trouble is not."""
@@ -264,6 +287,7 @@ class Failures:
         last = max(self._bad.last if self.failing else self._good.last, 0.0)
         if self.state is State.UP and self.suspicious and began - last > self._gap:
             self._score, self._bad, self._good = 0.0, Run(), Run()
+            self._told.forget()
 
     def _relief(self) -> float:
         """What a success takes off the score; in confirmed trouble it is the pace of `Recover` that counts."""
@@ -281,7 +305,7 @@ class Failures:
         if failed == looks:
             return self._confirm.looks
         chance = (failed + 1) / (looks + 2)
-        return min(max(self._confirm.looks, math.log(_CHANCE) / math.log(chance)), _MOST_LOOKS)
+        return max(self._confirm.looks, min(math.log(_CHANCE) / math.log(chance), _MOST_LOOKS))
 
     def needed_span(self, tick: float) -> float:
         """How long (s) the run that goes on must be to be called an outage at `tick`."""

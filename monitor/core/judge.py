@@ -93,6 +93,13 @@ class Judge:
         return slowness.usual(at) if slowness is not None else None
 
     @property
+    def facts(self) -> Mapping[str, str]:
+        """The evidence of the last look, with the addresses that its failed looks went to, if they are several."""
+        seen = self.last.observation.evidence if self.last is not None else {}
+        addresses = self._failures.addresses
+        return {"addresses": ", ".join(addresses), **seen} if len(addresses) > 1 else seen
+
+    @property
     def suppressed_by(self) -> str | None:
         """The failing check that explains its trouble, so that nobody is told of it."""
         return self.untold.by if self.untold is not None else None

@@ -1,5 +1,5 @@
-"""What the figures of a check say: its written thresholds, the windows of samples that they compare, and whether it
-is slower than usual."""
+"""What the figures of a check say: its written thresholds, by single looks and over windows, and whether it is slower
+than usual."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ from typing import Any
 from monitor.core.condition import Condition, Level
 from monitor.core.model import Check, Look, State, Verdict
 from monitor.core.quantise import figure
-from monitor.core.series import Series
 from monitor.core.slowness import Slowness
 from monitor.core.threshold import Threshold
 from monitor.core.usuals import Usuals
+from monitor.core.windows import Windows
 from monitor.core.wording import describe_slowness, describe_threshold
-from probes.contract import Reason
+from probes.contract import Measurement, Reason
 
 PACE = 1.0
 """Seconds until a second look settles what the last one began."""
+
+_NONE: frozenset[str] = frozenset()
 
 
 class Measured:
     """The running thresholds of one check, and its own past. Not frozen: it owns its windows."""
 
-    __slots__ = ("_every", "_last", "_series", "_usuals", "slowness", "thresholds")
+    __slots__ = ("_compared", "_ends", "_every", "_full", "_last", "_usuals", "_windows", "slowness", "thresholds")
 
     def __init__(self, check: Check) -> None:
         self._every = check.every.total_seconds()
         self.thresholds = tuple(Threshold(condition) for condition in check.conditions)
-        self._series = _series_for(check)
+        self._take(Windows(check), check)
         self.slowness = _slowness_for(check)
         """None: what is usual is not asked."""
         self._usuals = _usuals_for(check, self.slowness)
@@ -84,17 +86,22 @@ class Measured:
         if not self.thresholds:
             return
         measurements, tick = look.observation.measurements, look.ended.tick
+        unended = unended_by(look.observation.reason, self._ends)
         if look.scheduled:
-            for name, series in self._series.items():
-                if (value := measurements.get(name)) is not None:
-                    series.add(tick, value)
+            self._windows.see(tick, measurements, unended, full=look.limit >= self._full)
         usuals = self._usuals
-        for threshold in self.thresholds:
+        for threshold, compared in zip(self.thresholds, self._compared, strict=True):
             condition, usual = threshold.condition, None
             if usuals is not None and condition.compares_with_usual:
                 usual = usuals.of(condition.measurement, look.began.at)
             threshold.update(
-                measurements, self._series, tick, scheduled=look.scheduled, every=self._every, usual=usual
+                measurements,
+                compared,
+                tick,
+                scheduled=look.scheduled,
+                every=self._every,
+                usual=usual,
+                unended=condition.measurement in unended,
             )
         if usuals is not None:
             usuals.see(look, frozenset(item.condition.measurement for item in self.thresholds if item.beyond))
@@ -104,7 +111,10 @@ class Measured:
         self._every = check.every.total_seconds()
         kept = self.thresholds if same_target else ()
         self.thresholds = tuple(_continued(item, kept, self.thresholds) for item in check.conditions)
-        series, self._series = self._series, _series_for(check)
+        windows = Windows(check)
+        if same_target:
+            windows.keep(self._windows)
+        self._take(windows, check)
         slowness, self.slowness = self.slowness, _slowness_for(check)
         usuals, self._usuals = self._usuals, _usuals_for(check, self.slowness)
         if not same_target:
@@ -115,14 +125,20 @@ class Measured:
             self._usuals = _usuals_for(check, slowness)
         if self._usuals is not None and usuals is not None:
             self._usuals.keep(usuals)
-        for name in self._series.keys() & series.keys():
-            series[name].horizon = self._series[name].horizon
-            self._series[name] = series[name]
+
+    def _take(self, windows: Windows, check: Check) -> None:
+        """Compare these windows from now on."""
+        self._windows, self._full = windows, check.timeout.total_seconds()
+        self._compared = tuple(windows.of(condition) for condition in check.conditions)
+        """By threshold."""
+        compared = {condition.measurement for condition in check.conditions}
+        self._ends = tuple(item for item in check.probe.measured if item.cut_by is not None and item.name in compared)
+        """The measurements of the conditions whose end a look may not see."""
 
     def dump(self, tick: float) -> dict[str, Any]:
         dumped: dict[str, Any] = {
             "thresholds": {item.condition.text: item.dump(tick) for item in self.thresholds},
-            "series": {name: series.dump(tick) for name, series in self._series.items()},
+            "series": self._windows.dump(tick),
         }
         if self.slowness is not None:
             dumped["slowness"] = {self.slowness.measurement: self.slowness.dump(tick)}
@@ -134,9 +150,7 @@ class Measured:
         for threshold in self.thresholds:
             if own := dumped["thresholds"].get(threshold.condition.text):
                 threshold.load(own, tick)
-        for name, series in self._series.items():
-            if own := dumped["series"].get(name):
-                series.load(own, tick)
+        self._windows.load(dumped["series"], tick)
         if self.slowness is not None and (own := dumped.get("slowness", {}).get(self.slowness.measurement)):
             self.slowness.load(own, tick)
         if self._usuals is not None:
@@ -157,14 +171,11 @@ def _continued(condition: Condition, kept: Iterable[Threshold], before: Iterable
     return made
 
 
-def _series_for(check: Check) -> dict[str, Series]:
-    horizons: dict[str, float] = {}
-    for condition in check.conditions:
-        if condition.window is None:
-            continue
-        for name in condition.ratio_of or (condition.measurement,):
-            horizons[name] = max(horizons.get(name, 0.0), condition.window.total_seconds())
-    return {name: Series(horizon) for name, horizon in horizons.items()}
+def unended_by(reason: Reason | None, measured: Iterable[Measurement]) -> frozenset[str]:
+    """Of these measurements, those whose end a look that ended for that reason has not seen."""
+    if reason is None or not reason.timed_out:
+        return _NONE
+    return frozenset(item.name for item in measured if item.unended(reason))
 
 
 def _slowness_for(check: Check) -> Slowness | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,9 @@ from monitor.core.snapshot import read_count, read_instant, read_seconds
 LONGEST_GAP = 3.0
 """Seconds between two looks that count towards the span of a run, at most: after a pause of the agent, two failures a
 minute apart are no minute of evidence, as nobody looked in between."""
+
+TOLD_LOOKS = 60
+"""Looks of which it is known that they were told."""
 
 
 def same(one: Look, other: Look) -> bool:
@@ -78,3 +82,26 @@ class Run:
     def load(cls, dumped: Mapping[str, Any], tick: float) -> Run:
         first, last = tick - read_seconds(dumped["age"]), tick - read_seconds(dumped["last"])
         return cls(read_count(dumped["looks"]), first, read_instant(dumped["at"]), last, read_seconds(dumped["span"]))
+
+
+class Told:
+    """The looks of late in which something is suspected, to know one that comes again: it is one piece of evidence,
+    however often and in whatever order it is told."""
+
+    __slots__ = ("_looks",)
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[object, ...]] | None = None
+        """None while nothing is suspected, as of nearly all checks."""
+
+    def again(self, look: Look) -> bool:
+        key = (look.began.tick, look.ended.tick, look.scheduled, look.observation.evidence.get("seen_by"))
+        if self._looks is None:
+            self._looks = deque(maxlen=TOLD_LOOKS)
+        if key in self._looks:
+            return True
+        self._looks.append(key)
+        return False
+
+    def forget(self) -> None:
+        self._looks = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitor.core.condition import USUAL, Aggregate, Bound, Condition
-from monitor.core.series import Series, percentile
+from monitor.core.series import Samples
 from monitor.core.snapshot import LARGEST, read_count, read_number, read_seconds
 
 FEWEST_SAMPLES = 3
@@ -72,54 +72,60 @@ class Threshold:
     def update(
         self,
         measurements: Mapping[str, float],
-        series: Mapping[str, Series],
+        windows: Mapping[str, Samples],
         tick: float,
         *,
         scheduled: bool,
         every: float,
         usual: float | None = None,
+        unended: bool = False,
     ) -> None:
         """Take in a look. `every` (s) tells how many samples the window can hold; `usual` is the measurement's figure
-        by its own past, if it is known.
+        by its own past, if it is known. `unended`: the look has not seen the end of the measurement, which is as much
+        as is told at least.
 
         Extra looks cluster where trouble is; counting them in windows and in `for` would weigh bad minutes double.
         They count only where a condition merely needs a second opinion.
         """
         if not scheduled and not self._settles:
             return
-        value = _kept(figure(self.condition, measurements, series, tick, every))
+        condition = self.condition
+        value = _kept(figure(condition, measurements, windows, tick, every))
         if value is None:
             return
-        condition = self.condition
+        if self._last is not None and tick <= self._last:
+            return  # told twice, or late: it speaks of an earlier time
         own = limit = limit_of(condition.bound, measurements, usual)
         if self.active and condition.clear is not None:
             limit = limit_of(condition.clear, measurements, usual)
         if own is None or limit is None:
             return
+        bad, longest = self._bad(value, limit, windows), most(condition, value, windows, unended=unended)
+        if longest != value and bad is not self._bad(longest, limit, windows):
+            return  # it hangs on what nobody saw the end of
         self.value, self.limit = value, own
         if self._last is not None and tick - self._last > GAP_LOOKS * every:
             self._bad_since = None
         self._last = tick
-        self._count(bad=self._bad(value, limit, series, tick), tick=tick)
+        self._count(bad=bad, tick=tick)
         self.active = self._holds(tick)
 
-    def _bad(self, value: float, limit: float, series: Mapping[str, Series], tick: float) -> bool:
+    def _bad(self, value: float, limit: float, windows: Mapping[str, Samples]) -> bool:
         condition = self.condition
         if self.active and condition.clear is not None:
             return not condition.clear.operator.holds(value, limit)
         if not condition.bound.operator.holds(value, limit):
             return False
-        return self.active or self._supported(limit, series, tick)
+        return self.active or self._supported(limit, windows)
 
-    def _supported(self, limit: float, series: Mapping[str, Series], tick: float) -> bool:
+    def _supported(self, limit: float, windows: Mapping[str, Samples]) -> bool:
         """Whether a percentile rests on more than one look. In a small window the 95th is nearly the largest, and
         one slow look would speak for the whole window as long as it stays in it."""
         condition = self.condition
-        if condition.aggregate is not Aggregate.PERCENTILE or condition.window is None:
+        if condition.aggregate is not Aggregate.PERCENTILE:
             return True
-        values = series[condition.measurement].values(tick - condition.window.total_seconds())
-        holds = condition.bound.operator.holds
-        return sum(holds(value, limit) for value in values) >= min(SETTLE_LOOKS, len(values))
+        samples, operator = windows[condition.measurement], condition.bound.operator
+        return operator.holds(samples.outmost(min(SETTLE_LOOKS, samples.count), operator), limit)
 
     def _count(self, *, bad: bool, tick: float) -> None:
         keep = max(self.condition.for_looks[1] if self.condition.for_looks else 0, SETTLE_LOOKS)
@@ -170,24 +176,35 @@ class Threshold:
 
 
 def figure(
-    condition: Condition, measurements: Mapping[str, float], series: Mapping[str, Series], tick: float, every: float
+    condition: Condition, measurements: Mapping[str, float], windows: Mapping[str, Samples], tick: float, every: float
 ) -> float | None:
     """What the condition compares, or None where nothing can be said: no sample, too few, too little traffic."""
     if condition.window is None:
         return _last(condition, measurements)
     span = condition.window.total_seconds()
-    since = tick - span
     if condition.ratio_of is not None:
-        return _ratio(condition, series, since)
-    samples = series[condition.measurement]
+        return _ratio(condition, windows)
+    samples = windows[condition.measurement]
     if condition.aggregate is Aggregate.COUNT:
-        return float(len(samples.values(since))) if samples.reaches_back(since + every) else None
+        return float(samples.count) if samples.reaches_back(tick - span + every) else None
     if condition.aggregate is Aggregate.RATE:
-        return samples.rate(since)
-    values = samples.values(since)
-    if len(values) < max(1, min(FEWEST_SAMPLES, int(span / every)), condition.at_least or 0):
+        return samples.rate
+    if samples.count < max(1, min(FEWEST_SAMPLES, int(span / every)), condition.at_least or 0):
         return None
-    return _aggregate(condition, values)
+    return _aggregate(condition, samples)
+
+
+def most(condition: Condition, value: float, windows: Mapping[str, Samples], *, unended: bool) -> float:
+    """What the figure would be if all that nobody has seen the end of had taken for ever; `value` is what it is at
+    least."""
+    if condition.window is None:
+        return math.inf if unended else value
+    samples = windows.get(condition.measurement)
+    if samples is None or not samples.missed:
+        return value
+    if condition.aggregate is Aggregate.PERCENTILE:
+        return samples.percentile(condition.percentile or 50, missed=samples.missed)
+    return math.inf if condition.aggregate in (Aggregate.MEAN, Aggregate.MAX) else value
 
 
 def limit_of(bound: Bound, measurements: Mapping[str, float], usual: float | None = None) -> float | None:
@@ -218,24 +235,24 @@ def _last(condition: Condition, measurements: Mapping[str, float]) -> float | No
     return value
 
 
-def _ratio(condition: Condition, series: Mapping[str, Series], since: float) -> float | None:
+def _ratio(condition: Condition, windows: Mapping[str, Samples]) -> float | None:
     assert condition.ratio_of is not None  # noqa: S101  (the caller asked)
     part, whole = condition.ratio_of
-    traffic = sum(series[whole].values(since))
+    traffic = windows[whole].total
     if traffic <= 0 or traffic < (condition.at_least or 0):
         return None
-    return sum(series[part].values(since)) / traffic
+    return windows[part].total / traffic
 
 
-def _aggregate(condition: Condition, values: Any) -> float:
+def _aggregate(condition: Condition, samples: Samples) -> float:
     match condition.aggregate:
         case Aggregate.MIN:
-            return float(min(values))
+            return samples.at(0)
         case Aggregate.MAX:
-            return float(max(values))
+            return samples.at(samples.count - 1)
         case Aggregate.PERCENTILE:
-            return percentile(values, condition.percentile or 50)
+            return samples.percentile(condition.percentile or 50)
         case Aggregate.LAST:
-            return float(values[-1])
+            return samples.last
         case _:
-            return float(sum(values) / len(values))
+            return samples.total / samples.count

@@ -205,7 +205,8 @@ class World:
         """After a transition of a check that was as it was since `previous`, and `why`."""
         now = self.calm.moment = look.ended
         clean = self.plan.source.redact  # nothing has looked through what a good look brought
-        evidence = {clean(name): clean(text) for name, text in look.observation.evidence.items()}
+        facts = judge.facts if look is judge.last else look.observation.evidence
+        evidence = {clean(name): clean(text) for name, text in facts.items()}
         transition = replace(transition, evidence=evidence)
         status, before = self.services[judge.check.service], self.calm.told(judge, State(transition.old))
         root_of = status.incident if status.incident and status.incident.root == judge.check.id else None

@@ -70,7 +70,7 @@ class Checks:
         now = self._view.clock.now()
         document["usual"] = usual_item(judge, now.at)
         document["down_after"] = down_item(judge, now.tick)
-        document["evidence"] = _evidence(judge.last, self._view.redact)
+        document["evidence"] = _evidence(judge, self._view.redact)
         return web.Response(body=dumps(document), content_type=JSON)
 
     async def _pieces(self, judges: Iterable[Judge]) -> AsyncIterator[bytes]:
@@ -183,9 +183,9 @@ def _last(judge: Judge) -> bytes:
     return f'"confirming":{confirming},"last":{told}'.encode()
 
 
-def _evidence(look: Look | None, redact: Redact) -> dict[str, str]:
+def _evidence(judge: Judge, redact: Redact) -> dict[str, str]:
     """What the last look brought: bounded, and written by a target that may be hostile."""
-    facts = islice(look.observation.evidence.items(), FACTS_LIMIT) if look else ()
+    facts = islice(judge.facts.items(), FACTS_LIMIT)
     return {cut(redact(key)): cut(redact(value)) for key, value in facts}
 
 

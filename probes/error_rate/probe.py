@@ -19,6 +19,7 @@ from probes.contract import (
     Measurement,
     Observation,
     Probe,
+    Reason,
     Secret,
     Unit,
     check_fields,
@@ -94,7 +95,7 @@ class ErrorRate(Probe):
         Measurement("latency_p95", Unit.SECONDS, "95 % of the requests since the last look took no longer."),
         Measurement("latency_p99", Unit.SECONDS, "99 % of the requests since the last look took no longer."),
         Measurement("stopped_for", Unit.SECONDS, "How long no request has come, once that is surprising; else 0."),
-        Measurement("read_time", Unit.SECONDS, "How long it took to read the counts."),
+        Measurement("read_time", Unit.SECONDS, "How long it took to read the counts.", cut_by=Reason.QUERY_TIMEOUT),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "degraded": ("error_rate(5m) > 1%, at least 50 requests", "stopped_for > 2m"),

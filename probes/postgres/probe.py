@@ -102,8 +102,18 @@ class Postgres(Probe):
     kind: ClassVar[str] = "postgres"
     extra: ClassVar[str | None] = "postgres"
     measurements: ClassVar[tuple[Measurement, ...]] = (
-        Measurement("query_time", Unit.SECONDS, "`SELECT 1` on the open connection, there and back."),
-        Measurement("connect_time", Unit.SECONDS, "Connecting, TLS and login, in a look that had to."),
+        Measurement(
+            "query_time",
+            Unit.SECONDS,
+            "`SELECT 1` on the open connection, there and back.",
+            cut_by=Reason.QUERY_TIMEOUT,
+        ),
+        Measurement(
+            "connect_time",
+            Unit.SECONDS,
+            "Connecting, TLS and login, in a look that had to.",
+            cut_by=Reason.FIRST_BYTE_TIMEOUT,
+        ),
         Measurement("connections_used", Unit.RATIO, "Connections of the number that ordinary roles may have."),
         Measurement("connections", Unit.COUNT, "Connections of clients, with the check's own."),
         Measurement("active", Unit.COUNT, "Sessions that run a statement."),

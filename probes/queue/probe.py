@@ -125,7 +125,9 @@ class Queue(Probe):
         Measurement("drain_time", Unit.SECONDS, "Until nothing waits at the present pace; at most 7 days."),
         Measurement("stalled_for", Unit.SECONDS, "How long work has waited and nothing moved."),
         Measurement("no_workers_for", Unit.SECONDS, "How long work has waited and there was no worker."),
-        Measurement("read_time", Unit.SECONDS, "Reading all of this, after name resolution."),
+        Measurement(
+            "read_time", Unit.SECONDS, "Reading all of this, after name resolution.", cut_by=Reason.QUERY_TIMEOUT
+        ),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "degraded": (

@@ -155,6 +155,16 @@ def test_seconds_of_failing_at_the_first_look_ask_for_no_endless_span() -> None:
     assert bursts.span(0) < math.inf
 
 
+def test_so_many_looks_as_are_written_are_the_least_however_many_that_is() -> None:
+    watched = watch(confirm=Confirm(looks=80))
+    watched.see(DAY, fails=Reason.REFUSED)
+    watched.see(DAY + 1, scheduled=False)
+    for number in range(80):
+        assert watched.state == "up"
+        watched.see(DAY + 2 + number, fails=Reason.REFUSED, scheduled=False)
+    assert watched.state == "down"
+
+
 def test_what_is_learned_is_bounded() -> None:
     watched = watch()
     for hour in range(50):

@@ -73,7 +73,7 @@ def test_a_memory_that_cannot_be_read_costs_the_windows_not_the_state(snapshot: 
         (("failures", "suspect_at"), "2026-01-02T03:04:05"),
         (("failures", "good"), "none"),
         (("thresholds",), ["none"]),
-        (("series", "response_time", "ticks"), "AAAAAAAA+H8="),
+        (("series", "response_time", "60.0", "ticks"), "AAAAAAAA+H8="),
         (("patience",), None),
         (("trouble_since",), 7),
         (("why",), {}),

@@ -8,6 +8,7 @@ from typing import Any
 
 from monitor.core.condition import Aggregate, Bound, Condition, Level, Operator
 from monitor.core.model import Confirm, Recover
+from monitor.core.series import Samples
 from monitor.core.succession import same_target
 from probes.contract import Reason, Secret, Unit
 from tests.core.builders import above, check
@@ -47,8 +48,15 @@ def test_other_figures_of_confirmation_count_for_what_is_being_confirmed() -> No
 MINUTES = timedelta(minutes=5)
 
 
+def window(story: Story) -> Samples:
+    windows = story.world.judges["home"]._measured._windows
+    (found,) = windows._samples.values()
+    return found
+
+
 def samples(story: Story) -> list[float]:
-    return list(story.world.judges["home"]._measured._series["response_time"].values(0))
+    kept = window(story)
+    return [kept.at(rank) for rank in range(kept.count)]
 
 
 def test_changed_thresholds_keep_the_samples() -> None:
@@ -58,7 +66,7 @@ def test_changed_thresholds_keep_the_samples() -> None:
     kept = samples(story)
     reloaded(story, check("home", fails(2, window=2 * MINUTES)), at=300)
     assert samples(story) == kept
-    assert story.world.judges["home"]._measured._series["response_time"].horizon == 600
+    assert window(story).horizon == 600
     story.see(330, "home", response_time=3)
     assert story.told("incident") == [("incident.opened", "degradation")], "one look, with what is known already"
     sound(story)

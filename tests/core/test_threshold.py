@@ -26,9 +26,10 @@ class Gauge:
     def see(self, *, scheduled: bool = True, usual: float | None = None, **measurements: float) -> bool:
         self.tick += self.every
         if scheduled:
-            for name, value in measurements.items():
-                if name in self.series:
-                    self.series[name].add(self.tick, value)
+            for name, series in self.series.items():
+                series.move(self.tick)
+                if name in measurements:
+                    series.add(self.tick, measurements[name])
         self.threshold.update(
             measurements, self.series, self.tick, scheduled=scheduled, every=self.every, usual=usual
         )
