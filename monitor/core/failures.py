@@ -172,9 +172,9 @@ class Failures:
         self._bursts.watch(began)
         if self._good.looks and began < self._good.tick:
             return  # began before the successes did: it speaks of an earlier time
+        self._forget_before(look)
         if self._told.again(look):
             return
-        self._forget_before(look)
         if not self.suspicious:
             self._suspect(look)
         self._looks += 1
@@ -236,10 +236,10 @@ class Failures:
         self._doubt = None
         if self.failing and began < self._bad.tick:
             return  # began before the failures did
-        if (self.suspicious or self.state is not State.UP) and self._told.again(look):
-            return
         self._forget_before(look)
         suspicious = self.suspicious
+        if suspicious and self._told.again(look):
+            return
         if suspicious:
             self._looks += 1
         else:

@@ -19,7 +19,7 @@ from monitor.core.model import Change, Check, Confirm, EventType, Look, Moment, 
 from monitor.core.sight import Ailment, Trouble
 from probes.contract import Measurement, Observation, Reason, Unit
 from tests.core.builders import START, Still, above, check
-from tests.core.test_properties import ANYTHING, BLIND, FAILURES, Step, looks_of, shop, steps
+from tests.core.test_properties import ANYTHING, FAILURES, Step, looks_of, shop, steps
 
 SHORT, LONG = timedelta(minutes=3), timedelta(hours=1)
 """At a look a second the first is kept sample by sample, the second in slices."""
@@ -78,7 +78,7 @@ def test_no_figure_breaks_a_window_and_transitions_alternate(taken: list[Step]) 
         last = item
 
 
-@given(steps(None, None, *FAILURES, *BLIND, odd=False), st.lists(st.integers(1, 30), min_size=1))
+@given(steps(None, None, *FAILURES, odd=False), st.lists(st.integers(1, 30), min_size=1))
 @settings(max_examples=40)
 def test_batches_of_any_size_give_the_same_transitions_with_windows_too(taken: list[Step], sizes: list[int]) -> None:
     looks = dull(looks_of(taken))
