@@ -92,11 +92,25 @@ class Dns(Probe):
 
     kind: ClassVar[str] = "dns"
     measurements: ClassVar[tuple[Measurement, ...]] = (
-        Measurement("response_time", Unit.SECONDS, "From after the server's name is resolved to the answer."),
+        Measurement(
+            "response_time",
+            Unit.SECONDS,
+            "From after the server's name is resolved to the answer.",
+            cut_by=Reason.QUERY_TIMEOUT,
+        ),
         Measurement("resolve_time", Unit.SECONDS, "Resolution of the name of the server itself."),
-        Measurement("connect_time", Unit.SECONDS, "TCP connection, where one is made."),
-        Measurement("tls_time", Unit.SECONDS, "TLS handshake; only with `transport: tls`."),
-        Measurement("query_time", Unit.SECONDS, "From the question to the answer, asking again included."),
+        Measurement(
+            "connect_time", Unit.SECONDS, "TCP connection, where one is made.", cut_by=Reason.CONNECT_TIMEOUT
+        ),
+        Measurement(
+            "tls_time", Unit.SECONDS, "TLS handshake; only with `transport: tls`.", cut_by=Reason.TLS_TIMEOUT
+        ),
+        Measurement(
+            "query_time",
+            Unit.SECONDS,
+            "From the question to the answer, asking again included.",
+            cut_by=Reason.QUERY_TIMEOUT,
+        ),
         Measurement("answers", Unit.COUNT, "Records of the type that was asked for; 0 where there are none."),
         Measurement("ttl", Unit.SECONDS, "How long the answer may be kept: the lowest of its records and aliases."),
         Measurement("serial_age", Unit.SECONDS, "Since the serial of a SOA record was first seen by this check."),
