@@ -28,7 +28,18 @@ from monitor.core.routing import Route
 from monitor.core.rows import from_millis, to_millis
 from monitor.core.succession import shown
 from probes._schedule import Cron, time_zone
-from probes.contract import Arrival, Context, Measurement, Observation, Passive, Presence, Probe, Secret, Unit
+from probes.contract import (
+    Arrival,
+    Context,
+    Measurement,
+    Observation,
+    Passive,
+    Presence,
+    Probe,
+    Reason,
+    Secret,
+    Unit,
+)
 
 VERSION = 1
 KEPT = 200
@@ -166,7 +177,7 @@ def _names(kind: type) -> tuple[str, ...] | None:
 
 @lru_cache(maxsize=128)
 def _measured(measurements: tuple[Measurement, ...]) -> list[Any]:
-    return [[item.name, item.unit.value, item.ratio_of] for item in measurements]
+    return [[item.name, item.unit.value, item.ratio_of, item.cut_by] for item in measurements]
 
 
 def _probe(probe: Probe, clean: Callable[[str], str]) -> dict[str, Any]:
@@ -311,8 +322,8 @@ def _kinds(kind: type) -> dict[str, Any]:
 
 def _remembered(value: Mapping[str, Any]) -> Probe:
     names = tuple(
-        Measurement(name, Unit(unit), "", (ratio[0], ratio[1]) if ratio else None)
-        for name, unit, ratio in value["measured"]
+        Measurement(name, Unit(unit), "", (ratio[0], ratio[1]) if ratio else None, Reason(cut) if cut else None)
+        for name, unit, ratio, cut in value["measured"]
     )
     known = _Known(value["kind"], value["target"], value["host"], value["fields"], names)
     return RememberedPassive(_NOBODY, known) if value["passive"] else Remembered(known)
