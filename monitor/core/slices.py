@@ -1,6 +1,6 @@
 """A long window in bounded memory: slices of time, each with a sum, extremes, and a histogram of its samples.
 
-A day of looks, one each 5 seconds, is 17,280 samples: 400 KB. In slices it is some 30 KB, 100 at most. What it gives
+A day of looks, one each 5 seconds, is 17,280 samples: 400 KB. In slices it is some 50 KB, 110 at most. What it gives
 up for that:
 
 - It forgets a slice at a time, so it looks back up to a `SLICES`th (3 %) farther than is written.
