@@ -46,9 +46,6 @@ _CHANCE = 3e-7
 (DETECTION.md) has 1e-6; but how often it fails is only estimated, and ten minutes have hundreds of looks with which a
 run may begin."""
 
-_ADDRESSES = 8
-"""Addresses of one run that are told."""
-
 _GAP_INTERVALS, _SHORTEST_GAP = 3, 10.0
 """A gap of more intervals (and seconds) than this between two looks: what was suspected before it is forgotten."""
 
@@ -57,25 +54,8 @@ class Failures:
     """Evidence of failing looks. `state` is what they make of the check by themselves: up, degraded or down."""
 
     __slots__ = (
-        "_addresses",
-        "_bad",
-        "_bursts",
-        "_confirm",
-        "_doubt",
-        "_failed",
-        "_gap",
-        "_good",
-        "_late",
-        "_looks",
-        "_quelled",
-        "_quelled_seconds",
-        "_recover",
-        "_score",
-        "_sure",
-        "_suspect_at",
-        "_told",
-        "_toll",
-        "state",
+        "_bad", "_bursts", "_confirm", "_doubt", "_failed", "_gap", "_good", "_late", "_looks",
+        "_quelled", "_quelled_seconds", "_recover", "_score", "_sure", "_suspect_at", "_told", "_toll", "state",
     )  # fmt: skip
 
     def __init__(self, confirm: Confirm, recover: Recover, every: timedelta) -> None:
@@ -84,8 +64,6 @@ class Failures:
         self._score = 0.0
         self._bad, self._good = Run(), Run()
         """The run that goes on; the other one is empty."""
-        self._addresses: tuple[str, ...] = ()
-        """Where the looks of the bad run went, as far as they tell; a few."""
         self._sure = False
         """Whether each look of the bad run failed for a reason that no loss of packets brings about."""
         self._doubt: Run | None = None
@@ -119,7 +97,7 @@ class Failures:
     @property
     def addresses(self) -> tuple[str, ...]:
         """The addresses at which the looks of the run that goes on have failed; a few."""
-        return self._addresses if self.failing else ()
+        return self._bad.addresses
 
     @property
     def began(self) -> datetime | None:
@@ -201,13 +179,12 @@ class Failures:
         if not self.failing:
             # Failures inside one run are one piece of evidence, not many: only the first moves the score.
             self._score = min(self._score + _FAILURE_STEP, _CAP)
-            self._good, self._addresses = Run(), ()
+            self._told.turn(self._good.last)
+            self._good = Run()
             self._sure = sure
         self._sure = self._sure and sure
         self._bad.add(look)
-        address = look.observation.evidence.get("address", "")
-        if address and address not in self._addresses:
-            self._addresses = (*self._addresses, address)[:_ADDRESSES]
+        self._bad.went_to(look.observation.evidence.get("address"))
         if settles and self._doubt is not None:
             self._looks += self._doubt.looks
             self._failed += self._doubt.looks
@@ -268,6 +245,7 @@ class Failures:
             self._toll = Toll()  # that was an outage, and was told
         else:
             self._toll.add(lasted, look.began.tick)
+        self._told.turn(self._bad.last)
         self._bad = Run()
 
     def _settle(self, tick: float) -> None:
@@ -288,6 +266,7 @@ class Failures:
         if self.state is State.UP and self.suspicious and began - last > self._gap:
             self._score, self._bad, self._good = 0.0, Run(), Run()
             self._told.forget()
+            self._told.turn(began)
 
     def _relief(self) -> float:
         """What a success takes off the score; in confirmed trouble it is the pace of `Recover` that counts."""

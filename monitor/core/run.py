@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from monitor.core.snapshot import read_count, read_instant, read_seconds
 LONGEST_GAP = 3.0
 """Seconds between two looks that count towards the span of a run, at most: after a pause of the agent, two failures a
 minute apart are no minute of evidence, as nobody looked in between."""
+
+TOLD_ADDRESSES = 8
+"""Addresses of one run that are told."""
 
 TOLD_LOOKS = 60
 """Looks of which it is known that they were told."""
@@ -41,6 +45,8 @@ class Run:
     """When the latest of them began (a tick)."""
     span: float = 0.0
     """Seconds that they cover together, long gaps shortened."""
+    addresses: tuple[str, ...] = ()
+    """Where they went, as far as that was noted; a few. Not kept over a restart."""
 
     def add(self, look: Look) -> None:
         began = look.began.tick
@@ -53,6 +59,10 @@ class Run:
             self.span += min(began - self.last, LONGEST_GAP)
             self.last = began
         self.looks += 1
+
+    def went_to(self, address: str | None) -> None:
+        if address and address not in self.addresses:
+            self.addresses = (*self.addresses, address)[:TOLD_ADDRESSES]
 
     def absorb(self, other: Run) -> None:
         """Take over the looks of another run, which is empty afterwards."""
@@ -88,20 +98,29 @@ class Told:
     """The looks of late in which something is suspected, to know one that comes again: it is one piece of evidence,
     however often and in whatever order it is told."""
 
-    __slots__ = ("_looks",)
+    __slots__ = ("_before", "_looks")
 
     def __init__(self) -> None:
         self._looks: deque[tuple[object, ...]] | None = None
         """None while nothing is suspected, as of nearly all checks."""
+        self._before = -math.inf
 
     def again(self, look: Look) -> bool:
-        key = (look.began.tick, look.ended.tick, look.scheduled, look.observation.evidence.get("seen_by"))
+        """Whether the look is known, or too old to be: it began before the run that goes on."""
+        if look.began.tick < self._before:
+            return True
+        seen = look.observation
+        key = (look.began.tick, look.ended.tick, look.scheduled, seen.reason, seen.evidence.get("seen_by"))
         if self._looks is None:
             self._looks = deque(maxlen=TOLD_LOOKS)
         if key in self._looks:
             return True
         self._looks.append(key)
         return False
+
+    def turn(self, tick: float) -> None:
+        """Another run has begun: what began before `tick` speaks of an earlier one."""
+        self._before = max(self._before, tick)
 
     def forget(self) -> None:
         self._looks = None

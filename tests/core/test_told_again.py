@@ -64,6 +64,16 @@ def test_what_others_saw_at_the_same_moment_is_another_look() -> None:
     assert watched.state == "down"
 
 
+def test_what_was_good_at_the_moment_of_a_failure_is_another_look() -> None:
+    watched = watch()
+    for at in range(30, 38):
+        watched.judge.observe(look(at, fails=Reason.REFUSED, scheduled=False))
+    watched.judge.observe(look(37, scheduled=False))
+    watched.judge.observe(look(38, fails=Reason.REFUSED, scheduled=False))
+    watched.judge.observe(look(39, fails=Reason.REFUSED, scheduled=False))
+    assert watched.state == "up"
+
+
 def test_one_slow_look_crosses_no_threshold_however_often_it_is_told() -> None:
     watched = Watch(above(1))
     for at in (30, 60, 30, 60, 30):
