@@ -93,8 +93,8 @@ class Threshold:
         value = _kept(figure(condition, measurements, windows, tick, every))
         if value is None:
             return
-        if self._last is not None and tick <= self._last:
-            return  # told twice, or late: it speaks of an earlier time
+        if self._last is not None and (tick < self._last or (tick == self._last and value == self.value)):
+            return  # late, so it speaks of an earlier time; or told twice
         own = limit = limit_of(condition.bound, measurements, usual)
         if self.active and condition.clear is not None:
             limit = limit_of(condition.clear, measurements, usual)

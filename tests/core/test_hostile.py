@@ -51,7 +51,7 @@ def conditions() -> tuple[Condition, ...]:
 
 
 @given(st.lists(st.tuples(st.sampled_from(CLAIMS), st.sampled_from(CLAIMS)), min_size=3, max_size=12))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_whatever_a_target_claims_it_can_be_told_kept_and_read_again(claims: Sequence[tuple[float, float]]) -> None:
     watched = world(check("home", *conditions(), usual="response_time"))
     judge = watched.judges["home"]

@@ -24,7 +24,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(STEPS)
 def test_what_the_journal_has_not_got_yet_was_told_to_nobody(steps: Any) -> None:
     here, at = begun_anew(), 30.0

@@ -130,7 +130,7 @@ def lived(taken: Sequence[Step]) -> Story:
 
 
 @given(ANYTHING)
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_nothing_raises_and_transitions_alternate(taken: list[Step]) -> None:
     last: dict[tuple[str, str], Transition] = {}
     for item in lived(taken).transitions:
@@ -142,13 +142,13 @@ def test_nothing_raises_and_transitions_alternate(taken: list[Step]) -> None:
 
 
 @given(ANYTHING)
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_deciding_is_deterministic(taken: list[Step]) -> None:
     assert [change for _, change in lived(taken).changes] == [change for _, change in lived(taken).changes]
 
 
 @given(steps(None, *FAILURES, odd=False), st.lists(st.integers(1, 40), min_size=1))
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_the_same_looks_in_batches_of_any_size_give_the_same_transitions(taken: list[Step], sizes: list[int]) -> None:
     """Between two batches all that is known has been written down and read again."""
     looks = [replace(look, check="api") for look, _ in groupby(looks_of(taken))]
@@ -169,7 +169,7 @@ def judged(looks: Sequence[Look], sizes: Sequence[int]) -> Iterator[Transition]:
 
 
 @given(ANYTHING)
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_what_cannot_tell_neither_pages_nor_resolves(taken: list[Step]) -> None:
     for look, change in lived(taken).changes:
         reason = look.observation.reason
@@ -183,7 +183,7 @@ def test_what_cannot_tell_neither_pages_nor_resolves(taken: list[Step]) -> None:
 
 
 @given(steps(None, *BLIND))
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_no_alarm_without_evidence(taken: list[Step]) -> None:
     fine = [replace(step, value=0.1 if step.value is None else min(step.value, 0.1)) for step in taken]
     story = lived(fine)
@@ -192,7 +192,7 @@ def test_no_alarm_without_evidence(taken: list[Step]) -> None:
 
 
 @given(steps(None, *FAILURES, odd=False))
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_an_outage_by_failures_has_all_its_failures(taken: list[Step]) -> None:
     """None is called by fewer than there must be since the last good look."""
     judge, failed = Judge(checks()[1], None, Moment(START, 1000.0)), 0

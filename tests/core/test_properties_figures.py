@@ -69,7 +69,7 @@ def judged(of: Check, looks: Sequence[Look], sizes: Sequence[int]) -> Iterator[T
 
 
 @given(ANYTHING)
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_no_figure_breaks_a_window_and_transitions_alternate(taken: list[Step]) -> None:
     looks, last = dull(looks_of(taken)), None
     for item in judged(EVERYTHING, looks, [max(len(looks), 1)]):
@@ -79,7 +79,7 @@ def test_no_figure_breaks_a_window_and_transitions_alternate(taken: list[Step]) 
 
 
 @given(steps(None, None, *FAILURES, odd=False), st.lists(st.integers(1, 30), min_size=1))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_batches_of_any_size_give_the_same_transitions_with_windows_too(taken: list[Step], sizes: list[int]) -> None:
     looks = dull(looks_of(taken))
     whole = [astuple_of(item) for item in judged(EVERYTHING, looks, [max(len(looks), 1)])]
@@ -91,7 +91,7 @@ def astuple_of(item: Transition) -> tuple[object, ...]:
 
 
 @given(steps(None, *FAILURES))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_no_threshold_is_crossed_without_a_figure_that_crosses_it(taken: list[Step]) -> None:
     """Quick answers, and looks that tell nothing or hang: nobody is told that it is slow."""
     quick = [replace(step, value=None if step.reason else 0.1) for step in taken]
@@ -104,7 +104,7 @@ def test_no_threshold_is_crossed_without_a_figure_that_crosses_it(taken: list[St
 
 
 @given(steps(*FAILURES, odd=False))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_what_is_slow_is_not_known_to_be_quick_because_it_hangs(taken: list[Step]) -> None:
     """Looks that time out, with a short limit or a full one, in any number: no threshold is told to be over."""
     slow = watched(above(3), *(above(3, window=window, aggregate=Aggregate.PERCENTILE, percentile=95)
@@ -125,7 +125,7 @@ TROUBLES = st.sampled_from((Trouble.NETWORK, Trouble.PAUSED, Trouble.JOURNAL))
 
 
 @given(st.lists(st.tuples(ANYTHING, TROUBLES), max_size=4))
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_our_own_trouble_at_any_moment_neither_pages_an_outage_nor_resolves_one(
     parts: list[tuple[list[Step], Trouble]],
 ) -> None:

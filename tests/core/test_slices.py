@@ -147,7 +147,7 @@ def test_reaches_back_only_as_far_as_it_was_fed() -> None:
 
 
 @given(st.integers(0, 10**6), st.lists(st.integers(1, 200), min_size=1, max_size=4))
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_it_goes_on_after_a_restart_as_if_there_had_been_none(seed: int, batches: list[int]) -> None:
     drawn, number = latencies(seed, 400), 0
     lasting, restarted, apart = Slices(500.0), Slices(500.0), 0.0

@@ -263,7 +263,10 @@ asyncio.run(main())
 
 async def test_two_thousand_processes(start: Start, name: str, context: Context) -> None:
     """One look reads all, and the loop turns on meanwhile."""
-    crowd = start("bash", "-c", "for i in $(seq 2000); do sleep 1000 & done; echo ready; wait")
+    each_is_what_it_is_to_be = "until [ $(pgrep -xc -P $$ sleep) -ge 2000 ]; do :; done"
+    crowd = start(
+        "bash", "-c", f"for i in $(seq 2000); do sleep 1000 & done; {each_is_what_it_is_to_be}; echo ready; wait"
+    )
     assert _line(crowd) == "ready"
     running, lags = True, [0.0]
 
