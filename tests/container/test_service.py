@@ -143,6 +143,7 @@ def counts(machine: Machine, name: str, script: str) -> bool:
 
 def a_hung_agent_is_killed_by_the_watchdog_and_goes_on_where_it_was(machine: Machine) -> None:
     machine.until(lambda: len(opened(machine)) == 1, "the incident of the shop to be told")
+    machine.until(lambda: bool(machine.status().get("incidents")), "it to be shown: an answer may be a second old")
     before = machine.status()["incidents"]
     machine.do(
         textwrap.dedent("""
