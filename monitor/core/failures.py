@@ -14,7 +14,7 @@ from typing import Any
 
 from monitor.core.bursts import Bursts, Confirmation, Toll
 from monitor.core.model import Confirm, Look, Policy, Recover, State
-from monitor.core.run import Run, Told
+from monitor.core.run import Run, Told, gap_of
 from monitor.core.snapshot import read_count, read_instant, read_number, read_seconds
 
 BURST = (0.2, 0.5, 0.9, 1.4, 2.0, 2.7, 3.4, 4.2, 5.0)
@@ -45,9 +45,6 @@ _CHANCE = 3e-7
 """How likely a run may be at most, if the target merely fails as often as before, to be called an outage. The study
 (DETECTION.md) has 1e-6; but how often it fails is only estimated, and ten minutes have hundreds of looks with which a
 run may begin."""
-
-_GAP_INTERVALS, _SHORTEST_GAP = 3, 10.0
-"""A gap of more intervals (and seconds) than this between two looks: what was suspected before it is forgotten."""
 
 
 class Failures:
@@ -83,7 +80,7 @@ class Failures:
     def redefine(self, confirm: Confirm, recover: Recover, every: timedelta) -> None:
         """Weigh what was seen, and what comes, by other figures from now on."""
         self._confirm, self._recover = confirm, recover
-        self._gap = max(_GAP_INTERVALS * every.total_seconds(), _SHORTEST_GAP)
+        self._gap = gap_of(every.total_seconds())
 
     @property
     def suspicious(self) -> bool:

@@ -16,11 +16,19 @@ LONGEST_GAP = 3.0
 """Seconds between two looks that count towards the span of a run, at most: after a pause of the agent, two failures a
 minute apart are no minute of evidence, as nobody looked in between."""
 
+_GAP_INTERVALS, _SHORTEST_GAP = 3, 10.0
+
 TOLD_ADDRESSES = 8
 """Addresses of one run that are told."""
 
 TOLD_LOOKS = 60
 """Looks of which it is known that they were told."""
+
+
+def gap_of(every: float) -> float:
+    """Seconds, for a check that is looked at at such an interval (s): what was merely suspected before a longer gap
+    between two looks (the agent was off, paused, blind) is forgotten."""
+    return max(_GAP_INTERVALS * every, _SHORTEST_GAP)
 
 
 def same(one: Look, other: Look) -> bool:

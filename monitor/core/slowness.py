@@ -20,6 +20,7 @@ from typing import Any
 from monitor.core.baseline import Baseline, Usual, hour_of
 from monitor.core.likeness import MOST, NEAR, Cluster, Likeness
 from monitor.core.model import Look
+from monitor.core.run import gap_of
 from monitor.core.snapshot import read_count, read_instant, read_number, read_seconds
 from probes.contract import Unit
 
@@ -56,8 +57,6 @@ this target has always had)."""
 _SHARE_LOOKS = 2000
 """Looks over which that share is averaged."""
 _MEAN_SECONDS = 3600.0
-_GAP_INTERVALS, _SHORTEST_GAP = 3, 10.0
-"""A gap of more intervals (and seconds) than this between two looks: what was in doubt before it is forgotten."""
 
 
 class _Doubt:
@@ -187,7 +186,7 @@ class Slowness:
         doubt = self._doubt
         if look.scheduled and (far or self._far_share) and not self.high:
             self._far_share += (far - self._far_share) / _SHARE_LOOKS
-        if doubt is not None and doubt.alarmed is None and gap > max(_GAP_INTERVALS * self._every, _SHORTEST_GAP):
+        if doubt is not None and doubt.alarmed is None and gap > gap_of(self._every):
             doubt = self._doubt = None
         if doubt is None:
             if above <= 0 and not far:

@@ -150,13 +150,13 @@ def test_deciding_is_deterministic(taken: list[Step]) -> None:
 @given(steps(None, *FAILURES, odd=False), st.lists(st.integers(1, 40), min_size=1))
 @settings(max_examples=25)
 def test_the_same_looks_in_batches_of_any_size_give_the_same_transitions(taken: list[Step], sizes: list[int]) -> None:
-    """Between two batches all that is known has been written down and read again."""
-    looks = [replace(look, check="api") for look, _ in groupby(looks_of(taken))]
-    assert list(judged(looks, [len(looks)])) == list(judged(looks, sizes))
-
-
-def judged(looks: Sequence[Look], sizes: Sequence[int]) -> Iterator[Transition]:
     of = checks()[1]
+    looks = [replace(look, check="api") for look, _ in groupby(looks_of(taken))]
+    assert list(judged(of, looks, [len(looks)])) == list(judged(of, looks, sizes))
+
+
+def judged(of: Check, looks: Sequence[Look], sizes: Sequence[int]) -> Iterator[Transition]:
+    """In batches of these sizes; between two of them all that is known has been written down and read again."""
     judge, number, begin = Judge(of, None, Moment(START, 1000.0)), 0, 0
     while begin < len(looks):
         batch = looks[begin : begin + sizes[number % len(sizes)]]

@@ -3,8 +3,7 @@ looks that never come to an end."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import groupby
@@ -19,7 +18,7 @@ from monitor.core.model import Change, Check, Confirm, EventType, Look, Moment, 
 from monitor.core.sight import Ailment, Trouble
 from probes.contract import Measurement, Observation, Reason, Unit
 from tests.core.builders import START, Still, above, check
-from tests.core.test_properties import ANYTHING, FAILURES, Step, looks_of, shop, steps
+from tests.core.test_properties import ANYTHING, FAILURES, Step, judged, looks_of, shop, steps
 
 SHORT, LONG = timedelta(minutes=3), timedelta(hours=1)
 """At a look a second the first is kept sample by sample, the second in slices."""
@@ -53,19 +52,6 @@ EVERYTHING = watched(above(1), above(2, for_looks=(2, 3)), *windowed(SHORT), *wi
 def dull(looks: Iterable[Look]) -> list[Look]:
     """All at one check, none twice."""
     return [replace(look, check="home") for look, _ in groupby(looks)]
-
-
-def judged(of: Check, looks: Sequence[Look], sizes: Sequence[int]) -> Iterator[Transition]:
-    """In batches of these sizes; between two of them all that is known has been written down and read again."""
-    judge, number, begin = Judge(of, None, Moment(START, 1000.0)), 0, 0
-    while begin < len(looks):
-        batch = looks[begin : begin + sizes[number % len(sizes)]]
-        for look in batch:
-            if (transition := judge.observe(look).transition) is not None:
-                yield transition
-        begin, number = begin + len(batch), number + 1
-        record = judge.record(batch[-1].ended)
-        judge = Judge(of, replace(record, snapshot=json.loads(json.dumps(record.snapshot))), batch[-1].ended)
 
 
 @given(ANYTHING)
