@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run demo test gate core others soak lock bench docs deb clean
+.PHONY: run demo test gate core others soak fuzz lock bench docs deb clean
 
 run: $(VENV)/run.stamp          ## set up, then run the agent on the shipped checks.yaml
 	$(BIN)/brownout run checks.yaml
@@ -32,10 +32,14 @@ soak: $(VENV)/dev.stamp         ## what takes a quarter of an hour: 200 kills, a
 	BROWNOUT_PAUSE=60 $(BIN)/pytest -q -p no:cacheprovider tests/faults/test_paused.py
 	$(BIN)/pytest -q -p no:cacheprovider -m long
 
-lock: $(VENV)/dev.stamp         ## renew both lock files; no download address gets into them
+fuzz: $(VENV)/fuzz.stamp        ## an hour of inputs that nobody would think of; SECONDS=600 for less
+	$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(TARGETS)
+
+lock: $(VENV)/dev.stamp         ## renew all lock files; no download address gets into them
 	$(BIN)/pip install -q uv
 	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml --extra all --group build -o requirements.lock
 	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml --extra all --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --upgrade $(LOCK) --group pyproject.toml:fuzz -o requirements-fuzz.lock
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
         --no-emit-index-url --no-emit-find-links
@@ -73,3 +77,7 @@ $(VENV)/dev.stamp: $(VENV)/python.stamp requirements-dev.lock pyproject.toml
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/fuzz.stamp: $(VENV)/dev.stamp requirements-fuzz.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-fuzz.lock
+	@touch $@

@@ -65,7 +65,7 @@ def _as_ever(months: int, part: int, everies: tuple[float, ...], **fields: Any) 
 
 
 GROUPS: Mapping[str, Group] = {
-    "iid": _false(0.01, None, 300, 100, 10),
+    "iid": _false(0.01, None, 240, 100, 10),
     "bursts_2s": _false(0.01, 2.0, 150, 40, 10),
     "bursts_5s": _false(0.01, 5.0, 150, 40, 10),
     "seldom": _false(0.001, None, 20, 0, 10),
@@ -75,13 +75,13 @@ GROUPS: Mapping[str, Group] = {
     "third": _trouble(2000, everies=(10.0, 30.0), fail=0.3),
     "half": _trouble(2000, 500, everies=(10.0, 30.0), fail=0.5),
     "first_days": Group(_cells.first_days, {"fail": 0.01, "burst": 5.0}, (10.0,), (400, 4), quick=20),
-    "twice_as_slow": _slowness(600, EVERIES, latency=0.6),
-    "twice_as_slow_wandering": _slowness(600, EVERIES, nature=WANDERING, latency=0.6),
+    "twice_as_slow": _slowness(400, EVERIES, latency=0.6),
+    "twice_as_slow_wandering": _slowness(400, EVERIES, nature=WANDERING, latency=0.6),
     "half_as_slow_again": _slowness(400, (30.0,), latency=0.45),
     "half_as_slow_again_wandering": _slowness(400, (30.0,), nature=WANDERING, latency=0.45),
     "a_fifth_slow": _slowness(400, (30.0,), slow=0.2),
-    "as_ever": _as_ever(60, 3, EVERIES),
-    "as_ever_wandering": _as_ever(60, 3, EVERIES, nature=WANDERING),
+    "as_ever": _as_ever(24, 3, EVERIES),
+    "as_ever_wandering": _as_ever(24, 3, EVERIES, nature=WANDERING),
     "all_alike": _as_ever(10, 2, (30.0,), nature=ALIKE),
     "one_success": Group(_cells.one_success, {}, EVERIES, (200, 2), quick=10),
 }

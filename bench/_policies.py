@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import ClassVar
 
 from bench._virtual import Policy, moment
-from monitor.core.judge import Judge, Judgement
+from monitor.core.judge import Judge
+from monitor.core.judgement import Judgement
 from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transition, Verdict
 from probes.contract import Context, Measurement, Observation, Probe, Unit
 

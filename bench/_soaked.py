@@ -21,14 +21,11 @@ from typing import Any
 import psutil
 import uvloop
 
+from bench._agent import started
 from bench._core import Arrears
-from bench._watched import TICK
-from monitor.app import Agent
-from monitor.config.load import load
+from bench._pauses import TICK
 from monitor.core.model import Look
 from monitor.core.world import Decision, World
-from monitor.kinds import installed_kinds
-from monitor.logs import configure_logs
 
 LATE = 0.1
 """Seconds by which a look is late enough to ask why."""
@@ -92,22 +89,14 @@ class Witness:
 
 
 async def watch(file: Path, seconds: float) -> dict[str, Any]:
-    config = load(file, kinds=installed_kinds(), env=os.environ)
-    configure_logs(config.redactor.text)
-    witness, stop = Witness(), asyncio.Event()
-    with Path(os.devnull).open("w") as terminal:  # noqa: ASYNC230  (before anything runs)
-        agent = Agent(config, terminal=terminal)
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(agent.run(stop))
-            await agent.started.wait()
-            witness.attach(agent.world)
-            watching = [group.create_task(witness.feel()), group.create_task(witness.sample())]
-            print('"ready"', flush=True)
-            await asyncio.sleep(seconds)
-            for task in watching:
-                task.cancel()
-            stop.set()
-            await running
+    witness = Witness()
+    async with started(file) as agent, asyncio.TaskGroup() as group:
+        witness.attach(agent.world)
+        watching = [group.create_task(witness.feel()), group.create_task(witness.sample())]
+        print('"ready"', flush=True)
+        await asyncio.sleep(seconds)
+        for task in watching:
+            task.cancel()
     return {
         "looks": witness.looks,
         "results": dict(witness.results),

@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
 
 import uvloop
 
+from bench._agent import started
 from bench._line import percentile
 from monitor.app import Agent
-from monitor.config.load import load
 from monitor.core.judge import Judge
-from monitor.kinds import installed_kinds
-from monitor.logs import configure_logs
+from monitor.core.model import Moment
 from monitor.web.checks import Checks
 
 BEAT = 0.001
@@ -71,23 +68,15 @@ class Ticks:
 
 
 async def tick(file: Path) -> dict[str, float]:
-    config = load(file, kinds=installed_kinds(), env=os.environ)
-    configure_logs(config.redactor.text)
-    ticks, stop = Ticks(), asyncio.Event()
+    ticks = Ticks()
     ticks.attach()
-    with Path(os.devnull).open("w") as terminal:  # noqa: ASYNC230  (before anything runs)
-        agent = Agent(config, terminal=terminal)
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(agent.run(stop))
-            await agent.started.wait()
-            ticking = group.create_task(ticks.run())
-            print('"ready"', flush=True)
-            while await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
-                await see_all(agent)
-                print('"seen"', flush=True)
-            ticking.cancel()
-            stop.set()
-            await running
+    async with started(file) as agent, asyncio.TaskGroup() as group:
+        ticking = group.create_task(ticks.run())
+        print('"ready"', flush=True)
+        while await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
+            await see_all(agent)
+            print('"seen"', flush=True)
+        ticking.cancel()
     return ticks.told()
 
 
@@ -95,10 +84,7 @@ async def see_all(agent: Agent) -> None:
     """Each check is seen once more, as it was seen last."""
     for place, judge in enumerate(list(agent.world.judges.values())):
         if (last := judge.last) is not None:
-            began, ended = (
-                replace(item, at=item.at + timedelta(seconds=30), tick=item.tick + 30)
-                for item in (last.began, last.ended)
-            )
+            began, ended = (Moment(item.micros + 30_000_000, item.tick + 30) for item in (last.began, last.ended))
             agent.world.observe(replace(last, began=began, ended=ended))
         if place % SLICE == 0:
             await asyncio.sleep(0)

@@ -17,9 +17,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from bench._traffic import Answer, Traffic
-from monitor.core.judge import Judgement
+from monitor.core.form import COARSEST, FINEST
+from monitor.core.judgement import Judgement
 from monitor.core.model import Look, Moment, State
-from monitor.core.quantise import COARSEST, FINEST, figure
+from monitor.core.quantise import figure
 from probes.contract import Observation, Reason
 
 EPOCH = datetime(2026, 1, 5, tzinfo=UTC)

@@ -1,14 +1,14 @@
-"""An agent in a process of its own, being watched: `python -m bench._watched FILE WARM SECONDS`.
+"""An agent in a process of its own, being watched: `python -m bench._watched FILE WARM SECONDS [pauses]`.
 
 The real `Agent` with all its parts; only `World.observe` is wrapped, to take exact figures where histograms have
-buckets. Prints "ready", and at the end what was seen in the `SECONDS` after `WARM`, as JSON.
+buckets. Prints "ready", and at the end what was seen in the `SECONDS` after `WARM`, as JSON; with `pauses` also what
+the worst pause of its loop came from, which costs the core some CPU time of its own (not counted as the agent's).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import resource
 import sys
 import time
@@ -19,16 +19,11 @@ from typing import Any
 
 import uvloop
 
+from bench._agent import started
 from bench._line import percentile
-from monitor.app import Agent
-from monitor.config.load import load
+from bench._pauses import Pauses
 from monitor.core.model import Look
 from monitor.core.world import Decision, World
-from monitor.kinds import installed_kinds
-from monitor.logs import configure_logs
-
-TICK = 0.01
-"""Seconds between two feelings of the loop's pulse."""
 
 
 @dataclass(slots=True)
@@ -40,7 +35,7 @@ class Witness:
     results: Counter[str] = field(default_factory=Counter)
     decided: dict[str, float] = field(default_factory=dict)
     """Ids of the events that are for somebody, and the monotonic time of the decision that made them."""
-    pause: float = 0.0
+    pauses: Pauses = field(default_factory=Pauses)
     began: float = 0.0
     cpu: float = 0.0
     queued: float = 0.0
@@ -63,14 +58,8 @@ class Witness:
             for event in filter(lambda event: event.sinks, decision.change.events):
                 self.decided[event.id] = look.ended.tick
 
-    async def feel(self) -> None:
-        while True:
-            before = time.monotonic()
-            await asyncio.sleep(TICK)
-            if self.watching:
-                self.pause = max(self.pause, time.monotonic() - before - TICK)
-
     def begin(self) -> None:
+        self.pauses.begin()
         self.watching, self.began, self.cpu, self.queued = True, time.monotonic(), _cpu(), queued()
 
     def end(self) -> dict[str, Any]:
@@ -78,14 +67,14 @@ class Witness:
         seconds, cpu = time.monotonic() - self.began, _cpu() - self.cpu
         return {
             "seconds": seconds,
-            "cpu": cpu,
+            "cpu": cpu - self.pauses.spent,
             "queued": queued() - self.queued,
             "looks": len(self.lateness),
             "results": dict(self.results),
             "p50": percentile(self.lateness, 50),
             "p99": percentile(self.lateness, 99),
             "worst": max(self.lateness, default=0.0),
-            "pause": self.pause,
+            "pause": self.pauses.worst.as_json(),
             "decided": self.decided,
         }
 
@@ -101,28 +90,22 @@ def queued() -> float:
     return int(schedstat.read_text().split()[1]) / 1e9 if schedstat.exists() else 0.0
 
 
-async def watch(file: Path, warm: float, seconds: float) -> dict[str, Any]:
-    config = load(file, kinds=installed_kinds(), env=os.environ)
-    configure_logs(config.redactor.text)
-    witness, stop = Witness(), asyncio.Event()
-    with Path(os.devnull).open("w") as terminal:  # noqa: ASYNC230  (before anything runs)
-        agent = Agent(config, terminal=terminal)
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(agent.run(stop))
-            feeling = group.create_task(witness.feel())
-            await agent.started.wait()
-            witness.attach(agent.world)
-            print('"ready"', flush=True)
-            await asyncio.sleep(warm)
-            witness.begin()
-            await asyncio.sleep(seconds)
-            seen = witness.end()
-            await asyncio.sleep(1)  # what was decided last is still on its way
-            stop.set()
-            await running
-            feeling.cancel()
+async def watch(file: Path, warm: float, seconds: float, *, pauses: bool) -> dict[str, Any]:
+    witness = Witness()
+    async with started(file) as agent, asyncio.TaskGroup() as group:
+        feeling = [group.create_task(witness.pauses.feel())] if pauses else []
+        witness.attach(agent.world)
+        print('"ready"', flush=True)
+        await asyncio.sleep(warm)
+        witness.begin()
+        await asyncio.sleep(seconds)
+        seen = witness.end()
+        await asyncio.sleep(1)  # what was decided last is still on its way
+        for task in feeling:
+            task.cancel()
     return seen
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(watch(Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])))))
+    told = watch(Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), pauses="pauses" in sys.argv)
+    print(json.dumps(uvloop.run(told)))

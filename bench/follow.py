@@ -16,8 +16,8 @@ import uvloop
 
 from bench._line import Figure, Line, percentile, run
 from bench._peer import answer, cores, finish, peer
-from probes._resolve import SystemResolver
-from probes._tls import SharedTls
+from probes._names.system_resolver import SystemResolver
+from probes._tls.contexts import SharedTls
 from probes.contract import Context
 from probes.error_rate import ErrorRate
 
@@ -28,7 +28,6 @@ BEAT = 0.001
 LOOK_EVERY = 5.0
 CORE, LATE, MEMORY = 100.0, 10.0, 16.0
 """Percent of a core, milliseconds, and MB (the project's own goals)."""
-LOST = 0.0
 
 
 @dataclass

@@ -1,114 +1,149 @@
-"""What one plain-HTTP look costs the CPU, beside the bare dialogue that it cannot do without."""
+"""What one look costs the CPU, beside what it cannot do without, and beside blackbox_exporter."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
-import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import uvloop
 
+from bench import _bare
+from bench._blackbox import blackbox
+from bench._cycled import cycle
 from bench._line import Figure, Line, median, run, spread
 from bench._peer import cores, responder
 from bench._responder import HOSTS
-from probes._resolve import SystemResolver
-from probes._tls import SharedTls
-from probes.contract import Context
+from bench._web_server import NAME, WebServer, nginx
+from probes._names.system_resolver import SystemResolver
+from probes._tls.contexts import SharedTls
+from probes.contract import Context, Reason
 from probes.http import Http
+from tests.servers import Absent
 
 IN_FLIGHT = 20
+PROBE, CYCLE, TLS, BLACKBOX = 3.0, 4.0, 1.1, 10.0
+"""Times the bare dialogue in C, plain (the probe alone, and the whole cycle) and with TLS, at most; and how many
+times what the probe costs blackbox_exporter costs, at least (the project's own goals)."""
 
-BARE = """\
-#include <arpa/inet.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
-static double seconds(struct timeval t) { return t.tv_sec + t.tv_usec / 1e6; }
-int main(int argc, char **argv) {
-    int hosts = atoi(argv[3]), looks = atoi(argv[2]);
-    const char *ask = "GET / HTTP/1.1\\r\\nHost: bench\\r\\nConnection: close\\r\\n\\r\\n";
-    char answer[65536];
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};
-    for (int look = 0; look < looks; look++) {
-        to.sin_addr.s_addr = htonl(0x7f000001 + look % hosts);
-        int sock = socket(AF_INET, SOCK_STREAM, 0);
-        if (connect(sock, (struct sockaddr *)&to, sizeof to) || send(sock, ask, strlen(ask), 0) < 0
-            || recv(sock, answer, sizeof answer, 0) <= 0) return 1;
-        close(sock);
-    }
-    struct rusage used;
-    getrusage(RUSAGE_SELF, &used);
-    printf("%f\\n", (seconds(used.ru_utime) + seconds(used.ru_stime)) / looks * 1e6);
-}
-"""
-"""The same dialogue in C; it reads once, as the whole answer is one segment."""
+Rounds = dict[str, list[float]]
+"""Microseconds of CPU time a look, by what was measured; all have had their turn as often."""
 
 
 def measure(options: Namespace) -> Line:
-    """The http probe alone on uvloop, 20 looks in flight, in turns with a blocking socket in Python and one in C."""
+    """The http probe alone on uvloop with 20 looks in flight, in turns with the bare dialogue in C and in Python,
+    blackbox_exporter, and the whole agent; then the same with TLS. All of them on one core, nginx on the other."""
     looks, repeats = (200, 1) if options.quick else (5000, 7)
-    mine, others = cores()
-    probes, sockets, bares = [], [], []
-    with TemporaryDirectory(prefix="brownout-bench-") as name, responder(others) as target:
-        bare = _compiled(Path(name), target)
+    with TemporaryDirectory(prefix="brownout-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        rounds = _turns(folder, looks, quick=options.quick, stack=stack)
+        mine, _ = cores()
         os.sched_setaffinity(0, {mine})
+        seen: Rounds = {label: [] for label in rounds}
         for _ in range(repeats):
-            probes.append(_probe(target, looks))
-            sockets.append(_dialogue(target, looks))
-            if bare is not None:
-                bares.append(bare(looks))
-    return Line("look_cost", _figures(probes, sockets, bares), _how(looks, probes))
+            for label, measured in rounds.items():
+                seen[label].append(measured())
+    return Line("look_cost", _figures(seen), _how(looks, seen))
 
 
-def _figures(probes: list[float], sockets: list[float], bares: list[float]) -> tuple[Figure, ...]:
-    figures = [
-        Figure("http_probe", median(probes), "us"),
-        Figure("python_socket", median(sockets), "us"),
-        Figure("ratio", median([a / b for a, b in zip(probes, sockets, strict=True)]), "x"),
-    ]
-    if bares:
-        figures.append(Figure("c_socket", median(bares), "us"))
-        figures.append(Figure("ratio_to_c", median([a / b for a, b in zip(probes, bares, strict=True)]), "x"))
+def _turns(folder: Path, looks: int, *, quick: bool, stack: ExitStack) -> dict[str, Callable[[], float]]:
+    """What is measured, in the order of its turns; what cannot be had here is left out."""
+    mine, others = cores()
+    server = stack.enter_context(_server(folder, others))
+    port = server.plain
+    urls = [f"http://{host}:{port}/" for host in HOSTS]
+    turns = {"http_probe": lambda: uvloop.run(_probed([Http(url=url) for url in urls], looks))}
+    if (bare := _bare.plain(folder, len(HOSTS))) is not None:
+        turns["c_socket"] = lambda: bare(port, looks)
+    turns["python_socket"] = lambda: _dialogue(port, looks)
+    try:
+        exporter = stack.enter_context(blackbox(folder, mine, others))
+    except Absent:
+        pass
+    else:
+        turns["blackbox_exporter"] = lambda: exporter.look(urls, max(looks // 3, 200), IN_FLIGHT)
+    turns["whole_cycle"] = lambda: cycle(port, quick=quick)
+    if server.tls:
+        secret = [
+            Http(url=f"https://{host}:{server.tls}/", ca_file=str(server.authority), server_name=NAME)
+            for host in HOSTS
+        ]
+        fewer = max(looks // 4, 50)
+        turns["https_probe"] = lambda: uvloop.run(_probed(secret, fewer))
+        if (bare_tls := _bare.tls(folder, len(HOSTS), server.authority)) is not None:
+            turns["c_openssl"] = lambda: bare_tls(server.tls, fewer)
+    return turns
+
+
+@contextmanager
+def _server(folder: Path, core: int) -> Iterator[WebServer]:
+    """nginx; where that is not installed a server of our own, without TLS."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(nginx(folder, core))
+        except Absent:
+            server = WebServer(stack.enter_context(responder(core)), 0, folder)
+        yield server
+
+
+def _figures(seen: Rounds) -> tuple[Figure, ...]:
+    figures = [Figure(label, median(costs), "us") for label, costs in seen.items()]
+    for label, ours, other, limit in (
+        ("probe_to_c", "http_probe", "c_socket", PROBE),
+        ("cycle_to_c", "whole_cycle", "c_socket", CYCLE),
+        ("https_to_c", "https_probe", "c_openssl", TLS),
+    ):
+        if ours in seen and other in seen:
+            figures.append(Figure(label, _ratio(seen, ours, other), "x", limit))
+    if "blackbox_exporter" in seen:
+        times = _ratio(seen, "blackbox_exporter", "http_probe")
+        figures.append(Figure("blackbox_to_probe", times, "x", BLACKBOX, floor=True))
+        figures.append(Figure("blackbox_to_cycle", _ratio(seen, "blackbox_exporter", "whole_cycle"), "x"))
+        if "c_socket" in seen:
+            figures.append(Figure("blackbox_to_c", _ratio(seen, "blackbox_exporter", "c_socket"), "x"))
     return tuple(figures)
 
 
-def _how(looks: int, probes: list[float]) -> str:
-    return f"CPU time (user and system) a look, fresh connections, {looks:,} at a time, {spread(probes, 'us')}"
+def _ratio(seen: Rounds, ours: str, other: str) -> float:
+    """The median of the rounds: both had their turn within seconds."""
+    return median([a / b for a, b in zip(seen[ours], seen[other], strict=True)])
 
 
-def _probe(port: int, looks: int) -> float:
-    return uvloop.run(_probed(port, looks))
+def _how(looks: int, seen: Rounds) -> str:
+    spreads = ", ".join(f"{label} {spread(costs, 'us')}" for label, costs in seen.items())
+    return (
+        f"CPU time (user and system) a look, fresh connections, {looks:,} at a time, {IN_FLIGHT} at once; {spreads}"
+    )
 
 
-async def _probed(port: int, looks: int) -> float:
+async def _probed(kinds: list[Http], looks: int) -> float:
+    """Every look must be good, or void because others had the core; that costs as much."""
     resolver = SystemResolver()
-    kinds = [Http(url=f"http://{host}:{port}/") for host in HOSTS]
     context = Context(5.0, resolver, SharedTls(), {})
 
-    async def worker(first: int) -> None:
-        for number in range(first, looks, IN_FLIGHT):
-            if not (await kinds[number % len(kinds)].look(context)).ok:
-                raise RuntimeError("a look failed")
+    async def worker(numbers: range) -> None:
+        for number in numbers:
+            seen = await kinds[number % len(kinds)].look(context)
+            if seen.reason not in (None, Reason.LATE):
+                raise RuntimeError(f"a look failed: {seen}")
 
+    await worker(range(len(kinds)))
     before = time.process_time()
-    await asyncio.gather(*map(worker, range(IN_FLIGHT)))
+    await asyncio.gather(*(worker(range(first, looks, IN_FLIGHT)) for first in range(IN_FLIGHT)))
     cost = (time.process_time() - before) / looks * 1e6
     resolver.close()
     return cost
 
 
 def _dialogue(port: int, looks: int) -> float:
+    """On a bare blocking socket in Python."""
     ask = b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
     before = time.process_time()
     for number in range(looks):
@@ -117,22 +152,6 @@ def _dialogue(port: int, looks: int) -> float:
             sock.send(ask)
             sock.recv(65_536)
     return (time.process_time() - before) / looks * 1e6
-
-
-def _compiled(folder: Path, port: int) -> Callable[[int], float] | None:
-    """The dialogue in C, when there is a compiler."""
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        return None
-    source, program = folder / "bare.c", folder / "bare"
-    source.write_text(BARE, encoding="utf-8")
-    subprocess.run([compiler, "-O2", "-w", "-o", str(program), str(source)], check=True)
-
-    def bare(looks: int) -> float:
-        command = [str(program), str(port), str(looks), str(len(HOSTS))]
-        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-    return bare
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 import uvloop
 
 from bench._line import Figure, Line, median, run, spread
-from probes._net import SharedTls, SystemResolver
+from probes._names.system_resolver import SystemResolver
+from probes._tls.contexts import SharedTls
 from probes.contract import Context, Secret
 from probes.postgres import Postgres as Probe
 from tests.servers import Absent, wait_until

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from bench._line import Figure, Line, median, run, spread
-from probes import _spawn
+from probes._system import spawn
 
 LIMIT = 5.0
 """Milliseconds that anything may hold the loop."""
@@ -23,7 +23,7 @@ def measure(options: Namespace) -> Line:
     starts = 5 if options.quick else 100
     ballast = bytearray(BALLAST)
     ballast[::4096] = b"x" * len(ballast[::4096])  # touched, or it would be no memory at all
-    ours = uvloop.run(_held(lambda: _spawn.run(["/bin/true"], timeout=10), starts))
+    ours = uvloop.run(_held(lambda: spawn.run(["/bin/true"], timeout=10), starts))
     theirs = uvloop.run(_held(_uvloops_own, starts))
     figures = (
         Figure("held", median(ours), "ms", LIMIT),

@@ -2,8 +2,8 @@
 
 A page is written by hand, except what stands between `<!-- generated: NAME -->` and `<!-- end of generated -->`:
 that comes from the code, by the function of that name in `docs.keys`, `docs.reference` or `docs.live`. The pages in
-`probes/` come from the code as a whole. The same code gives the same text, so a test can say that a page is out of
-date.
+`probes/` and `sinks/` come from the code as a whole. The same code gives the same text, so a test can say that a page
+is out of date.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from docs import keys, live, reference
+from monitor.sinks.registry import sinks
 from probes.registry import builtin
 
 FOLDER = Path(__file__).parent
@@ -41,7 +42,8 @@ def _block(name: str) -> str:
 
 def whole_pages() -> Mapping[Path, str]:
     """The pages that nobody writes by hand, as they should be."""
-    return {FOLDER / "probes" / f"{kind}.md": reference.probe_page(kind) for kind in builtin()}
+    probes = {FOLDER / "probes" / f"{kind}.md": reference.probe_page(kind) for kind in builtin()}
+    return probes | {FOLDER / "sinks" / f"{kind}.md": reference.sink_page(kind) for kind in sinks()}
 
 
 def main() -> int:
@@ -52,7 +54,7 @@ def main() -> int:
             path.parent.mkdir(exist_ok=True)
             path.write_text(new, encoding="utf-8")
             print(f"renewed {path.relative_to(FOLDER)}")
-    for path in (FOLDER / "probes").glob("*.md"):
+    for path in (*(FOLDER / "probes").glob("*.md"), *(FOLDER / "sinks").glob("*.md")):
         if path not in whole_pages():
             path.unlink()
             print(f"removed {path.relative_to(FOLDER)}")

@@ -14,14 +14,21 @@ from pydantic import BaseModel, PlainValidator
 from docs._markdown import code, sentence, table
 from monitor.config.agent import DEFAULT_LISTEN
 from monitor.config.conditions import LONGEST_WINDOW, MOST_LOOKS
+from monitor.config.deeds import Deed
 from monitor.config.document import MAX_BYTES, MAX_NODES
+from monitor.config.escalation import MOST_STEPS, ByName, StepKeys
 from monitor.config.fields import Leaf, own_fields, own_model
 from monitor.config.flapping import FEWEST, LONGEST, MOST, SHORTEST, FlappingKeys, Switched
 from monitor.config.foreach import MOST_CHECKS, MOST_FROM_ONE, MOST_MADE
+from monitor.config.heartbeat import DEFAULT_EVERY as DEFAULT_HEARTBEAT
 from monitor.config.maintenance import MaintenanceKeys
 from monitor.config.model import DEFAULT_EVERY, DEFAULT_TIMEOUT, Limits
+from monitor.config.oncall import HANDOVER, REFRESH, WEEK, OncallKeys
+from monitor.config.people import AWAKE, PersonKeys
+from monitor.config.resolving import Named
 from monitor.config.schema import (
     SHORTEST_EVERY,
+    SHORTEST_REMIND,
     SHORTEST_TIMEOUT,
     AgentKeys,
     CheckKeys,
@@ -32,7 +39,10 @@ from monitor.config.schema import (
 )
 from monitor.config.units import format_duration, format_size
 from monitor.core.history import Retention
+from monitor.core.hours import clock_time
 from monitor.core.model import Confirm, Flapping, Recover
+from monitor.sinks.contract import Fallback, Sink
+from probes._names.stub_resolver import KEPT
 
 _NONE = "none"
 _REQUIRED = "required"
@@ -66,6 +76,10 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "limits": _NONE,
             "limits.looks": code(limits.looks),
             "limits.looks_per_host": code(limits.looks_per_host),
+            "resolver": "`own`",
+            "resolver.use": "`own`",
+            "resolver.servers": "those of `/etc/resolv.conf`",
+            "resolver.cache": f"`on`: at most {format_duration(timedelta(seconds=KEPT))}",
             "history": _NONE,
             "history.raw": code(format_duration(kept.raw)),
             "history.five_minutes": code(format_duration(kept.five_minutes)),
@@ -76,7 +90,20 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "tokens": "none: nobody may write",
             "tokens.NAME.token": _NONE,
             "tokens.NAME.scopes": _NONE,
+            "hooks": "none: nobody is heard",
+            "hooks.NAME.type": _NONE,
+            "hooks.NAME.secret": _NONE,
+            "hooks.NAME.services": "all",
+            "hooks.NAME.environment": "all",
             "protected": "`false`",
+            "actions": "`on`",
+            "heartbeat": "none: nobody",
+            "heartbeat.healthchecks": _NONE,
+            "heartbeat.betterstack": _NONE,
+            "heartbeat.honeybadger": _NONE,
+            "heartbeat.url": _NONE,
+            "heartbeat.fail_url": "none: silence",
+            "heartbeat.every": code(format_duration(DEFAULT_HEARTBEAT)),
         },
         DefaultsKeys: {
             **_evidence_defaults(),
@@ -116,6 +143,8 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "degraded": "the probe's own",
             "down": "the probe's own",
             "defaults": "`on`",
+            **dict.fromkeys(("resolver", "resolver.use", "resolver.servers", "resolver.cache"), "as in `agent`"),
+            "ip": "both, in the order of RFC 6724",
             "usual": "as in `defaults`, for the probes that have something to compare",
             **_FLAPPING,
         },
@@ -130,7 +159,31 @@ def _section_defaults() -> dict[type[BaseModel], dict[str, str]]:
             "timezone": "`UTC`",
             "why": _NONE,
         },
-        RouteKeys: {"when": "every incident, and what concerns the agent itself"},
+        PersonKeys: {
+            "timezone": "`UTC`",
+            "awake": code("-".join(map(clock_time, AWAKE))),
+            "known_as": "the name here",
+        },
+        OncallKeys: {
+            "rotation": _NONE,
+            "from": "none: needed for a rotation",
+            "every": code(format_duration(WEEK)),
+            "handover": code(f"{HANDOVER:%H:%M}"),
+            "timezone": "`UTC`",
+            "overrides": _NONE,
+            "calendar": _NONE,
+            "refresh": code(format_duration(REFRESH)),
+            "prefer": "`turn`",
+        },
+        RouteKeys: {
+            "during": "always",
+            "quiet": "never",
+            "when": "every incident, and what concerns the agent itself",
+            "to": "required without `escalate`",
+            "escalate": "nobody",
+            "remind": "never",
+        },
+        StepKeys: {"after": "at once"},
         SinkKeys: {},
     }
 
@@ -175,6 +228,10 @@ def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[str, type[Ba
         return _short(leaf.noun), None
     if any(isinstance(item, Switched) for item in metadata):
         return "`on`, `off`, or a mapping", annotation
+    if any(isinstance(item, Named) for item in metadata):
+        return "`own`, `system`, address, a list of them, or a mapping", annotation
+    if any(isinstance(item, ByName) for item in metadata):
+        return "name, or a list of [steps](#escalations)", None
     if any(isinstance(item, PlainValidator) for item in metadata):
         return "secret", None
     if origin in (Union, types.UnionType):
@@ -197,11 +254,22 @@ def _short(noun: str) -> str:
 
 def own_keys(cls: type) -> str:
     """The keys of a probe or sink: types and help from its fields, defaults from its dataclass."""
-    rows = []
+    shared = {path for path, *_ in keys_of(own_model(Sink))} if issubclass(cls, Sink) else set()
+    return table(("Key", "Type", "Default", "Meaning"), list(_own_rows(cls, shared)))
+
+
+def sink_section() -> str:
+    """The keys that every sink has."""
+    kind = (code("type"), "text", _REQUIRED, "Which kind of sink.")
+    nested = {code("fallback.after"): _default(Fallback, "after", "duration")}
+    rows = [(key, noun, nested.get(key, default), told) for key, noun, default, told in _own_rows(Sink, set())]
+    return table(("Key", "Type", "Default", "Meaning"), [kind, *rows])
+
+
+def _own_rows(cls: type, left_out: set[str]) -> Iterator[tuple[str, str, str, str]]:
     for path, kind, required, told in keys_of(own_model(cls)):
-        if kind != "mapping":
-            rows.append((code(path), kind, _REQUIRED if required else _default(cls, path, kind), sentence(told)))
-    return table(("Key", "Type", "Default", "Meaning"), rows)
+        if kind != "mapping" and path not in left_out:
+            yield code(path), kind, _REQUIRED if required else _default(cls, path, kind), sentence(told)
 
 
 def _default(cls: Any, path: str, kind: str) -> str:
@@ -232,6 +300,8 @@ def bounds_part() -> str:
         ("`timeout`", f"at least {format_duration(SHORTEST_TIMEOUT)}, at most `every`"),
         ("`flapping.bouts`", f"{FEWEST} to {MOST}"),
         ("`flapping.within`, `flapping.quiet`", f"{format_duration(SHORTEST)} to {format_duration(LONGEST)}"),
+        ("Steps of an escalation", f"{MOST_STEPS}"),
+        ("`remind`", f"at least {format_duration(SHORTEST_REMIND)}"),
         ("A window", f"1s to {format_duration(LONGEST_WINDOW)}, and not shorter than `every`"),
         ("`for N of M`", f"M up to {MOST_LOOKS}"),
         ("Checks from one `for_each`", f"{MOST_FROM_ONE:,}"),
@@ -249,6 +319,9 @@ SECTION_KEYS: Mapping[type[BaseModel], str] = {
     ServiceKeys: "",
     CheckKeys: "",
     RouteKeys: "",
+    PersonKeys: "",
+    OncallKeys: "oncall.",
+    StepKeys: "",
     MaintenanceKeys: "",
 }
 """What stands before the keys of each section in docs/configuration.md."""
@@ -256,10 +329,14 @@ SECTION_KEYS: Mapping[type[BaseModel], str] = {
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "agent": lambda: section(AgentKeys),
     "defaults": lambda: section(DefaultsKeys),
-    "sink": lambda: section(SinkKeys),
+    "sink": sink_section,
     "service": lambda: section(ServiceKeys),
     "check": lambda: section(CheckKeys),
     "route": lambda: section(RouteKeys),
+    "person": lambda: section(PersonKeys),
+    "oncall": lambda: section(OncallKeys),
+    "step": lambda: section(StepKeys),
     "maintenance": lambda: section(MaintenanceKeys),
+    "action": lambda: own_keys(Deed),
     "bounds": bounds_part,
 }

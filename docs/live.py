@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
@@ -21,11 +22,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from docs._markdown import code, fenced, sentence, table
 from monitor.config.load import load
 from monitor.core.calming import maintain
+from monitor.core.deploys import Deploy, mark
 from monitor.core.event import Source
-from monitor.core.judge import Judgement
+from monitor.core.hours import Hours
+from monitor.core.judgement import Judgement
 from monitor.core.maintenance import Scope, Span, Window
-from monitor.core.model import EventType, Journal, Look, Moment
+from monitor.core.model import Change, EventType, Journal, Look, Moment
 from monitor.core.plan import Plan
+from monitor.core.routing import Route
 from monitor.core.sight import Ailment, Outlook, Trouble
 from monitor.core.world import World
 from monitor.kinds import installed_kinds
@@ -57,7 +61,7 @@ checks:
   - {name: checkout, service: shop, probe: http, url: "https://shop.example.com/checkout/health", defaults: off}
 routes:
   - {to: [hook]}
-  - {when: "event in (check.changed, service.changed)", to: [hook]}
+  - {when: "event in (check.changed, service.changed, deploy.marked)", to: [hook]}
 """
 
 
@@ -97,13 +101,15 @@ class _Store:
 class _Tour:
     """The shop's bad afternoon: `events` are the bodies that were told, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, **otherwise: Any) -> None:
         with TemporaryDirectory() as folder:
             file = Path(folder) / "checks.yaml"
             file.write_text(CONFIG, encoding="utf-8")
             config = load(file, kinds=installed_kinds(), env={"HOME": folder})
         source = Source(config.agent.vantage.name, config.agent.public_url)
-        plan = Plan(config.checks, config.services, config.routes, source, frozenset(config.sinks))
+        plan = replace(
+            Plan(config.checks, config.services, config.routes, source, frozenset(config.sinks)), **otherwise
+        )
         self.world = World(plan, Journal("documentation", 1), moment(0))
         self.telemetry = Telemetry(
             self.world, clock=_StillClock(1000), version="0.1.0", vantage="fra1", outlook=lambda: _OUTLOOK
@@ -131,6 +137,10 @@ class _Tour:
             at += 15
         self._lose_network(at)
         later = moment(at + 300)
+        deploy = Deploy(
+            "dep_q5x2mcyd7w3a", "v42", later.at, ("shop",), "production", "ci", "https://ci.example.com/42"
+        )
+        self._keep(mark(self.world, deploy, later))
         begin = later.at.timestamp()
         maintain(self.world, Window("m-l7ykwt", Scope(("home",)), Span(begin, begin + 7200)), later)
 
@@ -139,7 +149,10 @@ class _Tour:
         why = "neither 1.1.1.1:53 nor 9.9.9.9:53 answers"
         lost = self.world.sighted([Ailment(Trouble.NETWORK, moment(at), why)], moment(at + 2))
         for change in (lost, self.world.elapse(moment(at + 60)), self.world.sighted([], moment(at + 120))):
-            self.events += [event.body for event in change.events] if change is not None else []
+            self._keep(change)
+
+    def _keep(self, change: Change | None) -> None:
+        self.events += [event.body for event in change.events] if change is not None else []
 
     def _status(self) -> dict[str, Any]:
         """`/api/v1/status` now, with one check only."""
@@ -167,6 +180,22 @@ class _Tour:
         return decision.judgement
 
 
+class _Night(_Tour):
+    """The same shop turns slow twice in hours in which the chat wants to be left alone."""
+
+    def __init__(self) -> None:
+        route = Route(("chat",), quiet=Hours(12 * 60, 16 * 60, "Europe/Berlin"))
+        super().__init__(routes=(route,), sinks=frozenset({"chat"}), human=frozenset({"chat"}))
+
+    def _perform(self) -> None:
+        self._keep(self.world.start(moment(0)))
+        for beat in range(230):
+            self._see("home", beat * 15, _answer(2.4 if 40 <= beat < 60 or beat > 200 else 0.3))
+            self._see("checkout", beat * 15 + 5, _answer(0.05))
+        while (due := self.world.next_due) is not None and due <= 3600:
+            self._keep(self.world.elapse(moment(due)))
+
+
 def _answer(seconds: float) -> Observation:
     phases = {"resolve": 0.002, "connect": 0.011, "tls": 0.024, "first_byte": seconds - 0.037, "transfer": 0.002}
     figures = {f"{name}_time": value for name, value in phases.items()}
@@ -190,13 +219,13 @@ def tour() -> _Tour:
 
 _SHOWN = (EventType.INCIDENT_OPENED, EventType.INCIDENT_UPDATED, EventType.INCIDENT_RESOLVED,
           EventType.CHECK_CHANGED, EventType.SERVICE_CHANGED, EventType.AGENT_IMPAIRED,
-          EventType.AGENT_RECOVERED)  # fmt: skip
+          EventType.AGENT_RECOVERED, EventType.DEPLOY_MARKED, EventType.DIGEST)  # fmt: skip
 
 
 def examples() -> Mapping[str, Mapping[str, Any]]:
     """One event a type, as the core makes it. Of checks the one that went down, which has most to tell."""
     found: dict[str, Mapping[str, Any]] = {}
-    for event in tour().events:
+    for event in (*tour().events, *(event for event in _Night().events if event["type"] == EventType.DIGEST)):
         if event["type"] != "check.changed" or event["state"]["new"] == "down":
             found.setdefault(event["type"], event)
     return {told.value: found[told.value] for told in _SHOWN}

@@ -23,7 +23,7 @@ from docs import _stories
 from docs._drawing import Axis, Drawing, Mark
 from docs._flow import Question, flow
 from monitor.core import failures, slowness
-from monitor.core.judge import Judgement
+from monitor.core.judgement import Judgement
 from monitor.core.model import Look, State
 from monitor.logs import configure_logs
 

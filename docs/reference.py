@@ -92,17 +92,43 @@ def _unit(unit: Unit) -> str:
 
 
 def sinks_part() -> str:
-    return "\n\n".join(_sink(kind) for kind in sorted(sinks()))
+    rows = [
+        (
+            f"[`{kind}`](sinks/{kind}.md)",
+            _first_sentence(sink),
+            f"*{sink.nature.value}*",
+            code(f"brownout[{sink.extra}]") if sink.extra else "",
+        )
+        for kind, sink in sorted(sinks().items())
+    ]
+    return table(("Kind", "What it does", "Nature", "Needs"), rows)
 
 
-def _sink(kind: str) -> str:
+_NATURES = {
+    Nature.LOG: "*log*: it gets every event, in order",
+    Nature.LEVEL: "*level*: it gets the present state; an older one that was never attempted is left out",
+    Nature.HUMAN: "*human*: it gets the first at once, and a storm behind it gathered",
+}
+
+
+def sink_page(kind: str) -> str:
+    """The whole page of one kind of sink."""
     sink = sinks()[kind]
-    nature = {
-        Nature.LOG: "*log*: it gets every event, in order",
-        Nature.LEVEL: "*level*: it gets the present state; an older one that was never attempted is left out",
-        Nature.HUMAN: "*human*: it gets the first at once, and a storm behind it gathered",
-    }[sink.nature]
-    return "\n\n".join((f"## {kind}", _manual(sink), f"Nature: {nature}.", "Keys, besides `type`:", own_keys(sink)))
+    needs = [f"Needs {code(f'pip install brownout[{sink.extra}]')}."] if sink.extra else []
+    return (
+        "\n\n".join(
+            (
+                f"<!-- generated from the sink's docstring and fields: `make docs` -->\n\n# {kind}",
+                _manual(sink),
+                *needs,
+                f"Nature: {_NATURES[sink.nature]}.",
+                "## Keys",
+                "Besides those [of every sink](../configuration.md#sinks):",
+                own_keys(sink),
+            )
+        ).rstrip()
+        + "\n"
+    )
 
 
 def _manual(cls: type) -> str:

@@ -1,7 +1,7 @@
-"""The composition root: the one place that names the concrete sinks, web server and clock, and joins the parts.
+"""The composition root: one agent from its start to its end, and what a reload brings into force.
 
 Starting is all or nothing: what can be wrong (port, state directory, journal) is found before the first look. How the
-parts run side by side, and end in order, is in `monitor.duty`; `monitor.parts` names the journal.
+parts are made and joined is in `monitor.assembly`; how they run side by side, and end in order, in `monitor.duty`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from random import Random
 from typing import TextIO
 
-import httpx
 import structlog
 
-from monitor import address
-from monitor.announcing import Announcer
+from monitor import address, collector, heap
+from monitor.assembly import Assembly
 from monitor.clock import Clock, SystemClock
 from monitor.config.model import Config
 from monitor.core.lived import Definition, just_seen
@@ -29,30 +28,22 @@ from monitor.core.model import Journal
 from monitor.core.world import World
 from monitor.duty import Duty
 from monitor.listeners import Listeners
-from monitor.outbox import Outbox
-from monitor.parts import Parts, lasting_store, lookout_of, plan_of
-from monitor.pipeline import Pipeline
-from monitor.presence import Attendance, Listener, uptime
-from monitor.recorder import Recorder
+from monitor.parts import lasting_store, plan_of, told_of_open
+from monitor.presence import Attendance
 from monitor.reload import Accepted, Ended, Reloaded, Reloader, tell_hints
-from monitor.runner import Runner, new_runner
-from monitor.scheduler import Scheduler
+from monitor.runner import new_runner
 from monitor.sinks._http import new_client
-from monitor.sinks.contract import Nature, Sink
+from monitor.sinks.contract import Sink
 from monitor.standing import Standing
 from monitor.start import StartError, Stop
 from monitor.store.contract import StoreError
 from monitor.store.lasting import LastingStore
 from monitor.systemd import Notifier, Watchdog
 from monitor.takeover import PAUSE, Takeover
-from monitor.telemetry import Telemetry
 from monitor.upkeep import Upkeep
-from monitor.web import Feed, Post, Steering, View
 
 __all__ = ["Agent", "StartError"]
 
-KEEP_PATIENCE = 2.0
-"""Seconds that whoever sent something waits for the journal; after that it is taken all the same."""
 STOP = 4.0
 """Seconds that a stop takes at most, whatever hangs; the steps share them."""
 CLOSE = 0.4
@@ -68,10 +59,6 @@ _log = structlog.get_logger("brownout")
 class Agent:
     """One agent. The ports can be replaced, which is how tests crash it and the demo shows it."""
 
-    world: World
-    """Everything as it stands; there once `started` is set. A reload brings another: ask for it anew each time, as
-    for `_config`, and keep neither. What a part has to take over is handed to its `adopt`."""
-
     def __init__(
         self,
         config: Config,
@@ -83,12 +70,9 @@ class Agent:
         terminal: TextIO | None = None,
     ) -> None:
         """`load` reads the configuration again, for a reload; `sinks` take the place of all those that it names."""
-        self._config = config
         self._clock = clock or SystemClock()
         self._store = store or lasting_store(config)
-        self._given_sinks = sinks
         self._upkeep = Upkeep(config.checks.values())
-        self._terminal = terminal or sys.stdout
         self._ending: Stop | None = None
         self._notifier = Notifier.from_environ(os.environ)
         self._reloader = Reloader(
@@ -98,29 +82,46 @@ class Agent:
         """Set once the agent looks and answers."""
         watchdog = Watchdog.from_environ(os.environ, self._notifier, self._clock)
         self._standing = Standing(self._clock, watchdog, self._store, self._reloader, self.started)
+        self._assembly = Assembly(
+            config,
+            store=self._store,
+            sinks=sinks,
+            clock=self._clock,
+            terminal=terminal or sys.stdout,
+            upkeep=self._upkeep,
+            reloader=self._reloader,
+            standing=self._standing,
+        )
+
+    @property
+    def world(self) -> World:
+        """Everything as it stands; there once `started` is set. A reload brings another."""
+        return self._assembly.world
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start, watch until `stop` is set, stop in order. Raises `StartError`, or a group of what killed a part."""
         sys.setswitchinterval(SWITCH_INTERVAL)
         async with AsyncExitStack() as stack:
-            listeners = Listeners(self._config.agent)
+            listeners = Listeners(self._assembly.config.agent)
             stack.callback(listeners.close)
             journal = await self._open_store(stack)
             client = await stack.enter_async_context(new_client())
             attendance = Attendance(self._clock)
-            runner = stack.enter_context(new_runner(self._clock, self._config.redactor.text, attendance.reachable))
+            config = self._assembly.config
+            runner = stack.enter_context(
+                new_runner(self._clock, config.redactor.text, attendance.reachable, config.agent.resolver)
+            )
             stack.push_async_callback(self._close_probes)
             gc.disable()
-            self._parts = parts = self._assemble(journal, client, runner, listeners, attendance)
+            parts = self._assembly.join(journal, client, runner, listeners, attendance)
             for site in parts.sites:
                 await site.start()
                 stack.push_async_callback(site.stop)
             # What is there now stays: looking through it for garbage would pause the loop, 100 ms with 1,000 checks.
-            gc.collect()
-            gc.freeze()
-            gc.enable()
+            collector.begin()
+            heap.trim()
             duty = Duty(parts, self._store, self._reloader, self._notifier)
-            stack.callback(address.forget, self._config.agent.state_dir)
+            stack.callback(address.forget, self._assembly.config.agent.state_dir)
             await duty.serve(stop, partial(self._announce, listeners.urls(parts.sites)), self._begin_end)
             _log.info("stopped")
 
@@ -144,10 +145,6 @@ class Agent:
     async def _close_store(self) -> None:
         await self._end().give(STOP, "journal", self._store.close())
 
-    @property
-    def _sinks(self) -> Mapping[str, Sink]:
-        return self._config.sinks if self._given_sinks is None else self._given_sinks
-
     def reload(self) -> None:
         """Have the configuration read again; what becomes of it is told on the log, the page and in the API."""
         with suppress(Ended):
@@ -155,29 +152,29 @@ class Agent:
 
     async def _adopt(self, found: Accepted) -> None:
         """Put another configuration into force, slice by slice: nobody sees half of a service."""
-        config, sinks, parts = found.config, self._sinks, self._parts
-        self._config = config
+        assembly, config = self._assembly, found.config
+        sinks, parts = assembly.sinks, assembly.parts
+        assembly.config = config
         parts.feed.review()
         self._upkeep.adopt(config.checks.values())
-        parts.telemetry.redefined(name for name, sink in sinks.items() if self._sinks.get(name) is not sink)
-        parts.outbox.adopt(self._sinks)
+        parts.telemetry.redefined(name for name, sink in sinks.items() if assembly.sinks.get(name) is not sink)
+        retired = parts.outbox.adopt(assembly.sinks, told_of_open(assembly.world))
         parts.scheduler.resize(config.agent.limits.looks, config.agent.limits.looks_per_host)
         if found.learnt:
             parts.telemetry.write_anew()
-        plan, level_sinks = plan_of(config), self._level_sinks()
+        parts.calendars.adopt(config)
+        plan = replace(plan_of(config, parts.calendars.shifts), retired=retired)
+        level_sinks = assembly.level_sinks()
         now = self._clock.now()
-        parts.recorder.define(Definition(now.at, plan, just_seen(self.world.judges, now)))
-        takeover = Takeover(self.world, plan, found.portions, parts, level_sinks, self._clock)
-        self.world = takeover.step()
+        parts.recorder.define(Definition(now.at, plan, just_seen(assembly.world.judges, now)))
+        takeover = Takeover(assembly.world, plan, found.portions, parts, level_sinks, self._clock)
+        assembly.world = takeover.step()
         while not takeover.done:
             await asyncio.sleep(PAUSE)
-            self.world = takeover.step()
+            assembly.world = takeover.step()
 
     def _told(self, outcome: Reloaded) -> None:
-        self._parts.telemetry.reloaded(self._reloader.loaded, accepted=outcome.accepted)
-
-    def _level_sinks(self) -> frozenset[str]:
-        return frozenset(name for name, sink in self._sinks.items() if sink.nature is Nature.LEVEL)
+        self._assembly.parts.telemetry.reloaded(self._reloader.loaded, accepted=outcome.accepted)
 
     async def _open_store(self, stack: AsyncExitStack) -> Journal:
         stack.push_async_callback(self._close_store)
@@ -186,133 +183,8 @@ class Agent:
         except StoreError as error:
             raise StartError(str(error)) from None
 
-    def _assemble(
-        self,
-        journal: Journal,
-        client: httpx.AsyncClient,
-        runner: Runner,
-        listeners: Listeners,
-        attendance: Attendance,
-    ) -> Parts:
-        """Those that tell one another are joined by late calls: all are there before the first look."""
-        world = self.world = World(plan_of(self._config), journal, self._clock.now())
-        telemetry = self._telemetry(world)
-        outbox = self._outbox(client, telemetry)
-        recorder = Recorder(self._store, self._clock, telemetry.looks_lost, uptime=uptime)
-        recorder.define(Definition(self._clock.now().at, world.plan))
-        feed = Feed(self._store, lambda value: self._config.redactor.value(value))
-        pipeline = self._pipeline(world, runner, attendance, outbox, telemetry, recorder, feed)
-        self._store.everything = pipeline.writer.everything
-        lookout = lookout_of(self._config, runner, self._clock, pipeline, world.sight, self._store, attendance)
-        scheduler = self._scheduler(pipeline, telemetry)
-        post = self._post(attendance, pipeline, scheduler)
-        sites = listeners.sites(self._view(telemetry, post, feed, Announcer(pipeline)), self._turned_away)
-        if (change := world.start(self._clock.now())) is not None:
-            pipeline.writer.enter(change)
-        return Parts(scheduler, pipeline, outbox, telemetry, sites, attendance, recorder, feed, lookout)
-
-    def _telemetry(self, world: World) -> Telemetry:
-        return Telemetry(
-            world,
-            clock=self._clock,
-            version=version("brownout"),
-            vantage=self._config.agent.vantage.name,
-            redact=self._config.redactor.value,
-            journal=lambda: self._store.condition,
-            outlook=lambda: self._parts.lookout.outlook,
-        )
-
-    def _pipeline(
-        self,
-        world: World,
-        runner: Runner,
-        attendance: Attendance,
-        outbox: Outbox,
-        telemetry: Telemetry,
-        recorder: Recorder,
-        feed: Feed,
-    ) -> Pipeline:
-        return Pipeline(
-            world,
-            runner,
-            self._store,
-            self._clock,
-            level_sinks=self._level_sinks(),
-            wake=outbox.wake,
-            observer=telemetry,
-            presence=attendance.read,
-            record=recorder.take,
-            publish=feed.publish,
-            ask=lambda check: self._parts.scheduler.ask(check),
-            follow=lambda check, judgement: self._parts.scheduler.follow(check, judgement),
-            vouch=lambda look, check: self._parts.lookout.vouch(look, check),
-        )
-
-    def _outbox(self, client: httpx.AsyncClient, telemetry: Telemetry) -> Outbox:
-        return Outbox(
-            self._store,
-            self._sinks,
-            client=client,
-            terminal=self._terminal,
-            clock=self._clock,
-            random=Random(),  # noqa: S311  (jitter, not secrets)
-            on_result=telemetry.delivery,
-        )
-
-    def _scheduler(self, pipeline: Pipeline, telemetry: Telemetry) -> Scheduler:
-        limits = self._config.agent.limits
-        return Scheduler(
-            self._config.checks.values(),
-            pipeline.take,
-            pipeline.pass_over,
-            lambda check: self.world.judges[check].extra_timeout,
-            self._clock,
-            limit=limits.looks,
-            limit_per_host=limits.looks_per_host,
-            observer=telemetry,
-            progress=self._standing.progressed,
-            released=self._upkeep.release,
-            soft_deadline=pipeline.soft_deadline,
-            overdue=pipeline.overdue,
-        )
-
-    def _post(self, attendance: Attendance, pipeline: Pipeline, scheduler: Scheduler) -> Post:
-        return Post(
-            attendance.read,
-            keep=lambda check: pipeline.writer.keep(check, KEEP_PATIENCE),
-            ask=scheduler.ask,
-            open=lambda: not self._standing.stopping,
-            heard=attendance.heard,
-        )
-
-    def _turned_away(self, listener: Listener) -> None:
-        self._parts.attendance.turned_away(listener)
-        self._parts.telemetry.turned_away(listener)
-
-    def _view(self, telemetry: Telemetry, post: Post, feed: Feed, announcer: Announcer) -> View:
-        agent = self._config.agent
-        return View(
-            world=lambda: self.world,
-            records=self._store,
-            telemetry=telemetry,
-            health=lambda: self._standing.health(telemetry, self.world.sight, self._config.redactor.text),
-            clock=self._clock,
-            version=version("brownout"),
-            vantage=agent.vantage.name,
-            started=self._clock.now().at,
-            listen_host=agent.listen.host,
-            public_url=agent.public_url,
-            redact=self._config.redactor.value,
-            post=post,
-            tokens=lambda: self._config.agent.tokens,
-            protected=lambda: self._config.agent.protected,
-            feed=feed,
-            announcements=announcer,
-            steering=Steering(self._reloader.as_json, self._reloader.wait),
-        )
-
     def _announce(self, urls: Sequence[str]) -> None:
-        config, (page, *public) = self._config, urls
+        config, (page, *public) = self._assembly.config, urls
         _log.info(
             "started",
             version=version("brownout"),

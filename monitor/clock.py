@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from monitor.core.model import Moment
@@ -21,7 +21,7 @@ class SystemClock:
     """Wall time for naming moments, monotonic time for measuring spans."""
 
     def now(self) -> Moment:
-        return Moment(datetime.now(UTC), time.monotonic())
+        return Moment(time.time_ns() // 1000, time.monotonic())
 
 
 class SteadyClock:

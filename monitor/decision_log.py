@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 import structlog
 
 from monitor.core.judge import Judge
-from monitor.core.model import Change, Look, State
+from monitor.core.model import UNKNOWN, Change, Look
 from probes.contract import Reason
 
 _log = structlog.get_logger("brownout.pipeline")
@@ -31,8 +31,9 @@ class Blindness:
     def report(self, look: Look, judge: Judge, *, moved: bool) -> None:
         """After a look. `moved`: there is a transition, which tells it."""
         reason = judge.verdict.reason
-        if judge.state is not State.UNKNOWN or reason is None:
-            self._told.pop(look.check, None)
+        if judge.state is not UNKNOWN or reason is None:
+            if self._told:
+                self._told.pop(look.check, None)
         elif reason is look.observation.reason and self._told.get(look.check) is not reason:
             self._told[look.check] = reason
             if not moved:

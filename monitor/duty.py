@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+from monitor import collector
 from monitor.parts import Parts
 from monitor.reload import Reloader
 from monitor.start import Stop, cancelled, for_ever
@@ -61,8 +62,12 @@ class Duty:
         yield "outbox watch", parts.telemetry.watch_outbox(self._store)
         yield "vantage", parts.lookout.run()
         yield "presence", parts.attendance.watch()
+        yield "calendars", parts.calendars.run()
         yield "history", parts.recorder.run()
         yield "journal", self._store.run()
+        yield "collector", collector.search()
+        yield "actions", parts.actuator.run()
+        yield "heartbeat", parts.deadman.run()
 
     async def _finish(self, end: Stop) -> None:
         parts = self._parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
-from monitor.core.model import Check
+from monitor.core.model import Check, in_seconds
 
 ASKED_EVERY = 0.5
 """Seconds between looks at one check that are asked for, at least: a thousand pings a second are two looks."""
@@ -15,17 +15,19 @@ class Slot:
     """A check on the grid."""
 
     __slots__ = (
-        "asked", "beat", "check", "every", "extra", "foreseen", "generation", "gone", "left_out", "pace", "planned",
-        "queued", "running", "suspect", "turns",
+        "asked", "beat", "began", "check", "every", "extra", "foreseen", "generation", "gone", "left_out", "pace",
+        "planned", "queued", "running", "suspect", "turns",
     )  # fmt: skip
 
     def __init__(self, check: Check, beat: float) -> None:
         self.check = check
-        self.every = check.every.total_seconds()
+        self.every = in_seconds(check.every)
         self.beat = beat
         """The tick of the next place on the grid."""
         self.running = False
         """Whether a scheduled look is under way, or waits for room."""
+        self.began: float | None = None
+        """When (a tick) the scheduled look began that is under way."""
         self.queued = False
         """Whether it waits for room."""
         self.left_out = False
@@ -72,7 +74,7 @@ class Turn(NamedTuple):
 def until_beat(check: Check, wall: float) -> float:
     """Seconds from now to the check's next place on its grid. The grid hangs on the wall clock's epoch, so that it
     is the same after a restart, and on the check's id, so that checks spread over it."""
-    every = check.every.total_seconds()
+    every = in_seconds(check.every)
     digest = hashlib.blake2b(check.id.encode(), digest_size=8).digest()
     offset = int.from_bytes(digest) / 2**64 * every
     return (offset - wall) % every

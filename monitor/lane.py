@@ -1,133 +1,99 @@
 """One sink's worker: leases the due rows of its sink, sends a few streams at a time, and settles each row: delivered,
 to be tried again, or dead. It shares nothing with other lanes but the store.
+
+What may be sent when is `monitor.restraint`'s, what is said of several rows at once `monitor.gathering`'s, and one
+attempt `monitor.attempt`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
-from random import Random
-from typing import TextIO
 
-import httpx
 import structlog
 
-from monitor.clock import Clock, SteadyClock
-from monitor.sinks.contract import SendFailed, Sink, SinkContext
-from monitor.store.contract import Delivery, Fenced, Store, StoreError
+from monitor.attempt import Attempts, Shared
+from monitor.fallback import ENDS, PREFIX, HandOver
+from monitor.gathering import Parcel, parcels
+from monitor.restraint import Restraint
+from monitor.sending import Condition, Outcome, SinkState
+from monitor.settling import Settling
+from monitor.sinks.contract import Fallback, Nature, Repeating, SendFailed, Sink
+from monitor.store.contract import Delivery, Fenced, StoreError
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("brownout.outbox")
 
-
-class Outcome(StrEnum):
-    """What became of one attempt; also a metric label."""
-
-    ACCEPTED = "accepted"
-    RETRIED = "retried"
-    DEAD = "dead"
-
-
-Observer = Callable[[str, Outcome, float], None]
-"""Called after each settled attempt with the sink's name, the outcome, and the seconds the send took."""
-
-
-_DAY = 86400.0
-
-
-def _alert_backoff() -> tuple[float, ...]:
-    """The schedule that `Pace` tells of."""
-    first = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
-    often = int((_DAY - sum(first)) // 300)
-    seldom = int((3 * _DAY - sum(first) - often * 300) // 1800)
-    return first + (300.0,) * often + (1800.0,) * seldom
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How a lane sends. Times are seconds.
-
-    `backoff` is the wait after the first, second, ... failed attempt: 2, 5, 15, 30, 60, 120 s, then every 5 minutes
-    for the first day, then every half hour until three days have passed; after the last one it is a dead letter.
-    It is an alert, not a notification feed: with the tail of the Standard Webhooks schedule (specification 1.0.0:
-    30 min, 2 h, 5 h, ...) a receiver that was down for minutes gets its page half an hour after it is back.
-    """
-
-    streams: int = 4
-    send_timeout: float = 20.0
-    lease_margin: float = 20.0
-    backoff: tuple[float, ...] = _alert_backoff()
-    jitter: float = 0.2
-    """Up to this part is added to a wait, so that what failed together does not come back together."""
-    retry_after_limit: float = 86400.0
-    store_backoff: tuple[float, ...] = (0.5, 1, 2, 5, 10, 30)
-    recheck: float = 60.0
-    """A lane looks at the clock at least this often: the wall clock may step."""
-
-    @property
-    def longest(self) -> float:
-        """No wait is longer, but for what a sink asks."""
-        return max(self.backoff, default=0.0) * (1 + self.jitter)
-
-
-_DOWN_AFTER = 3
-"""So many failures in a row, of whatever streams, and the sink is thought to be down rather than picky."""
+REMOVED = "the sink was removed from the configuration"
 _SHORTEST_WAIT = 0.005
 _STEP = 5.0
 """Seconds: the wall clock was set, and not merely kept in time."""
+_LOOK_EVERY = 15.0
+"""Seconds between two looks for what a fallback is to get."""
+_STREAMS = 5_000
+"""That are gathered into one message at most."""
 
 
 class Lane:
-    """One sink's worker: claims, sends and settles, and shares nothing with other lanes but the store."""
+    """One sink's worker: claims, sends and settles."""
 
-    def __init__(
-        self,
-        name: str,
-        sink: Sink,
-        store: Store,
-        client: httpx.AsyncClient,
-        terminal: TextIO,
-        clock: Clock,
-        steady: SteadyClock,
-        random: Random,
-        on_result: Observer | None,
-        pace: Pace,
-    ) -> None:
+    def __init__(self, name: str, sink: Sink, shared: Shared) -> None:
         self.woken = asyncio.Event()
         self.sending: set[asyncio.Task[None]] = set()
         self.draining = False
         self.leaving = False
         """Whether it is to end, once what is under way has ended."""
+        self.retired = False
+        """Whether it was removed, and is told the end of what it was told of, and nothing else."""
         self.sink = sink
         self._sharpened = False
         """Whether its sink was defined anew, and what waits is to be tried at once."""
         self._name = name
-        self._store = store
-        self._client = client
-        self._terminal = terminal
-        self._clock = clock
-        self._steady = steady
-        """Leases and retries go by it: set back by an hour, the wall clock would hold pages for an hour; set forward,
-        it would end the lease of a send under way."""
+        self._store, self._keepsakes = shared.store, shared.keepsakes
+        self._clock, self._steady = shared.clock, shared.steady
+        self._random, self._on_result, self._pace = shared.random, shared.on_result, shared.pace
+        kept = self._keepsakes.view(name)
+        limit = shared.pace.send_timeout
+        self._attempts = Attempts(name, kept, shared.client, shared.terminal, shared.clock, limit, shared.invite)
+        self._restraint = self._new_restraint()
         self._ahead: float | None = None
-        """By how much the wall clock was ahead of it at the last turn; None before the first."""
-        self._random = random
-        self._on_result = on_result
-        self._pace = pace
-        self._unsettled = 0
-        self._failures: int | None = None
-        """In a row; None before the first outcome: what waited before a restart is brought forward by a success."""
-        self._not_before = -math.inf
-        """Monotonic seconds: until then the sink has asked to be left alone (Retry-After), all of its streams."""
+        """By how much the wall clock was ahead of the steady one at the last turn; None before the first."""
+        self._settle = Settling(name, shared.pace)
+        self._repeating = False
+        """Whether the sink is being told again what is open: its memories are not to be changed meanwhile."""
+        self._beside: dict[str, asyncio.Task[None]] = {}
+        """What runs beside the sends: telling a sink again what it forgets, looking for what a fallback is to get."""
+        self._wake = shared.wake
+        self._handover = HandOver(name, shared.store, shared.notes.get(PREFIX + name))
+        self._error = ""
+        """Of the last attempt, where it failed."""
+        self._since: datetime | None = None
+        """When they began to fail."""
+        self._accepted: datetime | None = None
+        self._gathered = 0
+
+    def _new_restraint(self) -> Restraint:
+        return Restraint(self._pace, self.sink.most, gathers=self.sink.nature is Nature.HUMAN)
+
+    @property
+    def state(self) -> SinkState:
+        restraint = self._restraint
+        condition = Condition.FAILING if restraint.broken else Condition.FINE
+        condition = Condition.DISABLED if restraint.disabled else condition
+        since = self._since if condition is not Condition.FINE else None
+        counts = self._gathered, self._handover.count
+        error = restraint.disabled or self._error
+        return SinkState(condition, since, error, self._accepted, *counts, retired=self.retired)
 
     def redefine(self, sink: Sink) -> None:
         """Send by another definition of the sink. Whoever has corrected an address awaits the page now."""
-        self.sink, self._sharpened = sink, True
-        self._failures, self._not_before = None, -math.inf
+        self.sink, self._sharpened, self.retired = sink, True, False
+        self._restraint = self._new_restraint()
+        self.woken.set()
+
+    def retire(self) -> None:
+        self.retired = True
         self.woken.set()
 
     def leave(self) -> None:
@@ -147,7 +113,7 @@ class Lane:
                 except Fenced:
                     raise
                 except StoreError as error:
-                    wait = self._store_wait(trouble)
+                    wait = self._pace.store_wait(trouble)
                     trouble += 1
                     log.warning("outbox.store_failed", sink=self._name, error=str(error), retry_in=wait)
                     await asyncio.sleep(wait)  # not the event: a storm of wakes must not become a busy loop
@@ -155,23 +121,27 @@ class Lane:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self.woken.wait()
+            for task in self._beside.values():
+                task.cancel()
 
     async def _turn(self, group: asyncio.TaskGroup) -> float | None:
         """Start what can be started; tell how long nothing else can be (None: until woken)."""
-        free = self._pace.streams - len(self.sending)
+        self._begin_beside(group)
+        free = self._restraint.at_once - len(self.sending)
         # With an answer that the store has not taken yet, claiming could hand out that very row again.
-        if free <= 0 or self.draining or self._unsettled:
+        if free <= 0 or self.draining or self._settle.under_way or self._repeating:
             return None
-        if (held := self._not_before - self._clock.now().tick) > 0:
+        if self._restraint.disabled:
+            await self._give_up_all()
+            return None
+        if (held := self._restraint.wait(self._clock.now().tick)) > 0 and not self._sharpened:
             return min(held, self._pace.recheck)
         await self._mistrust_old_waits()
-        now = self._steady.now()
         if self._sharpened:
-            await self._store.hasten(self._name, now)
+            await self._store.hasten(self._name, self._steady.now())
             self._sharpened = False
-        lease = timedelta(seconds=self._pace.send_timeout + self._pace.lease_margin)
-        for delivery in await self._store.claim(self._name, now, now + lease, free):
-            task = group.create_task(self._deliver(delivery), name=f"send {self._name} {delivery.event_id}")
+        for parcel in await self._claimed(free):
+            task = group.create_task(self._deliver(parcel), name=f"send {self._name} {parcel.said.event_id}")
             self.sending.add(task)
             task.add_done_callback(self._sent)
             free -= 1
@@ -181,6 +151,49 @@ class Lane:
         if due is None:
             return None
         return min(max((due - self._steady.now()).total_seconds(), _SHORTEST_WAIT), self._pace.recheck)
+
+    async def _give_up_all(self) -> None:
+        """What comes for a sink that is disabled: listed, and to be sent again once somebody has seen to it."""
+        now, error = self._steady.now(), f"the sink is disabled: {self._restraint.disabled}"
+        await self._store.hasten(self._name, now)
+        while rows := await self._store.claim(self._name, now, now + timedelta(minutes=1), 100, deep=True):
+            log.error("outbox.dead_letter", sink=self._name, events=len(rows), error=error)
+            given_up = rows
+            await self._hand_over("", lambda to, rows=given_up: self._handover.refused(to, rows))  # type: ignore[misc]
+            for row in rows:
+                await self._store.dead(row, self._clock.now().at, error)
+            self._handover.settled(rows)
+            self._tell(rows, Outcome.DEAD, 0.0, error)
+
+    def _begin_beside(self, group: asyncio.TaskGroup) -> None:
+        if isinstance(self.sink, Repeating) and "repeat" not in self._beside:
+            self._beside["repeat"] = group.create_task(self._keep_repeating(), name=f"repeat {self._name}")
+        if self.sink.fallback is not None and "fallback" not in self._beside:
+            self._beside["fallback"] = group.create_task(self._keep_handing_over(), name=f"fallback {self._name}")
+
+    async def _claimed(self, free: int) -> list[Parcel]:
+        """What is to be sent now, leased."""
+        now, nature = self._steady.now(), self.sink.nature
+        until = now + timedelta(seconds=self._pace.send_timeout + self._pace.lease_margin)
+        if nature is not Nature.HUMAN:
+            rows = await self._store.claim(self._name, now, until, free, deep=nature is Nature.LEVEL)
+        else:
+            due = await self._store.next_due(self._name)
+            if due is None or due > now:
+                return []
+            await self._store.hasten(self._name, now)  # what waits to be tried again is told along
+            rows = await self._store.claim(self._name, now, until, _STREAMS, deep=True)
+        apart = self._keepsakes.view(self._name) if self.sink.edits else ()
+        if self.retired:
+            rows = await self._ends_of(rows)
+        return await parcels(nature, rows, self._clock.now().at, apart)
+
+    async def _ends_of(self, rows: Sequence[Delivery]) -> list[Delivery]:
+        """What a removed sink is still told; the others are given up."""
+        for row in rows:
+            if row.event_type not in ENDS:
+                await self._store.dead(row, self._clock.now().at, REMOVED)
+        return [row for row in rows if row.event_type in ENDS]
 
     async def _mistrust_old_waits(self) -> None:
         """What an agent before us wrote down by a clock that was wrong, then or until now, must not wait for that."""
@@ -198,112 +211,136 @@ class Lane:
         self.sending.discard(task)
         self.woken.set()
 
-    async def _deliver(self, delivery: Delivery) -> None:
-        loop = asyncio.get_running_loop()
+    # --- one parcel ----------------------------------------------------------------------------------------
+
+    async def _deliver(self, parcel: Parcel) -> None:
+        loop, said = asyncio.get_running_loop(), parcel.said
         began = loop.time()
-        failure = await self._attempt(delivery)
+        memory = self._keepsakes.at(self._name, said.stream)
+        failure = await self._attempts.send(
+            self.sink, said, parcel.rows, memory, lambda: self._keepsakes.note(self._name, {said.stream: memory})
+        )
         seconds = loop.time() - began
+        kept = {said.stream: memory} | {stream: {} for stream in parcel.ended if failure is None}
+        await self._settle(said.event_id, lambda: self._keepsakes.keep(self._name, kept))
         now = self._clock.now().at
         if failure is None:
             outcome = Outcome.ACCEPTED
-            await self._settle(delivery, lambda: self._store.delivered(delivery, now))
-            await self._accepts_again()
+            await self._hand_over(said.event_id, lambda to: self._handover.accepted(to, parcel.rows))
+            for row in parcel.rows:
+                await self._settle(row.event_id, lambda row=row: self._store.delivered(row, now))  # type: ignore[misc]
+            self._handover.settled(parcel.rows)
+            await self._accepted_one(now, trouble=not parcel.is_mark)
+            self._gathered += len(parcel.rows) - 1
         else:
-            outcome = await self._give_back(delivery, failure, now)
-        self._tell(outcome, seconds)
+            outcome = await self._give_back(parcel, failure, now)
+        self._tell(parcel.rows, outcome, seconds, str(failure or ""))
 
-    async def _attempt(self, delivery: Delivery) -> SendFailed | None:
-        """Send once; whatever a sink does, the answer is an outcome."""
-        context = SinkContext(self._client, self._clock.now().at, self._terminal)
-        task = asyncio.current_task()
-        limit = self._pace.send_timeout
-        try:
-            async with asyncio.timeout(limit) as timer:
-                await self.sink.send(delivery, context)
-        except SendFailed as error:
-            return error
-        except asyncio.CancelledError as error:
-            if task is not None and task.cancelling():
-                raise  # we are being stopped
-            return self._bug(delivery, error)
-        except TimeoutError as error:
-            return SendFailed(f"no answer within {limit:g} s") if timer.expired() else self._bug(delivery, error)
-        except MemoryError:
-            return SendFailed("the agent has no memory left")
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (a sink may be anyone's code)
-            return self._bug(delivery, error)
-        return None
-
-    def _bug(self, delivery: Delivery, error: BaseException) -> SendFailed:
-        # Only the type: the text of an unforeseen error may hold a URL or a header, and those hold secrets.
-        log.error("outbox.sink_bug", sink=self._name, event_id=delivery.event_id, error=type(error).__name__)
-        return SendFailed(f"the sink failed with {type(error).__name__} (a bug in it)")
-
-    async def _give_back(self, delivery: Delivery, failure: SendFailed, now: datetime) -> Outcome:
-        error = str(failure)
-        wait = self._backoff(delivery.attempt, failure)
-        self._failures = (self._failures or 0) + 1
-        facts = {"sink": self._name, "event_id": delivery.event_id, "attempt": delivery.attempt, "error": error}
+    async def _give_back(self, parcel: Parcel, failure: SendFailed, now: datetime) -> Outcome:
+        error, said = str(failure), parcel.said
+        wait = self._pace.wait(parcel.attempt, failure, self._random.random())
+        self._failed(error, asked=self._pace.asked(failure), retry=wait or 0.0, gone=failure.gone)
+        facts = {"sink": self._name, "event_id": said.event_id, "attempt": parcel.attempt, "error": error}
+        if len(parcel.rows) > 1:
+            facts["events"] = len(parcel.rows)
+        retry_at = self._steady.now() + timedelta(seconds=self._pace.longest if wait is None else wait)
         if wait is None:
             log.error("outbox.dead_letter", **facts)
-            await self._settle(delivery, lambda: self._store.dead(delivery, now, error))
-            return Outcome.DEAD
-        retry_at = self._steady.now() + timedelta(seconds=wait)
-        self._not_before = max(self._not_before, self._clock.now().tick + self._asked(failure))
-        log.warning("outbox.retry", **facts, retry_in=round(wait, 1))
-        await self._settle(delivery, lambda: self._store.failed(delivery, retry_at, error))
-        return Outcome.RETRIED
+        else:
+            log.warning("outbox.retry", **facts, retry_in=round(wait, 1))
+        given_up = [row for row in parcel.rows if failure.permanent or self._is_given_up(row)]
+        await self._hand_over(said.event_id, lambda to: self._handover.refused(to, given_up))
+        for row in parcel.rows:
+            if row in given_up:
+                await self._settle(row.event_id, lambda row=row: self._store.dead(row, now, error))  # type: ignore[misc]
+            else:
+                await self._settle(row.event_id, lambda row=row: self._store.failed(row, retry_at, error))  # type: ignore[misc]
+        self._handover.settled(given_up)
+        return Outcome.DEAD if wait is None else Outcome.RETRIED
 
-    def _backoff(self, attempt: int, failure: SendFailed) -> float | None:
-        """Seconds until the next attempt; None when there is none."""
-        if failure.permanent or attempt > len(self._pace.backoff):
-            return None
-        wait = self._pace.backoff[attempt - 1] * (1 + self._pace.jitter * self._random.random())
-        return max(wait, self._asked(failure))
+    def _is_given_up(self, row: Delivery) -> bool:
+        """What is told along with others is tried as often as any of them: there, it is its age that counts, too."""
+        tried, pace = row.attempt > len(self._pace.backoff), self._pace
+        if self.sink.nature is not Nature.HUMAN:
+            return tried
+        age = (self._steady.now() - row.at).total_seconds()
+        return tried and (age > 0.99 * sum(pace.backoff) or row.attempt > 10 * len(pace.backoff))
 
-    def _asked(self, failure: SendFailed) -> float:
-        """Seconds that the sink asked us to wait, within reason; 0 when it did not."""
-        asked = failure.retry_after
-        return min(asked, self._pace.retry_after_limit) if asked is not None and 0 < asked < math.inf else 0.0
+    def _failed(self, error: str, *, asked: float = 0.0, retry: float = 0.0, gone: bool = False) -> None:
+        was = self._restraint.broken
+        self._restraint.sent(self._clock.now().tick, accepted=False, asked=asked, retry=retry)
+        if not self._error:
+            self._since = self._clock.now().at
+        self._error = error
+        if self._restraint.broken and not was:
+            log.error("outbox.sink_failing", sink=self._name, error=error, effect="tried one at a time, now and then")
+        if gone:
+            self._restraint.disabled = error
+            log.error("outbox.sink_disabled", sink=self._name, error=error, advice="correct it, or remove it")
 
-    async def _accepts_again(self) -> None:
+    async def _accepted_one(self, now: datetime, *, trouble: bool = True) -> None:
         """After it was down: the resolve behind an alert must not wait out a backoff."""
-        was_down, self._failures = self._failures is None or self._failures >= _DOWN_AFTER, 0
-        if was_down and self._not_before <= self._clock.now().tick:
+        was = self._restraint.broken
+        self._error, self._since, self._accepted = "", None, now
+        is_back = self._restraint.sent(self._clock.now().tick, accepted=True, trouble=trouble)
+        if was:
+            log.info("outbox.sink_accepts_again", sink=self._name)
+        if is_back:
             with contextlib.suppress(StoreError):  # it comes by itself, only later
                 await self._store.hasten(self._name, self._steady.now())
 
-    async def _settle(self, delivery: Delivery, write: Callable[[], Awaitable[None]]) -> None:
-        """Record an outcome, for as long as it takes: the alternative is to send the same thing twice."""
-        trouble = 0
-        try:
-            while True:
-                try:
-                    return await write()
-                except Fenced:
-                    raise
-                except StoreError as error:
-                    wait = self._store_wait(trouble)
-                    self._unsettled += trouble == 0
-                    trouble += 1
-                    log.warning(
-                        "outbox.settle_failed",
-                        sink=self._name,
-                        event_id=delivery.event_id,
-                        error=str(error),
-                        retry_in=wait,
-                    )
-                    await asyncio.sleep(wait)
-        finally:
-            self._unsettled -= trouble > 0
-
-    def _store_wait(self, trouble: int) -> float:
-        return self._pace.store_backoff[min(trouble, len(self._pace.store_backoff) - 1)]
-
-    def _tell(self, outcome: Outcome, seconds: float) -> None:
+    def _tell(self, rows: Iterable[Delivery], outcome: Outcome, seconds: float, error: str) -> None:
         if self._on_result is None:
             return
         try:
-            self._on_result(self._name, outcome, seconds)
+            for row in rows:
+                self._on_result(row, outcome, seconds, error)
         except Exception:
             log.exception("outbox.observer_failed", sink=self._name)
+
+    # --- who is told instead -------------------------------------------------------------------------------
+
+    async def _hand_over(self, event_id: str, hand: Callable[[Fallback], Awaitable[bool]]) -> None:
+        fallback = self.sink.fallback
+        if fallback is not None:
+            await self._settle(event_id, lambda: self._hand(fallback, hand))
+
+    async def _hand(self, fallback: Fallback, hand: Callable[[Fallback], Awaitable[bool]]) -> None:
+        if await hand(fallback):
+            self._wake((fallback.to,))
+
+    async def _keep_handing_over(self) -> None:
+        while (fallback := self.sink.fallback) is not None:
+            now = self._steady.now()
+            await self._hand_over("", lambda to, now=now: self._handover.look(to, now))  # type: ignore[misc]
+            await asyncio.sleep(min(fallback.after.total_seconds() / 10, _LOOK_EVERY))
+        del self._beside["fallback"]
+
+    # --- sinks that forget ---------------------------------------------------------------------------------
+
+    async def _keep_repeating(self) -> None:
+        while isinstance(sink := self.sink, Repeating):
+            await self._repeat(sink)
+            await asyncio.sleep(sink.again.total_seconds())
+        del self._beside["repeat"]
+
+    async def _repeat(self, sink: Repeating) -> None:
+        """Have the sink told again what is open. Nothing is sent meanwhile: both write the same memories."""
+        self._repeating = True
+        try:
+            while self.sending:
+                await asyncio.wait(set(self.sending))
+            kept = self._keepsakes.of(self._name)
+            if not kept or self._restraint.disabled:
+                return
+            context = self._attempts.context({}, lambda: self._keepsakes.note(self._name, kept))
+            failure = await self._attempts.held_to_time(lambda: sink.repeat(kept, context), doing="repeat")
+            await self._settle("", lambda: self._keepsakes.keep(self._name, kept))
+        finally:
+            self._repeating = False
+            self.woken.set()
+        if failure is None:
+            await self._accepted_one(self._clock.now().at)
+        else:
+            log.warning("outbox.repeat_failed", sink=self._name, error=str(failure))
+            self._failed(str(failure), asked=self._pace.asked(failure), gone=failure.gone)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 import uvloop
 
+from monitor import heap
 from monitor.app import Agent
 from monitor.config.model import Config
 from monitor.logs import configure_logs
@@ -24,6 +25,7 @@ def run_agent(config: Config, load: Callable[[], Config]) -> int:
     """Run until SIGTERM or SIGINT; the exit code. `load` reads the configuration again. Raises `StartError`."""
     flush_logs = configure_logs(config.redactor.text)
     raise_descriptor_limit()
+    heap.keep_small()
     return live(Agent(config, load=load), flush_logs)
 
 

@@ -8,26 +8,29 @@ between sends it twice with the same event id, and never not at all.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from random import Random
-from typing import TextIO
+from typing import Any, TextIO
 
 import httpx
 import structlog
 
+from monitor.attempt import Shared
 from monitor.clock import Clock, SteadyClock
-from monitor.lane import Lane, Observer, Outcome, Pace
+from monitor.keepsakes import Keepsakes
+from monitor.lane import REMOVED, Lane
+from monitor.sending import Observer, Outcome, Pace, SinkState
 from monitor.sinks.contract import Sink
-from monitor.store.contract import Fenced, Store, StoreError
+from monitor.store.contract import Delivery, Fenced, Store, StoreError
 
 __all__ = ["Observer", "Outbox", "Outcome", "Pace"]
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("brownout.outbox")
 
-_REMOVED = "the sink was removed from the configuration"
 _BURIAL = timedelta(minutes=10)
 _BURIAL_BATCH = 100
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Outbox:
@@ -42,17 +45,21 @@ class Outbox:
         terminal: TextIO,
         clock: Clock,
         random: Random,
+        notes: Mapping[str, Any] = _NOTHING,
         on_result: Observer | None = None,
         pace: Pace = Pace(),  # noqa: B008  (frozen)
+        invite: Callable[[Delivery], Delivery] = lambda delivery: delivery,
     ) -> None:
+        """`notes` are those of the journal: what the sinks have kept is among them. `invite` puts into what
+        people are sent how they acknowledge it."""
+        self.terminal = terminal
         self._store = store
         self._steady = SteadyClock(clock)
-
-        def new_lane(name: str, sink: Sink) -> Lane:
-            return Lane(name, sink, store, client, terminal, clock, self._steady, random, on_result, pace)
-
-        self._new_lane = new_lane
-        self._lanes = {name: new_lane(name, sink) for name, sink in sinks.items()}
+        keepsakes = Keepsakes(store, notes)
+        self._shared = Shared(
+            store, notes, keepsakes, client, terminal, clock, self._steady, random, on_result, pace, self.wake, invite
+        )
+        self._lanes = {name: Lane(name, sink, self._shared) for name, sink in sinks.items()}
         self._leaving: set[Lane] = set()
         self._group: asyncio.TaskGroup | None = None
 
@@ -65,20 +72,26 @@ class Outbox:
                 group.create_task(self._work(name, lane), name=f"outbox {name}")
             await asyncio.Event().wait()  # with nobody to tell, too: that is fine for who only scrapes
 
-    def adopt(self, sinks: Mapping[str, Sink]) -> None:
-        """Deliver to these sinks from now on. What waits for one that has gone is given up, as after a restart."""
-        for name in self._lanes.keys() - sinks.keys():
+    def adopt(self, sinks: Mapping[str, Sink], held: frozenset[str] = frozenset()) -> frozenset[str]:
+        """Deliver to these sinks from now on. What waits for one that has gone is given up, as after a restart; but
+        those that are `held` were told of something that is open: they are told its end, and are the answer."""
+        retired = (self._lanes.keys() - sinks.keys()) & held
+        for name in self._lanes.keys() - sinks.keys() - retired:
             lane = self._lanes.pop(name)
             self._leaving.add(lane)
             lane.leave()
+        for name in retired:
+            log.warning("outbox.sink_retired", sink=name, effect="it is told the end of what it was told of, no more")
+            self._lanes[name].retire()
         for name, sink in sinks.items():
             known = self._lanes.get(name)
             if known is None:
-                lane = self._lanes[name] = self._new_lane(name, sink)
+                lane = self._lanes[name] = Lane(name, sink, self._shared)
                 if self._group is not None:
                     self._group.create_task(self._work(name, lane), name=f"outbox {name}")
-            elif known.sink is not sink:
+            elif known.sink is not sink or known.retired:
                 known.redefine(sink)
+        return frozenset(retired)
 
     async def _work(self, name: str, lane: Lane) -> None:
         await lane.run()
@@ -92,7 +105,7 @@ class Outbox:
         try:
             backlog = await self._store.backlog()
             for sink in sorted(sink for sink, kept in backlog.items() if kept.waiting and sink not in self._lanes):
-                log.warning("outbox.sink_removed", sink=sink, events=await self._bury(sink), error=_REMOVED)
+                log.warning("outbox.sink_removed", sink=sink, events=await self._bury(sink), error=REMOVED)
         except Fenced:
             raise
         except StoreError as error:  # they wait on; the next start tries again
@@ -106,11 +119,21 @@ class Outbox:
             await self._store.hasten(sink, now)  # what waits out a backoff cannot be claimed
             batch = await self._store.claim(sink, now, now + _BURIAL, _BURIAL_BATCH)
             for delivery in batch:
-                await self._store.dead(delivery, now, _REMOVED)
+                await self._store.dead(delivery, now, REMOVED)
             buried += len(batch)
             if not batch:
                 break
         return buried
+
+    @property
+    def states(self) -> Mapping[str, SinkState]:
+        """How the sinks stand, by name."""
+        return {name: lane.state for name, lane in self._lanes.items()}
+
+    def restore(self, name: str) -> None:
+        """Somebody has seen to the sink: what waits is tried at once."""
+        if lane := self._lanes.get(name):
+            lane.redefine(lane.sink)
 
     def wake(self, sinks: Iterable[str]) -> None:
         """Something was queued for these sinks; names without a lane are ignored."""

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from monitor.actions import Actuator
+from monitor.calendars import Calendars
 from monitor.clock import Clock
 from monitor.config.model import Config
 from monitor.core.event import Source
 from monitor.core.plan import Plan
+from monitor.core.rota import Directory, Shift
 from monitor.core.sight import Ailment, Sight, Trouble
+from monitor.core.world import World
+from monitor.deadman import Deadman
+from monitor.drilling import Drills
 from monitor.outbox import Outbox
 from monitor.pipeline import Pipeline
 from monitor.presence import Attendance
 from monitor.recorder import Recorder
 from monitor.runner import Runner
 from monitor.scheduler import Scheduler
+from monitor.sinks.contract import Nature
 from monitor.store.lasting import LastingStore
 from monitor.store.sqlite import SqliteStore
 from monitor.telemetry import Telemetry
@@ -42,6 +49,10 @@ class Parts:
     recorder: Recorder
     feed: Feed
     lookout: Lookout
+    drills: Drills
+    calendars: Calendars
+    deadman: Deadman
+    actuator: Actuator
 
 
 def lasting_store(config: Config) -> LastingStore:
@@ -69,7 +80,7 @@ def lookout_of(
     attendance.cut_off(yes=sight.has(Trouble.NETWORK) is not None)
     return Lookout(
         config.agent.vantage.reference,
-        Witnesses(runner.resolver),
+        Witnesses(runner.resolver, servers=config.agent.resolver.servers),
         clock,
         report,
         sight,
@@ -78,7 +89,8 @@ def lookout_of(
     )
 
 
-def plan_of(config: Config) -> Plan:
+def plan_of(config: Config, shifts: Mapping[str, Sequence[Shift]] | None = None) -> Plan:
+    """`shifts`: those of calendars, by the rota's name; what is put there later counts from then on."""
     return Plan(
         checks=config.checks,
         services=config.services,
@@ -86,4 +98,20 @@ def plan_of(config: Config) -> Plan:
         source=Source(config.agent.vantage.name, config.agent.public_url, config.redactor.text),
         sinks=frozenset(config.sinks),
         maintenance=config.maintenance,
+        human=frozenset(name for name, sink in config.sinks.items() if sink.nature is Nature.HUMAN),
+        actions={name: action.rule for name, action in config.actions.items()},
+        acts=config.agent.actions,
+        roster=Directory(
+            frozenset(config.sinks),
+            config.people,
+            config.groups,
+            config.oncall.rotas,
+            shifts if shifts is not None else {},
+        ),
     )
+
+
+def told_of_open(world: World) -> frozenset[str]:
+    """The sinks that were told of an incident that is open."""
+    open_now = {status.incident.id: status.incident for status in world.services.values() if status.incident}
+    return frozenset(sink for incident in open_now.values() for sink in incident.told)

@@ -10,11 +10,14 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from monitor.clock import Clock
 from monitor.core.contacts import Contacts
-from monitor.core.judge import Judge, Judgement
+from monitor.core.form import form_of
+from monitor.core.judge import Judge
+from monitor.core.judgement import Judgement
 from monitor.core.model import Change, Check, Event, Look, Moment, State
 from monitor.core.quantise import quantised
 from monitor.core.sight import Ailment
@@ -34,7 +37,8 @@ class Observer(WriterObserver, Protocol):
 
 
 class Pipeline:
-    """`take` is the scheduler's port. What is decided goes to the `writer`."""
+    """`look` is the scheduler's port, `take` is for whoever waits until it is judged. What is decided goes to the
+    `writer`."""
 
     def __init__(
         self,
@@ -86,23 +90,36 @@ class Pipeline:
 
     async def take(self, order: Order) -> Judgement:
         """One look, judged; what changed is on its way into the journal."""
-        judge = self._world.judges.get(order.check.id)
+        return (await self.look(order))()
+
+    async def look(self, order: Order) -> Callable[[], Judgement]:
+        """One look; what is given has it judged, once it is called."""
+        check = order.check
+        judge = self._world.judges.get(check.id)
         if judge is None:
-            return Judgement()
+            return Judgement
         if self._contacts.dead(judge.last):
             order = replace(order, timeout=min(order.timeout, judge.extra_timeout))
         look = await self._runner.look(order, judge.memory)
         if self._vouch is not None:
-            look = await self._vouch(look, order.check)
+            look = await self._vouch(look, check)
+        return partial(self._judge_taken, check, look)
+
+    def _judge_taken(self, check: Check, look: Look) -> Judgement:
         # A reload may have come between: the look is of a check that has gone, or that looks elsewhere now.
-        judge, probe = self._world.judges.get(order.check.id), order.check.probe
+        judge, probe = self._world.judges.get(check.id), check.probe
         if judge is None or judge.check.probe is not probe:
             return Judgement()
         judgement = self._judge_all(look, judge)
-        if self._presence is not None and isinstance(probe, Passive) and look.observation.ok:
+        if (
+            self._presence is not None
+            and form_of(check).passive
+            and isinstance(probe, Passive)
+            and look.observation.ok
+        ):
             due = probe.due(self._presence(), judge.memory)
             # What lies behind the next beat is seen by a later look.
-            if due is not None and due < order.check.every.total_seconds():
+            if due is not None and due < check.every.total_seconds():
                 return replace(judgement, again=due)
         return judgement
 
@@ -155,6 +172,7 @@ class Pipeline:
             self._record(judge.check, look, judge.state)
         self._blind.report(look, judge, moved=decision.judgement.transition is not None)
         self._observer.look(look, judge)
+        judge.rest()
         return decision.judgement
 
     def sighted(self, ailments: Sequence[Ailment]) -> None:

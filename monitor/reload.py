@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from monitor import heap
 from monitor.clock import Clock
 from monitor.collector import collector_paused
 from monitor.config.diff import Diff, compare, in_force
@@ -207,6 +208,7 @@ class Reloader:
                 del replaced[-LET_GO_AT_ONCE:]
                 await asyncio.sleep(0)
             gc.freeze()  # what is there now stays, as what was there at the start
+            await _beside(heap.trim)
         return found.diff
 
 

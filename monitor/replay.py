@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from monitor.core import calming
+from monitor.core import calming, deploys, handling
 from monitor.core.history import Sample
 from monitor.core.lived import Lived
 from monitor.core.model import Change, Check, Journal, Look, Moment, Transition
@@ -30,6 +30,9 @@ ANOTHER_BOOT = 60.0
 """Seconds by which ticks go back where the machine was started anew: looks that overlap are nearer to one another."""
 
 ORIGIN = "replay"
+
+_BY_PEOPLE = {calming.KIND: calming.again, handling.KIND: handling.again, deploys.KIND: deploys.again}
+"""What does again what people did, by the kind of the transition that has kept it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,8 @@ def _after(now: Moment, at: datetime) -> Moment:
 class Replay:
     """A world that lives through the past again, under what was in force at each time. `ends` are the times at which
     an agent ended that another one followed: there the world is made anew out of what the journal would have had.
-    `sights` are the journal's transitions of the vantage and of maintenance: what the agent knew of itself, and what
-    people announced, is in no look."""
+    `sights` are the journal's transitions of the vantage, of maintenance and of incidents: what the agent knew of
+    itself, and what people announced and did, is in no look."""
 
     def __init__(self, lived: Lived, ends: Iterable[datetime] = (), sights: Iterable[Transition] = ()) -> None:
         self.world: World | None = None
@@ -153,7 +156,7 @@ class Replay:
             self._shift += by_wall - recorded
 
     def _shifted(self, moment: Moment) -> Moment:
-        return replace(moment, tick=moment.tick + self._shift) if self._shift else moment
+        return Moment(moment.micros, moment.tick + self._shift) if self._shift else moment
 
     def _see(self, now: Moment) -> Iterator[Happened]:
         """What had become of the agent itself by then, and what had been put into force."""
@@ -167,9 +170,10 @@ class Replay:
                 yield from self._sighted(news, then)
 
     def _sighted(self, sight: Transition, then: Moment) -> Iterator[Happened]:
-        if self.world is not None and sight.kind == calming.KIND:
+        again = _BY_PEOPLE.get(sight.kind)
+        if self.world is not None and again is not None:
             with suppress(*UNREADABLE):  # too old: what it was is not kept
-                yield from self._told(then, calming.again(self.world, sight, then))
+                yield from self._told(then, again(self.world, sight, then))
         elif self.world is not None and self._now is not None:
             yield from self._told(then, self.world.sighted(ailments_of(sight, then.tick), then))
 

@@ -11,13 +11,18 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
+import uvloop
+
 from monitor.clock import Clock
-from monitor.core.judge import Judgement
-from monitor.core.model import Check
+from monitor.core.judgement import CALM, Judgement
+from monitor.core.model import Check, in_seconds
+from monitor.crew import Crew
 from monitor.grid import ASKED_EVERY, Slot, Turn, until_beat
+from monitor.hanging import Hanging
 from monitor.room import Room
 from monitor.runner import Order
 from probes.contract import Probe
@@ -27,6 +32,9 @@ FIRST_LOOKS_A_SECOND = 200.0
 
 LONGEST_SLEEP = 1.0
 """Seconds: the loop passes at least as often, so that its progress can be watched."""
+SHORTEST_SLEEP = 0.001
+"""Seconds that the loop sleeps at least: the timers of uvloop count milliseconds, and a shorter sleep would be none,
+but one turn after another until it is over."""
 
 _EXTRA_IN_FLIGHT = 10
 """Extra looks of one check at a time, at most."""
@@ -48,8 +56,8 @@ class Observer(Protocol):
     def extra_dropped(self) -> None: ...
 
 
-Taker = Callable[[Order], Awaitable[Judgement]]
-"""Takes a look, has it judged, and says what should follow."""
+Taker = Callable[[Order], Awaitable[Callable[[], Judgement]]]
+"""Takes a look; what it gives has it judged, once it is called, and says what should follow."""
 
 
 class Scheduler:
@@ -77,6 +85,8 @@ class Scheduler:
         scheduled look that is still under way so many seconds after its begin as `soft_deadline` has for its check,
         and says what to do meanwhile."""
         self._take = take
+        self._taken: list[tuple[Turn, Callable[[], Judgement]]] = []
+        """The looks that have ended in this turn of the loop."""
         self._pass_over = pass_over
         self._extra_timeout = extra_timeout
         self._clock = clock
@@ -92,10 +102,12 @@ class Scheduler:
         self._order = itertools.count()
         self._scheduled: Room[Turn] = Room(limit, limit_per_host, lambda turn: turn.wanted)
         self._extras: Room[Turn] = Room(limit, limit_per_host, lambda turn: turn.wanted)
-        self._looks = asyncio.TaskGroup()
-        self._wake = asyncio.Event()
+        self._hanging = Hanging(self._find_overdue)
+        self._pass: asyncio.Handle | None = None
+        """The next pass, and its tick."""
+        self._pass_at = -math.inf
         self._ending = False
-        self._begun = False
+        self._begun = self._over = False
         self._first_at = 0.0
         """The tick from which on the next new check may be looked at for the first time."""
 
@@ -120,12 +132,20 @@ class Scheduler:
     async def run(self) -> None:
         """Look for ever. An error that is not a probe's own ends everything, loudly."""
         self._begun = True
-        self._enter(self._checks.values())
-        self._checks.clear()
-        async with self._looks:
-            while True:
-                self._progress()
-                await self._rest(more=self._start_due())
+        self._loop = asyncio.get_running_loop()
+        self._shortest = SHORTEST_SLEEP if isinstance(self._loop, uvloop.Loop) else 0.0
+        self._broken: asyncio.Future[None] = self._loop.create_future()
+        async with asyncio.TaskGroup() as looks:
+            self._crew = Crew(self._look, looks)
+            self._enter(self._checks.values())
+            self._checks.clear()
+            try:
+                self._go_on()
+                await self._broken
+            finally:
+                self._over = self._ending = True
+                if self._pass is not None:
+                    self._pass.cancel()
 
     def adopt(self, former: Iterable[str], checks: Iterable[Check]) -> None:
         """Look at `checks` from now on, in the place of those with the `former` ids. What is looked at as before
@@ -149,7 +169,7 @@ class Scheduler:
         for slot in before.values():
             slot.gone, slot.pace = True, None
             self._release(slot)
-        self._wake.set()
+        self._pass_soon()
 
     def resize(self, limit: int, limit_per_host: int) -> None:
         """So many looks at once from now on, in all and per host."""
@@ -179,23 +199,39 @@ class Scheduler:
     def _plan(self, turn: Turn) -> None:
         heapq.heappush(self._due, (turn.tick, next(self._order), turn))
 
-    async def _rest(self, *, more: bool) -> None:
-        """Until the next look is due, something changed, or a second has passed."""
-        if more:
-            await asyncio.sleep(0)
+    def _go_on(self) -> None:
+        """One pass: start what is due, and have the next pass when there is more, or a second has passed. No task
+        waits for that: waking one takes longer than the pass."""
+        try:
+            self._progress()
+            now = self._clock.now().tick
+            more = self._start_due(now)
+            until = min(self._hanging.find(now), self._due[0][0] if self._due else math.inf, now + LONGEST_SLEEP)
+        except BaseException as error:  # noqa: BLE001  (it ends the scheduler, not only this pass)
+            self._break(error)
             return
-        wait = LONGEST_SLEEP
-        if self._due:
-            wait = min(wait, self._due[0][0] - self._clock.now().tick)
-        if wait > 0:
-            timer = asyncio.get_running_loop().call_later(wait, self._wake.set)
-            await self._wake.wait()
-            timer.cancel()
-        self._wake.clear()
+        if more:
+            self._pass_soon()
+            return
+        self._pass_at = until
+        self._pass = self._loop.call_later(max(until - now, self._shortest), self._go_on)
 
-    def _start_due(self) -> bool:
+    def _break(self, error: BaseException) -> None:
+        self._ending = True
+        if not self._broken.done():
+            self._broken.set_exception(error)
+
+    def _pass_soon(self) -> None:
+        """Have the next pass in the loop's next turn."""
+        if self._over:
+            return
+        if self._pass is not None:
+            self._pass.cancel()
+        self._pass_at = -math.inf
+        self._pass = self._loop.call_soon(self._go_on)
+
+    def _start_due(self, now: float) -> bool:
         """Start what is due. True: there is more, after the loop had its turn."""
-        now = self._clock.now().tick
         for _ in range(_STARTS_A_PASS):
             if not self._due or self._due[0][0] > now:
                 return False
@@ -252,36 +288,54 @@ class Scheduler:
             slot.planned -= 1
             number = slot.turns
             self._keep_pace(slot, self._clock.now().tick)
-        self._looks.create_task(self._look(turn, number))
+        self._crew.begin((turn, number))
 
     def _order_of(self, turn: Turn, number: int = 0) -> Order:
         """`number` is that of an extra look: as it was when it was launched, since several may be before one of them
         begins, and each has to begin with another address."""
         check, scheduled = turn.slot.check, turn.generation is None
-        timeout = check.timeout.total_seconds() if scheduled else self._extra_timeout(check.id)
+        timeout = in_seconds(check.timeout) if scheduled else self._extra_timeout(check.id)
         return Order(check, turn.tick, timeout, scheduled, number)
 
-    async def _look(self, turn: Turn, number: int) -> None:
-        slot = turn.slot
-        self._observer.late(max(self._clock.now().tick - turn.tick, 0.0))
+    async def _look(self, launched: tuple[Turn, int]) -> None:
+        turn, number = launched
+        slot, now = turn.slot, self._clock.now().tick
+        self._observer.late(max(now - turn.tick, 0.0))
         self._observer.in_flight(self.in_flight)
-        hanging = self._watch_over(turn)
+        if turn.generation is None:
+            self._watch_over(slot, now)
+        if slot.gone:  # a reload between the launch and this
+            self._leave(turn)
+            return
         try:
-            # Followed before it leaves: extra looks that are called off now must not be handed its room.
-            if not slot.gone:  # a reload between the launch and this
-                self._follow(slot, await self._take(self._order_of(turn, number)))
+            judge = await self._take(self._order_of(turn, number))
         except BaseException:
             self._ending = True  # stopped, or dying: whoever waits for this room waits in vain
+            self._leave(turn)
             raise
-        finally:
-            if hanging is not None:
-                hanging.cancel()
+        slot.began = None if turn.generation is None else slot.began
+        if not self._taken:
+            self._loop.call_soon(self._judge_taken)
+        self._taken.append((turn, judge))
+
+    def _judge_taken(self) -> None:
+        """Looks that end in the same turn of the loop are judged one after another: what the processor has at hand is
+        then what judging needs, and not what connections do."""
+        taken, self._taken = self._taken, []
+        for turn, judge in taken:
+            try:
+                # Followed before it leaves: extra looks that are called off now must not be handed its room.
+                self._follow(turn.slot, judge())
+            except BaseException as error:  # noqa: BLE001  (it ends the scheduler, not only this turn)
+                self._break(error)
             self._leave(turn)
 
-    def _watch_over(self, turn: Turn) -> asyncio.TimerHandle | None:
-        """Have a look noticed that takes suspiciously long."""
-        soft = self._soft_deadline(turn.slot.check.id) if turn.generation is None else None
-        return None if soft is None else asyncio.get_running_loop().call_later(soft, self._find_overdue, turn.slot)
+    def _watch_over(self, slot: Slot, now: float) -> None:
+        """Have a scheduled look noticed that takes suspiciously long."""
+        slot.began = now
+        soft = self._soft_deadline(slot.check.id)
+        if soft is not None and self._hanging.watch(slot, now, soft) < self._pass_at:
+            self._pass_soon()
 
     def _find_overdue(self, slot: Slot) -> None:
         if not slot.gone and (judgement := self._overdue(slot.check.id)) is not None:
@@ -290,7 +344,7 @@ class Scheduler:
     def _leave(self, turn: Turn) -> None:
         slot = turn.slot
         if turn.generation is None:
-            slot.running = False
+            slot.running, slot.began = False, None
             following = self._scheduled.leave(slot.check.probe.host)
         else:
             slot.extra -= 1
@@ -303,6 +357,8 @@ class Scheduler:
         """Plan the extra looks the judge asked for, or call them off."""
         if slot.gone:
             return
+        if judgement is CALM and slot.pace is None and not slot.planned and not slot.foreseen:
+            return  # as nearly always
         now = self._clock.now().tick
         if judgement.pace is None or slot.foreseen:
             slot.generation += 1
@@ -327,5 +383,5 @@ class Scheduler:
     def _plan_extra(self, slot: Slot, tick: float) -> None:
         slot.planned += 1
         self._plan(Turn(slot, tick, slot.generation))
-        if self._due[0][0] == tick:
-            self._wake.set()
+        if self._due[0][0] == tick and self._pass_at > tick:
+            self._pass_soon()

@@ -8,10 +8,15 @@ from collections.abc import Callable
 from monitor.clock import Clock
 from monitor.core.sight import Sight, cannot_see
 from monitor.reload import Reloader
+from monitor.sending import Condition
 from monitor.store.lasting import LastingStore
 from monitor.systemd import Watchdog
 from monitor.telemetry import Telemetry
 from monitor.web import Health
+from monitor.web.health import examine
+
+_GRAVE = frozenset({"vantage:sight", "scheduler:progress_age", "journal:writable"})
+"""What keeps the agent from seeing, or from remembering; the names of `monitor.web.health`."""
 
 
 class Standing:
@@ -34,6 +39,11 @@ class Standing:
         self._progress = self._clock.now().tick
         self._watchdog.feed()
 
+    def ailments(self, telemetry: Telemetry, sight: Sight, redact: Callable[[str], str]) -> list[str]:
+        """What is so wrong with the agent itself that somebody elsewhere should know, in sentences."""
+        found = examine(self.health(telemetry, sight, redact))
+        return [finding.output for finding in found if finding.name in _GRAVE and finding.output]
+
     def health(self, telemetry: Telemetry, sight: Sight, redact: Callable[[str], str]) -> Health:
         begun, missed = telemetry.recent_beats
         refused = self._reloader.refused
@@ -43,6 +53,8 @@ class Standing:
             journal=self._store.condition,
             outbox_oldest_age=telemetry.outbox_oldest_age,
             refusing_sinks=telemetry.refusing_sinks,
+            failing_sinks=telemetry.sinks_that_are(Condition.FAILING),
+            disabled_sinks=telemetry.sinks_that_are(Condition.DISABLED),
             beats_begun=begun,
             beats_missed=missed,
             ready=self._started.is_set(),

@@ -44,6 +44,9 @@ _STARVED = "the agent was kept from running meanwhile"
 
 GATEWAY = "the gateway"
 
+_NO_NAMES = frozenset((Reason.DNS_SERVFAIL, Reason.DNS_TIMEOUT, Reason.DNS_REFUSED, Reason.DNS_PROTOCOL))
+"""What a look that lacks a name says of the agent's resolver."""
+
 _log = structlog.get_logger("brownout.vantage")
 
 Report = Callable[[Sequence[Ailment]], None]
@@ -150,7 +153,7 @@ class Lookout:
 
     def _admit(self, look: Look, check: Check) -> Look:
         """A look that needs no witness: it succeeded, or failed in another way."""
-        if look.observation.reason in (Reason.DNS_SERVFAIL, Reason.DNS_TIMEOUT):
+        if look.observation.reason in _NO_NAMES:
             self._miss_names()
         if look.observation.reason is not None:
             return self._ours(look, Reason.LATE, _STARVED) if self._starved(look) else look

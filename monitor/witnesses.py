@@ -46,10 +46,18 @@ class Asked(Protocol):
 
 
 class Witnesses:
-    """The real ones. `resolver` is for references that are given by name."""
+    """The real ones. `resolver` is for references that are given by name; `servers` are the name servers that it asks
+    (address, port), where they are not those of resolv.conf."""
 
-    def __init__(self, resolver: Resolver, proc: Path = Path("/proc/net"), etc: Path = Path("/etc")) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        proc: Path = Path("/proc/net"),
+        etc: Path = Path("/etc"),
+        servers: tuple[tuple[str, int], ...] = (),
+    ) -> None:
         self._resolver = resolver
+        self._servers = servers
         self._proc = proc
         self._etc = etc
         self._interface = ""
@@ -80,11 +88,11 @@ class Witnesses:
         return await _asked(ask)
 
     async def resolvers(self) -> bool | None:
-        """Whether one of the machine's resolvers answers; None: there is none."""
-        hosts = self._name_servers()
-        if not hosts:
+        """Whether one of the resolvers answers; None: there is none."""
+        servers = self._servers or tuple((host, 53) for host in self._name_servers())
+        if not servers:
             return None
-        answers = await asyncio.gather(*(_asked(partial(_answers_names, host)) for host in hosts))
+        answers = await asyncio.gather(*(_asked(partial(_answers_names, *server)) for server in servers))
         return True if True in answers else False if False in answers else None
 
     def link(self) -> str:
@@ -133,10 +141,10 @@ async def _asked(ask: Callable[[], Awaitable[bool]]) -> bool | None:
         return None if error.errno in NO_ROOM else False
 
 
-async def _answers_names(host: str) -> bool:
+async def _answers_names(host: str, port: int) -> bool:
     question = os.urandom(2) + _ROOT_NS
     while True:
-        answer = await _datagram(host, 53, question)
+        answer = await _datagram(host, port, question)
         if len(answer) > 3 and answer[:2] == question[:2]:
             return answer[3] & 15 in _ANSWERED
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import structlog
@@ -26,6 +27,9 @@ FLUSH_EVERY = 15.0
 """Seconds between flushes of what the checks remember: no window is forgotten for longer."""
 KEEP_EVERY = 0.1
 """Seconds between flushes of what must not wait for the next one: a thousand pings a second are ten writes."""
+FLUSH_PAUSE = 0.03
+"""Seconds between two batches of a flush: the journal's thread, which shares the interpreter with the looks, has it a
+fifth of the time at most. Ten thousand checks take three seconds then."""
 _FLUSH_BATCH = 100
 """Checks whose memory is put into plain values before the loop gets a turn (a few ms)."""
 
@@ -136,7 +140,7 @@ class Writer:
             elif self._urgent and now >= self._keep_at:
                 await self._keep_urgent()
             elif now >= self._flush_at:
-                await self._flush()
+                await self._flush(FLUSH_PAUSE)
 
     async def settle(self) -> None:
         """Commit and flush all that is left, once: the last act before the store is closed."""
@@ -195,11 +199,12 @@ class Writer:
         self._observer.unstorable()
         _log.error("change_lost", error=str(error), report="this is a bug in Brownout or in a probe", **named(batch))
 
-    async def _flush(self) -> None:
+    async def _flush(self, pause: float = 0.0) -> None:
         """Save what the checks remember, batch by batch, only while nothing waits to be committed: a saved state must
         never be ahead of the events that tell of it."""
         self._flush_at = self._clock.now().tick + FLUSH_EVERY
-        await self._flush_checks(list(self._unsaved))
+        if not await self._flush_checks(list(self._unsaved), pause=pause) and self._pending:
+            self._flush_at = self._clock.now().tick  # it goes on behind the commit
 
     async def _keep_urgent(self) -> None:
         """Flush what is waited for, and say so to whoever waits."""
@@ -215,9 +220,13 @@ class Writer:
             if promise is not None and not promise.done():
                 promise.set_result(kept)
 
-    async def _flush_checks(self, names: Sequence[str]) -> bool:
-        """Whether all of them are in the journal."""
+    async def _flush_checks(self, names: Sequence[str], *, pause: float = 0.0) -> bool:
+        """Whether all of them are in the journal. `pause`: seconds between two batches, unless something is to be
+        committed."""
         for start in range(0, len(names), _FLUSH_BATCH):
+            if start and pause:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), pause)
             if self._pending:
                 return False
             batch = names[start : start + _FLUSH_BATCH]

@@ -7,15 +7,23 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-from probes._expect import JSON_BYTES, pattern
-from probes._http1 import ResponseReader
-from probes._jsonpath import MISSING, find, parse_path
+from probes._http.expect import as_utf8
+from probes._http.http1 import ResponseReader
+from probes._http.jsonpath import parse_path
+from probes._http.jsonread import values_at
+from probes._http.jsonscan import MISSING, Extract
+from probes._look import Look
+from probes._patterns import pattern, searched
 from probes.contract import BadField, LookFailed, Reason
 
 VALUE_LIMIT = 4096
 """Characters of a captured value."""
+
+_LONGEST_MATCH = 64 * VALUE_LIMIT
+"""Bytes of what is found that are read: what is longer is too long for a value, however many characters of HTML
+(`&CounterClockwiseContourIntegral;`) make one."""
 
 NAME = re.compile(r"[a-z_][a-z0-9_]*")
 PLACEHOLDER = re.compile(r"%\{([^{}]*)\}")
@@ -44,41 +52,36 @@ class Capture:
     def reads_body(self) -> bool:
         return self.header is None
 
-    def take(self, name: str, answer: ResponseReader) -> str:
+    async def take(self, name: str, answer: ResponseReader, look: Look) -> str:
         """The value in this answer. Raises `LookFailed` (body, header) when it is not there."""
-        found = self._find(answer)
+        found = await self._find(answer, look)
         if found is None:
             where = f"header {self.header}" if self.header is not None else "the body"
             reason = Reason.HEADER if self.header is not None else Reason.BODY
             raise LookFailed(reason, f"there is nothing to capture as {name} in {where}")
+        try:
+            found.encode()
+        except UnicodeEncodeError:
+            raise LookFailed(Reason.BODY, f"what would be captured as {name} has half a character in it") from None
         if len(found) > VALUE_LIMIT:
             raise LookFailed(Reason.TOO_LARGE, f"what would be captured as {name} is longer than {VALUE_LIMIT}")
         return found
 
-    def _find(self, answer: ResponseReader) -> str | None:
+    async def _find(self, answer: ResponseReader, look: Look) -> str | None:
         if self.header is not None:
             return answer.header(self.header.lower())
         if self.json is not None:
-            return _in_json(answer.body, parse_path(self.json))
-        match = pattern("body", self.body).search(answer.body)
+            (found,) = await values_at(look, answer.kept, [parse_path(self.json)])
+            if found is MISSING or found is None or isinstance(found, dict | list | Extract):
+                return None
+            return found if isinstance(found, str) else json.dumps(found)
+        match = await searched(look, pattern("body", self.body), await as_utf8(answer, look))
         if match is None:
             return None
         groups = match.groups()
         taken = (groups[0] if groups else match.group()) or b""
-        text: str = taken.decode("utf-8", "replace")
+        text: str = taken[:_LONGEST_MATCH].decode("utf-8", "replace")
         return html.unescape(text) if "html" in (answer.header("content-type") or "") else text
-
-
-def _in_json(body: bytes, path: tuple[str | int, ...]) -> str | None:
-    if len(body) > JSON_BYTES:
-        raise LookFailed(Reason.BODY, f"the body is larger than {JSON_BYTES // 1024} KiB, too large to read as JSON")
-    try:
-        found: Any = find(json.loads(body), path)
-    except (ValueError, RecursionError) as error:
-        raise LookFailed(Reason.BODY, "the body is not JSON") from error
-    if found is MISSING or found is None or isinstance(found, dict | list):
-        return None
-    return found if isinstance(found, str) else json.dumps(found)
 
 
 def placeholders(text: str) -> list[str]:

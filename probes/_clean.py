@@ -11,6 +11,9 @@ from urllib.parse import quote, quote_plus
 MASK = "***"
 _HEAD = 4
 """Characters of a secret that tell something: a text may end in fewer of them by chance."""
+_HEADS = 32
+"""Places where a secret may begin that are compared. A target chooses its cookies and its text, and so could make
+each sign such a place: where there are more, what stands behind the first one is taken out."""
 
 _URL_SAFE = "%/:?#[]@!$&'()*+,;=~-._|"
 
@@ -28,14 +31,17 @@ class Cleaner:
         self._secrets = tuple(secret for secret in secrets if len(secret) > 2)
         self._forms: tuple[str, ...] | None = None
 
-    def add(self, secret: str) -> None:
-        """One more secret, learnt on the way."""
-        if len(secret) > 2:
-            self._secrets = (*self._secrets, secret)
-            self._forms = None
+    def knowing(self, secret: str) -> Cleaner:
+        """One that knows this secret as well."""
+        return Cleaner((*self._secrets, secret))
 
     def __bool__(self) -> bool:
         return bool(self._secrets)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What is taken out."""
+        return self._secrets
 
     def __call__(self, text: str) -> str:
         forms = self._forms
@@ -50,12 +56,15 @@ def _without_head(text: str, forms: tuple[str, ...]) -> str:
     """`text` without the beginning of a form that it ends in."""
     start = len(text)
     for form in forms:
-        at = text.find(form[:_HEAD], max(0, len(text) - len(form)))
-        while at >= 0:
-            if len(text) - at >= _HEAD and form.startswith(text[at:]):
-                start = min(start, at)
+        first = at = text.find(form[:_HEAD], max(0, len(text) - len(form)))
+        for _ in range(_HEADS):
+            if at < 0 or (len(text) - at >= _HEAD and form.startswith(text[at:])):
                 break
             at = text.find(form[:_HEAD], at + 1)
+        else:
+            at = min(at, first)
+        if at >= 0:
+            start = min(start, at)
     return text if start == len(text) else text[:start] + MASK
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from probes import _url, _web
-from probes._exchange import Ask
+from probes._http import url as _url
+from probes._http import web
+from probes._http.exchange import Ask
 from probes._look import Look
 from probes.contract import TEXT_LIMIT, BadField, Context, LookFailed, Reason, Secret
 
@@ -53,17 +54,17 @@ class Query:
 
     @property
     def secrets(self) -> Iterable[str]:
-        return _web.secrets(self.ask)
+        return web.secrets(self.ask)
 
     async def run(self, look: Look, context: Context) -> list[Series]:
         """The result, a scalar as one series without labels. Raises `LookFailed`: none that blames the target."""
         try:
-            body = await _web.read(look, context, self.ask, expect=_EXPLAINED)
+            body = await web.read(look, context, self.ask, expect=_EXPLAINED)
         except LookFailed as failure:
             if failure.reason is Reason.TOO_LARGE:
                 many = f"{self.key}: the result is larger than {ANSWER_BYTES // 1024} KiB"
                 raise LookFailed(Reason.QUERY, f"{many}: aggregate, with sum() or topk()") from None
-            raise _web.source(failure, self.ask.url.shown.partition("/api/v1")[0]) from None
+            raise web.source(failure, self.ask.url.shown.partition("/api/v1")[0]) from None
         return self._result(body, look)
 
     def _result(self, body: bytes, look: Look) -> list[Series]:
@@ -130,7 +131,7 @@ def query(
         _url.parse(url)
     except ValueError as error:
         raise BadField(url_field, str(error)) from None
-    ask = _web.page(where, field=url_field, headers=headers, max_bytes=ANSWER_BYTES, verify=verify, ca_file=ca_file)
+    ask = web.page(where, field=url_field, headers=headers, max_bytes=ANSWER_BYTES, verify=verify, ca_file=ca_file)
     return Query(key, ask)
 
 

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple
 
-import re2
-
+from probes._patterns import compiled
 from probes._slices import SLICE
 from probes.contract import TEXT_LIMIT
 
@@ -47,9 +46,6 @@ _SELECTOR = re.compile(rf"\s*({_NAME})\s*(?:\{{(.*)\}})?\s*", re.DOTALL)
 _MATCHER = re.compile(
     r"""\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)\s*(,|$)"""
 )
-_OPTIONS = re2.Options()
-_OPTIONS.log_errors = False
-_OPTIONS.max_mem = 1 << 20
 
 
 Text = bytes | bytearray
@@ -137,11 +133,9 @@ def _literal(quoted: str) -> str:
 
 def _pattern(text: str) -> Any:
     try:
-        return re2.compile(text, _OPTIONS)
-    except re2.error as error:
-        said = error.args[0]
-        said = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        raise ValueError(f"the pattern {text!r} is not understood by RE2: {said}") from None
+        return compiled(text)
+    except ValueError as error:
+        raise ValueError(f"the pattern {text!r} is not understood by RE2: {error}") from None
 
 
 async def samples(text: Text, names: Iterable[str]) -> AsyncIterator[list[Sample]]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from probes._clean import Cleaner
 from probes._look import Look
-from probes._mysql import MysqlServer
-from probes._pg import PgServer
+from probes._mysql.session import MysqlServer
+from probes._pg.session import PgServer
 from probes.contract import BadField, Context, LookFailed, Reason, Secret
 
 _COLUMNS_SHOWN = 8

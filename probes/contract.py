@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, ClassVar, NewType, Protocol
+from typing import Annotated, ClassVar
 
+from probes._fields import BadField, ByteSize, FilePath, Secret, check_fields
+from probes._lent import Address, Ip, Resolver, ResolverWanted, TlsContexts, TlsWanted, Trace
+from probes._quick import quick
 from probes.reasons import Blame, Reason
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
     "Blame",
     "ByteSize",
     "Context",
+    "FilePath",
+    "Ip",
     "LookFailed",
     "Measurement",
     "Observation",
@@ -37,8 +41,11 @@ __all__ = [
     "Reason",
     "Refused",
     "Resolver",
+    "ResolverWanted",
     "Secret",
     "TlsContexts",
+    "TlsWanted",
+    "Trace",
     "Unit",
     "check_fields",
 ]
@@ -49,32 +56,6 @@ DETAIL_LIMIT = 300
 TEXT_LIMIT = 4096
 """Characters of a text that a probe hands on: bounded at its source, yet generously, as the agent takes secrets out
 of it before it cuts it to `DETAIL_LIMIT`. A cut made first would leave the head of a secret, which nobody knows."""
-
-ByteSize = NewType("ByteSize", int)
-"""A field of bytes, written with its unit: ``2MiB``, ``500kB``."""
-
-
-class Secret:
-    """A text that no log line, page, event, error or traceback may show; `reveal` is the one way out."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._text == other._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
 
 
 class Unit(StrEnum):
@@ -107,7 +88,7 @@ class Measurement:
         return reason is not None and self.cut_by is not None and reason.before_end_of(self.cut_by)
 
 
-@dataclass(frozen=True, slots=True)
+@quick(frozen=True, slots=True)
 class Observation:
     """What one look saw. `reason` is None when the target answered as expected.
 
@@ -136,53 +117,7 @@ class LookFailed(Exception):
         self.detail = detail[:TEXT_LIMIT]
 
 
-class BadField(ValueError):
-    """Raised by a probe's ``__post_init__``: the value of `field` cannot be used; the text says what to write."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.all: tuple[BadField, ...] = (self,)
-        """This fault and those found together with it (`check_fields`)."""
-
-
-def check_fields(*checks: Callable[[], object]) -> None:
-    """Run every check of a ``__post_init__``, and raise one `BadField` that tells of all that raised one."""
-    found: list[BadField] = []
-    for check in checks:
-        try:
-            check()
-        except BadField as error:
-            found.extend(error.all)
-    if found:
-        found[0].all = tuple(found)
-        raise found[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to connect: an IP address in text, the port, and the socket family (`socket.AF_INET`, `AF_INET6`)."""
-
-    host: str
-    port: int
-    family: int
-    age: float = field(default=0.0, compare=False)
-    """Seconds since the name was resolved, where an old answer serves as the new one hangs; else 0."""
-
-
-class Resolver(Protocol):
-    """Names to addresses. Raises `LookFailed` with a dns_* reason; answers within `timeout` seconds."""
-
-    async def resolve(self, host: str, port: int, timeout: float) -> tuple[Address, ...]: ...
-
-
-class TlsContexts(Protocol):
-    """Shared client contexts: the CA store is read once, not once a look. `alpn` names a protocol to speak."""
-
-    def get(self, *, verify: bool = True, ca_file: str | None = None, alpn: str | None = None) -> ssl.SSLContext: ...
-
-
-@dataclass(frozen=True, slots=True)
+@quick(frozen=True, slots=True)
 class Context:
     """What the agent hands to a look.
 
@@ -201,13 +136,16 @@ class Context:
     one as well, or a burst of errors would vanish while it is being confirmed."""
     presence: Presence | None = None
     """For passive probes: since when the agent has been there to hear what arrives."""
+    trace: Trace | None = None
+    """Told every byte, for a person who looks at one look; None in the agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe(ABC):
     """Base of all probes. A subclass is a frozen dataclass with slots; its public fields are its YAML.
 
-    Fields may be: str, int, float, bool, timedelta (``30s``), ByteSize (``2MiB``), Secret, a Literal or StrEnum,
+    Fields may be: str, int, float, bool, timedelta (``30s``), ByteSize (``2MiB``), Secret, FilePath (relative to
+    checks.yaml there, whole for the probe), a Literal or StrEnum,
     ``tuple[T, ...]`` (a single value is taken as a list of one), ``Mapping[str, T]``, a frozen dataclass of such
     fields, or ``T | None``. Put what each means into ``Annotated[T, "..."]``. Check what types cannot say in
     ``__post_init__`` and raise `BadField`; with several checks there, through `check_fields`.

@@ -5,30 +5,37 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
+from math import inf
 from time import perf_counter
 from typing import Annotated, ClassVar, Literal
 
-from probes._dns_expect import Expect, Expectation
-from probes._dns_name import name_of, type_of
-from probes._dns_question import Answer, Question, truncated
-from probes._dns_server import PORT, TLS_PORT, ResolvConf, server_of
-from probes._dns_talk import by_datagrams, on_connection
+from probes._dns.asked import REFUSED, SERVFAIL, rcode_of, truncated, without_edns
+from probes._dns.expect import Expect, Expectation
+from probes._dns.name import name_of, type_of
+from probes._dns.question import Answer, Question
+from probes._dns.server import PORT, TLS_PORT, server_of
+from probes._dns.talk import by_datagrams, on_connection
 from probes._look import Look, failed
-from probes._net import dial
-from probes._reach import Endpoint, reach
+from probes._names.resolv_conf import ResolvConf, Watched, resolv_conf
+from probes._wire.dial import dial
+from probes._wire.reach import Endpoint, reach, resolved
 from probes.contract import (
     Blame,
     Context,
+    FilePath,
     LookFailed,
     Measurement,
     Observation,
     Probe,
     Reason,
+    TlsWanted,
     Unit,
     check_fields,
 )
 
-_OUR_RESOLVER = ResolvConf()
+_OUR_RESOLVER = resolv_conf()
+_TURN = 2.0
+"""Seconds that one of the machine's name servers has by UDP, where there is another one: it is asked twice."""
 _ABOUT_THE_NAME = frozenset({Reason.DNS_NXDOMAIN, Reason.ANSWER})
 """What is the target's trouble whoever says it."""
 
@@ -38,9 +45,10 @@ class Dns(Probe):
     """Asks a name server for the records of a name, and compares them with what they should be.
 
     With `server`, that server is what is looked at: when it is silent (`query_timeout`), fails or refuses (`rcode`),
-    the look has failed. Without, the name is, as this machine's resolver sees it (the first of /etc/resolv.conf): a
-    resolver that is silent or fails cannot tell (`dns_timeout`, `dns_servfail`), which is never an outage; a name
-    that does not exist (`dns_nxdomain`), or has other records than expected (`answer`), has failed.
+    the look has failed. Without, the name is, as this machine's resolvers see it (those of /etc/resolv.conf, one
+    after the other): where none of them can tell (`dns_timeout`, `dns_servfail`, `dns_refused`, `dns_protocol`), that
+    is never an outage; a name that does not exist (`dns_nxdomain`), or has other records than expected (`answer`),
+    has failed.
 
     ```yaml
     checks:
@@ -84,7 +92,7 @@ class Dns(Probe):
     and `degraded: serial_age > 1d`, with a time in which the zone always changes. The serial is in the evidence.
 
     Limits: class IN; no zone transfers; names are whole: no search domains, no /etc/hosts. Questions have EDNS (RFC
-    6891) and ask for up to 1232 bytes by UDP; a server that does not know it answers `FORMERR`, and fails here.
+    6891) and ask for up to 1232 bytes by UDP; a server that does not know it and says so is asked again without.
     Answers of more than 250 records are not read. Of a server with several addresses the first one that does not
     refuse is asked; no other takes the place of one that is silent. Signatures are not validated here: ask a resolver
     that does, and expect `authenticated`. Of DNS over HTTPS, the probe `http` sees whether it answers.
@@ -114,7 +122,9 @@ class Dns(Probe):
         Measurement("answers", Unit.COUNT, "Records of the type that was asked for; 0 where there are none."),
         Measurement("ttl", Unit.SECONDS, "How long the answer may be kept: the lowest of its records and aliases."),
         Measurement("serial_age", Unit.SECONDS, "Since the serial of a SOA record was first seen by this check."),
-        Measurement("certificate_expires_in", Unit.SECONDS, "Until the certificate ends; with `transport: tls`."),
+        Measurement(
+            "certificate_expires_in", Unit.SECONDS, "Until the chain's first certificate ends; with `transport: tls`."
+        ),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {"degraded": ("certificate_expires_in < 14d",)}
     usual: ClassVar[str | None] = "response_time"
@@ -122,7 +132,7 @@ class Dns(Probe):
     query: Annotated[str, "The name to ask for: `shop.example.com`, `bücher.example`."]
     type: Annotated[str, "The type of the records: `A`, `AAAA`, `MX`, `TXT`, `SOA`, or by number, `TYPE65`."] = "A"
     server: Annotated[
-        str | None, "Whom to ask: `host`, `host:port`, `[IPv6 address]:port`; none: the first of /etc/resolv.conf."
+        str | None, "Whom to ask: `host`, `host:port`, `[IPv6 address]:port`; none: those of /etc/resolv.conf."
     ] = None
     transport: Annotated[
         Literal["udp", "tcp", "tls"], "How to ask: `udp`, with TCP for what is too long; `tcp`; `tls` (port 853)."
@@ -131,7 +141,7 @@ class Dns(Probe):
     dnssec: Annotated[bool, "Whether to ask for signatures, too (DO)."] = False
     expect: Annotated[Expect, "What the answer must be."] = field(default_factory=Expect)
     verify: Annotated[bool, "Whether the certificate must be trusted and for this name."] = True
-    ca_file: Annotated[str | None, "A file of PEM certificates to trust instead of the system's."] = None
+    ca_file: Annotated[FilePath | None, "A file of PEM certificates to trust instead of the system's."] = None
     server_name: Annotated[
         str | None, "The name to ask for by SNI and to verify, when it is not that of the server."
     ] = None
@@ -139,7 +149,7 @@ class Dns(Probe):
     _expectation: Expectation = field(init=False, repr=False, compare=False)
     _where: tuple[str, int] | None = field(init=False, repr=False, compare=False, default=None)
     """The server's host and port, where one is written."""
-    _resolver: ResolvConf = field(default=_OUR_RESOLVER, repr=False, compare=False)
+    _resolver: Watched[ResolvConf] = field(default=_OUR_RESOLVER, repr=False, compare=False)
     """Not of the YAML: so that a test can have one of its own."""
 
     def __post_init__(self) -> None:
@@ -189,22 +199,61 @@ class Dns(Probe):
         return Observation({**_times(look), **figures}, None, "", look.phases, look.evidence)
 
     async def _ask(self, look: Look, context: Context, figures: dict[str, float]) -> bytes:
-        host, port = self._where or (self._resolver.first(), self._port)
+        if self._where is not None:
+            return await self._told(look, context, figures, self._where)
+        passed: list[str] = []
+        servers = self._resolver.now().servers
+        for number, host in enumerate(servers, 1):
+            last = number == len(servers)
+            try:
+                data = await self._told(look, context, figures, (host, self._port), last=last)
+            except LookFailed as failure:
+                if last or look.left() <= 0.0 or failure.reason.blame is Blame.US:
+                    raise
+                why = failure.detail
+            else:
+                if last or rcode_of(data) not in (SERVFAIL, REFUSED):
+                    return data
+                why = "SERVFAIL" if rcode_of(data) == SERVFAIL else "REFUSED"
+            passed.append(f"{host}: {why}")
+            look.evidence["passed_over"] = "; ".join(passed)
+        raise LookFailed(Reason.DNS_SERVFAIL, "no server is named")
+
+    async def _told(
+        self, look: Look, context: Context, figures: dict[str, float], where: tuple[str, int], *, last: bool = True
+    ) -> bytes:
+        """What that server says. Where it is not the `last` one that can be asked, it has so long and no longer."""
+        data = await self._once(look, context, figures, where, last=last)
+        if without_edns(data) and not self.dnssec and not {"FORMERR", "NOTIMP"}.intersection(self.expect.rcode):
+            look.evidence["edns"] = "the server does not know it: asked again without"
+            data = await self._once(look, context, figures, where, last=last, edns=False)
+        return data
+
+    async def _once(
+        self,
+        look: Look,
+        context: Context,
+        figures: dict[str, float],
+        where: tuple[str, int],
+        *,
+        last: bool,
+        edns: bool = True,
+    ) -> bytes:
+        host, port = where
         if self.transport == "udp":
-            began = perf_counter()
-            look.begin(Reason.DNS_TIMEOUT)
-            addresses = await context.resolver.resolve(host, port, look.left())
-            look.spend("resolve", perf_counter() - began)
-            data, address = await by_datagrams(look, addresses, self._question.ask())
+            addresses = await resolved(look, context, host, port)
+            until = inf if last else perf_counter() + min(_TURN, look.left() / 2)
+            data, address = await by_datagrams(look, addresses, self._question.ask(edns=edns), until)
             if not truncated(data):
                 return data
             look.evidence["truncated"] = "by UDP: asked again by TCP"
             connection = await dial(look, (address,))
         else:
             name = (self.server_name or host) if self.transport == "tls" else None
-            connection = await reach(look, context, Endpoint(host, port, name, self.verify, self.ca_file), figures)
+            endpoint = Endpoint(host, port, name, TlsWanted(self.verify, self.ca_file))
+            connection = await reach(look, context, endpoint, figures)
         with connection:
-            data = await on_connection(look, connection, self._question.ask())
+            data = await on_connection(look, connection, self._question.ask(edns=edns))
         if truncated(data):
             raise LookFailed(Reason.PROTOCOL, "the answer is cut off (TC) although it came on a connection")
         return data
@@ -215,7 +264,13 @@ class Dns(Probe):
         if not ours or failure.reason in _ABOUT_THE_NAME or look.evidence.get("rcode") == "NOERROR":
             return failure
         failure.__traceback__ = None  # as `failed` does, and for its reasons
-        reason = Reason.DNS_TIMEOUT if failure.reason.timed_out else Reason.DNS_SERVFAIL
+        reason = Reason.DNS_SERVFAIL
+        if failure.reason.timed_out:
+            reason = Reason.DNS_TIMEOUT
+        elif failure.reason in (Reason.PROTOCOL, Reason.TOO_LARGE):
+            reason = Reason.DNS_PROTOCOL
+        elif look.evidence.get("rcode") == "REFUSED":
+            reason = Reason.DNS_REFUSED
         return LookFailed(reason, failure.detail)
 
     @staticmethod

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
 from probes._clean import Cleaner
+from probes._http.web import page, read, secrets, source
 from probes._look import Look, failed, visible
-from probes._web import page, read, secrets, source
 from probes.contract import BadField, Context, LookFailed, Measurement, Observation, Probe, Reason, Unit
 
 BOOTSTRAP = "https://data.iana.org/rdap/dns.json"

@@ -10,12 +10,12 @@ from itertools import zip_longest
 from time import perf_counter
 from typing import Annotated, ClassVar
 
-from probes._child import Child
 from probes._clean import Cleaner
-from probes._hang import Hung
 from probes._look import Look, failed
-from probes._perfdata import Figure, name_of, read_output
-from probes._spawn import PATH, CannotStart, Ended, Endless, clean_environment, run
+from probes._system.child import Child
+from probes._system.hang import Hung
+from probes._system.perfdata import Figure, name_of, read_output
+from probes._system.spawn import PATH, CannotStart, Ended, Endless, clean_environment, run
 from probes.contract import (
     BadField,
     Context,

@@ -10,19 +10,22 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from urllib.parse import unquote
 
 from probes._clean import Cleaner, sent
-from probes._endpoint import host_and_port
 from probes._look import Look, failed
-from probes._net import Connection
-from probes._reach import Endpoint, reach
+from probes._wire.connection import Connection
+from probes._wire.endpoint import host_and_port
+from probes._wire.figures import CONNECT_TIME, RESOLVE_TIME, certificate_expires_in, tls_time
+from probes._wire.reach import Endpoint, reach
 from probes.contract import (
     BadField,
     Context,
+    FilePath,
     LookFailed,
     Measurement,
     Observation,
     Probe,
     Reason,
     Secret,
+    TlsWanted,
     Unit,
     check_fields,
 )
@@ -89,21 +92,16 @@ class Grpc(Probe):
             "From after name resolution to the end of the answer.",
             cut_by=Reason.FIRST_BYTE_TIMEOUT,
         ),
-        Measurement("resolve_time", Unit.SECONDS, "Name resolution."),
-        Measurement(
-            "connect_time",
-            Unit.SECONDS,
-            "TCP connection, over all addresses that were tried.",
-            cut_by=Reason.CONNECT_TIMEOUT,
-        ),
-        Measurement("tls_time", Unit.SECONDS, "TLS handshake; only with tls.", cut_by=Reason.TLS_TIMEOUT),
+        RESOLVE_TIME,
+        CONNECT_TIME,
+        tls_time("tls"),
         Measurement(
             "call_time",
             Unit.SECONDS,
             "The call itself, HTTP/2's own greeting included.",
             cut_by=Reason.FIRST_BYTE_TIMEOUT,
         ),
-        Measurement("certificate_expires_in", Unit.SECONDS, "Until the certificate ends; only with tls."),
+        certificate_expires_in("tls"),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {"degraded": ("certificate_expires_in < 14d",)}
 
@@ -113,7 +111,7 @@ class Grpc(Probe):
     metadata: Annotated[Mapping[str, Secret], "Metadata to send along; never shown."] = field(default_factory=dict)
     authority: Annotated[str | None, "The name to ask for, when it is not the address's host."] = None
     verify: Annotated[bool, "Whether the certificate must be trusted and for this name."] = True
-    ca_file: Annotated[str | None, "A file of PEM certificates to trust instead of the system's."] = None
+    ca_file: Annotated[FilePath | None, "A file of PEM certificates to trust instead of the system's."] = None
     _host: str = field(init=False, compare=False)
     _port: int = field(init=False, compare=False)
     _own: Cleaner | None = field(init=False, compare=False)
@@ -172,7 +170,7 @@ class Grpc(Probe):
 
     def _endpoint(self) -> Endpoint:
         name = (self.authority or self._host) if self.tls else None
-        return Endpoint(self._host, self._port, name, self.verify, self.ca_file, alpn="h2")
+        return Endpoint(self._host, self._port, name, TlsWanted(self.verify, self.ca_file, alpn="h2"))
 
     async def _call(self, look: Look, connection: Connection) -> int:
         began = perf_counter()

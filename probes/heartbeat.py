@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, ClassVar
 
-from probes._attendance import Memory, attend, number
-from probes._awaited import Awaited, awaited, clock
 from probes._clean import Cleaner
 from probes._look import visible
-from probes._runs import Runs
-from probes._schedule import Cron, Every, Schedule, cron, span
+from probes._passive.attendance import Memory, attend, number
+from probes._passive.awaited import Awaited, awaited, clock
+from probes._passive.runs import Runs
+from probes._passive.schedule import Cron, Every, Schedule, cron, span
 from probes.contract import (
     DETAIL_LIMIT,
     TEXT_LIMIT,

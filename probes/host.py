@@ -14,10 +14,10 @@ from typing import Annotated, ClassVar
 
 import psutil
 
-from probes._host_forecast import forecast
-from probes._host_kernel import read_clock, read_disks, read_kills, read_limits
 from probes._look import visible
-from probes._mounts import Hung, RealFileSystems, Space, Watchers, local_mounts
+from probes._system.forecast import forecast
+from probes._system.kernel import read_clock, read_disks, read_kills, read_limits
+from probes._system.mounts import Hung, RealFileSystems, Space, Watchers, local_mounts
 from probes.contract import BadField, Context, LookFailed, Measurement, Observation, Probe, Reason, Unit
 
 _SLACK = 0.8

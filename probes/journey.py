@@ -9,24 +9,26 @@ from functools import partial
 from typing import Annotated, ClassVar
 from urllib.parse import quote, urlencode
 
-from probes import _url
 from probes._capture import NAME, PLACEHOLDER, Capture, filled, placeholders
 from probes._clean import Cleaner, sent
-from probes._cookies import Cookies
-from probes._exchange import Ask, check_written, fetch, note_excerpt
-from probes._expect import Expect, compiled, kept_of
-from probes._http1 import ResponseReader, check_method
+from probes._http import url as _url
+from probes._http.cookies import Cookies
+from probes._http.exchange import Ask, check_written, fetch, note_excerpt
+from probes._http.expect import Expect, compiled, kept_of
+from probes._http.http1 import ResponseReader, check_method
 from probes._look import TIMEOUTS, Look, failed
 from probes.contract import (
     BadField,
     ByteSize,
     Context,
+    FilePath,
     LookFailed,
     Measurement,
     Observation,
     Probe,
     Reason,
     Secret,
+    TlsWanted,
     Unit,
     check_fields,
 )
@@ -168,7 +170,7 @@ class Journey(Probe):
     steps: Annotated[tuple[Step, ...], "The steps, in order."]
     max_bytes: Annotated[ByteSize, "The largest body to read; more makes the look fail."] = _MAX_BYTES
     verify: Annotated[bool, "Whether certificates must be trusted and for their names."] = True
-    ca_file: Annotated[str | None, "A file of PEM certificates to trust instead of the system's."] = None
+    ca_file: Annotated[FilePath | None, "A file of PEM certificates to trust instead of the system's."] = None
     _hosts: tuple[_url.Url, ...] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -224,7 +226,7 @@ class Journey(Probe):
     async def look(self, context: Context) -> Observation:
         own = Cleaner(secret for step in self.steps for secret in step.secrets())
         look = Look(context.timeout, own, context.redact)
-        walk = _Walk(self, look, context, own)
+        walk = _Walk(self, look, context)
         try:
             for step in self.steps:
                 await walk.take(step)
@@ -234,6 +236,7 @@ class Journey(Probe):
             look.phases = walk.times
             if failure.reason in TIMEOUTS:
                 walk.figures[f"{walk.step}_time"] = walk.times[walk.step]
+            own = look.own or own
             for name, text in look.evidence.items():
                 look.evidence[name] = own(text)
             return failed(look, LookFailed(failure.reason, own(f"step {walk.step}: {failure.detail}")), walk.figures)
@@ -245,11 +248,10 @@ class Journey(Probe):
 class _Walk:
     """One look on its way through the steps."""
 
-    def __init__(self, journey: Journey, look: Look, context: Context, own: Cleaner) -> None:
+    def __init__(self, journey: Journey, look: Look, context: Context) -> None:
         self._journey = journey
         self._look = look
         self._context = context
-        self._own = own
         self._cookies = Cookies()
         self._values: dict[str, str] = {}
         self.figures: dict[str, float] = {"steps_done": 0.0}
@@ -262,8 +264,8 @@ class _Walk:
         expectation, answer = compiled(step.expect), None
         try:
             answer = await fetch(self._look, self._context, self._ask(step), self.figures, self._cookies)
-            expectation.check(answer, self._look)
-            self._capture(step, answer)
+            await expectation.check(answer, self._look)
+            await self._capture(step, answer)
         except LookFailed:
             if answer is not None:
                 note_excerpt(self._look, answer)
@@ -275,10 +277,10 @@ class _Walk:
         self.figures["steps_done"] += 1
         self._look.evidence.clear()  # of a step that went well
 
-    def _capture(self, step: Step, answer: ResponseReader) -> None:
+    async def _capture(self, step: Step, answer: ResponseReader) -> None:
         for name, capture in step.capture.items():
-            self._values[name] = value = capture.take(name, answer)
-            self._own.add(value)
+            self._values[name] = value = await capture.take(name, answer, self._look)
+            self._look.learn(value)
 
     def _ask(self, step: Step) -> Ask:
         expectation = compiled(step.expect)
@@ -303,8 +305,8 @@ class _Walk:
                 max_bytes=self._journey.max_bytes,
                 keep=keep,
                 server_name=None,
-                verify=self._journey.verify,
-                ca_file=self._journey.ca_file,
+                tls=TlsWanted(self._journey.verify, self._journey.ca_file),
+                compression=True,
             )
         except ValueError as error:
             raise LookFailed(Reason.BODY, f"a captured value cannot be sent: {error}") from error
@@ -322,10 +324,6 @@ class _Walk:
         if not any(written.trusts(found) for written in self._journey._hosts):  # noqa: SLF001  (as above)
             raise LookFailed(Reason.REDIRECT, "the captured link leads to a host that no step names")
         return found
-
-
-def _check_header(name: str, value: Secret) -> None:
-    check_written(name, PLACEHOLDER.sub("x", value.reveal()))
 
 
 def _check_captured(name: str) -> None:

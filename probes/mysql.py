@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-from probes import _mysql_figures
 from probes._look import Look, taken
-from probes._mysql import MysqlServer, Session
+from probes._mysql import figures as _mysql_figures
+from probes._mysql.session import MysqlServer, Session
 from probes.contract import Context, LookFailed, Measurement, Observation, Probe, Reason, Secret, Unit
 
 

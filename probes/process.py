@@ -8,10 +8,10 @@ from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Annotated, ClassVar
 
-from probes import _procfs
-from probes._expect import pattern
-from probes._hang import Asker, Hung
 from probes._look import Look, failed
+from probes._patterns import pattern
+from probes._system import procfs
+from probes._system.hang import Asker, Hung
 from probes.contract import (
     BadField,
     Context,
@@ -146,7 +146,7 @@ class Process(Probe):
         return Observation(figures, None, "", look.phases, look.evidence)
 
     def _measure(self, look: Look, found: _Found, figures: dict[str, float], context: Context) -> None:
-        living, main, now = found.living, found.main, _procfs.uptime()
+        living, main, now = found.living, found.main, procfs.uptime()
         figures["count"] = float(len(living))
         figures["zombies"] = float(len(found.zombies))
         figures["rss"] = float(sum(each.rss for each in living))
@@ -179,7 +179,7 @@ class _Before:
         self._at: float | None = None
         self._cpu: dict[tuple[int, float], float] = {}
 
-    def compare(self, living: list[_procfs.Process], figures: dict[str, float], *, keep: bool) -> None:
+    def compare(self, living: list[procfs.Process], figures: dict[str, float], *, keep: bool) -> None:
         now = monotonic()
         passed = None if self._at is None else now - self._at
         if passed is not None and passed >= _SHORTEST:
@@ -204,30 +204,30 @@ class _Query:
 
 @dataclass(frozen=True, slots=True)
 class _Descriptors:
-    of: _procfs.Process
+    of: procfs.Process
     open: int
     limit: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    main: _procfs.Process
-    living: list[_procfs.Process]
-    zombies: list[_procfs.Process]
+    main: procfs.Process
+    living: list[procfs.Process]
+    zombies: list[procfs.Process]
     fds: _Descriptors | None
     denied: int
 
 
 def _search(query: _Query) -> _Found:
     """Raises `LookFailed`."""
-    main: _procfs.Process | None = None
+    main: procfs.Process | None = None
     if query.pidfile is not None:
         main = _of_pidfile(query)
-        found = _procfs.tree(main, _procfs.processes())
+        found = procfs.tree(main, procfs.processes())
     elif query.cgroup is not None:
         found = [each for each in _of_cgroup(query.cgroup) if _fits(each, query)]
     else:
-        found = [each for each in _procfs.processes().values() if _fits(each, query)]
+        found = [each for each in procfs.processes().values() if _fits(each, query)]
     living = sorted((each for each in found if not each.zombie), key=lambda each: each.started)
     if not living:
         raise _none(query)
@@ -238,7 +238,7 @@ def _search(query: _Query) -> _Found:
 _READER: Asker[_Query, _Found] = Asker(_search, "processes")
 
 
-def _of_pidfile(query: _Query) -> _procfs.Process:
+def _of_pidfile(query: _Query) -> procfs.Process:
     path = query.pidfile or ""
     try:
         with Path(path).open("rb") as file:
@@ -249,8 +249,8 @@ def _of_pidfile(query: _Query) -> _procfs.Process:
         raise LookFailed(Reason.DENIED, f"{path} cannot be read: {error.strerror}") from None
     if not words or not words[0].isdigit():
         raise LookFailed(Reason.SOURCE, f"{path} holds no number of a process")
-    found = _procfs.process(int(words[0]))
-    if found is None and _procfs.others_hidden():
+    found = procfs.process(int(words[0]))
+    if found is None and procfs.others_hidden():
         raise LookFailed(Reason.DENIED, f"{path}: processes of other users are hidden from the agent")
     if found is None or found.zombie:
         raise LookFailed(Reason.MISSING, f"there is no process {int(words[0])}, which {path} speaks of")
@@ -259,36 +259,36 @@ def _of_pidfile(query: _Query) -> _procfs.Process:
     return found
 
 
-def _of_cgroup(path: str) -> list[_procfs.Process]:
+def _of_cgroup(path: str) -> list[procfs.Process]:
     try:
-        return _procfs.of_cgroup(path.strip("/"))
+        return procfs.of_cgroup(path.strip("/"))
     except FileNotFoundError:
         raise LookFailed(Reason.MISSING, f"there is no control group {path}: nothing of it runs") from None
     except OSError as error:
         raise LookFailed(Reason.DENIED, f"the control group {path} cannot be read: {error.strerror}") from None
 
 
-def _fits(process: _procfs.Process, query: _Query) -> bool:
+def _fits(process: procfs.Process, query: _Query) -> bool:
     if query.program is not None and process.name != query.program[:_COMM]:
         return False
     found = pattern("matches", query.matches)
-    return found is None or found.search(_procfs.command_line(process.pid)) is not None
+    return found is None or found.search(procfs.command_line(process.pid)) is not None
 
 
 def _none(query: _Query) -> LookFailed:
-    if _procfs.others_hidden():
+    if procfs.others_hidden():
         return LookFailed(Reason.DENIED, "none is to be seen, but processes of other users are hidden from the agent")
     wanted = [f"{name} {value}" for name in ("program", "matches", "cgroup") if (value := getattr(query, name))]
     return LookFailed(Reason.MISSING, f"no process runs with {' and '.join(wanted)}")
 
 
-def _most_descriptors(processes: list[_procfs.Process]) -> tuple[_Descriptors | None, int]:
+def _most_descriptors(processes: list[procfs.Process]) -> tuple[_Descriptors | None, int]:
     """The process that is nearest to its limit, and of how many nothing can be known."""
     worst: _Descriptors | None = None
     denied = 0
     for process in processes:
         try:
-            counted = _procfs.descriptors(process.pid)
+            counted = procfs.descriptors(process.pid)
         except PermissionError:
             denied += 1
             continue

@@ -11,7 +11,7 @@ from probes import _promql
 from probes._clean import Cleaner
 from probes._look import Look, failed
 from probes._promql import Query, Series
-from probes.contract import Context, LookFailed, Measurement, Observation, Probe, Reason, Secret, Unit
+from probes.contract import Context, FilePath, LookFailed, Measurement, Observation, Probe, Reason, Secret, Unit
 
 _SHOWN = 3
 """Series that the evidence names."""
@@ -72,7 +72,7 @@ class Prometheus(Probe):
         default_factory=dict
     )
     verify: Annotated[bool, "Whether the certificate must be trusted and for this name."] = True
-    ca_file: Annotated[str | None, "A file of PEM certificates to trust instead of the system's."] = None
+    ca_file: Annotated[FilePath | None, "A file of PEM certificates to trust instead of the system's."] = None
     _query: Query = field(init=False, compare=False)
     _own: Cleaner | None = field(init=False, compare=False)
 

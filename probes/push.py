@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar
 
-from probes._attendance import CROWDED, attend, number
 from probes._clean import Cleaner
 from probes._look import visible
+from probes._passive.attendance import CROWDED, attend, number
 from probes.contract import (
     DETAIL_LIMIT,
     TEXT_LIMIT,

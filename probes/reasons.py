@@ -61,6 +61,10 @@ class Reason(StrEnum):
         "dns_nxdomain", _TARGET, "the name does not exist",
         "check the name in the config, its zone, and whether the domain has expired",
     )  # fmt: skip
+    DNS_NO_DATA = (
+        "dns_no_data", _TARGET, "the name exists, but has no address",
+        "give it an A or AAAA record; or correct the name, or the family asked for (ip: 4, ip: 6)",
+    )  # fmt: skip
     REFUSED = (
         "refused", _TARGET, "nothing listens on the port",
         "start the service, or correct the port",
@@ -78,8 +82,12 @@ class Reason(StrEnum):
         "look for crashes, worker restarts or a proxy that gives up",
     )  # fmt: skip
     TLS_EXPIRED = (
-        "tls_expired", _TARGET, "the certificate has expired or is not valid yet",
+        "tls_expired", _TARGET, "the certificate has expired",
         "renew the certificate, reload the server, compare the clocks",
+    )  # fmt: skip
+    TLS_NOT_YET = (
+        "tls_not_yet", _TARGET, "the certificate is not valid yet",
+        "compare the clocks of agent and server first; then see when it was issued",
     )  # fmt: skip
     TLS_NAME = (
         "tls_name", _TARGET, "the certificate is for another name",
@@ -89,9 +97,37 @@ class Reason(StrEnum):
         "tls_untrusted", _TARGET, "the certificate's chain does not end at a trusted authority",
         "serve the intermediate certificates, or name the authority with ca_file",
     )  # fmt: skip
+    TLS_SELF_SIGNED = (
+        "tls_self_signed", _TARGET, "the certificate is signed by nobody but itself",
+        "serve one of an authority, or name this one with ca_file",
+    )  # fmt: skip
+    TLS_CHAIN = (
+        "tls_chain", _TARGET, "an intermediate certificate is missing",
+        "serve the whole chain (fullchain), as many clients cannot fetch the missing part",
+    )  # fmt: skip
+    TLS_REVOKED = (
+        "tls_revoked", _TARGET, "the authority has revoked the certificate",
+        "have a new one issued; find out who had it revoked, and why",
+    )  # fmt: skip
     TLS_PROTOCOL = (
         "tls_protocol", _TARGET, "the TLS handshake failed",
         "see whether the port speaks TLS, and which versions and ciphers it offers",
+    )  # fmt: skip
+    TLS_VERSION = (
+        "tls_version", _TARGET, "server and agent have no TLS version in common",
+        "offer TLS 1.2 or 1.3; or lower minimum_version, knowing that browsers refuse what is older",
+    )  # fmt: skip
+    TLS_PLAINTEXT = (
+        "tls_plaintext", _TARGET, "the port does not speak TLS",
+        "see what listens there; or use http://, or the port's STARTTLS",
+    )  # fmt: skip
+    TLS_CLOSED = (
+        "tls_closed", _TARGET, "the server closed the connection during the TLS handshake",
+        "look for crashes, a refused server name, or a proxy that knows no such host",
+    )  # fmt: skip
+    TLS_OCSP = (
+        "tls_ocsp", _TARGET, "the stapled proof that the certificate is not revoked is missing or stale",
+        "see whether the server can reach its authority's OCSP responder, and reload it",
     )  # fmt: skip
     TLS_TIMEOUT = (
         "tls_timeout", _TARGET, "the TLS handshake did not end in time",
@@ -121,9 +157,13 @@ class Reason(StrEnum):
         "protocol", _TARGET, "the answer breaks the protocol",
         "see what really listens there; look at the answer in the evidence",
     )  # fmt: skip
+    ENCODING = (
+        "encoding", _TARGET, "the body's compression is broken or one that was not asked for",
+        "compare with curl --compressed; look for a proxy that compresses twice or cuts off",
+    )  # fmt: skip
     TOO_LARGE = (
         "too_large", _TARGET, "the answer is larger than the limit",
-        "raise max_bytes, or look at a smaller page",
+        "raise max_bytes, or look at a smaller page; headers beyond the limit are the server's to mend",
     )  # fmt: skip
     STATUS = (
         "status", _TARGET, "the status is not one that was expected",
@@ -136,6 +176,10 @@ class Reason(StrEnum):
     BODY = (
         "body", _TARGET, "the body is not as expected",
         "compare the excerpt in the evidence with the expectation",
+    )  # fmt: skip
+    VERSION = (
+        "version", _TARGET, "the protocol's version is not as expected",
+        "see what the server and the proxies before it offer; or correct the expected version",
     )  # fmt: skip
     RCODE = (
         "rcode", _TARGET, "the name server answered with another code than was expected",
@@ -160,6 +204,10 @@ class Reason(StrEnum):
     QUERY_TIMEOUT = (
         "query_timeout", _TARGET, "the server took the query but did not answer it in time",
         "look at what it waits for: locks, a full disk, too many queries at once",
+    )  # fmt: skip
+    REPLY_TIMEOUT = (
+        "reply_timeout", _TARGET, "no packet came back",
+        "see whether the host is up, and whether something on the way drops pings",
     )  # fmt: skip
     TOO_MANY_CONNECTIONS = (
         "too_many_connections", _TARGET, "the server takes no more connections",
@@ -202,13 +250,33 @@ class Reason(StrEnum):
         "dns_timeout", _CANNOT_TELL, "the resolver did not answer in time",
         "look at the agent's resolver",
     )  # fmt: skip
+    DNS_REFUSED = (
+        "dns_refused", _CANNOT_TELL, "the resolver refuses to answer the agent",
+        "let the agent's address ask it, or name another resolver",
+    )  # fmt: skip
+    DNS_PROTOCOL = (
+        "dns_protocol", _CANNOT_TELL, "the resolver's answer makes no sense",
+        "see what listens on the resolver's port, and what stands between it and the agent",
+    )  # fmt: skip
+    PROXY = (
+        "proxy", _CANNOT_TELL, "the proxy between agent and target refused or failed",
+        "look at the proxy: its log, its rules, the password in the config",
+    )  # fmt: skip
+    LOGIN = (
+        "login", _CANNOT_TELL, "the token endpoint gave the agent no token",
+        "try client_id and client_secret by hand; the detail has its answer",
+    )  # fmt: skip
+    TLS_CLIENT = (
+        "tls_client", _CANNOT_TELL, "the server wants a client certificate, or refuses the agent's",
+        "give the check its certificate and key; see whether it has expired and whom the server trusts",
+    )  # fmt: skip
     UNSUPPORTED = (
         "unsupported", _CANNOT_TELL, "this system does not offer what should be measured",
         "drop the check, or look from another machine",
     )  # fmt: skip
     DENIED = (
-        "denied", _CANNOT_TELL, "the agent may not look there",
-        "give the agent the right it lacks; the detail names it",
+        "denied", _CANNOT_TELL, "the agent cannot look there: it lacks a right or a file",
+        "give the agent the right it lacks, or correct the path; the detail names it",
     )  # fmt: skip
     SOURCE = (
         "source", _CANNOT_TELL, "what should tell about the target cannot be read itself",
@@ -264,15 +332,22 @@ _COURSE = (
     Reason.FIRST_BYTE_TIMEOUT,
     Reason.TRANSFER_TIMEOUT,
     Reason.QUERY_TIMEOUT,
+    Reason.REPLY_TIMEOUT,
     Reason.PLUGIN_TIMEOUT,
 )
 """The steps of a look in the order in which it takes them, each by the reason of a look that waits there in vain."""
 
-_SURE = frozenset(("dns_nxdomain", "tls_expired", "tls_name", "tls_untrusted"))
+_SURE = frozenset(
+    {
+        "dns_nxdomain", "tls_expired", "tls_not_yet", "tls_name", "tls_untrusted", "tls_self_signed", "tls_chain",
+        "tls_revoked",
+    }
+)  # fmt: skip
 
 _BY_NETWORK = frozenset(
     {
-        "dns_nxdomain", "refused", "unreachable", "connect_timeout", "reset", "tls_protocol", "tls_timeout",
+        "dns_nxdomain", "dns_no_data", "refused", "unreachable", "connect_timeout", "reset", "tls_protocol",
+        "tls_closed", "tls_plaintext", "tls_timeout", "reply_timeout",
         "send_timeout", "first_byte_timeout", "transfer_timeout", "empty_reply", "truncated", "query_timeout",
         "rcode", "answer", "plugin_timeout",
     }

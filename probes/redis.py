@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Annotated, ClassVar
 
-from probes import _redis_info
 from probes._look import Look, taken
 from probes._promoted import promoted
-from probes._redis import RedisServer, Session, info, settled
-from probes.contract import Context, LookFailed, Measurement, Observation, Probe, Reason, Secret, Unit
+from probes._redis import info as _info
+from probes._redis.session import RedisServer, Session, info, settled
+from probes.contract import Context, FilePath, LookFailed, Measurement, Observation, Probe, Reason, Secret, Unit
 
 _SLOW = 0.1
 """Seconds that an answer may take before the look asks for the commands that were slow."""
@@ -130,7 +130,7 @@ class Redis(Probe):
 
     url: Annotated[Secret, "`redis://[user:password@]host[:6379][/db]`; `rediss://` for TLS; `unix:///path?db=0`."]
     verify: Annotated[bool, "Whether the certificate must be valid."] = True
-    ca_file: Annotated[str | None, "The authorities to trust instead of the system's, in PEM."] = None
+    ca_file: Annotated[FilePath | None, "The authorities to trust instead of the system's, in PEM."] = None
     _server: RedisServer = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -170,11 +170,11 @@ async def _figures(look: Look, context: Context, session: Session, figures: dict
         look.evidence["info"] = f"left out: {told.detail}"
         return
     facts = info(told)
-    figures.update(_redis_info.standing(facts))
+    figures.update(_info.standing(facts))
     if promoted(context.memory, follows=facts.get("role") == "slave"):
         figures.setdefault("replication_lag", 0.0)
-    figures.update(_redis_info.gained(facts, context.memory, time.time(), scheduled=context.scheduled))
-    look.evidence.update({name: look.show(text) for name, text in _redis_info.evidence(facts, figures).items()})
+    figures.update(_info.gained(facts, context.memory, time.time(), scheduled=context.scheduled))
+    look.evidence.update({name: look.show(text) for name, text in _info.evidence(facts, figures).items()})
     if figures["response_time"] > _SLOW:
         await _slow(look, session)
     if facts.get("cluster_enabled") == "1":
@@ -186,7 +186,7 @@ async def _slow(look: Look, session: Session) -> None:
     (entries,) = await session.pipeline([["SLOWLOG", "GET", "5"]])
     if not isinstance(entries, list):
         return
-    shown = [text for entry in entries if (text := _redis_info.slow_command(entry))]
+    shown = [text for entry in entries if (text := _info.slow_command(entry))]
     if shown:
         look.evidence["slow_commands"] = look.show("; ".join(shown))
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Annotated, ClassVar
 
-from probes._hang import Hung
 from probes._look import Look, failed
-from probes._spawn import CannotStart, Ended, Endless, clean_environment, run
+from probes._system.hang import Hung
+from probes._system.spawn import CannotStart, Ended, Endless, clean_environment, run
 from probes.contract import BadField, Context, LookFailed, Measurement, Observation, Probe, Reason, Unit
 
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@*?\[\]-]{1,255}")

@@ -7,23 +7,26 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from probes import _url
 from probes._clean import Cleaner, sent
-from probes._exchange import check_written
-from probes._expect import pattern
+from probes._http import url as _url
+from probes._http.exchange import check_written
 from probes._look import Look, failed
-from probes._net import Connection
-from probes._reach import Endpoint, reach
+from probes._patterns import pattern
+from probes._wire.connection import Connection
+from probes._wire.figures import CONNECT_TIME, RESOLVE_TIME, certificate_expires_in, tls_time
+from probes._wire.reach import Endpoint, reach
 from probes.contract import (
     BadField,
     ByteSize,
     Context,
+    FilePath,
     LookFailed,
     Measurement,
     Observation,
     Probe,
     Reason,
     Secret,
+    TlsWanted,
     Unit,
     check_fields,
 )
@@ -78,14 +81,9 @@ class Websocket(Probe):
             "From after name resolution to the pong or the expected message.",
             cut_by=Reason.FIRST_BYTE_TIMEOUT,
         ),
-        Measurement("resolve_time", Unit.SECONDS, "Name resolution."),
-        Measurement(
-            "connect_time",
-            Unit.SECONDS,
-            "TCP connection, over all addresses that were tried.",
-            cut_by=Reason.CONNECT_TIMEOUT,
-        ),
-        Measurement("tls_time", Unit.SECONDS, "TLS handshake; only with wss.", cut_by=Reason.TLS_TIMEOUT),
+        RESOLVE_TIME,
+        CONNECT_TIME,
+        tls_time("wss"),
         Measurement(
             "upgrade_time",
             Unit.SECONDS,
@@ -98,7 +96,7 @@ class Websocket(Probe):
             "From the ping or the text sent to its answer.",
             cut_by=Reason.FIRST_BYTE_TIMEOUT,
         ),
-        Measurement("certificate_expires_in", Unit.SECONDS, "Until the certificate ends; only with wss."),
+        certificate_expires_in("wss"),
     )
     thresholds: ClassVar[Mapping[str, tuple[str, ...]]] = {"degraded": ("certificate_expires_in < 14d",)}
 
@@ -111,7 +109,7 @@ class Websocket(Probe):
     expect: Annotated[str | None, "A regular expression (RE2) to wait for in a message."] = None
     max_bytes: Annotated[ByteSize, "The most to read while waiting; more makes the look fail."] = _MAX_BYTES
     verify: Annotated[bool, "Whether the certificate must be trusted and for this name."] = True
-    ca_file: Annotated[str | None, "A file of PEM certificates to trust instead of the system's."] = None
+    ca_file: Annotated[FilePath | None, "A file of PEM certificates to trust instead of the system's."] = None
     _url: _url.Url = field(init=False, compare=False)
     _expected: Any = field(init=False, compare=False)
     _own: Cleaner | None = field(init=False, compare=False)
@@ -173,7 +171,7 @@ class Websocket(Probe):
 
     def _endpoint(self) -> Endpoint:
         name = self._url.host if self._url.scheme == "https" else None
-        return Endpoint(self._url.host, self._url.port, name, self.verify, self.ca_file)
+        return Endpoint(self._url.host, self._url.port, name, TlsWanted(self.verify, self.ca_file))
 
     async def _talk(self, look: Look, connection: Connection) -> None:
         dialogue = _Dialogue(look, connection, self.max_bytes)

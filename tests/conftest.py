@@ -34,6 +34,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         del others[:filling]
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """In CI a failure is told when it happens: a run that hangs afterwards has told its cause."""
+    if report.failed and os.environ.get("CI") and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\n{report.nodeid} ({report.when}): {report.longreprtext[-1500:]}", flush=True)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -89,7 +89,7 @@ class Agent:
             ask=lambda name: self.scheduler.ask(name),
         )  # fmt: skip
         self.scheduler = Scheduler(
-            plan.checks.values(), self.pipeline.take, self.pipeline.pass_over,
+            plan.checks.values(), self.pipeline.look, self.pipeline.pass_over,
             lambda name: self.world.judges[name].extra_timeout, clock,
             limit=500, limit_per_host=8, observer=Counter(),
             soft_deadline=self.pipeline.soft_deadline, overdue=self.pipeline.overdue,
@@ -202,9 +202,10 @@ def shown(capsys: pytest.CaptureFixture[str], *words: object) -> str:
 
 
 def story(told: Iterable[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    """Of the transitions that a replay tells: all but the moment, and the words."""
+    """Of the transitions that a replay tells: all but the moment, the words, and the ids of incidents."""
     fields = ("subject", "kind", "old", "new", "reason", "since")
-    return sorted((tuple(item[name] for name in fields) for item in told), key=lambda item: (item[:2], item[-1]))
+    known = (item | ({"subject": "incident"} if item["kind"] == "incident" else {}) for item in told)
+    return sorted((tuple(item[name] for name in fields) for item in known), key=lambda item: (item[:2], item[-1]))
 
 
 def as_told(items: Iterable[Transition]) -> list[tuple[Any, ...]]:

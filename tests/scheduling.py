@@ -6,10 +6,11 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
-from monitor.core.judge import Judgement
+from monitor.core.judgement import Judgement
 from monitor.core.model import Check
 from monitor.runner import Order
 from monitor.scheduler import Scheduler
@@ -38,7 +39,7 @@ class Taken:
     waits: Callable[[Order], Awaitable[None]] | None = None
     passed_over: list[str] = field(default_factory=list)
 
-    async def __call__(self, order: Order) -> Judgement:
+    async def __call__(self, order: Order) -> Callable[[], Judgement]:
         now = asyncio.get_running_loop().time()
         self.began.append((now, order.check.id, order.scheduled))
         number = len(self.began)
@@ -51,7 +52,7 @@ class Taken:
                 await asyncio.sleep(self.lasts)
         finally:
             self.under_way -= 1
-        return self.judge(order, number)
+        return partial(self.judge, order, number)
 
     def pass_over(self, order: Order) -> Judgement:
         self.passed_over.append(order.check.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -86,7 +86,11 @@ class Bench:
 
 @asynccontextmanager
 async def working(
-    store: MemoryStore | None = None, pace: Pace = EXACT, observer: Observer | None = None, **sinks: Sink
+    store: MemoryStore | None = None,
+    pace: Pace = EXACT,
+    observer: Observer | None = None,
+    notes: Mapping[str, Any] = {},
+    **sinks: Sink,
 ) -> AsyncIterator[Bench]:
     store = store or MemoryStore()
     await store.open()
@@ -99,7 +103,8 @@ async def working(
             terminal=io.StringIO(),
             clock=VirtualClock(),
             random=Random(1),
-            on_result=observer or (lambda *result: results.append(result)),
+            notes=notes,
+            on_result=observer or (lambda row, what, took, _: results.append((row.sink, what, took))),
             pace=pace,
         )
         running = asyncio.create_task(outbox.run())

@@ -28,7 +28,7 @@ from monitor.store.contract import Delivery
 from monitor.store.memory import MemoryStore
 from monitor.vantage import Lookout
 from monitor.witnesses import LIMIT, Asked
-from probes.contract import Address, Context, Measurement, Observation, Probe, Reason, Unit
+from probes.contract import Address, Context, Measurement, Observation, Probe, Reason, TlsWanted, Unit
 from tests.core.builders import check
 from tests.virtual_time import VirtualClock, run
 
@@ -84,7 +84,7 @@ class NoNames:
 
 
 class NoTls:
-    def get(self, *, verify: bool = True, ca_file: str | None = None, alpn: str | None = None) -> ssl.SSLContext:
+    async def get(self, wanted: TlsWanted) -> ssl.SSLContext:
         raise AssertionError("the simulation has no network")
 
 
@@ -165,7 +165,7 @@ async def _live(plan: Plan, seconds: float, observer: Counter, witnesses: Asked 
         )
         scheduler = Scheduler(
             plan.checks.values(),
-            pipeline.take,
+            pipeline.look,
             pipeline.pass_over,
             lambda name: world.judges[name].extra_timeout,
             clock,

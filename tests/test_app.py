@@ -67,9 +67,11 @@ class Dying(Sound):
         self._meet("open")
         return await super().open()
 
-    async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
+    async def claim(
+        self, sink: str, now: datetime, lease_until: datetime, limit: int, *, deep: bool = False
+    ) -> list[Delivery]:
         self._meet("claim")
-        return await super().claim(sink, now, lease_until, limit)
+        return await super().claim(sink, now, lease_until, limit, deep=deep)
 
     async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
         self._meet("commit")

@@ -18,7 +18,7 @@ from bench._policies import Ours
 from bench._traffic import OVER, Answer, Phase, Traffic, read_trace
 from bench._virtual import EPOCH, Simulation, moment
 from monitor.core.event import Source
-from monitor.core.judge import Judgement
+from monitor.core.judgement import Judgement
 from monitor.core.model import Look, OutageRule, Service
 from monitor.core.plan import Plan
 from monitor.core.quantise import quantised
@@ -109,7 +109,7 @@ def live(every: float, seconds: float) -> tuple[list[Taken], list[tuple[float, s
             level_sinks=frozenset(), wake=lambda _: None, observer=Counter(),
         )  # fmt: skip
         scheduler = Scheduler(
-            [check], pipeline.take, pipeline.pass_over, lambda name: world.judges[name].extra_timeout, clock,
+            [check], pipeline.look, pipeline.pass_over, lambda name: world.judges[name].extra_timeout, clock,
             limit=500, limit_per_host=50, observer=Counter(),
             soft_deadline=pipeline.soft_deadline, overdue=pipeline.overdue,
         )  # fmt: skip

@@ -19,6 +19,7 @@ from monitor.config.jsonschema import schema as config_schema
 from monitor.config.schema import SECTIONS
 from monitor.core.model import EventType, ServiceState, State
 from monitor.kinds import installed_kinds
+from monitor.sinks.contract import Sink
 from monitor.sinks.registry import sinks
 from monitor.web import openapi
 from monitor.web.arrivals import BODY_LIMITS
@@ -35,11 +36,11 @@ def test_generated_parts_are_up_to_date(path: Path) -> None:
     assert generate.renewed(page) == page, "run: make docs"
 
 
-def test_every_probe_has_its_page_as_the_code_has_it() -> None:
+def test_every_probe_and_sink_has_its_page_as_the_code_has_it() -> None:
     pages = generate.whole_pages()
     stale = [path.name for path, text in pages.items() if path.read_text(encoding="utf-8") != text]
     assert not stale, "run: make docs"
-    assert set(pages) == set((DOCS / "probes").glob("*.md"))
+    assert set(pages) == {*(DOCS / "probes").glob("*.md"), *(DOCS / "sinks").glob("*.md")}
 
 
 def test_every_generated_part_stands_somewhere() -> None:
@@ -87,12 +88,18 @@ def test_every_probe_is_explained(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sinks())
 def test_every_sink_is_explained(kind: str) -> None:
-    _every_key_told(sinks()[kind], _section(text_of("sinks.md"), kind))
+    _every_key_told(sinks()[kind], text_of(f"sinks/{kind}.md") + _section(text_of("configuration.md"), "sinks"))
+
+
+def test_what_every_sink_has_is_told_once() -> None:
+    page = text_of("configuration.md")
+    assert all(f"| `{key}` |" in page for key in ("fallback.to", "fallback.after", "most"))
 
 
 def _every_key_told(cls: type, part: str) -> None:
+    shared = {path for path, *_ in keys.keys_of(keys.own_model(Sink))} if issubclass(cls, Sink) else set()
     for path, kind, _, told in keys.keys_of(keys.own_model(cls)):
-        if kind != "mapping":
+        if kind != "mapping" and path not in shared:
             assert told, f"{cls.__name__}.{path} has no text in its Annotated[]"
             assert f"| `{path}` |" in part, path
 
@@ -107,6 +114,11 @@ def test_every_reason_is_explained(reason: Reason) -> None:
     assert f"| `{reason.value}` |" in text_of("reasons.md")
     assert reason.meaning
     assert reason.advice
+
+
+def test_reasons_that_decide_sooner_are_named() -> None:
+    told = text_of("judgement.md").partition("**Some reasons decide sooner**")[2].partition("Somebody has said so")[0]
+    assert set(re.findall(r"`(\w+)`", told)) == {reason.value for reason in Reason if reason.sure}
 
 
 @pytest.mark.parametrize("state", [*State, *ServiceState])

@@ -28,7 +28,8 @@ checks:
   - {name: checkout, service: shop, probe: tcp, address: "shop.example.com:443"}
 """,
     "sinks": """
-sinks: {hook: {type: console}, chat: {type: console}, pager: {type: console}, terminal: {type: console}}
+sinks: {hook: {type: console}, chat: {type: console}, pager: {type: console}, terminal: {type: console},
+        mail: {type: console}, sms: {type: console}, call: {type: console}}
 """,
 }
 
@@ -36,6 +37,7 @@ sinks: {hook: {type: console}, chat: {type: console}, pager: {type: console}, te
 def _load(text: str, folder: Path) -> Config:
     """The configuration, with a value for every variable and a file for every secret that it names."""
     env = {name: base64.b64encode(name.encode() * 4).decode() for name in _VARIABLE.findall(text)}
+    env |= {name: _value_of(name) for name in env if name.endswith(("_URL", "_ROUTING_KEY"))}
     env |= {"HOME": str(folder), "CREDENTIALS_DIRECTORY": str(folder)}
     for name in re.findall(r"\{(?:file|credential): ([\w.]+)\}", text):
         (folder / name).write_text("a secret of a file", encoding="utf-8")
@@ -104,6 +106,8 @@ def _value_of(variable: str) -> str:
     """What the environment would hold, by the name of the variable."""
     if variable.endswith("_PORT"):
         return "9788"
+    if variable.endswith("_ROUTING_KEY"):
+        return "0123456789abcdef" * 2
     schemes = {"DATABASE_URL": "postgresql", "REDIS_URL": "redis", "MYSQL_URL": "mysql", "NATS_URL": "nats"}
     if variable.endswith("_URL"):
         return f"{schemes.get(variable, 'https')}://server.example.com/1"

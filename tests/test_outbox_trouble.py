@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import pytest
 
+from monitor.core.model import Change, Event
 from monitor.outbox import Outcome
+from monitor.sinks.contract import SinkContext
 from monitor.store.contract import Delivery, Fenced, StoreError
 from monitor.store.memory import MemoryStore, Shelf
 from tests.sending import FakeSink, hang, working
@@ -16,7 +20,7 @@ from tests.virtual_time import START, run
 
 
 class TroubledStore(MemoryStore):
-    """Fails the calls whose names are in `failing`, and counts all."""
+    """Fails the calls whose names are in `failing`, and counts those of the outbox."""
 
     def __init__(self, shelf: Shelf | None = None) -> None:
         super().__init__(shelf)
@@ -28,9 +32,16 @@ class TroubledStore(MemoryStore):
         if name in self.failing:
             raise self.failing[name]
 
-    async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
+    async def commit(self, changes: Sequence[Change], supersedes: frozenset[str]) -> Sequence[Event]:
+        if "commit" in self.failing:
+            raise self.failing["commit"]
+        return await super().commit(changes, supersedes)
+
+    async def claim(
+        self, sink: str, now: datetime, lease_until: datetime, limit: int, *, deep: bool = False
+    ) -> list[Delivery]:
         self._check("claim")
-        return await super().claim(sink, now, lease_until, limit)
+        return await super().claim(sink, now, lease_until, limit, deep=deep)
 
     async def delivered(self, delivery: Delivery, now: datetime) -> None:
         self._check("delivered")
@@ -68,6 +79,43 @@ def test_what_was_accepted_is_not_sent_again_because_the_disk_was_full() -> None
             store.failing.clear()
             await asyncio.sleep(60)
             assert sink.names == ["e1", "e2"]
+            assert await store.backlog() == {}
+
+    run(scenario())
+
+
+@dataclass(frozen=True, slots=True)
+class Opener(FakeSink):
+    """Has kept what it opens before it asks for it."""
+
+    journal: TroubledStore = field(default_factory=lambda: TroubledStore())
+    known: list[bool] = field(default_factory=list)
+    """Whether it was durable when it was asked for."""
+
+    async def send(self, delivery: Delivery, context: SinkContext) -> None:
+        context.memory["opened"] = [delivery.event_id]
+        await context.keep()
+        self.known.append("sink:hook:check:a" in self.journal._shelf.notes)
+        context.memory["opened"].append("answered")
+        await super(Opener, self).send(delivery, context)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_what_is_about_to_be_opened_is_kept_first_but_a_full_disk_silences_nobody(*, full: bool) -> None:
+    async def scenario() -> None:
+        store = TroubledStore()
+        sink = Opener(journal=store)
+        async with working(store, hook=sink) as bench:
+            await store.commit([told(event("e1"))], NOBODY)
+            if full:
+                store.failing["commit"] = StoreError("disk is full")
+            bench.outbox.wake(["hook"])
+            await asyncio.sleep(10)
+            assert (sink.names, sink.known) == (["e1"], [not full])
+            store.failing.clear()
+            await asyncio.sleep(60)
+            assert store._shelf.notes["sink:hook:check:a"] == {"opened": ["e1", "answered"]}
+            assert sink.names == ["e1"]
             assert await store.backlog() == {}
 
     run(scenario())

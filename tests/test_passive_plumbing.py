@@ -15,7 +15,7 @@ import pytest
 from monitor.clock import SystemClock
 from monitor.config.load import load
 from monitor.config.model import ConfigError
-from monitor.core.judge import Judgement
+from monitor.core.judgement import Judgement
 from monitor.kinds import installed_kinds
 from monitor.presence import BEAT, GAP, Attendance, Listener
 from monitor.runner import Order, Runner

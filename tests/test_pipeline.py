@@ -81,7 +81,7 @@ def test_a_check_that_was_never_judged_is_logged_once() -> None:
                 await asyncio.sleep(1)
         told = [line for line in logged if line["event"] == "cannot_tell"]
         assert [(line["check"], line["reason"], line["log_level"]) for line in told] == [("a", "denied", "warning")]
-        assert "the agent may not look there" in told[0]["why"]
+        assert "the agent cannot look there" in told[0]["why"]
 
     in_bench(test)
 

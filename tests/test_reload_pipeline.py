@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from monitor.core.judge import Judgement
+from monitor.core.judgement import Judgement
 from monitor.core.model import Look
 from monitor.core.succession import succeed
 from monitor.core.world import World

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.core.judge import Judgement
+from monitor.core.judgement import Judgement
 from monitor.core.model import Check
 from monitor.room import Room
 from monitor.scheduler import Scheduler

@@ -15,11 +15,11 @@ import structlog
 from monitor import replay
 from monitor.core.condition import Aggregate, Bound, Level, Operator
 from monitor.core.event import Source
+from monitor.core.form import COARSEST
 from monitor.core.history import Past, Sample
 from monitor.core.lived import always
 from monitor.core.model import Change, Check, Confirm, Event, OutageRule, Recover, Service, Transition
 from monitor.core.plan import Plan
-from monitor.core.quantise import COARSEST
 from monitor.core.rows import Rows
 from monitor.core.sight import Ailment, Trouble
 from monitor.core.world import World
@@ -127,7 +127,7 @@ def live() -> tuple[Rows[str], list[Transition], list[Event]]:
             record=lambda of, look, state: rows.add(of.id, of, look, state), publish=events.extend,
         )  # fmt: skip
         scheduler = Scheduler(
-            CHECKS.values(), pipeline.take, pipeline.pass_over, lambda name: world.judges[name].extra_timeout, clock,
+            CHECKS.values(), pipeline.look, pipeline.pass_over, lambda name: world.judges[name].extra_timeout, clock,
             limit=500, limit_per_host=8, observer=Counter(),
             soft_deadline=pipeline.soft_deadline, overdue=pipeline.overdue,
         )  # fmt: skip

@@ -14,10 +14,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from monitor.core import calming
+from monitor.core import calming, handling
 from monitor.core.condition import Bound, Level, Operator
 from monitor.core.maintenance import Scope, Span, Window
-from monitor.core.model import Check, Confirm, Flapping, Moment, OutageRule, Recover, Service
+from monitor.core.model import Change, Check, Confirm, Flapping, Moment, OutageRule, Recover, Service
+from monitor.core.routing import Policy, Route, Step
+from monitor.core.world import World
 from monitor.grid import until_beat
 from monitor.store.offline import HISTORY
 from probes.contract import Context, Measurement, Observation, Probe, Reason, Unit
@@ -188,6 +190,44 @@ def test_what_maintenance_held_back_is_held_back_again(place: Path, capsys: pyte
     assert any(event["sentence"].endswith("The maintenance is over.") for event in told["events"])
 
 
+def test_what_people_did_about_incidents_is_done_again(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def do(agent: Agent, what: Callable[[World, str, Moment], Change | None]) -> None:
+        incident = agent.world.services["api"].incident
+        assert incident is not None
+        agent.pipeline.decide(lambda world, now: what(world, incident.id, now))
+
+    def put_off(world: World, incident: str, now: Moment) -> Change | None:
+        return handling.snooze(world, incident, now.at + timedelta(minutes=5), "ann", now)
+
+    plan = plan_of(played("api", down((4, 22))), played("page", slow((5, 22)), 0.3))
+    deeds = [
+        (7 * MINUTE, partial(do, what=put_off)),
+        (9 * MINUTE, partial(do, what=lambda world, name, now: handling.note(world, name, "hm", "bob", now))),
+        (15 * MINUTE, partial(do, what=lambda world, name, now: handling.acknowledge(world, name, "ann", now))),
+    ]
+    diary = lived(partial(live, plan=plan, until=11 * MINUTE, deeds=deeds[:2]),
+                  partial(live, plan=plan, until=30 * MINUTE, deeds=deeds[2:]))  # fmt: skip
+    kinds = [event.body["update"]["kind"] for event in diary.events if "update" in event.body]
+    assert [kind for kind in kinds if kind != "changed"] == ["snoozed", "note", "reminder", "acknowledged"]
+    assert_as_lived(told_again(place, diary, capsys), diary)
+
+
+def test_who_was_called_is_called_again(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Over a restart and a reload; under the names that the routes have, as who was on call is kept nowhere."""
+    steps = tuple(Step(timedelta(minutes=after), ("chat",)) for after in (2, 4, 8, 16))
+    first = plan_of(played("api", down((4, 26))), played("page", slow((5, 22)), 0.3))
+    first = replace(first, routes=(*first.routes, Route(("chat",), policy=Policy(steps, timedelta(minutes=7)))))
+    second = replace(first, routes=(*first.routes[:-1], Route(("chat",), policy=Policy(steps[2:]))))
+    reload = (28 * MINUTE, partial(Agent.reload, plan=second))
+    diary = lived(
+        partial(live, plan=first, until=11 * MINUTE), partial(live, plan=first, until=38 * MINUTE, deeds=[reload])
+    )
+    kinds = [event.body["update"]["kind"] for event in diary.events if "update" in event.body]
+    assert kinds.count("escalated") >= 6
+    assert "reminder" in kinds
+    assert_as_lived(told_again(place, diary, capsys), diary)
+
+
 def test_blindness_and_flapping_are_lived_through(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     every_four = down(*((minute, minute + 1.6) for minute in range(10, 60, 4)))
     plan = plan_of(
@@ -210,7 +250,7 @@ class SetClock(VirtualClock):
 
     def now(self) -> Moment:
         now = super().now()
-        return replace(now, at=now.at + timedelta(seconds=self.by)) if now.tick >= 10 * MINUTE else now
+        return Moment(now.at + timedelta(seconds=self.by), now.tick) if now.tick >= 10 * MINUTE else now
 
 
 @pytest.mark.parametrize("by", [-3600.0, -20.0, 900.0])

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.core.judge import Judgement
+from monitor.core.judgement import Judgement
 from monitor.runner import Order
 from monitor.scheduler import FIRST_LOOKS_A_SECOND, Scheduler
 from tests.core.builders import check

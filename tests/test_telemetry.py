@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from monitor.clock import SystemClock
 from monitor.config.redact import Redactor
 from monitor.core.model import Look
 from monitor.core.portions import portions
@@ -19,6 +20,8 @@ from monitor.core.sight import Outlook, Trouble
 from monitor.outbox import Outcome
 from monitor.store.contract import Backlog, StoreError
 from monitor.telemetry import Telemetry, wants_openmetrics
+from monitor.telemetry.agent import AgentFigures
+from monitor.telemetry.loop import LoopWatch
 from monitor.telemetry.series import CHECK_FAMILIES
 from probes.contract import Observation, Reason
 from tests.core.builders import moment
@@ -103,16 +106,36 @@ async def test_a_look_of_a_check_that_is_no_longer_watched_is_passed_over() -> N
     assert "gone" not in await scrape(telemetry)
 
 
-async def test_only_checks_that_were_looked_at_are_rendered_again() -> None:
-    world = shop()
-    telemetry = watching(world)
+async def test_what_stays_is_redacted_once_and_what_moves_is_as_of_the_scrape() -> None:
+    world, asked = shop(), list[Any]()
+
+    def redact(told: Any) -> Any:
+        asked.append(told)
+        return told
+
+    telemetry = watching(world, redact=redact)
     see(world, "home", 0, observation(0.2), telemetry)
     await scrape(telemetry)
-    # The judge has seen more, but nobody told us: the old text stands.
-    see(world, "home", 15, observation(0.3))
-    assert value(read(await scrape(telemetry)), "brownout_check_response_time_seconds", check="home") == 0.2
-    see(world, "home", 30, observation(0.4), telemetry)
-    assert value(read(await scrape(telemetry)), "brownout_check_response_time_seconds", check="home") == 0.4
+    before = len(asked)
+    see(world, "home", 15, observation(0.3), telemetry)
+    assert value(read(await scrape(telemetry)), "brownout_check_response_time_seconds", check="home") == 0.3
+    assert len(asked) == before
+    telemetry.write_anew()
+    await scrape(telemetry)
+    assert len(asked) == 2 * before, "there are more secrets now"
+
+
+async def test_a_reload_within_a_scrape_spoils_nothing() -> None:
+    world = shop()
+    telemetry = watching(world)
+    pieces = telemetry.metrics()
+    text = [await anext(pieces)]
+    judge = world.judges["home"]
+    judge.redefine(replace(judge.check, conditions=()), same_target=True)
+    samples = read(b"".join([*text, *[piece async for piece in pieces]]).decode())
+    told = [labels["check"] for labels, _ in samples["brownout_check_threshold_active"]]
+    assert "home" not in told
+    assert "search" in told
 
 
 async def test_what_the_last_look_did_not_measure_is_not_told() -> None:
@@ -216,14 +239,14 @@ def test_the_outbox_is_read_beside_the_scrapes() -> None:
 
 
 def test_the_worst_lag_is_kept_for_a_while_and_then_forgotten() -> None:
-    telemetry = watching(shop())
-    telemetry._lagged(0.7, 1.0)
-    telemetry._lagged(0.1, 14.0)
-    assert telemetry.loop_lag == 0.7
-    telemetry._lagged(0.2, 16.0)
-    assert telemetry.loop_lag == 0.7
-    telemetry._lagged(0.0, 32.0)
-    assert telemetry.loop_lag == 0.2
+    watch = LoopWatch(AgentFigures(), SystemClock())
+    watch.lagged(0.7, 1.0)
+    watch.lagged(0.1, 14.0)
+    assert watch.lag == 0.7
+    watch.lagged(0.2, 16.0)
+    assert watch.lag == 0.7
+    watch.lagged(0.0, 32.0)
+    assert watch.lag == 0.2
 
 
 def test_the_loop_is_watched_ten_times_a_second() -> None:

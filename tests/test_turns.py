@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
-from monitor.core.judge import Judgement
+from monitor.core.judgement import Judgement
 from monitor.runner import Order
 from monitor.scheduler import Scheduler
 from tests.core.builders import check
@@ -15,11 +16,11 @@ from tests.virtual_time import VirtualClock, run
 def test_each_extra_look_has_a_number_of_its_own_also_where_several_are_launched_at_once() -> None:
     orders: list[Order] = []
 
-    async def take(order: Order) -> Judgement:
+    async def take(order: Order) -> Callable[[], Judgement]:
         orders.append(order)
         await asyncio.sleep(1.5)
         burst = (0.5, 0.5, 0.5, 0.7) if order.scheduled else ()
-        return Judgement(burst=burst, pace=None if len(orders) > 12 else 1.0)
+        return lambda: Judgement(burst=burst, pace=None if len(orders) > 12 else 1.0)
 
     async def main() -> None:
         scheduler = Scheduler(

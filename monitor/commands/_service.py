@@ -16,7 +16,8 @@ CONFIG = "/etc/brownout"
 STATE = ("/var/lib/brownout", "/var/lib/private/brownout")
 """A link, and where it leads: systemd keeps a dynamic user's state where no other user can go."""
 SYSCTL = "/etc/sysctl.d/50-brownout-ping.conf"
-"""What comes with the drop-in `ping`: a setting of the kernel."""
+"""What comes with these drop-ins: a setting of the kernel."""
+_PINGS = ("icmp", "ping")
 
 _UNITS = files("monitor") / "units"
 _WRITTEN_PROGRAM = "/opt/brownout/bin/brownout"
@@ -56,7 +57,7 @@ def configuration() -> list[Item]:
 def addition(name: str) -> list[Item]:
     """Sorts before `override.conf`, which `systemctl edit` makes, so that the last word is the admin's."""
     drop_in = Item(f"/etc/systemd/system/brownout.service.d/10-{name}.conf", _text(f"drop-ins/{name}.conf"))
-    return [drop_in, Item(SYSCTL, _text("sysctl.d/brownout.conf"))] if name == "ping" else [drop_in]
+    return [drop_in, Item(SYSCTL, _text("sysctl.d/brownout.conf"))] if name in _PINGS else [drop_in]
 
 
 def additions_folder() -> Item:

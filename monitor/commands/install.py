@@ -29,7 +29,8 @@ def execute(options: Namespace) -> int:
         return fail(str(error))
     if refusal := no_rights(options, "install"):
         return fail(refusal)
-    items = [*_service.configuration(), *(item for name in dict.fromkeys(wanted) for item in _service.addition(name))]
+    added = dict.fromkeys(item for name in dict.fromkeys(wanted) for item in _service.addition(name))
+    items = [*_service.configuration(), *added]
     try:
         done = []
         for each in _place(unit, items, options):

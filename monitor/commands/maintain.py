@@ -9,23 +9,11 @@ from typing import Any
 
 import httpx
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from monitor.commands._asking import (
-    TOKEN,
-    NotAsked,
-    bearer,
-    client_of_ours,
-    detail_of,
-    document_of,
-    found_address,
-    given_token,
-    request,
-)
-from monitor.commands._common import FINDING, FINE, fail, print_json
-from monitor.commands._configuration import print_faults
-from monitor.config.model import ConfigError
+from monitor.commands._agent import asked, at, clock, end, read, table_of, write
+from monitor.commands._asking import NotAsked
+from monitor.commands._common import FINE, fail, print_json
 from monitor.core.wording import seconds
 from monitor.sinks.console import harmless
 
@@ -35,13 +23,22 @@ PATH = "/api/v1/maintenance"
 def execute(options: Namespace) -> int:
     try:
         _must_fit(options)
-        with client_of_ours() as client:
-            return _do(client, options)
-    except ConfigError as error:
-        print_faults(error, ending="; the agent was not asked")
-        return FINDING
     except NotAsked as error:
         return fail(str(error))
+
+    def do(client: httpx.Client, url: str, token: str) -> int:
+        if options.end:
+            return _end(client, url, token, options)
+        if options.names:
+            return _begin(client, url, token, options)
+        windows = _known(client, url, token)
+        if options.json:
+            print_json(windows)
+        else:
+            _show(windows)
+        return FINE
+
+    return asked(options, PATH, do, writes=bool(options.names), manual="maintenance.md")
 
 
 def _must_fit(options: Namespace) -> None:
@@ -57,33 +54,10 @@ def _must_fit(options: Namespace) -> None:
         raise NotAsked("say what is in maintenance: the name of a check or a service, or a label such as tier=web")
 
 
-def _do(client: httpx.Client, options: Namespace) -> int:
-    token = given_token(options.token_file)
-    if options.names and not token:
-        raise NotAsked(
-            f"this needs a token with the scope operate: give one in {TOKEN} or with --token-file; "
-            "checks.yaml makes one under agent.tokens (docs/maintenance.md)"
-        )
-    url = (options.url.rstrip("/") or found_address(client, options.config, token)) + PATH
-    if options.end:
-        return _end(client, url, token, options)
-    if options.names:
-        return _begin(client, url, token, options)
-    windows = _known(client, url, token)
-    if options.json:
-        print_json(windows)
-    else:
-        _show(windows)
-    return FINE
-
-
 def _begin(client: httpx.Client, url: str, token: str, options: Namespace) -> int:
-    asked = {"what": options.names, "for": options.lasts, "until": options.until, "why": options.why}
-    body = {key: value for key, value in asked.items() if value}
-    answer = request(client, "POST", url, bearer(token), body)
-    if answer.status_code != httpx.codes.CREATED:
-        raise NotAsked(f"the agent refused: {detail_of(answer)}")
-    window = document_of(answer, "until", url)
+    said = {"what": options.names, "for": options.lasts, "until": options.until, "why": options.why}
+    body = {key: value for key, value in said.items() if value}
+    window = write(client, url, token, body, "until", httpx.codes.CREATED)
     if options.json:
         print_json(window)
         return FINE
@@ -91,7 +65,7 @@ def _begin(client: httpx.Client, url: str, token: str, options: Namespace) -> in
     print(
         harmless(
             f"{window['what']} ({covers} check{'' if covers == 1 else 's'}) is in maintenance until "
-            f"{_clock(window['until'])}; end it sooner by: brownout maintain --end {window['id']}"
+            f"{clock(window['until'])}; end it sooner by: brownout maintain --end {window['id']}"
         )
     )
     return FINE
@@ -106,9 +80,7 @@ def _end(client: httpx.Client, url: str, token: str, options: Namespace) -> int:
         )
     ended = {window["id"]: window for found in meant.values() for window in found}
     for name in ended:
-        answer = request(client, "DELETE", f"{url}/{name}", bearer(token))
-        if answer.status_code != httpx.codes.NO_CONTENT:
-            raise NotAsked(f"the agent refused to end {name}: {detail_of(answer)}")
+        end(client, f"{url}/{name}", token, name)
     if options.json:
         print_json(list(ended.values()))
     else:
@@ -117,25 +89,18 @@ def _end(client: httpx.Client, url: str, token: str, options: Namespace) -> int:
 
 
 def _known(client: httpx.Client, url: str, token: str) -> list[Mapping[str, Any]]:
-    answer = request(client, "GET", url, bearer(token) if token else {})
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
-        raise NotAsked(f"this agent answers nobody without a token: give one in {TOKEN} or with --token-file")
-    if answer.status_code != httpx.codes.OK:
-        raise NotAsked(f"the agent refused: {detail_of(answer)}")
-    return list(document_of(answer, "maintenance", url)["maintenance"])
+    return list(read(client, url, token, "maintenance")["maintenance"])
 
 
 def _show(windows: Iterable[Mapping[str, Any]]) -> None:
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("Window", "What", "Checks", "When", "Why"):
-        table.add_column(column)
+    table = table_of("Window", "What", "Checks", "When", "Why")
     for window in windows:
-        until = _time(window["until"])
+        until = at(window["until"])
         if window["active"]:
             left = seconds(round(max((until - datetime.now(UTC)).total_seconds(), 0)))
-            told = f"now, until {_clock(window['until'])} ({left} left)"
+            told = f"now, until {clock(window['until'])} ({left} left)"
         else:
-            told = f"{_clock(window['from'])} to {_clock(window['until'])}"
+            told = f"{clock(window['from'])} to {clock(window['until'])}"
         if window["schedule"]:
             told += f" ({window['schedule']})"
         cells = (window["id"], window["what"], str(window["covers"]), told, _why(window))
@@ -149,11 +114,3 @@ def _show(windows: Iterable[Mapping[str, Any]]) -> None:
 def _why(window: Mapping[str, Any]) -> str:
     by = f"by {window['by']}" if window["by"] else "as the file says"
     return f"{window['why']} ({by})" if window["why"] else by
-
-
-def _clock(text: str) -> str:
-    return f"{_time(text):%Y-%m-%d %H:%M} UTC"
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)

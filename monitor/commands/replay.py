@@ -179,7 +179,7 @@ def _journalled(path: Path, names: Collection[str], asked: Asked) -> Journalled:
     try:
         with reading(path) as db:
             for item in each_transition(db, BEGINNING, asked.until):
-                if item.kind in ("vantage", "maintenance"):
+                if item.kind in ("vantage", "maintenance", "incident", "deploy"):
                     sights.append(item)
                 elif item.kind != "check" or item.subject in names:
                     found.take_transitions([item])

@@ -36,7 +36,8 @@ def _remove(options: Namespace) -> list[Done]:
     unit = _service.unit("/opt/brownout/bin/brownout")
     if options.root == ROOT and systemd_runs() and Path(unit[-1].path).exists():
         run(["systemctl", "disable", "--now", "brownout"], dry=options.dry_run)
-    files = [*(item for name in _service.additions() for item in _service.addition(name)), *reversed(unit)]
+    added = dict.fromkeys(item for name in _service.additions() for item in _service.addition(name))
+    files = [*added, *reversed(unit)]
     done = [remove(item, options.root, dry=options.dry_run, edits=options.purge) for item in files]
     done.append(remove(_service.additions_folder(), options.root, dry=options.dry_run, edits=False))
     if options.purge:

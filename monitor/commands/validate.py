@@ -7,7 +7,7 @@ from argparse import Namespace
 
 from monitor.commands._common import FINE, WRONG, print_json
 from monitor.commands._configuration import default_file, load_or_explain
-from monitor.config.hints import hints
+from monitor.config.hints import hints, missing_files
 from monitor.config.load import load
 from monitor.config.model import Config, ConfigError
 from monitor.kinds import installed_kinds
@@ -20,7 +20,7 @@ def execute(options: Namespace) -> int:
     if config is None:
         return WRONG
     print(f"{config.path}: fine: {_summary(config)}")
-    for hint in hints(config):
+    for hint in (*hints(config), *missing_files(config)):
         print(f"hint: {hint}")
     return FINE
 
@@ -39,7 +39,7 @@ def _as_json(options: Namespace) -> int:
         "checks": list(config.checks),
         "services": [service.id for service in config.services.values() if not service.implicit],
         "sinks": list(config.sinks),
-        "hints": list(hints(config)),
+        "hints": [*hints(config), *missing_files(config)],
     })  # fmt: skip
     return FINE
 

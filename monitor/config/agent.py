@@ -6,9 +6,12 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
+from monitor.config.heartbeat import finish_heartbeat
 from monitor.config.model import AgentSettings, Limits, Listen, Vantage
+from monitor.config.resolving import resolver_wanted
 from monitor.config.schema import AgentKeys, HistoryKeys
 from monitor.core.history import Retention
+from monitor.hooks import Hook
 from monitor.tokens import Token
 
 DEFAULT_LISTEN = Listen("127.0.0.1", 9788)
@@ -24,12 +27,19 @@ def finish_agent(keys: AgentKeys, env: Mapping[str, str], base: Path) -> AgentSe
             name=(vantage.name if vantage else None) or platform.node() or "localhost",
             reference=vantage.reference if vantage else (),
         ),
+        resolver=resolver_wanted(keys.resolver),
         limits=Limits(limits.looks, limits.looks_per_host) if limits else Limits(),
         history=_retention(keys.history) if keys.history else Retention(),
         public_url=keys.public_url,
         public=keys.public.listen if keys.public else None,
         tokens=tuple(Token.of(name, item.token.reveal(), item.scopes) for name, item in keys.tokens.items()),
+        hooks=tuple(
+            Hook(name, item.type, item.secret, tuple(item.services), item.environment or "")
+            for name, item in keys.hooks.items()
+        ),
         protected=keys.protected,
+        actions=keys.actions,
+        heartbeat=finish_heartbeat(keys.heartbeat),
     )
 
 

@@ -16,6 +16,7 @@ from monitor.config.fields import NAMES, FieldsModel, build, field_steps, own_fi
 from monitor.config.flapping import resolve
 from monitor.config.kinds import Kinds, check_model, default_conditions, names_measurements
 from monitor.config.model import DEFAULT_EVERY, DEFAULT_TIMEOUT
+from monitor.config.resolving import ResolverKeys, resolver_wanted
 from monitor.config.schema import CheckKeys, ConfirmKeys, DefaultsKeys, LooseCheckKeys, RecoverKeys, parse_name
 from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary
@@ -25,6 +26,8 @@ from monitor.core.model import Check, Confirm, Recover, Service
 from probes.contract import BadField, Passive, Probe
 
 _SPANS = ("every", "timeout", "degraded", "down")
+_ROUNDS = 3
+"""Keys that are wrong, values that are refused without them, and what the probe as a whole refuses without those."""
 
 
 class Shared:
@@ -95,21 +98,27 @@ def claim_tokens(drafts: Iterable[Draft], faults: Faults) -> None:
 
 
 def finish_check(
-    draft: Draft, defaults: DefaultsKeys, references: References, services: Mapping[str, Service], shared: Shared
+    draft: Draft,
+    defaults: DefaultsKeys,
+    references: References,
+    services: Mapping[str, Service],
+    shared: Shared,
+    resolver: ResolverKeys | None = None,
 ) -> Check:
-    """The finished check of a draft without faults. Owner and runbook are its service's unless it has its own."""
+    """The finished check of a draft without faults. Owner and runbook are its service's unless it has its own.
+    `resolver` is the agent's."""
     keys, probe = cast(CheckKeys, draft.keys), cast(Probe, draft.probe)
     check_id = cast(str, draft.id)
-    every = keys.every or defaults.every or DEFAULT_EVERY
+    every = shared.value(keys.every or defaults.every or DEFAULT_EVERY)
     service = shared.value(draft.service or check_id)
     live = tuple(other for other in draft.depends_on if references.drafts[other].enabled)
     return Check(
         id=check_id,
-        name=keys.name,
+        name=check_id if keys.name == check_id else keys.name,
         service=service,
         probe=probe,
         every=every,
-        timeout=keys.timeout or shared.value(min(defaults.timeout or DEFAULT_TIMEOUT, every)),
+        timeout=shared.value(keys.timeout or min(defaults.timeout or DEFAULT_TIMEOUT, every)),
         conditions=shared.conditions(_written_conditions(keys), type(probe) if keys.defaults else None),
         impact=draft.impact,
         confirm=shared.value(_confirm(keys.confirm, defaults.confirm)),
@@ -121,6 +130,8 @@ def finish_check(
         depends_on=live,
         usual=probe.usual if _asked(keys.usual, defaults.usual) else None,
         was=keys.was,
+        resolver=shared.value(resolver_wanted(keys.resolver, resolver)) if keys.resolver is not None else None,
+        ip=keys.ip,
     )
 
 
@@ -230,12 +241,31 @@ def _report_refusal(
 ) -> Probe | None:
     """What the probe itself refuses is told along with the faults in other keys of its entry; the probe, if it can be
     made all the same."""
-    names = {name.rstrip("_") for name, _ in own_fields(probe)}
-    try:
-        keys = own_model(probe).model_validate({key: raw[key] for key in raw if key in names}, context=secrets)
-    except ValidationError:
-        return None
-    return cast("Probe | None", build_or_fault(probe, keys, place, faults))
+    names, model = {name.rstrip("_") for name, _ in own_fields(probe)}, own_model(probe)
+    own = rest = {key: raw[key] for key in raw if key in names}
+    for _ in range(_ROUNDS):
+        try:
+            keys = model.model_validate(rest, context=secrets)
+        except ValidationError as error:
+            faults.add_findings(place, error, model, missing=False)
+            rest = _without_faults(rest, error)
+        else:
+            made = build_or_fault(probe, keys, place, faults)
+            return made if rest is own else None  # what it measures may hang on what was left out
+    return None
+
+
+def _without_faults(own: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
+    """What is written, but for the keys that have faults, or the keys in them."""
+    rest = dict(own)
+    for item in error.errors(include_url=False, include_input=False):
+        key, *inner = item["loc"]
+        held = rest.get(str(key))
+        if inner and isinstance(held, dict):
+            rest[str(key)] = {name: value for name, value in held.items() if name != inner[0]}
+        else:
+            rest.pop(str(key), None)
+    return rest
 
 
 def _read_spans(

@@ -185,6 +185,8 @@ class _Parser:
         if limit is None or limit.kind != "figure":
             raise ValueError(f"a limit comes after {token.text}: for example {token.text} {_LIMIT_EXAMPLES[unit]}")
         following = self._peek()
+        if following is not None and following.text in ("x", "times", "*"):
+            raise ValueError(f'write {limit.text}x without a space, as in "{token.text} {limit.text}x {USUAL}"')
         if following is not None and (following.kind == "odd" or following.text in ("s", "ms", "m", "h", "d", "MiB")):
             raise ValueError(f"write {limit.text}{following.text} without a space")
         return Bound(Operator(token.text), parse_figure(limit.text, unit))

@@ -14,7 +14,7 @@ from monitor.config.model import AgentSettings, Config
 from monitor.core.model import Check
 from monitor.core.portions import former_ids
 
-LIVE = frozenset({"limits", "tokens", "protected"})
+LIVE = frozenset({"limits", "tokens", "hooks", "protected", "heartbeat", "actions"})
 """The agent's own settings that are taken over while it runs; all others wait for a restart."""
 
 T = TypeVar("T")
@@ -45,6 +45,9 @@ class Diff:
     sinks: Names
     routes: bool
     maintenance: bool
+    oncall: bool
+    """People, groups, and who is on call."""
+    actions: Names
     agent: tuple[str, ...]
     """The settings of the agent that changed at once: ``agent.limits``."""
     restart: tuple[str, ...]
@@ -57,6 +60,8 @@ class Diff:
         parts += [_counted("service", self.services), _counted("sink", self.sinks)]
         parts.append("routes changed" if self.routes else "")
         parts.append("maintenance changed" if self.maintenance else "")
+        parts.append("on-call changed" if self.oncall else "")
+        parts.append(_counted("action", self.actions))
         parts.append(f"{', '.join(self.agent)} changed" if self.agent else "")
         told = "; ".join(part for part in parts if part) or "nothing changed"
         return f"{told}; restart needed for {', '.join(self.restart)}" if self.restart else told
@@ -70,6 +75,8 @@ class Diff:
             "sinks": _as_json(self.sinks),
             "routes": self.routes,
             "maintenance": self.maintenance,
+            "oncall": self.oncall,
+            "actions": _as_json(self.actions),
             "agent": list(self.agent),
             "restart": list(self.restart),
         }
@@ -98,9 +105,15 @@ def compare(before: Config, after: Config) -> Diff:
         sinks=_compared(before.sinks, after.sinks),
         routes=before.routes != after.routes,
         maintenance=before.maintenance != after.maintenance,
+        oncall=_reached(before) != _reached(after),
+        actions=_compared(before.actions, after.actions),
         agent=tuple(f"agent.{name}" for name in different if name in LIVE),
         restart=tuple(f"agent.{name}" for name in different if name not in LIVE),
     )
+
+
+def _reached(config: Config) -> tuple[object, ...]:
+    return config.people, config.groups, config.oncall
 
 
 def in_force(before: Config, after: Config) -> Config:

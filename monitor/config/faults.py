@@ -63,8 +63,11 @@ class Faults:
         self._faults.update(dict.fromkeys(faults))
         self._more += more
 
-    def add_findings(self, place: Place, error: ValidationError, model: type[BaseModel]) -> None:
-        for steps, key, message in findings(error, model, ()):
+    def add_findings(
+        self, place: Place, error: ValidationError, model: type[BaseModel], *, missing: bool = True
+    ) -> None:
+        """`missing` says whether keys that are not there are faults."""
+        for steps, key, message in findings(error, model, (), missing=missing):
             self.add(place, message, *steps, key=key)
 
     def raise_if_any(self, redactor: Redactor, files: Iterable[str]) -> None:

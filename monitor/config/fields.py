@@ -32,7 +32,18 @@ from pydantic_core import core_schema
 from monitor.config.document import FilePath, Plain
 from monitor.config.secrets import Secrets, borrowed, is_harmless
 from monitor.config.suggest import Vocabulary, shorten
-from monitor.config.units import DURATION_EXAMPLE, SIZE_EXAMPLE, parse_duration, parse_number, parse_size, parse_whole
+from monitor.config.units import (
+    DURATION_EXAMPLE,
+    MOST_EXAMPLE,
+    SIZE_EXAMPLE,
+    parse_duration,
+    parse_most,
+    parse_number,
+    parse_size,
+    parse_whole,
+)
+from monitor.sinks.contract import Most
+from probes import contract
 from probes.contract import BadField, ByteSize, Secret
 
 Finding: TypeAlias = "tuple[FilePath, str | None, str]"
@@ -73,6 +84,19 @@ class Leaf:
             if borrowed(value):
                 raise ValueError(f"{_origin(value)} does not hold {self.noun}") from None
             raise ValueError(str(error)) from None
+
+
+class PathLeaf(Leaf):
+    """Annotates a field that names a file: relative to checks.yaml, and handed on from the root."""
+
+    def _validate(self, value: Plain, info: Any) -> Any:
+        if isinstance(value, dict):
+            raise ValueError("must be the path of the file itself, not what stands in one")  # noqa: TRY004
+        secrets: Secrets = info.context
+        text = secrets.resolve(value, public=True)
+        if not text:
+            raise ValueError("is empty: write the path of a file, or remove the key")
+        return secrets.whole(text)
 
 
 class Listed:
@@ -147,10 +171,14 @@ Names = Annotated[tuple[Name, ...], Listed()]
 NAMES: TypeAdapter[tuple[str, ...]] = TypeAdapter(Names)
 Labels = dict[str, Name]
 Bool = Annotated[bool, Leaf(parse_bool, "true or false", {"type": ["boolean", "string"]})]
+PathText = Annotated[str, PathLeaf(str, "a path", {"type": "string"})]
 Whole = Annotated[int, Leaf(parse_whole, "a whole number", {"type": ["integer", "string"]})]
 Number = Annotated[float, Leaf(parse_number, "a number", {"type": ["number", "string"]})]
 Duration = Annotated[timedelta, Leaf(parse_duration, DURATION_EXAMPLE, _DURATION_JSON)]
 Size = Annotated[int, Leaf(parse_size, SIZE_EXAMPLE, _SIZE_JSON)]
+MostText = Annotated[
+    Most, Leaf(lambda text: Most(*parse_most(text)), f"a rate such as {MOST_EXAMPLE}", {"type": "string"})
+]
 SecretText = Annotated[Any, PlainValidator(_validate_secret), WithJsonSchema(TEXT_JSON)]
 _Headers = Annotated[
     dict[str, Annotated[Any, PlainValidator(_validate_header)]],
@@ -159,17 +187,19 @@ _Headers = Annotated[
 ]
 
 _LEAVES: Mapping[Any, Any] = {
+    contract.FilePath: PathText,
     str: Text, bool: Bool, int: Whole, float: Number, timedelta: Duration, ByteSize: Size, Secret: SecretText,
+    Most: MostText,
 }  # fmt: skip
 
 
 def annotation_of(declared: Any, where: str) -> Any:
     """The pydantic annotation for a field's type. Raises `TypeError` for a type that no YAML can stand for."""
     origin, args = get_origin(declared), get_args(declared)
-    if origin is Annotated:
-        return annotation_of(args[0], where)
     if declared in _LEAVES:
         return _LEAVES[declared]
+    if origin is Annotated:
+        return annotation_of(args[0], where)
     if origin in (Union, types.UnionType) and len(args) == 2 and type(None) in args:
         (inner,) = (arg for arg in args if arg is not type(None))
         return Optional[annotation_of(inner, where)]  # noqa: UP045  (made at run time)
@@ -235,8 +265,10 @@ def build(cls: Any, values: BaseModel) -> Any:
     return cls(**{field: held[name] for field, name in own_fields(cls) if name in written})
 
 
-def findings(error: ValidationError, model: type[BaseModel], path: FilePath) -> Iterator[Finding]:
-    """Pydantic's errors in our words."""
+def findings(
+    error: ValidationError, model: type[BaseModel], path: FilePath, *, missing: bool = True
+) -> Iterator[Finding]:
+    """Pydantic's errors in our words; `missing` says whether keys that are not there are among them."""
     for item in error.errors(include_url=False, include_input=False):
         where: FilePath = (*path, *item["loc"])
         kind, cause = item["type"], item.get("ctx", {}).get("error")
@@ -244,14 +276,15 @@ def findings(error: ValidationError, model: type[BaseModel], path: FilePath) -> 
             key = str(item["loc"][-1])
             yield where[:-1], key, _unknown_key(key, keys_at(model, item["loc"][:-1]))
         elif kind == "missing":
-            yield where[:-1], None, f'"{item["loc"][-1]}" is missing'
+            if missing:
+                yield where[:-1], None, f'"{item["loc"][-1]}" is missing'
         elif isinstance(cause, BadField):
             for bad in cause.all:
                 yield (*where, *field_steps(bad)), None, str(bad)
         elif cause is not None:
             yield where, None, str(cause)
         else:
-            yield where, None, _SHAPES.get(kind, "is not what is expected here")
+            yield where, None, _shape(kind, keys_at(model, item["loc"]))
 
 
 def field_steps(error: BadField) -> FilePath:
@@ -259,12 +292,14 @@ def field_steps(error: BadField) -> FilePath:
     return tuple(step.rstrip("_") for step in error.field.split("."))
 
 
-_SHAPES = {
-    "model_type": "must be a mapping of keys to values",
-    "model_attributes_type": "must be a mapping of keys to values",
-    "dict_type": "must be a mapping of names to values",
-    "tuple_type": "must be a list",
-}
+_SHAPES = {"dict_type": "must be a mapping of names to values", "tuple_type": "must be a list"}
+
+
+def _shape(kind: str, keys: tuple[str, ...]) -> str:
+    if kind in ("model_type", "model_attributes_type"):
+        some = f", with {' or '.join(keys[:3])}{' ...' if len(keys) > 3 else ''}" if keys else ""
+        return f"must be a mapping of keys to values{some}"
+    return _SHAPES.get(kind, "is not what is expected here")
 
 
 @lru_cache(maxsize=256)

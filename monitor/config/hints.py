@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from typing import get_args, get_type_hints
 
 from monitor.config.model import Config
 from monitor.core.model import EventType, Impact
 from monitor.core.routing import Route, possible, recipients, told_of_degradations
+from probes.contract import FilePath, Probe
 
 _CHANGES = (EventType.CHECK_CHANGED, EventType.SERVICE_CHANGED)
 
@@ -14,6 +19,28 @@ _CHANGES = (EventType.CHECK_CHANGED, EventType.SERVICE_CHANGED)
 def hints(config: Config) -> tuple[str, ...]:
     """Each says where, what will happen, and what to write instead."""
     return (*_of_the_agent(config), *_of_ends(config.routes))
+
+
+def missing_files(config: Config) -> tuple[str, ...]:
+    """What checks read and is not there. It may well be on the machine where they will run."""
+    found: dict[str, str] = {}
+    for check in config.checks.values():
+        for field in _files_of(type(check.probe)):
+            path = getattr(check.probe, field)
+            if path is not None and path not in found and not os.path.lexists(path):
+                found[path] = f'"{check.name}".{field}: there is no file {path} here: without it no look can be taken'
+    return tuple(found.values())
+
+
+@cache
+def _files_of(probe: type[Probe]) -> tuple[str, ...]:
+    """The fields that name a file."""
+    hints = get_type_hints(probe, include_extras=True)
+    return tuple(item.name for item in fields(probe) if item.init and _names_a_file(hints[item.name]))
+
+
+def _names_a_file(hint: object) -> bool:
+    return hint == FilePath or any(_names_a_file(inner) for inner in get_args(hint))
 
 
 def _of_the_agent(config: Config) -> Iterator[str]:

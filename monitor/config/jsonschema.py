@@ -10,8 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from monitor.config.deeds import Deed
+from monitor.config.escalation import StepKeys
+from monitor.config.fields import own_model
 from monitor.config.kinds import Kinds, check_model, sink_model
 from monitor.config.maintenance import MaintenanceKeys
+from monitor.config.oncall import OncallKeys
+from monitor.config.people import PersonKeys
 from monitor.config.schema import AgentKeys, DefaultsKeys, RouteKeys, ServiceKeys
 
 
@@ -26,6 +31,8 @@ def schema(kinds: Kinds) -> dict[str, Any]:
     for name, reference in sinks.items():
         definitions[reference]["properties"]["type"] = {"const": name}
     service = {"anyOf": [_reference(_define(ServiceKeys, definitions)), {"type": "null"}]}
+    definitions[_define(RouteKeys, definitions)]["anyOf"] = [{"required": ["to"]}, {"required": ["escalate"]}]
+    step = _reference(_define(StepKeys, definitions))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Brownout: checks.yaml",
@@ -35,15 +42,23 @@ def schema(kinds: Kinds) -> dict[str, Any]:
             "agent": _or_empty(_reference(_define(AgentKeys, definitions))),
             "defaults": _or_empty(_reference(_define(DefaultsKeys, definitions))),
             "sinks": _or_empty({"type": "object", "additionalProperties": _by_kind("type", sinks)}),
+            "people": _or_empty({"type": "object", "additionalProperties": _person(sinks, definitions)}),
+            "groups": _or_empty({"type": "object", "additionalProperties": _NAMES}),
+            "oncall": _or_empty(_reference(_define(OncallKeys, definitions))),
             "services": _or_empty({"type": "object", "additionalProperties": service}),
             "checks": _or_empty({"type": "array", "items": _by_kind("probe", checks)}),
-            "routes": _or_empty({"type": "array", "items": _reference(_define(RouteKeys, definitions))}),
+            "routes": _or_empty({"type": "array", "items": _reference("RouteKeys")}),
+            "escalations": _or_empty({"type": "object", "additionalProperties": {"type": "array", "items": step}}),
+            "actions": _or_empty(
+                {"type": "object", "additionalProperties": _reference(_define(own_model(Deed), definitions))}
+            ),
             "maintenance": _or_empty({"type": "array", "items": _reference(_define(MaintenanceKeys, definitions))}),
         },
         "$defs": definitions,
     }
 
 
+_NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _FOR_EACH = {
     "description": "Makes many checks: a list for {{ each }}, or names with lists",
     "anyOf": [
@@ -62,6 +77,12 @@ def _define(model: type[BaseModel], definitions: dict[str, Any], manual: str | N
         made["description"] = manual.strip().split("\n\n")[0]
     definitions[model.__name__] = _without_defaults(made)
     return model.__name__
+
+
+def _person(sinks: dict[str, str], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Every key that is not a person's own is a way, and so a sink."""
+    definitions[_define(PersonKeys, definitions)]["additionalProperties"] = _by_kind("type", sinks)
+    return _reference("PersonKeys")
 
 
 def _by_kind(key: str, references: dict[str, str]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from monitor.collector import collector_paused
+from monitor.config.actions import read_actions
 from monitor.config.agent import finish_agent
 from monitor.config.checks import (
     Shared,
-    build_or_fault,
     check_spans,
     claim_ids,
     claim_tokens,
@@ -22,21 +22,26 @@ from monitor.config.checks import (
 )
 from monitor.config.document import Budget, Document, Plain, Unreadable, read_document
 from monitor.config.drafts import References, resolve_dependencies
+from monitor.config.escalation import read_escalations
 from monitor.config.faults import Entry, Faults, Place
 from monitor.config.foreach import expand
-from monitor.config.kinds import Kinds, sink_model
+from monitor.config.kinds import Kinds
 from monitor.config.maintenance import read_maintenance, targets
 from monitor.config.model import AgentSettings, Config, ConfigError, Fault
-from monitor.config.routes import Lookup, closed_lookups, read_routes
-from monitor.config.schema import MAIN_ONLY, SECTIONS, AgentKeys, DefaultsKeys, SinkKeys, parse_name
+from monitor.config.oncall import read_oncall
+from monitor.config.people import EVERYONE, Targets, check_groups, read_groups, read_people, ways_of
+from monitor.config.routes import Known, Lookup, closed_lookups, read_routes
+from monitor.config.schema import MAIN_ONLY, SECTIONS, AgentKeys, DefaultsKeys
 from monitor.config.secrets import Secrets
 from monitor.config.services import read_services
+from monitor.config.sinks import read_sinks
 from monitor.config.suggest import Vocabulary
 from monitor.sinks.contract import Sink
 
 __all__ = ["ConfigError", "Fault", "Kinds", "find_agent", "load"]
 
 FOLDER = "checks.d"
+_SINGULAR = {"people": "person"}
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -46,10 +51,14 @@ class _Sections:
 
     single: dict[str, Entry] = field(default_factory=dict)
     sinks: dict[str, Entry] = field(default_factory=dict)
+    people: dict[str, Entry] = field(default_factory=dict)
+    groups: dict[str, Entry] = field(default_factory=dict)
     services: dict[str, Entry] = field(default_factory=dict)
     checks: list[Entry] = field(default_factory=list)
     routes: list[Entry] | None = None
+    escalations: dict[str, Entry] = field(default_factory=dict)
     maintenance: list[Entry] = field(default_factory=list)
+    actions: dict[str, Entry] = field(default_factory=dict)
 
 
 def load(path: str | Path, *, kinds: Kinds, env: Mapping[str, str]) -> Config:
@@ -65,28 +74,41 @@ def _load(path: Path, file: str, kinds: Kinds, env: Mapping[str, str]) -> Config
     sections = _merge(documents, faults)
     agent = _read_single("agent", AgentKeys, sections, secrets, faults)
     defaults = _read_single("defaults", DefaultsKeys, sections, secrets, faults)
-    sinks = {name: _read_sink(name, entry, kinds, secrets, faults) for name, entry in sections.sinks.items()}
+    drafted = read_people(sections.people, secrets, faults)
+    people = {name: item.person for name, item in drafted.items()}
+    written = sections.sinks | ways_of(drafted.values(), sections.sinks, faults)
+    sinks = read_sinks(written, kinds, secrets, faults)
+    groups = read_groups(sections.groups, [*sections.sinks, *people], people, secrets, faults)
+    oncall = read_oncall(sections.single.get("oncall"), people, secrets, faults)
 
     drafts = read_drafts(expand(sections.checks, faults), kinds, secrets, faults)
     claim_ids(drafts, faults)
     claim_tokens(drafts, faults)
     references = References.of(drafts)
-    services = read_services(sections.services, drafts, references, defaults, secrets, faults)
+    shared = Shared()
+    services = read_services(sections.services, drafts, references, defaults, secrets, faults, shared)
     resolve_dependencies(drafts, references, sections.services, faults)
     for draft in drafts:
         check_spans(draft, defaults, faults)
     known_services = Vocabulary("service", [*sections.services, *services])
+    _check_hooks(agent, sections.single.get("agent"), known_services, faults)
+    _check_services(sinks, sections.sinks, known_services, faults)
     lookups = closed_lookups() | {"service": _open(known_services), "check": _check_lookup(references)}
-    routes = read_routes(sections.routes, tuple(sinks), lookups, secrets, faults)
+    whom = Targets(sinks, people, groups, {name: rota.people for name, rota in oncall.rotas.items()})
+    check_groups(sections.groups, groups, whom, faults)
+    by_default = tuple(sections.sinks) or ((EVERYONE,) if people else ())
+    escalations = read_escalations(sections.escalations, whom, secrets, faults)
+    routes = read_routes(sections.routes, by_default, Known(lookups, whom, escalations), secrets, faults)
+    actions = read_actions(sections.actions, lookups, secrets, faults)
     labels = {name: service.labels for name, service in services.items()}
     known = targets(drafts, references, known_services, labels, defaults.labels or {})
     maintenance = read_maintenance(sections.maintenance, known, secrets, faults)
     faults.raise_if_any(secrets.fault_redactor(), [document.file for document in documents])
 
-    shared = Shared()
     live = [draft for draft in drafts if draft.enabled]
     checks = {
-        check.id: check for check in (finish_check(draft, defaults, references, services, shared) for draft in live)
+        check.id: check
+        for check in (finish_check(draft, defaults, references, services, shared, agent.resolver) for draft in live)
     }
     return Config(
         path=path,
@@ -98,6 +120,10 @@ def _load(path: Path, file: str, kinds: Kinds, env: Mapping[str, str]) -> Config
         disabled=len(drafts) - len(live),
         redactor=secrets.redactor(),
         maintenance=maintenance,
+        people=people,
+        groups=groups,
+        oncall=oncall,
+        actions=actions,
     )
 
 
@@ -185,12 +211,13 @@ def _merge_section(sections: _Sections, name: str, value: Plain, place: Place, f
     elif not isinstance(value, dict):
         faults.add(place, f"must be a mapping of names to {name}")
     else:
-        target = sections.sinks if name == "sinks" else sections.services
+        target: dict[str, Entry] = getattr(sections, name)
         for key, item in value.items():
             entry = Entry(Place(place.document, (name, key)), item)
             other = target.setdefault(key, entry)
             if other is not entry:
-                faults.add(place, f'duplicate {name[:-1]} "{key}": it is defined at {other.place} already', key=key)
+                noun = _SINGULAR.get(name, name[:-1])
+                faults.add(place, f'duplicate {noun} "{key}": it is defined at {other.place} already', key=key)
 
 
 def _read_single(name: str, model: type[_Model], sections: _Sections, secrets: Secrets, faults: Faults) -> _Model:
@@ -203,35 +230,26 @@ def _read_single(name: str, model: type[_Model], sections: _Sections, secrets: S
     return model()
 
 
-def _read_sink(name: str, entry: Entry, kinds: Kinds, secrets: Secrets, faults: Faults) -> Sink | None:
-    words = Vocabulary("sink type", kinds.sinks)
-    try:
-        parse_name(name)
-    except ValueError as error:
-        faults.add(entry.place, f"the name of a sink {error}")
-    if not isinstance(entry.value, dict):
-        faults.add(entry.place, "must be a mapping with at least type:")
-        return None
-    written = entry.text("type")
-    if written is None:
-        faults.add(entry.place, f'"type" is missing: known are {", ".join(kinds.sinks)}')
-        return None
-    kind = kinds.sinks.get(written)
-    if kind is None:
-        faults.add(entry.place, kinds.broken_sinks.get(written) or words.unknown(written), "type")
-        return None
-    model: type[BaseModel] = SinkKeys
-    try:
-        model = sink_model(kind)
-        keys = model.model_validate(entry.value, context=secrets)
-    except TypeError as error:
-        faults.add(entry.place, f"this kind of sink is broken, report it to its author: {error}", "type")
-        return None
-    except ValidationError as error:
-        faults.add_findings(entry.place, error, model)
-        return None
-    sink: Sink | None = build_or_fault(kind, keys, entry.place, faults)
-    return sink
+def _check_hooks(agent: AgentKeys, entry: Entry | None, services: Vocabulary, faults: Faults) -> None:
+    """The services of deploys that arrive exist."""
+    for name, hook in agent.hooks.items():
+        for index, service in enumerate(hook.services):
+            if service not in services and entry is not None:
+                faults.add(entry.place, services.unknown(service), "hooks", name, "services", index)
+
+
+def _check_services(
+    sinks: Mapping[str, Sink | None], entries: Mapping[str, Entry], known: Vocabulary, faults: Faults
+) -> None:
+    """A sink that has something for each service must not wait in vain for one that does not exist."""
+    for name, sink in sinks.items():
+        if sink is None or sink.by_service is None:
+            continue
+        place = entries[name].place
+        within = Place(place.document, (*place.path, sink.by_service))
+        for service in getattr(sink, sink.by_service):
+            if service not in known:
+                faults.add(within, known.unknown(service), key=service)
 
 
 def _open(words: Vocabulary) -> Lookup:

@@ -21,7 +21,7 @@ from monitor.config.suggest import Vocabulary, shorten
 from monitor.config.units import format_duration
 from monitor.core.maintenance import Schedule, Scope, Span, Window
 from monitor.core.wording import TEXT_LIMIT
-from probes._schedule import cron, time_zone
+from probes._passive.schedule import cron, time_zone
 from probes.contract import BadField
 
 _RUNS_COMPARED = 60

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 
+from monitor.config.deeds import Action
 from monitor.config.redact import Redactor
 from monitor.core.history import Retention
 from monitor.core.maintenance import Window
 from monitor.core.model import Check, Service
+from monitor.core.rota import Person, Rota
 from monitor.core.routing import Route
+from monitor.hooks import Hook
 from monitor.sinks.contract import Sink
 from monitor.tokens import Token
+from probes.contract import ResolverWanted, Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +43,68 @@ class Limits:
     looks_per_host: int = 8
 
 
+class Switch(StrEnum):
+    """The kinds of dead man's switches that the agent can hold: each has a way of its own to be told."""
+
+    HEALTHCHECKS = "healthchecks"
+    BETTERSTACK = "betterstack"
+    HONEYBADGER = "honeybadger"
+    URL = "url"
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """One of them. The URLs are secrets: who knows them can speak in the agent's place."""
+
+    switch: Switch
+    url: Secret
+    fail_url: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    every: timedelta
+    pings: tuple[Ping, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
     listen: Listen
     state_dir: Path
     vantage: Vantage
     limits: Limits
+    resolver: ResolverWanted = field(default_factory=ResolverWanted)
     history: Retention = field(default_factory=Retention)
     public_url: str | None = None
     """Where people reach the agent's page: the base of links in events."""
     public: Listen | None = None
     """Where the public page is served, apart from everything else."""
     tokens: tuple[Token, ...] = ()
+    hooks: tuple[Hook, ...] = ()
+    """What GitHub, GitLab, PagerDuty and Slack may send."""
     protected: bool = False
     """Whether reading needs a token, too."""
+    heartbeat: Heartbeat | None = None
+    """Whom the agent tells that it is alive."""
+    actions: bool = True
+    """Whether actions are taken at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Where shifts are fetched, how often, and in which zone its whole days are."""
+
+    url: Secret
+    refresh: timedelta
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Oncall:
+    """The rotas, and the calendars of those that have one, both by name."""
+
+    rotas: Mapping[str, Rota] = field(default_factory=dict)
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +119,10 @@ class Config:
     disabled: int
     redactor: Redactor
     maintenance: tuple[Window, ...] = ()
+    people: Mapping[str, Person] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    oncall: Oncall = field(default_factory=Oncall)
+    actions: Mapping[str, Action] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

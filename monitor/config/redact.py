@@ -33,6 +33,11 @@ class Redactor:
         self._pattern = _pattern_of(self._secrets)
         return True
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What is searched for, for who must search in a way of its own."""
+        return self._secrets
+
     def text(self, text: str) -> str:
         return self._pattern.sub(MASK, text) if self._pattern else text
 

@@ -12,18 +12,21 @@ A value may hold ``*``; one with spaces or signs is quoted.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from pydantic import ValidationError
 
+from monitor.config.escalation import Escalating, check_targets, finish_steps
 from monitor.config.faults import Entry, Faults
 from monitor.config.fields import NAMES
 from monitor.config.schema import RouteKeys
 from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary, shorten
 from monitor.core.model import EventType, Impact, ServiceState, State
-from monitor.core.routing import ALWAYS, AllOf, AnyOf, Expression, Not, Route, Term
+from monitor.core.routing import ALWAYS, AllOf, AnyOf, Expression, Not, Policy, Route, Term
 
 FIELDS = ("event", "impact", "service", "check", "state", "owner")
 _TOKEN = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|(!=|==|[=(),])|([^\s"'=!(),]+)|(\S))""")
@@ -32,11 +35,20 @@ Lookup = Callable[[str], str]
 """A value as written to the value that events carry. Raises `ValueError` for an unknown one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What routes may name: the values of `when:`, the `targets` of `to:`, and escalations by name."""
+
+    lookups: Mapping[str, Lookup]
+    targets: Vocabulary
+    escalations: Mapping[str, Escalating]
+
+
 def closed_lookups() -> dict[str, Lookup]:
     """For the fields whose values are known beforehand."""
     states = dict.fromkeys([*(state.value for state in State), *(state.value for state in ServiceState)])
     return {
-        "event": _closed("event", tuple(event.value for event in EventType)),
+        "event": _closed("event", tuple(event.value for event in EventType if event is not EventType.DIGEST)),
         "impact": _closed("impact", tuple(impact.value for impact in Impact)),
         "state": _closed("state", tuple(states)),
     }
@@ -45,22 +57,20 @@ def closed_lookups() -> dict[str, Lookup]:
 def read_routes(
     entries: list[Entry] | None,
     sinks: tuple[str, ...],
-    lookups: Mapping[str, Lookup],
+    known: Known,
     secrets: Secrets,
     faults: Faults,
 ) -> tuple[Route, ...]:
     """The routes in the order of the file. None (no `routes:` at all): everything by default, to every sink."""
     if entries is None:
         return (Route(sinks),) if sinks else ()
-    known = Vocabulary("sink", sinks)
-    return tuple(route for entry in entries if (route := _read_route(entry, known, lookups, secrets, faults)))
+    return tuple(route for entry in entries if (route := _read_route(entry, known, secrets, faults)))
 
 
-def _read_route(
-    entry: Entry, sinks: Vocabulary, lookups: Mapping[str, Lookup], secrets: Secrets, faults: Faults
-) -> Route | None:
+def _read_route(entry: Entry, known: Known, secrets: Secrets, faults: Faults) -> Route | None:
+    keys: RouteKeys | None = None
     try:
-        RouteKeys.model_validate(entry.value, context=secrets)
+        keys = RouteKeys.model_validate(entry.value, context=secrets)
     except ValidationError as error:
         faults.add_findings(entry.place, error, RouteKeys)
     if not isinstance(entry.value, dict):
@@ -68,19 +78,34 @@ def _read_route(
     when: Expression = ALWAYS
     if entry.text("when") is not None:
         try:
-            when = parse_when(secrets.resolve(entry.value["when"], public=True), lookups)
+            when = parse_when(secrets.resolve(entry.value["when"], public=True), known.lookups)
         except ValueError as error:
             faults.add(entry.place, str(error), "when")
-    try:
-        to = NAMES.validate_python(entry.value.get("to"), context=secrets)
-    except ValidationError:
-        return None  # the model has reported it
-    for index, sink in enumerate(to):
-        if sink not in sinks:
-            faults.add(entry.place, sinks.unknown(sink), "to", index)
-    if not to:
-        faults.add(entry.place, "names no sink: name one, or remove the route", "to")
-    return Route(to, when)
+    if "to" in entry.value:
+        with suppress(ValidationError):  # the model has reported it
+            to = NAMES.validate_python(entry.value["to"], context=secrets)
+            check_targets(to, known.targets, entry.place, "route", faults, "to")
+    elif "escalate" not in entry.value:
+        faults.add(entry.place, '"to" is missing')
+    return None if keys is None else _finish_route(keys, when, entry, known, faults)
+
+
+def _finish_route(keys: RouteKeys, when: Expression, entry: Entry, known: Known, faults: Faults) -> Route:
+    steps = Escalating()
+    asked: object = keys.escalate
+    if isinstance(asked, str):
+        if asked not in known.escalations:
+            faults.add(entry.place, Vocabulary("escalation", known.escalations).unknown(asked), "escalate")
+        steps = known.escalations.get(asked, steps)
+    elif keys.escalate is not None:
+        steps = finish_steps(keys.escalate, entry.place, known.targets, faults, "escalate")
+    for key in ("escalate", "remind"):
+        if key in keys.model_fields_set and "event" in when.fields():
+            told = "goes by incidents, from their beginning to their end: leave event out of when"
+            faults.add(entry.place, told, key)
+    to = tuple(dict.fromkeys((*keys.to, *steps.at_once)))
+    policy = Policy(steps.later, keys.remind) if steps.later or keys.remind else None
+    return Route(to, when, policy, keys.during, keys.quiet)
 
 
 def parse_when(text: str, lookups: Mapping[str, Lookup]) -> Expression:
@@ -89,6 +114,18 @@ def parse_when(text: str, lookups: Mapping[str, Lookup]) -> Expression:
     expression = parser.expression()
     parser.end()
     return expression
+
+
+def one_of(noun: str, values: Iterable[str], meaning: Mapping[str, str] | None = None) -> Lookup:
+    """For a field whose values the configuration has. `meaning`: what they stand for, where that is another."""
+    known = Vocabulary(noun, values)
+
+    def look_up(value: str) -> str:
+        if "*" in value or value in known:
+            return (meaning or {}).get(value, value)
+        raise ValueError(known.unknown(value))
+
+    return look_up
 
 
 def _closed(noun: str, values: tuple[str, ...]) -> Lookup:

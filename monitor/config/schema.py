@@ -5,6 +5,7 @@ The models live only while a file is loaded. Their ``description`` texts are the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from monitor.config.escalation import Escalate
 from monitor.config.fields import (
     TEXT_JSON,
     Bool,
@@ -28,14 +30,19 @@ from monitor.config.fields import (
     choice,
 )  # fmt: skip
 from monitor.config.flapping import OnOff
+from monitor.config.heartbeat import HeartbeatKeys
+from monitor.config.hours import HoursText
 from monitor.config.model import Limits, Listen
+from monitor.config.resolving import WhichIp, WhichResolver
 from monitor.config.suggest import shorten
 from monitor.config.units import parse_duration
 from monitor.core.model import Impact, Policy
-from monitor.tokens import TOKEN_FORM, Scope, is_token
+from monitor.hooks import Vendor
+from monitor.tokens import SHORTEST_TOKEN, TOKEN_FORM, Scope, is_token
 from probes.contract import Secret
 
 SHORTEST_EVERY = timedelta(milliseconds=100)
+SHORTEST_REMIND = timedelta(minutes=1)
 SHORTEST_KEPT = timedelta(hours=1)
 SHORTEST_TIMEOUT = timedelta(milliseconds=10)
 _LONGEST_NAME = 100
@@ -127,6 +134,23 @@ def _check_tokens(tokens: dict[str, TokenKeys]) -> dict[str, TokenKeys]:
     return tokens
 
 
+_HOOK_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def _check_hook_secret(secret: Secret) -> Secret:
+    text = secret.reveal()
+    if len(text) < SHORTEST_TOKEN or not text.isascii() or not text.isprintable():
+        raise ValueError(f"must have at least {SHORTEST_TOKEN} characters: make one with `openssl rand -hex 24`")
+    return secret
+
+
+def _check_hooks(hooks: dict[str, HookKeys]) -> dict[str, HookKeys]:
+    for name in hooks:
+        if not _HOOK_NAME.fullmatch(name):
+            raise ValueError(f'the name "{shorten(name)}" is part of an address: use letters, digits, - and _')
+    return hooks
+
+
 def _parse_kept(text: str) -> timedelta:
     kept = timedelta(0) if text == "off" else parse_duration(text)
     if text != "off" and kept < SHORTEST_KEPT:
@@ -145,6 +169,7 @@ _Addresses = Annotated[tuple[_Address, ...], Listed(_check_references)]
 _Count = Annotated[Whole, _at_least(1, "1")]
 _Every = Annotated[Duration, _at_least(SHORTEST_EVERY, "100ms")]
 _Timeout = Annotated[Duration, _at_least(SHORTEST_TIMEOUT, "10ms")]
+_Remind = Annotated[Duration, _at_least(SHORTEST_REMIND, "1m")]
 _Kept = Annotated[timedelta, _public(_parse_kept, "a duration such as 30d, or off")]
 _Impact = Annotated[Impact, choice({impact.value: impact for impact in Impact})]
 _Policy = Annotated[Policy, choice({policy.value: policy for policy in Policy})]
@@ -155,6 +180,8 @@ _Scopes = Annotated[
     tuple[Annotated[Scope, choice({scope.value: scope for scope in Scope})], ...], Listed(_check_scopes)
 ]
 _Token = Annotated[SecretText, AfterValidator(_check_token)]
+_Vendor = Annotated[Vendor, choice({vendor.value: vendor for vendor in Vendor})]
+_HookSecret = Annotated[SecretText, AfterValidator(_check_hook_secret)]
 _Link = Annotated[str, Leaf(_parse_link, "a URL that begins with http:// or https://", TEXT_JSON, public=False)]
 
 
@@ -187,6 +214,13 @@ class TokenKeys(FieldsModel):
     scopes: _Scopes = _key("What it allows: read, operate (announce maintenance), admin (reload)", ...)
 
 
+class HookKeys(FieldsModel):
+    type: _Vendor = _key("Who sends: github, gitlab, pagerduty or slack", ...)
+    secret: _HookSecret = _key("What it signs with, 16 characters or more; the same on its side", ...)
+    services: Names = _key("Of deploys: of which services they are; default: of all", ())
+    environment: _Title | None = _key("Of deploys: only those to this environment; default: all")
+
+
 class PublicKeys(FieldsModel):
     listen: _Listen = _key("Where the public page is served: services and what is wrong with them, nothing else", ...)
 
@@ -196,13 +230,22 @@ class AgentKeys(FieldsModel):
     state_dir: Text | None = _key("Where the journal lives; default: $STATE_DIRECTORY, else ~/.local/state/brownout")
     vantage: VantageKeys | None = _key("Where the agent looks from")
     limits: LimitsKeys | None = _key("How much the agent does at once")
+    resolver: WhichResolver | None = _key(
+        "By whom names are resolved: own, system, or addresses of name servers (own)"
+    )
     history: HistoryKeys | None = _key("How much of the past is kept; states and transitions are kept for ever")
     public_url: _Url | None = _key("Where people reach the agent's pages")
     public: PublicKeys | None = _key("A second listener, for the world")
     tokens: Annotated[dict[str, TokenKeys], AfterValidator(_check_tokens)] = _key(
         "Who may write to the API, by name; without any, nobody may", {}
     )
+    hooks: Annotated[dict[str, HookKeys], AfterValidator(_check_hooks)] = _key(
+        "What others may send to /hooks/NAME, by name: deploys (github, gitlab), acknowledgements (pagerduty, slack)",
+        {},
+    )
     protected: Bool = _key("true: reading the API and the metrics needs a token, too (scope read)", default=False)
+    actions: _Switch = _key("off: no action is taken, whatever `actions` says (on)", default=True)
+    heartbeat: HeartbeatKeys | None = _key("Whom the agent tells that it is alive: a dead man's switch elsewhere")
 
 
 class ConfirmKeys(FieldsModel):
@@ -243,7 +286,19 @@ class ServiceKeys(FieldsModel):
 
 class RouteKeys(FieldsModel):
     when: Name | None = _key("Which events, such as: service = shop and impact = outage; default: all incidents")
-    to: Names = _key("The sinks that are told", ...)
+    to: Names = _key("Who is told: sinks, people, groups, whoever is on call", ())
+    during: HoursText | None = _key(
+        "When the route counts, such as: Mon-Fri 08:00-22:00 Europe/Berlin; default: always"
+    )
+    quiet: HoursText | None = _key(
+        "When it tells no degradations; when these hours end they are told, to people in one digest"
+    )
+    escalate: Escalate | None = _key(
+        "Who is told next while nobody acknowledges: steps, or a name of `escalations`; needs no `to`"
+    )
+    remind: _Remind | None = _key(
+        "After how long all are told again, while nobody acknowledges; each further wait is twice as long"
+    )
 
 
 class SinkKeys(FieldsModel):
@@ -272,6 +327,10 @@ class CheckKeys(FieldsModel):
     confirm: ConfirmKeys | None = _key("How much evidence calls it down")
     recover: RecoverKeys | None = _key("How much evidence ends trouble")
     usual: _Switch | None = _key("off: slower than it has been at this hour is no trouble")
+    resolver: WhichResolver | None = _key("By whom its names are resolved: own, system, or addresses of name servers")
+    ip: WhichIp | None = _key(
+        "Which addresses of a name count: 4 or 6 only, or those first (both, as RFC 6724 has them)"
+    )
     flapping: OnOff | None = _key("off: every change is told; or figures that say when there are too many")
 
 
@@ -281,5 +340,8 @@ class LooseCheckKeys(CheckKeys, extra="ignore"):
     probe: Any = None
 
 
-SECTIONS = ("agent", "defaults", "sinks", "services", "checks", "routes", "maintenance")
-MAIN_ONLY = ("agent", "defaults")
+SECTIONS = (
+    "agent", "defaults", "sinks", "people", "groups", "oncall",
+    "services", "checks", "routes", "escalations", "maintenance", "actions",
+)  # fmt: skip
+MAIN_ONLY = ("agent", "defaults", "oncall")

@@ -65,6 +65,10 @@ class Secrets:
             self._note_passwords(text)
         return text
 
+    def whole(self, path: str) -> str:
+        """A path that is written in the configuration, from the root: it is relative to that file."""
+        return os.path.join(os.path.abspath(self._base), path)  # noqa: PTH100, PTH118  (links stay as written)
+
     def redactor(self) -> Redactor:
         return Redactor(self._secret)
 

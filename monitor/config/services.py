@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from monitor.config.checks import Shared
 from monitor.config.document import Plain
 from monitor.config.drafts import Draft, References
 from monitor.config.faults import Entry, Faults, Place
@@ -40,6 +41,7 @@ def read_services(
     defaults: DefaultsKeys,
     secrets: Secrets,
     faults: Faults,
+    shared: Shared,
 ) -> dict[str, Service]:
     """The services, written ones first; sets the impact of each draft."""
     members = _members(entries, drafts, faults)
@@ -68,7 +70,7 @@ def read_services(
         if draft.service is None and draft.id is not None and draft.name is not None:
             draft.impact = _impact(draft, None, defaults.impact)
             if draft.enabled:
-                services.setdefault(draft.id, _implicit(draft.id, draft, entries, defaults, faults))
+                services.setdefault(draft.id, _implicit(draft.id, draft, entries, defaults, faults, shared))
     return services
 
 
@@ -190,7 +192,7 @@ def _finish_rule(rule: _Rule | None, live: list[Draft]) -> OutageRule:
 
 
 def _implicit(
-    check: str, draft: Draft, entries: Mapping[str, Entry], defaults: DefaultsKeys, faults: Faults
+    check: str, draft: Draft, entries: Mapping[str, Entry], defaults: DefaultsKeys, faults: Faults, shared: Shared
 ) -> Service:
     if check in entries:
         place: Place = entries[check].place
@@ -199,15 +201,15 @@ def _implicit(
             f'the service at {place} is called "{check}" too: give this check service: {check}, or another id',
             "id" if draft.keys and draft.keys.id else "name",
         )
-    keys = draft.keys
+    keys, checks = draft.keys, (check,)
     return Service(
         id=check,
-        title=draft.name or check,
-        checks=(check,),
-        outage=OutageRule(1, (check,) if draft.impact is Impact.OUTAGE else ()),
+        title=check if draft.name == check else draft.name or check,  # one text for both
+        checks=checks,
+        outage=OutageRule(1, checks if draft.impact is Impact.OUTAGE else ()),
         owner=keys.owner if keys else None,
         runbook=keys.runbook if keys else None,
-        labels=(keys.labels or {}) if keys else {},
-        flapping=resolve(keys.flapping if keys else None, defaults.flapping),
+        labels=shared.mapping((keys.labels or {}) if keys else {}),
+        flapping=shared.value(resolve(keys.flapping if keys else None, defaults.flapping)),
         implicit=True,
     )

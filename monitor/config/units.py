@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
 from probes.contract import Unit
 
 DURATION_EXAMPLE = "a duration such as 30s"
 SIZE_EXAMPLE = "a size such as 20MiB"
+MOST_EXAMPLE = "30 per 1h"
 
 _SECONDS: Mapping[str, Decimal] = {
     "w": Decimal(604800),
@@ -84,6 +86,17 @@ def format_size(size: int) -> str:
         if count and not rest:
             return f"{count}{unit}"
     return f"{size}B"
+
+
+def parse_most(text: str) -> tuple[int, timedelta]:
+    """``30 per 1h``: so many within any span of that length."""
+    count, per, span = text.partition(" per ")
+    if not per or not re.fullmatch(r"[1-9][0-9]{0,5}", count.strip()):
+        raise ValueError(f'"{text[:30]}" says not how many there may be: write it as {MOST_EXAMPLE}')
+    length = parse_duration(span.strip())
+    if not timedelta(seconds=1) <= length <= timedelta(days=7):
+        raise ValueError(f'"{text[:30]}": the span must be from 1s to 7d')
+    return int(count), length
 
 
 def parse_whole(text: str) -> int:
@@ -199,3 +212,22 @@ def _plain(number: Decimal) -> str:
     """Without exponent and without trailing zeros."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def parse_end(lasts: Any, until: Any, begin: float) -> float:
+    """When something ends (Unix time) that begins then, and lasts so long or until a time: one of both as a text, the
+    other None. Raises `ValueError`, which repeats nothing of them."""
+    if (lasts is None) is (until is None):
+        raise ValueError("say when it ends: either for, as in 2h, or until, as in 2026-12-01T22:00:00Z")
+    if lasts is not None:
+        try:
+            return begin + parse_duration(lasts if isinstance(lasts, str) else "").total_seconds()
+        except ValueError:
+            raise ValueError("for must be a duration with a unit, such as 30m or 2h") from None
+    try:
+        at = datetime.fromisoformat(until if isinstance(until, str) else "")
+    except ValueError:
+        at = datetime(1970, 1, 1)  # noqa: DTZ001  (refused below)
+    if at.tzinfo is None:
+        raise ValueError("until must be a time with a zone, such as 2026-12-01T22:00:00Z")
+    return at.timestamp()  # in its own zone: the first and the last day of all have no UTC

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from monitor.core.moment import Moment
 from monitor.core.snapshot import read_count, read_number
 from probes.contract import Unit
 
@@ -33,6 +34,10 @@ FEWEST_LOOKS, SHORTEST = 30, 3600.0
 
 _HOUR, _DAY, _WEEK = 3600.0, 24, 168
 """Seconds of an hour; hours of a day, and of a week."""
+_MINUTE = 60_000_000
+"""Microseconds."""
+_EPOCHS_HOUR = 3 * _DAY
+"""The hour of the week at which 1970 began: on a Thursday."""
 _RECENT, _DRIFT = 3600.0, 86400.0
 """Seconds over which the recent level and the drift are averaged."""
 _WEIGHT_OF_A_WEEK = 0.4
@@ -54,6 +59,12 @@ _SCALE, _MISSING = 1000.0, -32768
 def hour_of(at: datetime) -> int:
     """The hour of the week, from 0: Monday's first, in UTC."""
     return at.weekday() * _DAY + at.hour
+
+
+def hour_and_minute(moment: Moment) -> tuple[int, int]:
+    """The hour of the week (`hour_of`), and the minute in it."""
+    minutes = moment.micros // _MINUTE
+    return (minutes // 60 + _EPOCHS_HOUR) % _WEEK, minutes % 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,9 @@ class Toll:
         self._at = 0.0
         """When they were last weighed (a tick)."""
 
+    def __bool__(self) -> bool:
+        return self._seconds > 0
+
     def add(self, seconds: float, tick: float) -> None:
         self._seconds, self._at = self.at(tick) + seconds, tick
 
@@ -161,6 +164,9 @@ class Toll:
     def dump(self, tick: float) -> list[float]:
         return [self._seconds, tick - self._at]
 
-    def load(self, dumped: Sequence[Any], tick: float) -> None:
+    @classmethod
+    def load(cls, dumped: Sequence[Any], tick: float) -> Toll:
+        made = cls()
         seconds, age = dumped
-        self._seconds, self._at = max(read_seconds(seconds), 0.0), tick - read_seconds(age)
+        made._seconds, made._at = max(read_seconds(seconds), 0.0), tick - read_seconds(age)
+        return made

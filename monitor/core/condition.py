@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 
 from probes.contract import Unit
 
@@ -38,13 +39,19 @@ class Operator(StrEnum):
     AT_MOST = "<="
 
     def holds(self, value: float, limit: float) -> bool:
-        if self is Operator.ABOVE:
+        if self is _ABOVE:
             return value > limit
-        if self is Operator.AT_LEAST:
+        if self is _AT_LEAST:
             return value >= limit
-        if self is Operator.BELOW:
+        if self is _BELOW:
             return value < limit
         return value <= limit
+
+
+_ABOVE: Final = Operator.ABOVE
+_AT_LEAST: Final = Operator.AT_LEAST
+_BELOW: Final = Operator.BELOW
+"""As `monitor.core.model.UP`."""
 
 
 USUAL = "usual"
@@ -91,10 +98,12 @@ class Condition:
     def compares_with_usual(self) -> bool:
         return any(bound is not None and bound.of == USUAL for bound in (self.bound, self.clear))
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The measurements that are in the figure or in a limit."""
+        others = (self.bound.of, self.clear.of if self.clear is not None else None)
+        return frozenset((self.measurement, *(self.ratio_of or ()), *(name for name in others if name is not None)))
+
     def needs(self, name: str) -> bool:
         """Whether that measurement is in the figure or in a limit."""
-        return (
-            name in (self.measurement, self.bound.of)
-            or name in (self.ratio_of or ())
-            or (self.clear is not None and name == self.clear.of)
-        )
+        return name in self.names

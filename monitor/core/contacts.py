@@ -81,6 +81,8 @@ class Contacts:
         address, reason = look.observation.evidence.get("address"), look.observation.reason
         if address is None or (reason is not None and reason.blame is not Blame.TARGET):
             return []
+        if reason is not None and "tried" in look.observation.evidence:
+            return []  # it had a choice of addresses: others that do may get through by another one
         if reason not in _NOT_THROUGH:
             self._closed.pop(address, None)
             return []
@@ -95,6 +97,8 @@ class Contacts:
 
     def dead(self, look: Look | None) -> bool:
         """Whether the address of this look is known to let nobody through, by several checks."""
+        if not self._closed:
+            return False
         closed = self._closed.get(look.observation.evidence.get("address", "")) if look is not None else None
         return closed is not None and len(closed.checks) > 1 and closed.proven(closed.looks[-1][1].began.tick)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from monitor.core.incident import WENT
+from monitor.core.deploys import Deploy
+from monitor.core.handled import CHANGED, Acknowledgement, Update, acknowledged_json
 from monitor.core.judge import Judge
-from monitor.core.model import Check, EventType, Impact, Incident, Service, ServiceState, State, Transition, Verdict
+from monitor.core.model import EventType, Impact, Incident, Service, ServiceState, State, Transition, Verdict
+from monitor.core.sentences import check_sentence, deploy_sentence, incident_sentence, service_sentence
 from monitor.core.service import ServiceStatus, doubt
-from monitor.core.wording import clock, cut, duration, iso
+from monitor.core.wording import cut, iso
 
 VERSION = "1"
 EVIDENCE_LIMIT = 16
@@ -26,10 +28,13 @@ MEMBER_WHY_LIMIT = 120
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How checks stand, besides what their judges know: `flags`, and the state that was `told` of each, by which its
-    service is judged."""
+    service is judged; who has `acknowledged` an incident (its id); and the deploy of any of some services
+    `behind` which something began, if that was soon."""
 
     flags: Callable[[Judge], Sequence[str]]
     told: Callable[[Judge], State]
+    acknowledged: Callable[[str], Acknowledgement | None]
+    behind: Callable[[Iterable[str], datetime], Deploy | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +49,17 @@ class Source:
 
 
 def check_body(
-    judge: Judge, transition: Transition, previous: datetime, source: Source, note: str = ""
+    judge: Judge, transition: Transition, previous: datetime, source: Source, standing: Standing, note: str = ""
 ) -> dict[str, Any]:
     """``check.changed``. `previous` is when what ends now began: the trouble, not only its last state. `note` is a
     further sentence; the only one where the state is what it was."""
-    verdict = transition.verdict
-    sentence = _check_sentence(judge.check, transition, previous) if transition.old != transition.new else ""
+    deploy = standing.behind((judge.check.service,), transition.since) if State(transition.new).bad else None
+    moved = transition.old != transition.new
+    sentence = check_sentence(judge.check, transition, previous, deploy) if moved else ""
     body = _head(EventType.CHECK_CHANGED, transition.at, f"{sentence} {note}".strip(), source)
     body["state"] = {"old": transition.old, "new": transition.new}
     body["since"] = iso(transition.since)
-    body |= _because(verdict)
+    body |= _because(transition.verdict) | _deployed(deploy, transition.since)
     body["check"] = _check(judge, source)
     body["service"] = {"id": judge.check.service}
     body["evidence"] = _evidence(judge, source)
@@ -72,13 +78,16 @@ def service_body(
     """``service.changed``"""
     members = tuple(members)
     open_question = doubt(status.service.outage, {judge.check.id: standing.told(judge) for judge in members})
-    sentence = _service_sentence(status.service, transition, previous)
+    deploy = None
+    if ServiceState(transition.new).bad:
+        deploy = standing.behind((status.service.id,), transition.since)
+    sentence = service_sentence(status.service, transition, previous, deploy)
     if open_question and transition.new != ServiceState.OPERATIONAL:
         sentence = f"{sentence} Of the checks that make an outage, {open_question}."
     body = _head(EventType.SERVICE_CHANGED, transition.at, sentence, source)
     body["state"] = {"old": transition.old, "new": transition.new}
     body["since"] = iso(transition.since)
-    body |= _because(transition.verdict)
+    body |= _because(transition.verdict) | _deployed(deploy, transition.since)
     body["service"] = _service(status)
     body["evidence"] = {"checks": _members(members, standing)}
     body["links"] = _links(status.service.runbook, source)
@@ -95,16 +104,20 @@ def incident_body(
     source: Source,
     standing: Standing,
     note: str = "",
+    update: Update = CHANGED,
 ) -> dict[str, Any]:
     """``incident.*``. `old` is the impact that was told last; `statuses` are the services to speak of, the first of
     them before all; `members` are the judges of their checks, `standing` how these stand; `note` is a further
-    sentence about what goes on."""
+    sentence about what goes on; `update` is why it is told of again."""
     check = members.get(incident.root) if incident.resolved else _leading(incident, members)
     status = statuses[0]
-    sentence = _incident_sentence(incident, statuses, old, check, members, standing)
+    deploy = None if incident.resolved else standing.behind(incident.services, incident.since)
+    sentence = incident_sentence(incident, statuses, old, check, members, standing.told, deploy)
     body = _head(told, at, f"{sentence} {note}" if note and not incident.resolved else sentence, source)
     new = "resolved" if incident.resolved else incident.impact.value
     body["state"] = {"old": old.value if old else "operational", "new": new}
+    if told is EventType.INCIDENT_UPDATED:
+        body["update"] = {"kind": update.kind.value, "by": update.by or None, "text": cut(update.text)}
     body["since"] = iso(incident.since)
     body |= _because(check.verdict) if check and not incident.resolved else {"reason": None, "why": incident.why}
     body["incident"] = {
@@ -117,10 +130,12 @@ def incident_body(
         "root": incident.root,
         "checks": list(incident.checks[:MEMBERS_LIMIT]),
         "services": list(incident.services[:MEMBERS_LIMIT]),
+        "acknowledged": acknowledged_json(standing.acknowledged(incident.id)),
         "affected": [] if incident.resolved else [item.service.id for item in statuses[:MEMBERS_LIMIT]],
     }
     if incident.merged_into is not None:
         body["incident"]["merged_into"] = incident.merged_into
+    body |= _deployed(deploy, incident.since)
     body["service"] = _service(status)
     if check is not None:
         body["check"] = _check(check, source)
@@ -145,6 +160,24 @@ def agent_body(
     body["evidence"] = {}
     body["links"] = _links(None, source)
     return body
+
+
+def deploy_body(
+    deploy: Deploy, previous: Deploy | None, services: Sequence[Service], at: datetime, source: Source
+) -> dict[str, Any]:
+    """``deploy.marked``. `previous` was there before, of the same `services` (none: of all)."""
+    sentence = deploy_sentence(deploy, previous, [service.title for service in services])
+    body = _head(EventType.DEPLOY_MARKED, at, sentence, source)
+    body["state"] = {"old": previous.version if previous else "unknown", "new": deploy.version}
+    body["since"] = iso(deploy.at)
+    body |= {"reason": None, "why": ""} | _deployed(deploy, None)
+    body["evidence"] = {}
+    body["links"] = _links(None, source) | ({"deploy": deploy.url} if deploy.url else {})
+    return body
+
+
+def _deployed(deploy: Deploy | None, began: datetime | None) -> dict[str, Any]:
+    return {} if deploy is None else {"deploy": deploy.as_told(began)}
 
 
 def _leading(incident: Incident, members: Mapping[str, Judge]) -> Judge | None:
@@ -241,99 +274,3 @@ def _figures(figures: Mapping[str, float]) -> dict[str, float]:
 def _links(runbook: str | None, source: Source) -> dict[str, str]:
     links = {"page": source.public_url, "runbook": runbook}
     return {name: url for name, url in links.items() if url}
-
-
-def _check_sentence(check: Check, transition: Transition, previous: datetime) -> str:
-    name, verdict = check.name, transition.verdict
-    match State(transition.new):
-        case State.UP:
-            return f"{name} is up again after {_lasted(previous, transition)}."
-        case State.UNKNOWN:
-            return f"{name} cannot be judged since {clock(transition.since)}: {verdict.why}."
-        case state:
-            return f"{name} is {state.value} since {clock(transition.since)}: {verdict.why}."
-
-
-def _service_sentence(service: Service, transition: Transition, previous: datetime) -> str:
-    because = f": {transition.verdict.why}" if transition.verdict.why else ""
-    since = clock(transition.since)
-    match ServiceState(transition.new):
-        case ServiceState.OPERATIONAL:
-            return f"{service.title} is back to normal after {_lasted(previous, transition)}."
-        case ServiceState.UNKNOWN:
-            return f"{service.title} cannot be judged since {since}{because}."
-        case ServiceState.DEGRADATION:
-            return f"{service.title} is degraded since {since}{because}."
-        case _:
-            return f"{service.title} has an outage since {since}{because}."
-
-
-def _incident_sentence(
-    incident: Incident,
-    statuses: Sequence[ServiceStatus],
-    old: Impact | None,
-    leading: Judge | None,
-    members: Mapping[str, Judge],
-    standing: Standing,
-) -> str:
-    if incident.resolved is not None:
-        return _end_sentence(incident, statuses, incident.resolved)
-    status = statuses[0]
-    who, several = _who([item for item in statuses if item.state is status.state])
-    because = _why(incident, leading, members)
-    if incident.impact is Impact.DEGRADATION and (question := _doubt(status, members, standing)):
-        because = f"{because} Of the checks that make an outage, {question}."
-    if incident.impact is Impact.OUTAGE:
-        began = min(
-            (item.since for item in statuses if item.state is status.state and item.since), default=incident.since
-        )
-        before = f" (degraded since {clock(incident.since)})" if incident.since < began and not several else ""
-        return f"{who} {'have' if several else 'has'} an outage since {clock(began)}{before}: {because}"
-    be = "are" if several else "is"
-    if old is Impact.OUTAGE:
-        return f"{who} {be} no longer out, but still degraded: {because}"
-    return f"{who} {be} degraded since {clock(incident.since)}: {because}"
-
-
-def _doubt(status: ServiceStatus, members: Mapping[str, Judge], standing: Standing) -> str:
-    rule = status.service.outage
-    return doubt(rule, {check: standing.told(members[check]) for check in rule.checks})
-
-
-def _end_sentence(incident: Incident, statuses: Sequence[ServiceStatus], resolved: datetime) -> str:
-    lasted = duration(incident.lasted(resolved))
-    who, several = _who(statuses)
-    if incident.merged_into is not None:
-        return f"{who}: this incident goes on as {incident.merged_into}, which has the same cause."
-    if went := WENT.get(incident.why):
-        return f"{who}: {incident.root} {went}, which ends the incident after {lasted}."
-    be = "are" if several else "is"
-    return f"{who} {be} back to normal after {lasted}. It was {incident.root}: {incident.why}."
-
-
-def _who(statuses: Sequence[ServiceStatus]) -> tuple[str, bool]:
-    """The services in words, and whether they are more than one."""
-    titles = [status.service.title for status in statuses]
-    match titles:
-        case [title]:
-            return title, False
-        case [title, other]:
-            return f"{title} and {other}", True
-        case _:
-            return f"{titles[0]} and {len(titles) - 1} more services", True
-
-
-def _why(incident: Incident, leading: Judge | None, members: Mapping[str, Judge]) -> str:
-    """The worst that is wrong, and where that is not the cause, also the cause."""
-    others = sum(judge.state.bad for judge in members.values()) - 1
-    # While it flaps it may be well at this moment: then it is why the incident was opened that is said.
-    because = f"{leading.check.id if leading else incident.root}: {(leading and leading.verdict.why) or incident.why}"
-    because += f" (and {others} more)." if others > 0 else "."
-    root = members.get(incident.root)
-    if root is None or root is leading or not root.state.bad or not others:
-        return because
-    return f"{because} The cause is probably {root.check.id}: {root.verdict.why}."
-
-
-def _lasted(previous: datetime, transition: Transition) -> str:
-    return duration(max(transition.since - previous, timedelta(0)))

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.core.bursts import Bursts, Confirmation, Toll
-from monitor.core.model import Confirm, Look, Policy, Recover, State
-from monitor.core.run import Run, Told, gap_of
+from monitor.core.model import UP, Confirm, Look, Policy, Recover, State, in_seconds
+from monitor.core.run import NO_RUN, Run, Told, gap_of, grown
 from monitor.core.snapshot import read_count, read_instant, read_number, read_seconds
 
 BURST = (0.2, 0.5, 0.9, 1.4, 2.0, 2.7, 3.4, 4.2, 5.0)
@@ -59,7 +59,7 @@ class Failures:
         self.redefine(confirm, recover, every)
         self.state = State.UP
         self._score = 0.0
-        self._bad, self._good = Run(), Run()
+        self._bad = self._good = NO_RUN
         """The run that goes on; the other one is empty."""
         self._sure = False
         """Whether each look of the bad run failed for a reason that no loss of packets brings about."""
@@ -75,12 +75,13 @@ class Failures:
         self._quelled, self._quelled_seconds = 0, 0.0
         """Runs since suspicion began that ended by themselves, and how long they lasted together: learned if the
         suspicion comes to nothing. Those of a real trouble say nothing of how the target is in good times."""
-        self._toll = Toll()
+        self._toll: Toll | None = None
+        """None where nothing is on it."""
 
     def redefine(self, confirm: Confirm, recover: Recover, every: timedelta) -> None:
         """Weigh what was seen, and what comes, by other figures from now on."""
         self._confirm, self._recover = confirm, recover
-        self._gap = gap_of(every.total_seconds())
+        self._gap = gap_of(in_seconds(every))
 
     @property
     def suspicious(self) -> bool:
@@ -159,7 +160,7 @@ class Failures:
         else:
             self._fail_now(look, settles=settles)
         needed = max(self.needed_span(began), PACE * self._confirm.looks)
-        if self.state is not State.DOWN and self._toll.too_much(self._bad.span, began, needed):
+        if self.state is not State.DOWN and self._tolled().too_much(self._bad.span, began, needed):
             self.state, self._score = State.DEGRADED, _CAP
         if self._score >= _ALARM and self.state is State.UP:
             self.state = State.DEGRADED
@@ -177,10 +178,10 @@ class Failures:
             # Failures inside one run are one piece of evidence, not many: only the first moves the score.
             self._score = min(self._score + _FAILURE_STEP, _CAP)
             self._told.turn(self._good.last)
-            self._good = Run()
+            self._good = NO_RUN
             self._sure = sure
         self._sure = self._sure and sure
-        self._bad.add(look)
+        self._bad = grown(self._bad, look)
         self._bad.went_to(look.observation.evidence.get("address"))
         if settles and self._doubt is not None:
             self._looks += self._doubt.looks
@@ -197,13 +198,11 @@ class Failures:
         self._forget_before(look)
         if (self._good.looks and look.began.tick < self._good.last) or self._told.again(look):
             return
-        if self._doubt is None:
-            self._doubt = Run()
-        self._doubt.add(look)
+        self._doubt = grown(self._doubt or NO_RUN, look)
 
     def succeed(self, look: Look) -> None:
         began = look.began.tick
-        if self.state is State.UP and self._good.looks and not self._score and self._doubt is None:
+        if self.state is UP and self._good.looks and not self._score and self._doubt is None:
             self._good.add(look)  # as nearly all looks are
             return
         self._bursts.watch(began)
@@ -218,7 +217,7 @@ class Failures:
             self._looks += 1
         else:
             self._told.forget()
-        self._good.add(look)
+        self._good = grown(self._good, look)
         if self.failing:
             self._quell(look)
         self._score = max(self._score - self._relief(), 0.0)
@@ -239,16 +238,16 @@ class Failures:
             self._quelled += 1
             self._quelled_seconds += lasted
         if self.state is State.DOWN:
-            self._toll = Toll()  # that was an outage, and was told
+            self._toll = None  # that was an outage, and was told
         else:
-            self._toll.add(lasted, look.began.tick)
+            self._tolled().add(lasted, look.began.tick)
         self._told.turn(self._bad.last)
-        self._bad = Run()
+        self._bad = NO_RUN
 
     def _settle(self, tick: float) -> None:
         """All is well again. What was never more than a suspicion is how the target is in good times."""
         if self.state is not State.UP:
-            self._toll = Toll()
+            self._toll = None
         elif self._quelled:
             self._bursts.learn(self._quelled, self._quelled_seconds, tick)
         self.state, self._quelled, self._quelled_seconds = State.UP, 0, 0.0
@@ -261,9 +260,14 @@ class Failures:
             self._doubt = None
         last = max(self._bad.last if self.failing else self._good.last, 0.0)
         if self.state is State.UP and self.suspicious and began - last > self._gap:
-            self._score, self._bad, self._good = 0.0, Run(), Run()
+            self._score, self._bad, self._good = 0.0, NO_RUN, NO_RUN
             self._told.forget()
             self._told.turn(began)
+
+    def _tolled(self) -> Toll:
+        if self._toll is None:
+            self._toll = Toll()
+        return self._toll
 
     def _relief(self) -> float:
         """What a success takes off the score; in confirmed trouble it is the pace of `Recover` that counts."""
@@ -300,7 +304,7 @@ class Failures:
 
     def drop(self) -> None:
         """What was suspected was our own trouble: it is as if it had not been seen. Confirmed trouble stays."""
-        self._bad, self._good, self._doubt, self._toll = Run(), Run(), None, Toll()
+        self._bad, self._good, self._doubt, self._toll = NO_RUN, NO_RUN, None, None
         self._quelled, self._quelled_seconds = 0, 0.0
         if self.state is State.UP:
             self._score, self._looks, self._failed = 0.0, 0, 0
@@ -330,7 +334,7 @@ class Failures:
             "late": tick - self._late if self._late > -math.inf else None,
             "quelled": [self._quelled, self._quelled_seconds],
             "bursts": self._bursts.dump(tick),
-            "toll": self._toll.dump(tick),
+            "toll": (self._toll or Toll()).dump(tick),
         }
 
     def load(self, dumped: Mapping[str, Any], then: float, now: float) -> None:
@@ -350,4 +354,4 @@ class Failures:
         quelled, seconds = dumped["quelled"]
         self._quelled, self._quelled_seconds = read_count(quelled), max(read_seconds(seconds), 0.0)
         self._bursts.load(dumped["bursts"], now)
-        self._toll.load(dumped.get("toll", (0.0, 0.0)), then)
+        self._toll = Toll.load(dumped.get("toll", (0.0, 0.0)), then) or None

@@ -6,16 +6,19 @@ Two bad services are one incident if a failing check of the one explains a faili
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from monitor.core.causes import first_sign, lost
+from monitor.core.handled import CHANGED, Update
 from monitor.core.identity import incident_id
 from monitor.core.incident import Case, absorbed, outgrown
 from monitor.core.judge import Judge
 from monitor.core.model import Change, EventType, Impact, Incident, Moment, ServiceState, State, merged
+from monitor.core.quiet import hold
 from monitor.core.service import WORST_FIRST, ServiceStatus
 
 if TYPE_CHECKING:
@@ -124,9 +127,10 @@ def _grow(
         if worse or another or world.calm.told(cause) is State.DOWN:
             incident = replace(incident, root=cause.check.id, why=world.calm.why(cause))
     told = others or another or incident.impact is not before.impact or outgrown(before, incident)
-    if not (told or _is_news(world, case, before, incident)):
+    if not (told or _is_news(world, case, before, incident, at)):
         case.incident = incident
-        return Change(incidents=(incident,)) if incident != before else None
+        held = hold(world, EventType.INCIDENT_UPDATED, incident, *scene(world, case), at)
+        return Change(incidents=(incident,), notes=held) if held or incident != before else None
     notes = (_not_as_told(before, incident), note) if another else (note,)
     return merged(
         [
@@ -136,7 +140,7 @@ def _grow(
     )
 
 
-def _is_news(world: World, case: Case, before: Incident, incident: Incident) -> bool:
+def _is_news(world: World, case: Case, before: Incident, incident: Incident, at: datetime) -> bool:
     """Whether somebody is to be told of what has joined who has not heard of the incident yet: the team of the third
     service must not wait for the fourth one."""
     services = [world.services[name].service for name in incident.services[len(before.services) :]]
@@ -145,14 +149,23 @@ def _is_news(world: World, case: Case, before: Incident, incident: Incident) -> 
         return False
     own = (world.services[check.service].service for check in checks)
     joined = {service.id: service for service in (*services, *own)}
-    if not world.teller.is_news(incident, joined.values(), checks):
+    if not world.teller.is_news(incident, joined.values(), checks, at):
         return False
-    return not world.teller.is_told(incident, *_scene(world, case))
+    return not incident.told.issuperset(world.teller.routed(incident, *scene(world, case), at))
 
 
-def update(world: World, case: Case, incident: Incident, at: datetime, note: str = "") -> Change:
-    """Tell of the case as it is now."""
-    return tell(world, case, replace(incident, updates=incident.updates + 1), EventType.INCIDENT_UPDATED, at, note)
+def update(
+    world: World,
+    case: Case,
+    incident: Incident,
+    at: datetime,
+    note: str = "",
+    what: Update = CHANGED,
+    to: tuple[str, ...] | None = None,
+) -> Change:
+    """Tell of the case as it is now. `to`: the sinks, where it is not for all to whom it is owed."""
+    incident = replace(incident, updates=incident.updates + 1)
+    return tell(world, case, incident, EventType.INCIDENT_UPDATED, at, note, what=what, to=to)
 
 
 def corrected(world: World, identity: str, now: Moment) -> Change | None:
@@ -215,6 +228,7 @@ def _absorb(world: World, case: Case, other: Case) -> None:
     """Whoever was told of the other is told how this one goes on."""
     for name in other.services:
         world.services[name].case = case
+    world.handling.merge(case.incident.id, case.incident.impact, other.incident.id)
     case.services |= other.services
     case.grow(other.incident.services, other.known)
     incident, gone = case.incident, other.incident
@@ -282,17 +296,35 @@ def tell(
     at: datetime,
     note: str = "",
     statuses: Sequence[ServiceStatus] = (),
+    what: Update = CHANGED,
+    to: tuple[str, ...] | None = None,
 ) -> Change:
     """Make it the case's incident, and tell of it. `statuses`: the services to speak of, the first one before all; if
-    there is none, those that are not well, the worst first."""
+    there is none, those that are not well, the worst first. `what`: why it is told of again. `to`: the sinks, where
+    it is not for all to whom it is owed."""
+    given = world.handling.acknowledgement(incident.id)
+    if given is not None and not given.covers(incident.impact):
+        world.handling.lift(incident.id)
+        note = f"{note} {given.by} has acknowledged the degradation, not this.".strip()
     old = None if told is EventType.INCIDENT_OPENED else case.incident.impact
-    statuses, members = _scene(world, case, statuses)
-    event = world.teller.incident(told, incident, old, statuses, members, at, note)
+    statuses, members = scene(world, case, statuses)
+    event = world.teller.incident(told, incident, old, statuses, members, at, note, what, to)
     case.incident = replace(incident, told=incident.told.union(event.sinks))
-    return Change(incidents=(case.incident,), events=(event,))
+    if incident.resolved is not None:
+        world.cases.pop(incident.id, None)
+        world.handling.forget(incident.id)
+    else:
+        world.cases[incident.id] = case
+    calling = incident.resolved is None and world.handling.acknowledgement(incident.id) is None
+    policies = world.teller.policies(incident, statuses, members, at) if calling else ()
+    again = world.teller.calls_again if calling else math.inf
+    world.escalation.follow(incident.id, policies, world.calm.moment, again)
+    held = hold(world, told, case.incident, statuses, members, at)
+    notes = (*world.handling.written(), *world.escalation.written(), *held)
+    return Change(incidents=(case.incident,), events=(event,), notes=notes)
 
 
-def _scene(
+def scene(
     world: World, case: Case, statuses: Sequence[ServiceStatus] = ()
 ) -> tuple[Sequence[ServiceStatus], dict[str, Judge]]:
     """The services to speak of, and the judges of their checks by id."""

@@ -56,6 +56,7 @@ def carry(world: World, case: Case, judge: Judge) -> Change | None:
     left = tuple(name for name in case.incident.services if name in world.services)
     services = tuple(dict.fromkeys((*left, status.service.id)))
     case.incident = replace(case.incident, services=services, root=judge.check.id)
+    world.cases[case.incident.id] = case
     return Change(incidents=(case.incident,))
 
 

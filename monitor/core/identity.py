@@ -15,9 +15,26 @@ def incident_id(origin: str, *parts: object) -> str:
     return f"inc_{_digest(origin, *parts)}"
 
 
+def drill_id(origin: str, *parts: object) -> str:
+    return f"drill-{_digest(origin, *parts)}"
+
+
 def maintenance_id(origin: str, *parts: object) -> str:
     """Short, as people type it."""
     return f"m-{_digest(origin, *parts)[:6]}"
+
+
+def silence_id(origin: str, *parts: object) -> str:
+    """Short, as people type it."""
+    return f"s-{_digest(origin, 'silence', *parts)[:6]}"
+
+
+def deploy_id(origin: str, *parts: object) -> str:
+    return f"dep_{_digest(origin, *parts)[:12]}"
+
+
+def run_id(origin: str, *parts: object) -> str:
+    return f"run_{_digest(origin, 'action', *parts)}"
 
 
 def _digest(*parts: object) -> str:

@@ -7,17 +7,19 @@ of the two, or `unknown` while nothing can be told.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from monitor.core.baseline import Usual
 from monitor.core.bursts import Confirmation
 from monitor.core.failures import PACE, Failures
+from monitor.core.figures import small
+from monitor.core.form import form_of
+from monitor.core.judgement import CALM, Judgement
 from monitor.core.measured import Measured
-from monitor.core.model import Check, CheckRecord, Look, Moment, State, Transition, Verdict
+from monitor.core.model import UNKNOWN, UP, Check, CheckRecord, Look, Moment, State, Transition, Verdict, in_seconds
 from monitor.core.patience import Patience
-from monitor.core.run import Run, same
+from monitor.core.run import NO_RUN, Run, grown, same
 from monitor.core.snapshot import UNREADABLE, read_instant, read_seconds
 from monitor.core.threshold import Threshold
 from monitor.core.untold import Untold, read_untold
@@ -30,21 +32,6 @@ BLIND_LOOKS = 3
 _UP = Verdict(State.UP)
 _FIRST = Verdict(State.UNKNOWN, Reason.NO_DATA, Reason.NO_DATA.meaning)
 _SEVERITY = {State.UP: 0, State.DEGRADED: 1, State.DOWN: 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What a look came to. `burst` are extra looks to take so many seconds from now; `pace` is the interval of
-    further ones (s), None when the grid is enough. `again`: in so many seconds there is something new to be seen,
-    known beforehand."""
-
-    transition: Transition | None = None
-    burst: tuple[float, ...] = ()
-    pace: float | None = None
-    again: float | None = None
-
-
-_CALM = Judgement()
 
 
 class Judge:
@@ -68,10 +55,10 @@ class Judge:
         self.last: Look | None = None
         self.memory: dict[str, float | str] = {}
         """The probe's own notes (`Context.memory`)."""
-        self._every = check.every.total_seconds()
+        self._every = in_seconds(check.every)
         self._failures = Failures(check.confirm, check.recover, check.every)
         self._measured = Measured(check)
-        self._blind = Run()
+        self._blind = NO_RUN
         """The looks in a row that cannot tell."""
         self._patience = Patience()
         self._turn = (now.tick, State.UP)
@@ -122,14 +109,14 @@ class Judge:
     @property
     def extra_timeout(self) -> float:
         """Seconds an extra look may take."""
-        return self._patience.limit(self.check.timeout.total_seconds())
+        return self._patience.limit(in_seconds(self.check.timeout))
 
     @property
     def soft_deadline(self) -> float | None:
         """Seconds after which a scheduled look that is still under way is suspicious; None: it never is."""
-        if isinstance(self.check.probe, Passive):
+        if form_of(self.check).passive:
             return None
-        return self._patience.soft(self.check.timeout.total_seconds())
+        return self._patience.soft(in_seconds(self.check.timeout))
 
     @property
     def steady(self) -> bool:
@@ -152,13 +139,13 @@ class Judge:
     def observe(self, look: Look) -> Judgement:
         """Take in one look; looks may arrive out of order, and twice."""
         if self.last is not None and same(self.last, look):
-            return _CALM if self._failures.pace is None else Judgement(pace=self._failures.pace)
+            return CALM if self._failures.pace is None else Judgement(pace=self._failures.pace)
         self.last = look
         if look.scheduled:
             self._patience.awaited = False
         reason = look.observation.reason
         if reason is not None and reason.blame is not Blame.TARGET:
-            self._blind.add(look)
+            self._blind = grown(self._blind, look)
         else:
             self._see(look)
         verdict = self._verdict(look)
@@ -166,11 +153,16 @@ class Judge:
         self.verdict = verdict or self.verdict
         return self._judgement(transition, look)
 
+    def rest(self) -> None:
+        """What is known of the last look is told to nobody any more for now: it is to take little room."""
+        if self.last is not None:
+            self.last = small(self.last)
+
     def _see(self, look: Look) -> None:
         if self._blind.looks:
-            self._blind = Run()
+            self._blind = NO_RUN
         reason = look.observation.reason
-        full = self.check.timeout.total_seconds()
+        full = in_seconds(self.check.timeout)
         doubtful = self._patience.see(look, full)
         if reason is None:
             self._failures.succeed(look)
@@ -188,9 +180,9 @@ class Judge:
         measured = self._measured.verdict or _UP
         level = measured.state
         failed = self._failures.state
-        if self.state is State.UNKNOWN and self._in_doubt(look, failed, level):
+        if self.state is UNKNOWN and self._in_doubt(look, failed, level):
             return None
-        if _SEVERITY[failed] >= _SEVERITY[level] and failed is not State.UP:
+        if failed is not UP and _SEVERITY[failed] >= _SEVERITY[level]:
             return self._failure_verdict(look, failed)
         return measured
 
@@ -252,7 +244,7 @@ class Judge:
         if pace is None and not self._failures.suspicious:
             pace = self._measured.pace
         if pace is None and transition is None:
-            return _CALM
+            return CALM
         return Judgement(transition, self._failures.burst(look.began.tick), pace)
 
     def lose_sight(self, since: float, now: Moment, why: str) -> Transition | None:
@@ -273,7 +265,7 @@ class Judge:
         What was measured and suspected is kept where it is of the `same_target`. Confirmed trouble is kept in any
         case: it ends as ever, by what the looks to come show."""
         before, self.check = self.check, check
-        self._every = check.every.total_seconds()
+        self._every = in_seconds(check.every)
         self._failures.redefine(check.confirm, check.recover, check.every)
         self._measured.redefine(check, same_target=same_target)
         if not same_target:
@@ -284,7 +276,7 @@ class Judge:
         failed = self._failures.state
         self._failures = Failures(self.check.confirm, self.check.recover, self.check.every)
         self._failures.assume(failed)
-        self.last, self._blind, self._patience = None, Run(), Patience()
+        self.last, self._blind, self._patience = None, NO_RUN, Patience()
         if not isinstance(self.check.probe, Passive) or type(self.check.probe) is not type(before.probe):
             self.memory = {}  # not cleared: a look that is under way writes into the old one
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from monitor.core.form import COARSEST
 from monitor.core.judge import Judge
 from monitor.core.model import Check, Moment
 from monitor.core.plan import Plan
 from monitor.core.portions import former_ids
-from monitor.core.quantise import COARSEST
 
 _CUT = timedelta(milliseconds=2 * COARSEST)
 """By so much at most a look seems to be earlier than it was: its tick is cut, and so is the clocks' distance."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from monitor.core.condition import Condition, Level
-from monitor.core.model import Check, Look, State, Verdict
+from monitor.core.model import Check, Look, Moment, State, Verdict, in_seconds
 from monitor.core.quantise import figure
 from monitor.core.slowness import Slowness
 from monitor.core.threshold import Threshold
@@ -29,14 +29,14 @@ class Measured:
     __slots__ = ("_compared", "_ends", "_every", "_full", "_last", "_usuals", "_windows", "slowness", "thresholds")
 
     def __init__(self, check: Check) -> None:
-        self._every = check.every.total_seconds()
+        self._every = in_seconds(check.every)
         self.thresholds = tuple(Threshold(condition) for condition in check.conditions)
         self._take(Windows(check), check)
         self.slowness = _slowness_for(check)
         """None: what is usual is not asked."""
         self._usuals = _usuals_for(check, self.slowness)
         """None: no condition compares with it."""
-        self._last: datetime | None = None
+        self._last: Moment | None = None
         """When the latest look was begun."""
 
     @property
@@ -64,7 +64,7 @@ class Measured:
         if worst is not None:
             return _verdict(worst)
         if self.slowness is not None and self.slowness.high and self._last is not None:
-            return _slow_verdict(self.slowness, self._last)
+            return _slow_verdict(self.slowness, self._last.at)
         return None
 
     @property
@@ -80,7 +80,7 @@ class Measured:
 
     def see(self, look: Look) -> None:
         """Take in the figures of a look, also of one that failed."""
-        self._last = look.began.at
+        self._last = look.began
         if self.slowness is not None:
             self.slowness.see(look)
         if not self.thresholds:
@@ -92,6 +92,8 @@ class Measured:
         usuals = self._usuals
         for threshold, compared in zip(self.thresholds, self._compared, strict=True):
             condition, usual = threshold.condition, None
+            if condition.window is None and condition.measurement not in measurements:
+                continue  # nothing to compare; as of a certificate without TLS
             if usuals is not None and condition.compares_with_usual:
                 usual = usuals.of(condition.measurement, look.began.at)
             threshold.update(
@@ -108,7 +110,7 @@ class Measured:
 
     def redefine(self, check: Check, *, same_target: bool) -> None:
         """Go on under another definition; what was measured is kept where it is of the `same_target`."""
-        self._every = check.every.total_seconds()
+        self._every = in_seconds(check.every)
         kept = self.thresholds if same_target else ()
         self.thresholds = tuple(_continued(item, kept, self.thresholds) for item in check.conditions)
         windows = Windows(check)
@@ -128,7 +130,7 @@ class Measured:
 
     def _take(self, windows: Windows, check: Check) -> None:
         """Compare these windows from now on."""
-        self._windows, self._full = windows, check.timeout.total_seconds()
+        self._windows, self._full = windows, in_seconds(check.timeout)
         self._compared = tuple(windows.of(condition) for condition in check.conditions)
         """By threshold."""
         compared = {condition.measurement for condition in check.conditions}
@@ -182,7 +184,7 @@ def _slowness_for(check: Check) -> Slowness | None:
     if check.usual is None:
         return None
     unit = next(item.unit for item in check.probe.measured if item.name == check.usual)
-    return Slowness(check.usual, unit, check.every.total_seconds())
+    return Slowness(check.usual, unit, in_seconds(check.every))
 
 
 def _usuals_for(check: Check, slowness: Slowness | None) -> Usuals | None:

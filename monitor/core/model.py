@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from monitor.core.condition import Condition
-from probes.contract import Observation, Probe, Reason
+from monitor.core.moment import Moment as Moment
+from probes._quick import quick
+from probes.contract import Ip, Observation, Probe, Reason, ResolverWanted
 
 
 class State(StrEnum):
@@ -24,6 +27,11 @@ class State(StrEnum):
     @property
     def bad(self) -> bool:
         return self is State.DEGRADED or self is State.DOWN
+
+
+UP: Final = State.UP
+UNKNOWN: Final = State.UNKNOWN
+"""Where each look asks: Python 3.11 takes 0.2 µs to find a member of an enum by its class."""
 
 
 class ServiceState(StrEnum):
@@ -56,17 +64,8 @@ class EventType(StrEnum):
     INCIDENT_RESOLVED = "incident.resolved"
     AGENT_IMPAIRED = "agent.impaired"
     AGENT_RECOVERED = "agent.recovered"
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One reading of the clocks, made once a turn and carried along.
-
-    `at` names the moment for people (aware UTC, may step); `tick` measures spans (monotonic seconds, never steps).
-    """
-
-    at: datetime
-    tick: float
+    DEPLOY_MARKED = "deploy.marked"
+    DIGEST = "digest"
 
 
 class Policy(StrEnum):
@@ -76,6 +75,12 @@ class Policy(StrEnum):
     """By what the target is like otherwise: one that loses packets in bursts, or half of all looks, takes more."""
     CONSECUTIVE = "consecutive"
     """By so many in a row, whatever the target is like."""
+
+
+@lru_cache(maxsize=1024)
+def in_seconds(span: timedelta) -> float:
+    """The span in seconds; the same object for all checks that have the same, as each keeps it in several places."""
+    return span.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,12 @@ class Check:
     """The measurement that is compared with its own past; None: none is."""
     was: tuple[str, ...] = ()
     """Ids under which the check was known before: its state is carried over."""
+    resolver: ResolverWanted | None = None
+    """By whom its names are resolved; None: as for the agent as a whole."""
+    ip: Ip | None = None
+    """Which addresses of a name it goes by; None: all, in their order."""
+    form: object = field(default=None, init=False, repr=False, compare=False)
+    """What `monitor.core.form` has found out about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +167,7 @@ class Service:
     """True for the service that stands behind a check which names none."""
 
 
-@dataclass(frozen=True, slots=True)
+@quick(frozen=True, slots=True)
 class Look:
     """An observation with its circumstances: which check, when it began and ended, and why it was taken."""
 

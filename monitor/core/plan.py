@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from monitor.core.event import Source
 from monitor.core.maintenance import Window
 from monitor.core.model import Check, Service
+from monitor.core.roster import Roster
 from monitor.core.routing import Route
+from monitor.core.ruling import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Themselves:
+    """A roster by which every target is a sink: where nobody is on call, and where nobody knows any more who was."""
+
+    def sinks(self, target: str, now: datetime) -> tuple[str, ...]:  # noqa: ARG002  (as the port has it)
+        return (target,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,16 @@ class Plan:
     """The names of all sinks there are: whoever was told of an incident and is gone since, is told no more."""
     maintenance: tuple[Window, ...] = ()
     """The windows that are written down."""
+    roster: Roster = field(default=Themselves(), compare=False)
+    """Who is reached by a name at a time."""
+    human: frozenset[str] = frozenset()
+    """Of the sinks those that people read."""
+    retired: frozenset[str] = field(default=frozenset(), compare=False)
+    """Sinks that were removed while they were told of something that is open: they are told its end, and no more."""
+    actions: Mapping[str, Rule] = field(default_factory=dict, compare=False)
+    """What is done by itself, by name."""
+    acts: bool = field(default=True, compare=False)
+    """Whether any of that is done at all."""
     dependants: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
     """By the id of a check: those that name it in `depends_on`."""
     _by_label: dict[tuple[str, str], dict[str, None]] = field(

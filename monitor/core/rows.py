@@ -6,10 +6,11 @@ Owned and mutable, like the windows of a judge. Times are whole milliseconds, as
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
+from monitor.core.form import form_of
 from monitor.core.model import Check, Look, State
 
 K = TypeVar("K", bound=Hashable)
@@ -89,17 +90,17 @@ class Rows(Generic[K]):
         Measurements that are phases of the look (``connect_time``, for the phase ``connect``) are taken only where a
         threshold names them.
         """
-        observation, began = look.observation, look.began
+        observation, began, form = look.observation, look.began, form_of(check)
         measured = observation.measurements
-        names = _kept(check, observation.phases, tuple(measured)) if observation.phases else tuple(measured)
-        tick = round(began.tick * 1000)
+        names = form.kept(observation.phases, measured)
+        tick, ended = round(began.tick * 1000), round(look.ended.tick * 1000)
         self.append(
             key,
-            to_millis(began.at),
+            began.micros // 1000,
             tick,
-            max(round(look.ended.tick * 1000) - tick, 0),
-            check.every // _MILLISECOND,
-            mark_of(state, scheduled=look.scheduled, full=look.limit >= check.timeout.total_seconds()),
+            ended - tick if ended > tick else 0,
+            form.every,
+            mark_of(state, scheduled=look.scheduled, full=look.limit >= form.full),
             "" if observation.reason is None else observation.reason.value,
             names,
         )
@@ -165,12 +166,3 @@ class Rows(Generic[K]):
             key, other.ats[row], other.ticks[row], other.tooks[row], other.everies[row], other.marks[row], word, names
         )
         self.values.extend(other.values[offset : offset + len(names)])
-
-
-def _kept(check: Check, phases: Collection[str], names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(n for n in names if not (n.endswith("_time") and n[:-5] in phases) or _named(check, n))
-
-
-def _named(check: Check, name: str) -> bool:
-    """Whether a threshold of the check names that measurement, or it is compared with its past."""
-    return name == check.usual or any(item.needs(name) for item in check.conditions)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from monitor.core.model import Look
@@ -25,6 +26,7 @@ TOLD_LOOKS = 60
 """Looks of which it is known that they were told."""
 
 
+@lru_cache(maxsize=1024)
 def gap_of(every: float) -> float:
     """Seconds, for a check that is looked at at such an interval (s): what was merely suspected before a longer gap
     between two looks (the agent was off, paused, blind) is forgotten."""
@@ -99,7 +101,22 @@ class Run:
     @classmethod
     def load(cls, dumped: Mapping[str, Any], tick: float) -> Run:
         first, last = tick - read_seconds(dumped["age"]), tick - read_seconds(dumped["last"])
-        return cls(read_count(dumped["looks"]), first, read_instant(dumped["at"]), last, read_seconds(dumped["span"]))
+        found = cls(
+            read_count(dumped["looks"]), first, read_instant(dumped["at"]), last, read_seconds(dumped["span"])
+        )
+        return found if found.looks else NO_RUN
+
+
+NO_RUN = Run()
+"""Of all checks of which no run goes on, as of nearly all, the same one: no look is ever added to it."""
+
+
+def grown(run: Run, look: Look) -> Run:
+    """The run with one more look."""
+    if run is NO_RUN:
+        run = Run()
+    run.add(look)
+    return run
 
 
 class Told:

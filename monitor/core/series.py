@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -16,15 +16,18 @@ from monitor.core.snapshot import read_seconds
 
 SAMPLES_LIMIT = 1024
 """Samples that a window keeps one by one. One that is to hold more is kept in slices (`monitor.core.slices`)."""
+_FEW = 32
+"""So many samples are sorted when they are asked for; that takes no longer than to keep them in order."""
 
 
 class Samples(ABC):
-    """What a condition may ask of a window. `horizon` is its length in seconds; ticks are monotonic seconds."""
+    """What a condition may ask of a window of `horizon` seconds; `name` is that of the measurement. Ticks are
+    those of the monotonic clock (s)."""
 
-    __slots__ = ("horizon",)
+    __slots__ = ("horizon", "name")
 
-    def __init__(self, horizon: float) -> None:
-        self.horizon = horizon
+    def __init__(self, horizon: float, name: str = "") -> None:
+        self.horizon, self.name = horizon, name
 
     @property
     @abstractmethod
@@ -82,15 +85,7 @@ class Samples(ABC):
     def percentile(self, percent: int, *, missed: int = 0) -> float:
         """Linear interpolation between closest ranks (method 7 of Hyndman and Fan, 1996; numpy's default). There must
         be a sample. `missed` stands for so many more that are larger than all: infinite where they decide."""
-        count = self.count
-        position = (count + missed - 1) * percent / 100
-        rank = int(position)
-        part = position - rank
-        low = self.at(rank) if rank < count else math.inf
-        if not part:
-            return low
-        high = self.at(rank + 1) if rank + 1 < count else math.inf
-        return between(low, high, part) if high < math.inf else high
+        return _interpolated(self.at, self.count, percent, missed)
 
     def outmost(self, rank: int, operator: Operator) -> float:
         """The sample that would meet a bound with that operator first, second, ...: `rank` is 1, 2, ..."""
@@ -102,14 +97,14 @@ class Series(Samples):
 
     __slots__ = ("_missed", "_ordered", "_ticks", "_values")
 
-    def __init__(self, horizon: float) -> None:
-        super().__init__(horizon)
+    def __init__(self, horizon: float, name: str = "") -> None:
+        super().__init__(horizon, name)
         self._ticks = array("d")
         self._values = array("d")
-        self._ordered = array("d")
-        """The values by size: kept so, as sorting them at each look is ten times as dear."""
-        self._missed = array("d")
-        """The ticks of the looks that have missed the end."""
+        self._ordered: array[float] | None = None
+        """The values by size: kept so, as sorting them at each look is ten times as dear. None while they are few."""
+        self._missed: array[float] | None = None
+        """The ticks of the looks that have missed the end; None before the first one."""
 
     @property
     def count(self) -> int:
@@ -117,7 +112,7 @@ class Series(Samples):
 
     @property
     def missed(self) -> int:
-        return len(self._missed)
+        return len(self._missed) if self._missed is not None else 0
 
     @property
     def total(self) -> float:
@@ -135,17 +130,26 @@ class Series(Samples):
         return increase / (self._ticks[-1] - self._ticks[0])
 
     def at(self, rank: int) -> float:
-        return self._ordered[rank]
+        return (self._ordered or sorted(self._values))[rank]
+
+    def percentile(self, percent: int, *, missed: int = 0) -> float:
+        ordered = self._ordered or sorted(self._values)  # once for both of its ranks
+        return _interpolated(ordered.__getitem__, len(ordered), percent, missed)
 
     def add(self, tick: float, value: float) -> None:
         if not math.isfinite(value) or (self._ticks and tick <= self._ticks[-1]):
             return
         self._ticks.append(tick)
         self._values.append(value)
-        insort(self._ordered, value)
+        if self._ordered is not None:
+            insort(self._ordered, value)
+        elif len(self._values) > _FEW:
+            self._ordered = array("d", sorted(self._values))
         self._drop(len(self._ticks) - SAMPLES_LIMIT)
 
     def miss(self, tick: float) -> None:
+        if self._missed is None:
+            self._missed = array("d")
         if not self._missed or tick > self._missed[-1]:
             self._missed.append(tick)
             del self._missed[:-SAMPLES_LIMIT]
@@ -160,8 +164,10 @@ class Series(Samples):
     def _drop(self, stale: int) -> None:
         if stale <= 0:
             return
-        for value in self._values[:stale]:
-            del self._ordered[bisect_left(self._ordered, value)]
+        ordered = self._ordered
+        if ordered is not None:
+            for value in self._values[:stale]:
+                del ordered[bisect_left(ordered, value)]
         del self._ticks[:stale], self._values[:stale]
 
     def reaches_back(self, since: float) -> bool:
@@ -174,6 +180,17 @@ class Series(Samples):
 
     def load(self, dumped: Mapping[str, Any], tick: float) -> None:
         feed(self, dumped, tick)
+
+
+def _interpolated(at: Callable[[int], float], count: int, percent: int, missed: int) -> float:
+    position = (count + missed - 1) * percent / 100
+    rank = int(position)
+    part = position - rank
+    low = at(rank) if rank < count else math.inf
+    if not part:
+        return low
+    high = at(rank + 1) if rank + 1 < count else math.inf
+    return between(low, high, part) if high < math.inf else high
 
 
 def feed(samples: Samples, dumped: Mapping[str, Any], tick: float) -> None:

@@ -95,8 +95,8 @@ class Slices(Samples):
 
     __slots__ = ("_grades", "_high", "_low", "_missed", "_slices")
 
-    def __init__(self, horizon: float) -> None:
-        super().__init__(horizon)
+    def __init__(self, horizon: float, name: str = "") -> None:
+        super().__init__(horizon, name)
         self._slices: deque[_Slice] = deque()
         self._grades = Grades()
         """Those of all slices together; so are the three below."""

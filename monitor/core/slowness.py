@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from monitor.core.baseline import Baseline, Usual, hour_of
+from monitor.core.baseline import Baseline, Usual, hour_and_minute, hour_of
 from monitor.core.likeness import MOST, NEAR, Cluster, Likeness
 from monitor.core.model import Look
 from monitor.core.run import gap_of
@@ -163,13 +163,13 @@ class Slowness:
             value = max(value or 0.0, look.limit)
         else:
             self._timed_out = False
-        tick, at, baseline = began.tick, began.at, self.baseline
+        tick, baseline = began.tick, self.baseline
         if value is None or not 0 <= value < math.inf or tick <= self._last:
             return
         gap, self._last = tick - self._last, tick
         level = baseline.level_of(value)
-        hour = hour_of(at)
-        expected, weekly = baseline.expected(hour, at.minute)
+        hour, minute = hour_and_minute(began)
+        expected, weekly = baseline.expected(hour, minute)
         learns = reason is None
         if baseline.ripe(self._every):
             learns = self._weigh(look, level - expected, gap, weekly=weekly)

@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from monitor.core.calming import noted
+from monitor.core.escalating import reconsider
 from monitor.core.handover import handed_over, in_trouble, settled
 from monitor.core.incident import NO_LONGER_WATCHED
 from monitor.core.judge import Judge
@@ -20,6 +21,7 @@ from monitor.core.model import (
     Change,
     Check,
     CheckRecord,
+    EventType,
     Journal,
     Moment,
     ServiceState,
@@ -31,6 +33,7 @@ from monitor.core.naming import renamed_check, renamed_service
 from monitor.core.plan import Plan
 from monitor.core.portions import Names, Portion, portions
 from monitor.core.service import ServiceStatus
+from monitor.core.silences import follow
 from monitor.core.suppression import resume
 from monitor.core.world import Gone, World
 from probes.contract import Probe, Secret
@@ -72,6 +75,8 @@ def under(old: World, plan: Plan) -> World:
     world = copy(old)
     world.plan, world.unseen = plan, set(old.unseen)
     world.calm.reconsider()
+    reconsider(world)
+    follow(world, world.calm.moment)
     world.judges, world.services = dict(old.judges), dict(old.services)
     world.gone = Gone(dict(old.gone.checks), dict(old.gone.services))
     return world
@@ -157,7 +162,7 @@ def _retire(old: World, judge: Judge, plan: Plan, now: Moment) -> Change | None:
     told = (kept_back is None or kept_back.state.bad) and (untold is None or untold.told.bad)
     events = (old.teller.check(judge, transition, previous, service),) if told else ()
     change = Change(checks=(judge.record(now),), transitions=(transition,), events=events)
-    return _told_to(change, plan.sinks)
+    return _told_to(change, plan)
 
 
 def _close(old: World, status: ServiceStatus, plan: Plan, now: Moment) -> Change | None:
@@ -165,12 +170,17 @@ def _close(old: World, status: ServiceStatus, plan: Plan, now: Moment) -> Change
     if not status.state.bad:
         return None
     verdict = Verdict(State.UNKNOWN, why=NO_LONGER_WATCHED)
-    return _told_to(old.change_service(status, ServiceState.UNKNOWN, now.at, now.at, verdict), plan.sinks)
+    return _told_to(old.change_service(status, ServiceState.UNKNOWN, now.at, now.at, verdict), plan)
 
 
-def _told_to(change: Change, sinks: frozenset[str]) -> Change:
-    """By the routes that were, as it is to those who were told; as far as their sinks are still there."""
-    events = (replace(event, sinks=tuple(name for name in event.sinks if name in sinks)) for event in change.events)
+def _told_to(change: Change, plan: Plan) -> Change:
+    """By the routes that were, as it is to those who were told; as far as their sinks are still there. An end is owed
+    to those that were removed just now, too."""
+    ends = plan.sinks | plan.retired
+    events = []
+    for event in change.events:
+        there = ends if event.type is EventType.INCIDENT_RESOLVED else plan.sinks
+        events.append(replace(event, sinks=tuple(name for name in event.sinks if name in there)))
     return replace(change, events=tuple(events))
 
 

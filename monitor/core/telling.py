@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from monitor.core.event import Standing, agent_body, check_body, incident_body, service_body
+from monitor.core.deploys import Deploy
+from monitor.core.digest import Digest, digest_body
+from monitor.core.escalation import HOURS
+from monitor.core.event import Standing, agent_body, check_body, deploy_body, incident_body, service_body
+from monitor.core.handled import CHANGED, Update
 from monitor.core.identity import event_id
 from monitor.core.judge import Judge
 from monitor.core.model import Check, Event, EventType, Impact, Incident, Service, ServiceState, State, Transition
 from monitor.core.plan import Plan
-from monitor.core.routing import recipients, told_of_degradations
+from monitor.core.roster import resolved
+from monitor.core.routing import Policy, hushed, policies, recipients, told_of_degradations
 from monitor.core.service import ServiceStatus
 
 
@@ -24,6 +30,8 @@ class Teller:
     plan: Plan
     origin: str
     standing: Standing
+    silenced: Callable[[Mapping[str, Sequence[str]], datetime], bool] = lambda _facts, _at: False
+    """Whether nobody is to be told of what has these facts."""
 
     def check(
         self,
@@ -37,9 +45,9 @@ class Teller:
         """``check.changed``. `previous` is when what ends now began, `note` a further sentence. `mark` makes the id
         another one than that of the transition's own event."""
         check = judge.check
-        body = check_body(judge, transition, previous, self.plan.source, note)
+        body = check_body(judge, transition, previous, self.plan.source, self.standing, note)
         impact = check.impact if judge.state is State.DOWN else Impact.DEGRADATION if judge.state.bad else None
-        facts = _facts(EventType.CHECK_CHANGED, (service,), (check,), impact, transition.new)
+        facts = facts_about(EventType.CHECK_CHANGED, (service,), (check,), impact, transition.new)
         key = (check.id, self.plan.source.vantage, transition.seq, *mark)
         return self._event(EventType.CHECK_CHANGED, key, transition.at, f"check:{check.id}", body, facts)
 
@@ -50,7 +58,7 @@ class Teller:
         body = service_body(status, transition, members, previous, self.plan.source, self.standing)
         name, state = status.service.id, ServiceState(transition.new)
         impact = Impact(state.value) if state.bad else None
-        facts = _facts(EventType.SERVICE_CHANGED, (status.service,), (), impact, state.value)
+        facts = facts_about(EventType.SERVICE_CHANGED, (status.service,), (), impact, state.value)
         return self._event(
             EventType.SERVICE_CHANGED, (name, status.seq), transition.at, f"service:{name}", body, facts
         )
@@ -64,23 +72,49 @@ class Teller:
         members: Mapping[str, Judge],
         at: datetime,
         note: str = "",
+        update: Update = CHANGED,
+        to: tuple[str, ...] | None = None,
     ) -> Event:
         """``incident.*``. `old` is the impact that was told last, `statuses` are the services to speak of, the first
-        of them before all, and `members` the judges of their checks, by id."""
-        body = incident_body(told, incident, old, statuses, members, at, self.plan.source, self.standing, note)
+        of them before all, and `members` the judges of their checks, by id. `to`: the sinks that are told; None: all
+        to whom it is owed."""
+        source, standing = self.plan.source, self.standing
+        body = incident_body(told, incident, old, statuses, members, at, source, standing, note, update)
         facts = _incident_facts(told, incident, statuses, members)
         key = (incident.id, incident.updates, told.value)
-        return self._event(told, key, at, incident.id, body, facts, self._owed(incident, facts))
+        sinks = (
+            self._owed(incident, facts, at) if to is None else tuple(name for name in to if name in self.plan.sinks)
+        )
+        return self._event(told, key, at, incident.id, body, facts, sinks)
 
-    def is_news(self, incident: Incident, services: Iterable[Service], checks: Iterable[Check]) -> bool:
+    def is_news(self, incident: Incident, services: Iterable[Service], checks: Iterable[Check], at: datetime) -> bool:
         """Whether somebody may be told by the routes of what is new in an incident who was not told of it yet."""
-        facts = _facts(EventType.INCIDENT_UPDATED, services, checks, incident.impact, incident.impact.value)
-        return not incident.told.issuperset(recipients(self.plan.routes, facts))
+        facts = facts_about(EventType.INCIDENT_UPDATED, services, checks, incident.impact, incident.impact.value)
+        return not incident.told.issuperset(self._recipients(facts, at))
 
-    def is_told(self, incident: Incident, statuses: Sequence[ServiceStatus], members: Mapping[str, Judge]) -> bool:
-        """Whether all who would be told of an update were told of the incident before."""
-        facts = _incident_facts(EventType.INCIDENT_UPDATED, incident, statuses, members)
-        return incident.told.issuperset(recipients(self.plan.routes, facts))
+    def routed(
+        self, incident: Incident, statuses: Sequence[ServiceStatus], members: Mapping[str, Judge], at: datetime
+    ) -> tuple[str, ...]:
+        """The sinks that the routes have for an update of an incident."""
+        return self._recipients(_incident_facts(EventType.INCIDENT_UPDATED, incident, statuses, members), at)
+
+    def facts_of(
+        self, incident: Incident, statuses: Sequence[ServiceStatus], members: Mapping[str, Judge]
+    ) -> Mapping[str, Sequence[str]]:
+        """What a `when:` can ask about an update of an incident."""
+        return _incident_facts(EventType.INCIDENT_UPDATED, incident, statuses, members)
+
+    @property
+    def calls_again(self) -> float:
+        """Seconds until other policies may be for an incident because of the hour; infinite: none ever are."""
+        return HOURS if any(route.policy and route.during for route in self.plan.routes) else math.inf
+
+    def policies(
+        self, incident: Incident, statuses: Sequence[ServiceStatus], members: Mapping[str, Judge], at: datetime
+    ) -> dict[Policy, tuple[str, ...]]:
+        """By which policies others are called for it, each with the targets of the routes that have it."""
+        facts = self.facts_of(incident, statuses, members)
+        return {} if self.silenced(facts, at) else policies(self.plan.routes, facts, at)
 
     def agent(
         self,
@@ -95,19 +129,60 @@ class Teller:
         must know: where no route takes it, it goes to those who are told of degradations."""
         body = agent_body(told, transition, sentence, [check.id for check in affected], self.plan.source)
         services = [self.plan.services[name] for name in dict.fromkeys(check.service for check in affected)]
-        facts = _facts(told, services, affected, None, transition.new)
-        routed = recipients(self.plan.routes, facts)
+        facts = facts_about(told, services, affected, None, transition.new)
+        at = transition.at
+        routed = self._recipients(facts, at)
         if not routed and told is EventType.AGENT_IMPAIRED:
-            routed = told_of_degradations(self.plan.routes, facts)
+            routed = resolved(self.plan.roster, told_of_degradations(self.plan.routes, facts), at)
         to = dict.fromkeys((*routed, *sorted(self.plan.sinks.intersection(owed))))
         key = (transition.kind, transition.subject, transition.seq)
         stream = f"agent:{self.plan.source.vantage}"
         return self._event(told, key, transition.at, stream, body, facts, tuple(to))
 
-    def _owed(self, incident: Incident, facts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    def deploy(self, deploy: Deploy, previous: Deploy | None, at: datetime) -> Event:
+        """``deploy.marked``. For the routes, one of all services is of each that somebody has written down."""
+        watched = self.plan.services
+        services = [watched[name] for name in deploy.services if name in watched]
+        body = deploy_body(deploy, previous, services, at, self.plan.source)
+        concerned = services if deploy.services else [item for item in watched.values() if not item.implicit]
+        facts = facts_about(EventType.DEPLOY_MARKED, concerned, (), None, "")
+        return self._event(EventType.DEPLOY_MARKED, (deploy.id,), at, f"deploy:{deploy.id}", body, facts)
+
+    def hushed(
+        self,
+        told: EventType,
+        incident: Incident,
+        statuses: Sequence[ServiceStatus],
+        members: Mapping[str, Judge],
+        at: datetime,
+    ) -> tuple[tuple[str, str], ...]:
+        """From which targets it is kept now, and by which quiet hours."""
+        if not any(route.quiet for route in self.plan.routes):
+            return ()
+        facts = _incident_facts(told, incident, statuses, members)
+        return () if self.silenced(facts, at) else hushed(self.plan.routes, facts, at)
+
+    def digest(
+        self, digest: Digest, quiet: Mapping[str, Any], key: Iterable[object], sinks: tuple[str, ...]
+    ) -> Event:
+        """``digest``: of what `quiet` hours have held back."""
+        name = event_id(self.origin, EventType.DIGEST.value, *key)
+        links = {"page": self.plan.source.public_url} if self.plan.source.public_url else {}
+        body = digest_body(name, digest, links) | {"quiet": quiet}
+        return Event(name, EventType.DIGEST, digest.at, f"digest:{name}", body, sinks)
+
+    def _recipients(self, facts: Mapping[str, Sequence[str]], at: datetime) -> tuple[str, ...]:
+        if self.silenced(facts, at):
+            return ()
+        return resolved(self.plan.roster, recipients(self.plan.routes, facts, at), at)
+
+    def _owed(self, incident: Incident, facts: Mapping[str, Sequence[str]], at: datetime) -> tuple[str, ...]:
         """Whoever was told of the incident is told how it goes on, and that it ended, whatever the routes say now."""
-        routed = () if incident.resolved else recipients(self.plan.routes, facts)
-        return tuple(dict.fromkeys((*routed, *sorted(incident.told & self.plan.sinks))))
+        if incident.resolved is None and self.silenced(facts, at):
+            return ()
+        routed = () if incident.resolved else self._recipients(facts, at)
+        there = self.plan.sinks | self.plan.retired if incident.resolved else self.plan.sinks
+        return tuple(dict.fromkeys((*routed, *sorted(incident.told & there))))
 
     def _event(
         self,
@@ -120,7 +195,7 @@ class Teller:
         sinks: tuple[str, ...] | None = None,
     ) -> Event:
         name = event_id(self.origin, told.value, *key)
-        to = recipients(self.plan.routes, facts) if sinks is None else sinks
+        to = self._recipients(facts, at) if sinks is None else sinks
         return Event(name, told, at, stream, {"id": name, **body}, to)
 
 
@@ -133,11 +208,13 @@ def _incident_facts(
     told: EventType, incident: Incident, statuses: Sequence[ServiceStatus], members: Mapping[str, Judge]
 ) -> dict[str, Sequence[str]]:
     checks = [members[check].check for check in incident.checks if check in members]
-    facts = _facts(told, [status.service for status in statuses], checks, incident.impact, statuses[0].state.value)
+    facts = facts_about(
+        told, [status.service for status in statuses], checks, incident.impact, statuses[0].state.value
+    )
     return facts | {"service": tuple(dict.fromkeys((*facts["service"], *incident.services)))}
 
 
-def _facts(
+def facts_about(
     told: EventType, services: Iterable[Service], checks: Iterable[Check], impact: Impact | None, state: str
 ) -> dict[str, Sequence[str]]:
     """What the `when:` of a route can ask about this event."""

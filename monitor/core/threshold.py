@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from monitor.core.condition import USUAL, Aggregate, Bound, Condition
 from monitor.core.series import Samples
@@ -19,6 +19,12 @@ SETTLE_LOOKS = 2
 GAP_LOOKS = 3
 """A gap of more intervals than this between two looks, and what came before it is not counted on: the agent was off,
 paused or blind, and nobody knows what the target did meanwhile."""
+
+
+_COUNT: Final = Aggregate.COUNT
+_RATE: Final = Aggregate.RATE
+_PERCENTILE: Final = Aggregate.PERCENTILE
+"""As `monitor.core.model.UP`."""
 
 
 class Threshold:
@@ -47,7 +53,7 @@ class Threshold:
     @property
     def pending(self) -> bool:
         """Whether one more look could settle what the last one began."""
-        if not self._settles or not self._seen:
+        if self.condition.window is not None or not self._seen or not self._settles:
             return False
         return bool(self._recent & 1) is not self.active
 
@@ -122,7 +128,7 @@ class Threshold:
         """Whether a percentile rests on more than one look. In a small window the 95th is nearly the largest, and
         one slow look would speak for the whole window as long as it stays in it."""
         condition = self.condition
-        if condition.aggregate is not Aggregate.PERCENTILE:
+        if condition.aggregate is not _PERCENTILE:
             return True
         samples, operator = windows[condition.measurement], condition.bound.operator
         return operator.holds(samples.outmost(min(SETTLE_LOOKS, samples.count), operator), limit)
@@ -185,9 +191,10 @@ def figure(
     if condition.ratio_of is not None:
         return _ratio(condition, windows)
     samples = windows[condition.measurement]
-    if condition.aggregate is Aggregate.COUNT:
+    aggregate = condition.aggregate
+    if aggregate is _COUNT:
         return float(samples.count) if samples.reaches_back(tick - span + every) else None
-    if condition.aggregate is Aggregate.RATE:
+    if aggregate is _RATE:
         return samples.rate
     if samples.count < max(1, min(FEWEST_SAMPLES, int(span / every)), condition.at_least or 0):
         return None
@@ -218,7 +225,9 @@ def limit_of(bound: Bound, measurements: Mapping[str, float], usual: float | Non
 def _kept(value: float | None) -> float | None:
     """Within what can be written down and read again: a target may claim what it likes, and the sum of two claims
     is infinite. None for what is no number."""
-    return None if value is None or math.isnan(value) else min(max(value, -LARGEST), LARGEST)
+    if value is None or -LARGEST <= value <= LARGEST:
+        return value
+    return None if math.isnan(value) else math.copysign(LARGEST, value)
 
 
 def _age(then: float | None, tick: float) -> float | None:
@@ -245,13 +254,13 @@ def _ratio(condition: Condition, windows: Mapping[str, Samples]) -> float | None
 
 
 def _aggregate(condition: Condition, samples: Samples) -> float:
+    if condition.aggregate is _PERCENTILE:
+        return samples.percentile(condition.percentile or 50)
     match condition.aggregate:
         case Aggregate.MIN:
             return samples.at(0)
         case Aggregate.MAX:
             return samples.at(samples.count - 1)
-        case Aggregate.PERCENTILE:
-            return samples.percentile(condition.percentile or 50)
         case Aggregate.LAST:
             return samples.last
         case _:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from monitor.core.baseline import Baseline, hour_of
-from monitor.core.model import Check, Look
+from monitor.core.model import Check, Look, in_seconds
 from monitor.core.slowness import ADOPTED_AFTER, Slowness
 
 
@@ -20,7 +20,7 @@ class Usuals:
     def __init__(self, check: Check, slowness: Slowness | None) -> None:
         units = {item.name: item.unit for item in check.probe.measured}
         names = {item.measurement for item in check.conditions if item.compares_with_usual}
-        self._every = check.every.total_seconds()
+        self._every = in_seconds(check.every)
         self._shared = slowness if slowness is not None and slowness.measurement in names else None
         if self._shared is not None:
             names.discard(self._shared.measurement)

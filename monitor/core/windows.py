@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from monitor.core.condition import Condition
-from monitor.core.model import Check
+from monitor.core.model import Check, in_seconds
 from monitor.core.series import SAMPLES_LIMIT, Samples, Series
 from monitor.core.slices import Slices
 
@@ -17,24 +17,25 @@ class Windows:
     __slots__ = ("_samples",)
 
     def __init__(self, check: Check) -> None:
-        every = check.every.total_seconds()
-        self._samples: dict[tuple[str, float], Samples] = {}
-        for condition in check.conditions:
-            for name, span in _keys(condition):
-                kind = Series if span / every < SAMPLES_LIMIT else Slices
-                self._samples.setdefault((name, span), kind(span))
+        every = in_seconds(check.every)
+        keys = dict.fromkeys(key for condition in check.conditions for key in _keys(condition))
+        self._samples: tuple[Samples, ...] = tuple(
+            (Series if span / every < SAMPLES_LIMIT else Slices)(span, name) for name, span in keys
+        )
 
     def of(self, condition: Condition) -> Mapping[str, Samples]:
         """What the condition compares, by measurement; empty where it has no window."""
         if condition.window is None:
             return _NOTHING
-        return {name: self._samples[name, span] for name, span in _keys(condition)}
+        keys = _keys(condition)
+        return _Named(tuple(item for key in keys for item in self._samples if (item.name, item.horizon) == key))
 
     def see(self, tick: float, measurements: Mapping[str, float], unended: Collection[str], *, full: bool) -> None:
         """Take in a scheduled look. `unended` are the measurements whose end it has not seen; in its `full` time they
         count as what was waited, as is written. In less they might have ended within the time that others have."""
-        for (name, _), samples in self._samples.items():
+        for samples in self._samples:
             samples.move(tick)
+            name = samples.name
             value = measurements.get(name)
             if name in unended and (value is None or not full):
                 samples.miss(tick)
@@ -43,27 +44,41 @@ class Windows:
 
     def keep(self, before: Windows) -> None:
         """Go on with the samples that were seen under another definition of the check."""
-        for key, samples in self._samples.items():
-            known = before._samples.get(key)
-            if known is not None and type(known) is type(samples):
-                self._samples[key] = known
-                continue
-            of_name = [(span, other) for (name, span), other in before._samples.items() if name == key[0]]
-            dumps = ((span, other.dump(0.0)) for span, other in of_name)
-            _take_over(samples, dumps, 0.0)
+        self._samples = tuple(_continued(item, before._samples) for item in self._samples)
 
     def dump(self, tick: float) -> dict[str, Any]:
         dumped: dict[str, dict[str, Any]] = {}
-        for (name, span), samples in self._samples.items():
-            dumped.setdefault(name, {})[str(span)] = samples.dump(tick)
+        for samples in self._samples:
+            dumped.setdefault(samples.name, {})[str(samples.horizon)] = samples.dump(tick)
         return dumped
 
     def load(self, dumped: Mapping[str, Any], tick: float) -> None:
         """Also what a version has dumped that kept the samples of a measurement once, for all lengths."""
-        for (name, _), samples in self._samples.items():
-            known = dumped.get(name, {})
+        for samples in self._samples:
+            known = dumped.get(samples.name, {})
             dumps = [(0.0, known)] if "ticks" in known else [(float(span), own) for span, own in known.items()]
             _take_over(samples, dumps, tick)
+
+
+class _Named(Mapping[str, Samples]):
+    """A few windows by the names of their measurements, in less memory than a dict takes."""
+
+    __slots__ = ("_samples",)
+
+    def __init__(self, samples: tuple[Samples, ...]) -> None:
+        self._samples = samples
+
+    def __getitem__(self, name: str) -> Samples:
+        for samples in self._samples:
+            if samples.name == name:
+                return samples
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (samples.name for samples in self._samples)
+
+    def __len__(self) -> int:
+        return len(self._samples)
 
 
 _NOTHING: Mapping[str, Samples] = {}
@@ -72,8 +87,17 @@ _NOTHING: Mapping[str, Samples] = {}
 def _keys(condition: Condition) -> Iterable[tuple[str, float]]:
     if condition.window is None:
         return ()
-    span = condition.window.total_seconds()
+    span = in_seconds(condition.window)
     return tuple((name, span) for name in condition.ratio_of or (condition.measurement,))
+
+
+def _continued(samples: Samples, before: Iterable[Samples]) -> Samples:
+    of_name = [other for other in before if other.name == samples.name]
+    for other in of_name:
+        if other.horizon == samples.horizon and type(other) is type(samples):
+            return other
+    _take_over(samples, ((other.horizon, other.dump(0.0)) for other in of_name), 0.0)
+    return samples
 
 
 def _take_over(samples: Samples, dumps: Iterable[tuple[float, Mapping[str, Any]]], tick: float) -> None:

@@ -8,21 +8,27 @@ is committed by the pipeline, and what it remembers comes back to it from the jo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from monitor.core import calming, impairment, unjudged
+from monitor.core import actions, calming, drill, elapsing, escalating, handling, impairment, silences, unjudged
+from monitor.core.actions import Actions
 from monitor.core.agenda import Agenda
-from monitor.core.calm import BOUTS, WINDOWS, Calm
+from monitor.core.calm import Calm
 from monitor.core.causes import Causes, lost
+from monitor.core.deploys import Deploys
+from monitor.core.escalation import Escalation
 from monitor.core.event import Standing
 from monitor.core.flags import flags
-from monitor.core.following import ROOT, corrected, follow
+from monitor.core.following import follow
+from monitor.core.handled import Handling
 from monitor.core.homes import adopted, status_of, take_up, withdraw
-from monitor.core.judge import Judge, Judgement
+from monitor.core.judge import Judge
+from monitor.core.judgement import CALM, Judgement
 from monitor.core.model import (
+    UNKNOWN,
     Change,
     Check,
     CheckRecord,
@@ -38,17 +44,15 @@ from monitor.core.model import (
 )
 from monitor.core.naming import renamed
 from monitor.core.plan import Plan
+from monitor.core.quiet import Quiet
 from monitor.core.quorum import agree
 from monitor.core.service import ServiceStatus, judge_service
 from monitor.core.shelter import keeps, sheltered
 from monitor.core.sight import NOTE, Ailment, Sight
+from monitor.core.silences import Silences
 from monitor.core.suppression import (
-    HEARD,
-    UNTOLD,
     Waiting,
     asked,
-    elapsed,
-    heard,
     news_of,
     reconsider,
     released,
@@ -56,6 +60,7 @@ from monitor.core.suppression import (
     told_at_once,
 )
 from monitor.core.telling import Teller, worth_telling
+from probes._quick import quick
 from probes.contract import Blame
 
 
@@ -68,7 +73,7 @@ class Gone:
     services: dict[str, ServiceRecord]
 
 
-@dataclass(frozen=True, slots=True)
+@quick(frozen=True, slots=True)
 class Decision:
     """What a look came to. `change` is None for nearly every look: nothing has changed."""
 
@@ -76,6 +81,10 @@ class Decision:
     change: Change | None = None
     ask: tuple[str, ...] = ()
     """Ids of further checks that should be looked at right now."""
+
+
+_NOTHING_NEW = Decision(CALM)
+"""As nearly always."""
 
 
 class World:
@@ -95,7 +104,15 @@ class World:
         """How the agent itself is."""
         impairment.resume(self, now)
         self.waiting = Waiting()
+        self.drills: dict[str, drill.Drill] = {}
+        """That go on, by the ids of their incidents."""
         self.unjudged = unjudged.Unjudged(journal.notes)
+        self.handling = Handling(journal.notes)
+        self.deploys = Deploys(journal.notes)
+        self.silences = Silences(journal.notes)
+        self.quiet = Quiet(journal.notes)
+        self.actions = Actions.of(journal.notes)
+        self.escalation = Escalation(self.agenda, journal.notes, now)
         living = judges or {}
         records = {name: _record_of(check, journal) for name, check in plan.checks.items() if name not in living}
         self._renamed = {
@@ -108,14 +125,20 @@ class World:
         self.services = {name: status_of(service, journal.services) for name, service in plan.services.items()}
         for incident in reversed(journal.incidents):  # the newest first: what is in two had left the older one
             take_up(self.services, incident)
+        self.cases = {
+            status.case.incident.id: status.case for status in self.services.values() if status.case is not None
+        }
+        """The open ones, by the id of the incident."""
         self.unseen = {name for name, judge in self.judges.items() if judge.seq and name not in living}
         """Checks whose state is from before the start, and which have not been seen since."""
         if judges is None:
             resume(self, self.judges, now)
+            drill.resume(self, journal.notes, now)
 
     @property
     def teller(self) -> Teller:
-        return Teller(self.plan, self.origin, Standing(partial(flags, self), self.calm.told))
+        standing = Standing(partial(flags, self), self.calm.told, self.handling.acknowledgement, self.deploys.behind)
+        return Teller(self.plan, self.origin, standing, self.silences.hold)
 
     @property
     def causes(self) -> Causes:
@@ -130,7 +153,7 @@ class World:
         """What time alone has brought about by now, or the first part of it; to be called as long as it is due.
         Calling it earlier does nothing."""
         self.calm.moment = now
-        changes = [_ELAPSED[kind](self, subject, now) for kind, subject in self.agenda.take(now.tick)]
+        changes = [elapsing.ELAPSED[kind](self, subject, now) for kind, subject in self.agenda.take(now.tick)]
         return merged([*changes, calming.noted(self)])
 
     def sighted(self, ailments: Sequence[Ailment], now: Moment) -> Change | None:
@@ -159,6 +182,9 @@ class World:
         at_home = {status.incident.id for status in self.services.values() if status.incident is not None}
         orphans = [incident for incident in self.journal.incidents if incident.id not in at_home]
         changes += [adopted(self, incident) or withdraw(self, incident, now.at) for incident in orphans]
+        changes += [
+            part(self, now) for part in (handling.take_up, escalating.take_up, silences.begin, actions.take_up)
+        ]
         changes.append(calming.begin(self, self._renamed, now))
         return merged(changes)
 
@@ -169,20 +195,16 @@ class World:
             checks=tuple(judge.record(now) for judge in self.judges.values() if judge.seq),
             services=tuple(status.record() for status in statuses if status.seq),
             incidents=tuple({item.id: item for status in statuses if (item := status.incident)}.values()),
-            notes=(
-                *((self.sight.note(),) if self.sight.seq or self.sight.witnesses else ()),
-                *self.unjudged.notes(),
-                *self.calm.notes(now),
-            ),
+            notes=tuple(elapsing.notes(self, now)),
         )
 
     def observe(self, look: Look) -> Decision:
         """Take in one look of a check that is in the plan."""
         judge = self.judges[look.check]
         previous, why = judge.trouble_since or judge.since, judge.verdict.why
-        unknown = judge.state is State.UNKNOWN
+        unknown = judge.state is UNKNOWN
         judgement = judge.observe(look)
-        if unknown or judge.state is State.UNKNOWN:
+        if unknown or judge.state is UNKNOWN:
             unjudged.saw(self, judge, look.ended)
         news = look.check in self.unseen and _confirms(judge, look)
         if news:
@@ -197,6 +219,8 @@ class World:
             changes.append(news_of(self, judge, look.ended))
         moved = judgement.transition is not None
         ask = asked(self, judge, look, moved=moved) if judge.check.depends_on else ()
+        if judgement is CALM and not changes and not ask:
+            return _NOTHING_NEW
         return Decision(judgement, merged([*changes, calming.noted(self)]) if changes else None, ask)
 
     def moved(
@@ -302,20 +326,6 @@ class World:
         telling = worth_telling(transition)
         events = (self.teller.service(status, transition, members, previous),) if telling else ()
         return Change(services=(status.record(),), transitions=(transition,), events=events)
-
-
-_ELAPSED: dict[str, Callable[[World, str, Moment], Change | None]] = {
-    WINDOWS: calming.windows,
-    BOUTS: calming.flapping,
-    calming.FREE: calming.freed,
-    impairment.AGENDA: impairment.tell,
-    impairment.AGENDA_QUIET: impairment.quiet,
-    UNTOLD: elapsed,
-    HEARD: heard,
-    ROOT: corrected,
-    unjudged.AGENDA: unjudged.review,
-}
-"""By the kind of an item on the agenda: what it brings about, given its subject."""
 
 
 def _confirms(judge: Judge, look: Look) -> bool:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import socket
 import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
 from monitor.sinks.contract import SendFailed
+from probes.contract import Secret
 
 RETRY_AFTER_LIMIT: Final = 3600.0
 """Seconds. Whoever asks for more is asked again after an hour: an alert is worth that."""
@@ -24,15 +28,21 @@ CLOCKS_APART: Final = 240.0
 """Seconds by which the other side's clock may differ from ours before its refusal is no judgement of the event: from
 300 on a signature is refused (the libraries of Standard Webhooks)."""
 BODY_LIMIT: Final = 64 * 1024
-_DRAIN_SECONDS: Final = 1.0
-_RETRIED: Final = frozenset({408, 425, 429})
+_BODY_SECONDS: Final = 1.0
+RETRIED: Final = frozenset({408, 425, 429})
 """Besides 5xx (contracts, section 0): the request was fine, the moment was not."""
+_DEEPEST: Final = 16
+_ENDED: Final = "it ended the connection without an answer, or its answer is no HTTP"
+_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
-def new_client() -> httpx.AsyncClient:
-    """The one client of all sinks. Proxies and certificates of the environment are not ours to follow."""
+def new_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    """The one client of all sinks. Proxies and certificates of the environment are not ours to follow. `transport`:
+    by which it asks, if not by its own."""
     return httpx.AsyncClient(
-        headers={"user-agent": f"brownout/{version('brownout')}"},
+        transport=transport,
+        # Unpacked: an answer is read as it comes, and only so much of it.
+        headers={"user-agent": f"brownout/{version('brownout')}", "accept-encoding": "identity"},
         timeout=httpx.Timeout(20.0, connect=10.0),
         limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0),
         follow_redirects=False,
@@ -40,47 +50,102 @@ def new_client() -> httpx.AsyncClient:
     )
 
 
-async def post(
-    client: httpx.AsyncClient, url: str, body: bytes, headers: dict[str, str], *, seconds: float, now: datetime
-) -> None:
-    """POST once: return when it was accepted (2xx), raise `SendFailed` otherwise, within `seconds`.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the other side said: `body` is at most `BODY_LIMIT` bytes of it, undecoded."""
 
-    The answer's body is read only to use the connection again: bounded, undecoded, never shown. Nothing that may
-    hold a secret (the URL's path and query, our headers) gets into an error.
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """What it says in JSON; None where it is none. Whoever asks must expect anything."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+
+async def post(
+    client: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, now: datetime
+) -> Answer:
+    """POST once: return when it was accepted (2xx), raise `SendFailed` otherwise, within `seconds`."""
+    answer = await ask(client, "POST", url, body, headers, seconds=seconds)
+    judge(answer, now)
+    return answer
+
+
+async def ask(
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    *,
+    seconds: float,
+) -> Answer:
+    """Ask once, whatever the answer is (`judge` tells what it means). Raises `SendFailed` where none came within
+    `seconds`, and says whether it may have been taken all the same.
+
+    The answer's body is bounded and never shown. Nothing that may hold a secret (the URL's path and query, our
+    headers) gets into an error.
     """
     try:
         async with asyncio.timeout(seconds):
-            request = client.build_request("POST", url, content=body, headers=headers)
+            request = client.build_request(method, url, content=body, headers=headers)
             response = await client.send(request, stream=True, follow_redirects=False)
     except TimeoutError:
-        raise SendFailed(f"no answer within {seconds:g} s") from None
+        raise SendFailed(f"no answer within {seconds:g} s", uncertain=True) from None
     except httpx.TimeoutException as error:
-        raise SendFailed(f"no answer in time ({type(error).__name__})") from None
+        text = f"no answer in time ({type(error).__name__})"
+        raise SendFailed(text, uncertain=not isinstance(error, _NOT_SENT)) from None
     except httpx.TransportError as error:
-        raise SendFailed(f"cannot reach it: {_cause(error)}") from None
+        text = f"cannot reach it: {cause(error)}"
+        raise SendFailed(text, uncertain=not isinstance(error, _NOT_SENT)) from None
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
         raise SendFailed(f"the URL or a header cannot be used ({type(error).__name__})", permanent=True) from None
     try:
-        await _drain(response)
+        return Answer(response.status_code, response.headers, await _read(response))
     finally:
         await response.aclose()
-    judge(response, now)
 
 
-def judge(response: httpx.Response, now: datetime) -> None:
-    """Raise `SendFailed` unless it is 2xx: no redirect is followed, 408, 425, 429 and 5xx are tried again."""
-    status = response.status_code
+def judge(
+    answer: Answer,
+    now: datetime,
+    *,
+    retried: frozenset[int] = RETRIED,
+    wait: float | None = None,
+    said: str = "",
+) -> None:
+    """Raise `SendFailed` unless it is 2xx: no redirect is followed; `retried` and 5xx are tried again. `wait`: for
+    how many seconds the other side has asked in a way of its own; Retry-After counts, too: the longer one holds.
+    `said`: why it refuses, where that is known to be harmless, for the error's text."""
+    status = answer.status
     if 200 <= status < 300:
         return
-    text = f"answered {status}{_phrase(status)}"
-    if status in _RETRIED or status >= 500:
-        raise SendFailed(text, retry_after=retry_after(response.headers.get("retry-after"), now))
+    text = f"answered {status}{_phrase(status)}" + (f": {said}" if said else "")
+    if status in retried or status >= 500:
+        asked = [item for item in (wait, retry_after(answer.headers.get("retry-after"), now)) if item is not None]
+        raise SendFailed(text, retry_after=min(max(asked), RETRY_AFTER_LIMIT) if asked else None)
+    if status == HTTPStatus.GONE:  # Standard Webhooks 1.0.0: disable the endpoint
+        raise SendFailed(f"{text}: it wants nothing more", gone=True)
     if 300 <= status < 400:
         text += ", and redirects are not followed: write the final URL"
-    apart = _clocks_apart(response.headers.get("date"), now)
+    apart = _clocks_apart(answer.headers.get("date"), now)
     if abs(apart) > CLOCKS_APART:  # ours may be the wrong one: an event must not be given up for that
         raise SendFailed(f"{text}; its clock and ours are {abs(apart):.0f} s apart: set the wrong one")
     raise SendFailed(text, permanent=True)
+
+
+def said(text: object, *secrets: Secret) -> str:
+    """Why the other side refuses, in its own words, for `judge`: a text or a list of them, on one line without
+    control characters; nothing where it repeats a secret that we have sent."""
+    texts = text if isinstance(text, list) else [text]
+    found = "; ".join(item for item in texts[:5] if isinstance(item, str))
+    if any(secret.reveal() in found for secret in secrets):
+        return ""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in found).split())[:200]
 
 
 def _clocks_apart(date: str | None, now: datetime) -> float:
@@ -108,22 +173,25 @@ def _http_date(value: str) -> datetime | None:
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when
 
 
-async def _drain(response: httpx.Response) -> None:
-    """The status has said it all: a body that is endless, slow or broken changes nothing."""
-    read = 0
+async def _read(response: httpx.Response) -> bytes:
+    """What can be had of the body. One that is endless, slow or broken changes nothing: the status has said it."""
+    kept = bytearray()
     with contextlib.suppress(httpx.HTTPError, TimeoutError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
+        async with asyncio.timeout(_BODY_SECONDS):
             async for chunk in response.aiter_raw():
-                read += len(chunk)
-                if read > BODY_LIMIT:
-                    return
+                kept += chunk[: BODY_LIMIT - len(kept)]
+                if len(kept) >= BODY_LIMIT:
+                    break
+    return bytes(kept)
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """The system's own word for it. httpx wraps that deep, and its texts may quote the URL or the other side."""
-    found = type(error).__name__
+    found = _ENDED if isinstance(error, httpx.RemoteProtocolError) else type(error).__name__
     link: BaseException | None = error
-    while link is not None:
+    for _ in range(_DEEPEST):  # a chain of causes may be a ring
+        if link is None:
+            break
         if isinstance(link, ssl.SSLError):
             return str(getattr(link, "verify_message", "") or link.reason or "TLS failed")[:200]
         if isinstance(link, socket.gaierror):

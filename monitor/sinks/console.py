@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, TextIO
 
+from monitor.sinks._message import harmless as harmless  # commands write to terminals, too
 from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
 from monitor.store.contract import Delivery
 
@@ -71,11 +72,6 @@ def render(delivery: Delivery, *, coloured: bool = False, ascii_only: bool = Fal
     at: datetime = delivery.at.astimezone()
     line = f"{symbol} {sentence}"
     return f"{at:%H:%M:%S} " + (f"\x1b[{colour}m{line}\x1b[0m" if coloured else line)
-
-
-def harmless(text: str) -> str:
-    """One line without anything a terminal would obey: control characters and unprintable ones become spaces."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def _body(raw: bytes) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ from monitor.core.plan import Plan
 from monitor.core.routing import Route
 from monitor.core.rows import from_millis, to_millis
 from monitor.core.succession import shown
-from probes._schedule import Cron, time_zone
+from probes._passive.schedule import Cron, time_zone
 from probes.contract import (
     Arrival,
     Context,
@@ -134,6 +134,7 @@ def _parts(plan: Plan) -> Iterator[dict[str, Any]]:
     yield {
         "version": VERSION,
         "sinks": sorted(plan.sinks),
+        "human": sorted(plan.human),
         "routes": [_plain(item) for item in plan.routes],
         "maintenance": [_plain(item) for item in plan.maintenance],
     }
@@ -279,6 +280,7 @@ def _plan(lines: Sequence[bytes], source: Source, known: dict[bytes, Check | Ser
         source,
         frozenset(head["sinks"]),
         tuple(_made(Window, item) for item in head["maintenance"]),
+        human=frozenset(head.get("human", ())),
     )
 
 

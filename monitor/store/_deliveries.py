@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from monitor.store._codec import from_micros, read_count, read_text, to_micros
-from monitor.store.contract import Account, Backlog, DeadLetter, Delivery, Row, Standing
+from monitor.store.contract import Account, Backlog, DeadLetter, Delivery, Owed, Row, Standing
 
 STATES = ("waiting", "leased", "dead")
 _DELIVERY = "o.id, e.id, e.type, o.sink, o.stream, o.attempts, e.body, e.at"
 _CLAIMABLE = """
     SELECT id FROM outbox WHERE sink = ? AND head = 1 AND due <= ?
     ORDER BY due, id LIMIT ?"""
+_BEHIND = """
+    SELECT id FROM outbox WHERE sink = ?1 AND stream = (SELECT stream FROM outbox WHERE id = ?2) AND state <> 'dead'
+        AND id > ?2 ORDER BY id"""
 _LEASE = "UPDATE outbox SET state = 'leased', attempts = attempts + 1, due = ?, epoch = ? WHERE id = ?"
 _READ = f"SELECT {_DELIVERY} FROM outbox o JOIN events e ON e.number = o.event WHERE o.id = ?"  # noqa: S608
 _OURS = """event = (SELECT number FROM events WHERE id = ?) AND sink = ?
@@ -24,6 +28,22 @@ named by event and sink: one that was leased from memory has its number only sin
 _NEXT_IN_STREAM = """
     UPDATE outbox SET head = 1 WHERE id =
         (SELECT MIN(id) FROM outbox WHERE sink = ? AND stream = ? AND state <> 'dead')"""
+_OWED = """
+    SELECT e.id, e.type, o.stream FROM outbox o JOIN events e ON e.number = o.event
+    WHERE o.sink = ?1 AND o.state <> 'dead' AND (e.at <= ?2 OR o.stream IN (SELECT value FROM json_each(?3)))
+    ORDER BY o.id LIMIT ?4"""
+_ALSO = """
+    INSERT OR IGNORE INTO outbox (event, sink, stream, epoch, head)
+    SELECT number, ?2, stream, ?3,
+        NOT EXISTS (SELECT 1 FROM outbox WHERE sink = ?2 AND outbox.stream = events.stream AND state <> 'dead')
+    FROM events WHERE id = ?1 AND NOT EXISTS (
+        SELECT 1 FROM incidents, json_each(incidents.told) told WHERE incidents.id = stream AND told.value = ?2)"""
+_SEND_AGAIN = """
+    UPDATE outbox SET state = 'waiting', attempts = 0, due = 0, died = NULL, error = NULL
+    WHERE event = (SELECT number FROM events WHERE id = ?) AND sink = ? AND state = 'dead'"""
+_NEWEST = """
+    INSERT OR IGNORE INTO outbox (event, sink, stream, epoch, head)
+    SELECT MAX(number), ?2, stream, ?3, 0 FROM events WHERE stream = (SELECT stream FROM events WHERE id = ?1)"""
 _BACKLOG = """
     SELECT o.sink, SUM(o.state <> 'dead'), SUM(o.state = 'dead'), MIN(CASE WHEN o.state <> 'dead' THEN e.at END)
     FROM outbox o JOIN events e ON e.number = o.event GROUP BY o.sink"""
@@ -42,9 +62,11 @@ _DEAD = f"""
 
 
 def claim(
-    db: sqlite3.Connection, epoch: int, sink: str, now: datetime, lease_until: datetime, limit: int
+    db: sqlite3.Connection, epoch: int, sink: str, now: datetime, lease_until: datetime, limit: int, *, deep: bool
 ) -> list[Delivery]:
     ids = [row[0] for row in db.execute(_CLAIMABLE, (sink, to_micros(now), limit))]
+    if deep:
+        ids = [number for head in ids for number in (head, *(row[0] for row in db.execute(_BEHIND, (sink, head))))]
     db.executemany(_LEASE, [(to_micros(lease_until), epoch, number) for number in ids])
     return [_delivery(db.execute(_READ, (number,)).fetchone()) for number in ids]
 
@@ -77,6 +99,29 @@ def hasten(db: sqlite3.Connection, sink: str, now: datetime) -> None:
         "UPDATE outbox SET due = ? WHERE sink = ? AND head = 1 AND due > ? AND state = 'waiting'",
         (micros, sink, micros),
     )
+
+
+def owed(db: sqlite3.Connection, sink: str, before: datetime, streams: Sequence[str], limit: int) -> list[Owed]:
+    rows = db.execute(_OWED, (sink, to_micros(before), json.dumps(list(streams)), limit))
+    return [Owed(read_text(event), read_text(kind), read_text(stream)) for event, kind, stream in rows]
+
+
+def also(db: sqlite3.Connection, epoch: int, event_id: str, sink: str) -> None:
+    db.execute(_ALSO, (event_id, sink, epoch))
+
+
+def send_again(db: sqlite3.Connection, epoch: int, event_id: str, sink: str, *, present: bool) -> bool:
+    if not db.execute(_SEND_AGAIN, (event_id, sink)).rowcount:
+        return False
+    if present:
+        db.execute(_NEWEST, (event_id, sink, epoch))
+    [stream] = db.execute("SELECT stream FROM events WHERE id = ?", (event_id,)).fetchone()
+    # What is being sent stays where it is: who is next in the stream is told when that is settled.
+    db.execute("UPDATE outbox SET head = 0 WHERE sink = ? AND stream = ? AND state = 'waiting'", (sink, stream))
+    busy = "SELECT 1 FROM outbox WHERE sink = ? AND stream = ? AND state = 'leased' AND head = 1"
+    if not db.execute(busy, (sink, stream)).fetchone():
+        db.execute(_NEXT_IN_STREAM, (sink, stream))
+    return True
 
 
 def next_due(db: sqlite3.Connection, sink: str) -> datetime | None:

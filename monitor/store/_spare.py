@@ -70,6 +70,12 @@ class Spare:
         self._bound()
         return told
 
+    def also(self, event_id: str, sink: str) -> None:
+        """An event was queued for one more sink: the journal is to have that row."""
+        for stream, queue in self._shelf.queues.get(sink, {}).items():
+            if any(row.event.id == event_id for row in queue):
+                self._rows.setdefault(event_id, {})[sink] = stream
+
     # What the journal owed is read from the journal: here are only the events that it does not have.
 
     def newest(self, limit: int) -> list[Mapping[str, Any]]:

@@ -96,6 +96,15 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Owed:
+    """An event that a sink has neither accepted nor refused for good."""
+
+    event_id: str
+    event_type: str
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """What has become of a row while the journal could not be written. `due`, for a dead one: when it died."""
 
@@ -170,10 +179,13 @@ class Store(Protocol):
         It survives a kill; the last batches may be lost with the power.
         """
 
-    async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
+    async def claim(
+        self, sink: str, now: datetime, lease_until: datetime, limit: int, *, deep: bool = False
+    ) -> list[Delivery]:
         """Lease up to `limit` due rows: of each (sink, stream) only the oldest unfinished one.
 
-        Rows never attempted come first, oldest first; then those that have been due longest.
+        Rows never attempted come first, oldest first; then those that have been due longest. `deep`: along with each,
+        and behind it, all that stands behind it in its stream.
         """
 
     async def delivered(self, delivery: Delivery, now: datetime) -> None:
@@ -187,6 +199,18 @@ class Store(Protocol):
 
     async def hasten(self, sink: str, now: datetime) -> None:
         """The sink accepts again: what waits for a later attempt is due now (leases stay)."""
+
+    async def owed(self, sink: str, before: datetime, streams: Sequence[str], limit: int) -> list[Owed]:
+        """The unfinished rows of the sink whose events happened at or before that time, or are of these streams; the
+        oldest first."""
+
+    async def also(self, event_id: str, sink: str) -> None:
+        """Queue a known event for one more sink; not where that one was told of the incident by itself, or is to be
+        told of this event already."""
+
+    async def send_again(self, event_id: str, sink: str, *, present: bool) -> bool:
+        """Queue a dead letter again, as if it had never been attempted; whether there is one. `present`: along with
+        the newest event of its stream, as what it tells may be over."""
 
     async def next_due(self, sink: str) -> datetime | None:
         """When the sink's next row can be claimed (lease ends count; 1970 means at once); None when nothing waits."""

@@ -30,6 +30,7 @@ from monitor.store.contract import (
     Damaged,
     Delivery,
     Fenced,
+    Owed,
     Refused,
     Row,
     Store,
@@ -141,8 +142,10 @@ class LastingStore(TwoSources):
                 await self._divert(error)
                 raise
 
-    async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
-        return await self._either(lambda store: store.claim(sink, now, lease_until, limit))
+    async def claim(
+        self, sink: str, now: datetime, lease_until: datetime, limit: int, *, deep: bool = False
+    ) -> list[Delivery]:
+        return await self._either(lambda store: store.claim(sink, now, lease_until, limit, deep=deep))
 
     async def delivered(self, delivery: Delivery, now: datetime) -> None:
         await self._either(lambda store: store.delivered(delivery, now))
@@ -155,6 +158,20 @@ class LastingStore(TwoSources):
 
     async def hasten(self, sink: str, now: datetime) -> None:
         await self._either(lambda store: store.hasten(sink, now))
+
+    async def owed(self, sink: str, before: datetime, streams: Sequence[str], limit: int) -> list[Owed]:
+        return await self._either(lambda store: store.owed(sink, before, streams, limit))
+
+    async def also(self, event_id: str, sink: str) -> None:
+        await self._either(lambda store: store.also(event_id, sink))
+        if self._spare is not None:
+            self._spare.also(event_id, sink)
+
+    async def send_again(self, event_id: str, sink: str, *, present: bool) -> bool:
+        """Raises `StoreError` while the journal cannot be written: its dead letters are not in memory."""
+        if self._spare is not None:
+            raise StoreError(str(self._trouble))
+        return await patiently(self._durable.send_again(event_id, sink, present=present))
 
     async def next_due(self, sink: str) -> datetime | None:
         return await self._either(lambda store: store.next_due(sink))

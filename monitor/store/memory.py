@@ -4,65 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import islice, pairwise
 from typing import Any
 
 from monitor.core.columns import Columns, distribute
 from monitor.core.history import LONG, SAMPLES_LIMIT, SHORT, SPANS_LIMIT, Past, Point, Sample, Span
 from monitor.core.lived import Definition
-from monitor.core.model import Change, CheckRecord, Event, Incident, Journal, Note, ServiceRecord, Transition
+from monitor.core.model import (
+    Change,
+    CheckRecord,
+    Event,
+    Incident,
+    Journal,
+    Note,
+)
 from monitor.core.naming import known_as
 from monitor.core.ribbon import spans
 from monitor.core.rollup import join, roll_up, step_for
 from monitor.core.rows import Rows, to_millis
 from monitor.store._codec import decode_body, encode_body, to_json
-from monitor.store.contract import Backlog, DeadLetter, Delivery, Fenced, Keep, StoreError
+from monitor.store._queues import MemoryOutbox
+from monitor.store._shelf import AT_ONCE, QueuedRow, Shelf
+from monitor.store.contract import Fenced, Keep, StoreError
 
-_AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(slots=True)
-class QueuedRow:
-    """One event for one sink. `due`: when it may be tried, or when its lease ends."""
-
-    id: int
-    event: Event
-    sink: str
-    due: datetime = _AT_ONCE
-    attempts: int = 0
-    leased: bool = False
-
-    def delivery(self, body: bytes) -> Delivery:
-        event = self.event
-        return Delivery(self.id, event.id, event.type.value, self.sink, event.stream, self.attempts, body, event.at)
+__all__ = ["MemoryStore", "QueuedRow", "Shelf"]
 
 
-@dataclass(slots=True)
-class Shelf:
-    """What outlives a `MemoryStore`, as a disk outlives an agent: give it to the next one."""
-
-    origin: str = "memory"
-    epoch: int = 0
-    checks: dict[str, CheckRecord] = field(default_factory=dict)
-    services: dict[str, ServiceRecord] = field(default_factory=dict)
-    incidents: dict[str, Incident] = field(default_factory=dict)
-    transitions: dict[tuple[str, str, int], Transition] = field(default_factory=dict)
-    notes: dict[str, Any] = field(default_factory=dict)
-    bodies: dict[str, bytes] = field(default_factory=dict)
-    streams: dict[str, str] = field(default_factory=dict)
-    """Of the events, by id."""
-    queues: dict[str, dict[str, list[QueuedRow]]] = field(default_factory=dict)
-    """Unfinished rows, oldest first, by sink and stream; an empty stream is removed."""
-    looks: dict[str, Columns] = field(default_factory=dict)
-    watched: list[list[datetime]] = field(default_factory=list)
-    """Of each agent: its first and its last sign of life."""
-    dead: list[DeadLetter] = field(default_factory=list)
-    rows: int = 0
-
-
-class MemoryStore:
+class MemoryStore(MemoryOutbox):
     """A `Store` without a disk."""
 
     def __init__(self, shelf: Shelf | None = None, *, keep: Keep = Keep()) -> None:  # noqa: B008  (frozen)
@@ -79,10 +49,9 @@ class MemoryStore:
         shelf = self._shelf
         shelf.epoch += 1
         self._epoch = shelf.epoch
-        for queues in shelf.queues.values():
-            for row in _heads(queues):
-                if row.leased:
-                    row.leased, row.due = False, _AT_ONCE
+        for row in (row for queues in shelf.queues.values() for queue in queues.values() for row in queue):
+            if row.leased:
+                row.leased, row.due = False, AT_ONCE
         self._prune()
         still_open = (i for i in shelf.incidents.values() if i.resolved is None)
         return Journal(
@@ -112,54 +81,6 @@ class MemoryStore:
     async def save(self, checks: Sequence[CheckRecord]) -> None:
         self._guard()
         self._put([_kept(record) for record in checks])
-
-    async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
-        self._guard()
-        ready = [row for row in _heads(self._shelf.queues.get(sink, {})) if row.due <= now]
-        ready.sort(key=lambda row: (row.due, row.id))
-        for row in ready[:limit]:
-            row.leased, row.due, row.attempts = True, lease_until, row.attempts + 1
-        return [row.delivery(self._shelf.bodies[row.event.id]) for row in ready[:limit]]
-
-    async def delivered(self, delivery: Delivery, now: datetime) -> None:  # noqa: ARG002  (the contract's)
-        self._guard()
-        if self._leased(delivery):
-            self._finish(delivery)
-
-    async def failed(self, delivery: Delivery, retry_at: datetime, error: str) -> None:  # noqa: ARG002
-        self._guard()
-        if row := self._leased(delivery):
-            row.leased, row.due = False, retry_at
-
-    async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
-        self._guard()
-        if self._leased(delivery):
-            self._finish(delivery)
-            self._shelf.dead.append(DeadLetter(delivery, error, now))
-
-    async def hasten(self, sink: str, now: datetime) -> None:
-        self._guard()
-        for row in _heads(self._shelf.queues.get(sink, {})):
-            if not row.leased:
-                row.due = min(row.due, now)
-
-    async def next_due(self, sink: str) -> datetime | None:
-        return min((row.due for row in _heads(self._shelf.queues.get(sink, {}))), default=None)
-
-    async def backlog(self) -> Mapping[str, Backlog]:
-        found: dict[str, Backlog] = {}
-        for sink, queues in self._shelf.queues.items():
-            rows = [row for queue in queues.values() for row in queue]
-            if rows:
-                found[sink] = Backlog(len(rows), 0, min(row.event.at for row in rows))
-        for letter in self._shelf.dead:
-            was = found.get(letter.delivery.sink, Backlog(0, 0, None))
-            found[letter.delivery.sink] = replace(was, dead=was.dead + 1)
-        return found
-
-    async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        newest = sorted(self._shelf.dead, key=lambda letter: (letter.died, letter.delivery.id), reverse=True)
-        return newest[:limit]
 
     async def incidents(self, limit: int) -> list[Incident]:
         return sorted(self._shelf.incidents.values(), key=_age, reverse=True)[:limit]
@@ -274,28 +195,6 @@ class MemoryStore:
                 shelf.streams[event.id] = event.stream
                 self._enqueue(event, supersedes)
 
-    def _enqueue(self, event: Event, supersedes: frozenset[str]) -> None:
-        for sink in dict.fromkeys(event.sinks):
-            queue = self._shelf.queues.setdefault(sink, {}).setdefault(event.stream, [])
-            if sink in supersedes:
-                queue[:] = [row for row in queue if row.attempts]
-            self._shelf.rows += 1
-            queue.append(QueuedRow(self._shelf.rows, event, sink))
-
-    def _leased(self, delivery: Delivery) -> QueuedRow | None:
-        queue = self._shelf.queues.get(delivery.sink, {}).get(delivery.stream)
-        row = queue[0] if queue else None
-        if row and row.event.id == delivery.event_id and row.attempts == delivery.attempt and row.leased:
-            return row
-        return None
-
-    def _finish(self, delivery: Delivery) -> None:
-        queues = self._shelf.queues[delivery.sink]
-        queue = queues[delivery.stream]
-        del queue[0]
-        if not queue:
-            del queues[delivery.stream]
-
     def _prune(self) -> None:
         shelf, keep = self._shelf, self._keep
         shelf.dead.sort(key=lambda letter: (letter.died, letter.delivery.id))
@@ -310,10 +209,6 @@ class MemoryStore:
         past = sorted((i for i in shelf.incidents.values() if i.resolved is not None), key=_age)
         for incident in past[: max(0, len(past) - keep.incidents)]:
             del shelf.incidents[incident.id]
-
-
-def _heads(queues: Mapping[str, list[QueuedRow]]) -> Iterator[QueuedRow]:
-    return (queue[0] for queue in queues.values())
 
 
 def _age(incident: Incident) -> tuple[datetime, str]:

@@ -32,6 +32,7 @@ from monitor.store.contract import (
     DeadLetter,
     Delivery,
     Keep,
+    Owed,
     Row,
     StoreError,
 )
@@ -42,6 +43,8 @@ PRUNE_EVERY = 1_000
 """New events between two prunings: seldom enough to cost nothing, often enough to stay near the limits."""
 PRUNE_FIRST = 0.2
 """Seconds for pruning when the journal is opened, while nobody is watched yet; the rest goes in slices."""
+LET_GO_EVERY = 64
+"""Memories of checks that are written until the pages are let go that SQLite keeps of them."""
 
 
 class SqliteStore:
@@ -69,6 +72,8 @@ class SqliteStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="brownout-store")
         self._held = Held(path, vantage, busy_timeout)
         self._unpruned = 0
+        self._saved = 0
+        """Memories of checks since the pages that SQLite holds were let go."""
         self._pruning: Iterator[None] | None = None
         """What is under way. On the store's thread."""
         self._archive = Archive(path, retention, busy_timeout)
@@ -139,9 +144,17 @@ class SqliteStore:
 
     async def save(self, checks: Sequence[CheckRecord]) -> None:
         await self._write(lambda db: _journal.save_checks(db, checks, self._vantage, self._held.epoch))
+        self._saved += len(checks)
+        if self._saved >= LET_GO_EVERY:
+            self._saved = 0
+            self._thread.submit(self._let_go)  # nobody waits for it
 
-    async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
-        return await self._write(lambda db: _deliveries.claim(db, self._held.epoch, sink, now, lease_until, limit))
+    async def claim(
+        self, sink: str, now: datetime, lease_until: datetime, limit: int, *, deep: bool = False
+    ) -> list[Delivery]:
+        return await self._write(
+            lambda db: _deliveries.claim(db, self._held.epoch, sink, now, lease_until, limit, deep=deep)
+        )
 
     async def delivered(self, delivery: Delivery, now: datetime) -> None:  # noqa: ARG002  (other stores keep when)
         await self._write(lambda db: _deliveries.delivered(db, self._held.epoch, delivery))
@@ -154,6 +167,18 @@ class SqliteStore:
 
     async def hasten(self, sink: str, now: datetime) -> None:
         await self._write(lambda db: _deliveries.hasten(db, sink, now))
+
+    async def owed(self, sink: str, before: datetime, streams: Sequence[str], limit: int) -> list[Owed]:
+        return await self._read(lambda db: _deliveries.owed(db, sink, before, streams, limit))
+
+    async def also(self, event_id: str, sink: str) -> None:
+        await self._write(lambda db: _deliveries.also(db, self._held.epoch, event_id, sink), durable=True)
+
+    async def send_again(self, event_id: str, sink: str, *, present: bool) -> bool:
+        def write(db: sqlite3.Connection) -> bool:
+            return _deliveries.send_again(db, self._held.epoch, event_id, sink, present=present)
+
+        return await self._write(write, durable=True)
 
     async def next_due(self, sink: str) -> datetime | None:
         return await self._read(lambda db: _deliveries.next_due(db, sink))
@@ -250,6 +275,11 @@ class SqliteStore:
         with contextlib.suppress(StoreError):  # the next write says so
             if self._held.guarded(self._slice):
                 self._thread.submit(self._prune)
+
+    def _let_go(self) -> None:
+        """Give back the pages that were written: of 10,000 checks they are 16 MB, and the next flush needs others."""
+        with contextlib.suppress(StoreError):  # the next write says so
+            self._held.guarded(lambda: self._held.to_write().execute("PRAGMA shrink_memory"))
 
     def _slice(self) -> bool:
         """Whether there is more to be done."""

@@ -19,7 +19,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from monitor import sending
 from monitor.core.sight import Outlook, Trouble
+from monitor.sending import SinkState
 from monitor.store.contract import Backlog, Condition
 
 LATENESS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -62,6 +64,7 @@ class AgentFigures:
     unstorable: int = 0
     looks_lost: int = 0
     arrivals: dict[tuple[str, str], int] = field(default_factory=dict)
+    heartbeats: dict[tuple[str, str, str], int] = field(default_factory=dict)
     api_refused: dict[str, int] = field(default_factory=dict)
     turned_away: dict[str, int] = field(default_factory=dict)
     deliveries: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -86,6 +89,7 @@ class AgentCollector(Collector):
         worst_lag: Callable[[], float],
         journal: Callable[[], Condition],
         outlook: Callable[[], Outlook],
+        sinks: Callable[[], Mapping[str, SinkState]],
     ) -> None:
         self._figures = figures
         self._identity = identity
@@ -93,6 +97,7 @@ class AgentCollector(Collector):
         self._worst_lag = worst_lag
         self._journal = journal
         self._outlook = outlook
+        self._sinks = sinks
 
     def collect(self) -> Iterable[Metric]:
         yield InfoMetricFamily("brownout_agent", "The agent itself.", value=dict(self._identity))
@@ -102,6 +107,7 @@ class AgentCollector(Collector):
         yield from self._committing()
         yield from self._delivering()
         yield from self._waiting()
+        yield from self._standing()
         yield from self._configured()
 
     def _configured(self) -> Iterable[Metric]:
@@ -167,6 +173,14 @@ class AgentCollector(Collector):
         for (door, result), count in self._figures.arrivals.items():
             arrivals.add_metric([door, result], count)
         yield arrivals
+        beats = CounterMetricFamily(
+            "brownout_heartbeats",
+            "What the agent has told dead man's switches of itself (well, trouble), by whether they took it.",
+            labels=["to", "said", "result"],
+        )
+        for (to, said, result), count in self._figures.heartbeats.items():
+            beats.add_metric([to, said, result], count)
+        yield beats
         refused = CounterMetricFamily(
             "brownout_api_refused",
             "Requests to the API that were not let in, by what they lacked.",
@@ -220,6 +234,25 @@ class AgentCollector(Collector):
         for sink, tally in self._figures.sending.items():
             sending.add_metric([sink], tally.buckets(), tally.total)
         yield sending
+
+    def _standing(self) -> Iterable[Metric]:
+        condition = GaugeMetricFamily(
+            "brownout_sink_condition",
+            "1 for the condition that a sink is in: fine, failing (its breaker is open), disabled (410).",
+            labels=["sink", "condition"],
+        )
+        gathered = CounterMetricFamily(
+            "brownout_sink_gathered", "Events that were told within another message.", labels=["sink"]
+        )
+        handed = CounterMetricFamily(
+            "brownout_sink_handed_over", "Events that the fallback of a sink was told of instead.", labels=["sink"]
+        )
+        for sink, state in self._sinks().items():
+            for name in sending.Condition:
+                condition.add_metric([sink, name.value], float(name is state.condition))
+            gathered.add_metric([sink], state.gathered)
+            handed.add_metric([sink], state.handed_over)
+        yield from (condition, gathered, handed)
 
     def _waiting(self) -> Iterable[Metric]:
         now = self._now()

@@ -18,21 +18,25 @@ from monitor.core.model import Impact, Look
 from monitor.core.portions import Portion
 from monitor.core.sight import Outlook
 from monitor.core.world import World
-from monitor.store.contract import Backlog, Condition, StoreError
+from monitor.sending import Condition, SinkState
+from monitor.store.contract import Backlog, StoreError
+from monitor.store.contract import Condition as JournalCondition
 from monitor.telemetry.agent import SENDING, AgentCollector, AgentFigures, Tally, age
 from monitor.telemetry.exposition import Family
-from monitor.telemetry.series import CHECK_FAMILIES, SERVICE_FAMILY, CheckSeries, ServiceSeries
+from monitor.telemetry.loop import LoopWatch
+from monitor.telemetry.series import (
+    CHECK_FAMILIES,
+    CHECK_WRITERS,
+    SERVICE_FAMILY,
+    CheckSeries,
+    Clean,
+    ServiceSeries,
+)
 
 RENDER_SLICE = 64
-"""Stale checks rendered at a time (about 1 ms); looks go on in between."""
-JOIN_SLICE = 1000
-"""Fragments sent at a time: about 200 KB."""
-LAG_EVERY = 0.1
-"""Seconds between two measurements of the loop's lag."""
-LAG_WINDOW = 15.0
-"""Seconds; the worst lag shown is that of this window and the one before."""
-BEATS_WINDOW = 30.0
-"""Seconds; the missed beats told are those of this window and the one before."""
+"""Checks whose fixed text is written at a time (about 1 ms); looks go on in between."""
+WRITE_SLICE = 250
+"""Checks of which a family is written at a time: a millisecond at most, and up to 100 KB."""
 REFUSED_FOR = 6 * 3600.0
 """Seconds for which a dead letter is told: a token that expired at night is still told in the morning."""
 FULL_FOR = 300.0
@@ -69,17 +73,18 @@ class Telemetry:
         version: str,
         vantage: str,
         redact: Callable[[Any], Any] = lambda value: value,
-        journal: Callable[[], Condition] = Condition,
+        journal: Callable[[], JournalCondition] = JournalCondition,
         outlook: Callable[[], Outlook] = Outlook,
+        sinks: Callable[[], Mapping[str, SinkState]] = dict,
     ) -> None:
-        """`journal` tells how the journal is, and `outlook` how the agent itself is, at each scrape."""
+        """`journal` tells how the journal is, `outlook` how the agent itself is, and `sinks` how the sinks stand, at
+        each scrape."""
         self._clock = clock
-        self._redact = redact
+        self._clean = Clean(redact)
         self._figures = AgentFigures()
         self._checks: dict[str, CheckSeries] = {}
         self._services: dict[str, ServiceSeries] = {}
-        self._lag_window = (0.0, 0.0, 0.0)
-        self._beat_marks = [(clock.now().tick, 0, 0)] * 2
+        self._loop = LoopWatch(self._figures, clock)
         """(when, beats begun, beats missed) where this window and the one before began."""
         self._refused: dict[str, float] = {}
         """When each sink had its last dead letter, in monotonic seconds."""
@@ -89,8 +94,11 @@ class Telemetry:
         self._registry = CollectorRegistry(auto_describe=False)
         identity = {"version": version, "vantage": vantage}
         self._registry.register(
-            AgentCollector(self._figures, identity, lambda: clock.now().at, lambda: self.loop_lag, journal, outlook)
+            AgentCollector(
+                self._figures, identity, lambda: clock.now().at, lambda: self.loop_lag, journal, outlook, sinks
+            )
         )
+        self._sinks = sinks
         ProcessCollector(registry=self._registry)
         self._world = world
         self._watch(world, world.judges, world.services)
@@ -116,16 +124,17 @@ class Telemetry:
             if known is not None and known.judge is judge and known.check is judge.check:
                 self._checks[name] = known
                 continue
-            series = self._checks[name] = CheckSeries(judge, self._redact)
+            series = self._checks[name] = CheckSeries(judge)
             if known is not None:
                 series.carry_on(known)
         for name in services:
-            self._services[name] = ServiceSeries(world.services[name], self._redact)
+            self._services[name] = ServiceSeries(world.services[name])
 
     def write_anew(self) -> None:
         """Forget what is kept as text: the redactor has learnt more secrets."""
+        self._clean.forget()
         for series in self._checks.values():
-            series.forget_text()
+            series.stale = True
         for told in self._services.values():
             told.forget_text()
 
@@ -175,6 +184,11 @@ class Telemetry:
         arrivals = self._figures.arrivals
         arrivals[door, result] = arrivals.get((door, result), 0) + 1
 
+    def heartbeat(self, to: str, said: str, result: str) -> None:
+        """A dead man's switch was told of us. The words come from closed sets: they become labels."""
+        beats = self._figures.heartbeats
+        beats[to, said, result] = beats.get((to, said, result), 0) + 1
+
     def api_refused(self, kind: str) -> None:
         """A request was not let in. The word comes from a closed set: it becomes a label."""
         refused = self._figures.api_refused
@@ -209,41 +223,17 @@ class Telemetry:
 
     async def watch_loop(self) -> None:
         """Measure, for ever, how late the event loop wakes us."""
-        loop = asyncio.get_running_loop()
-        while True:
-            before = loop.time()
-            await asyncio.sleep(LAG_EVERY)
-            now = loop.time()
-            self._lagged(max(now - before - LAG_EVERY, 0.0), now)
-            self._count_beats()
-
-    def _lagged(self, lag: float, now: float) -> None:
-        self._figures.loop_lag.add(lag)
-        began, worst, previous = self._lag_window
-        if now - began >= LAG_WINDOW:
-            self._lag_window = (now, lag, worst)
-        else:
-            self._lag_window = (began, max(worst, lag), previous)
+        await self._loop.watch()
 
     @property
     def loop_lag(self) -> float:
         """The worst lag (s) of the last 15 to 30 s."""
-        return max(self._lag_window[1:])
-
-    def _count_beats(self) -> None:
-        now = self._clock.now().tick
-        if now - self._beat_marks[1][0] >= BEATS_WINDOW:
-            self._beat_marks = [self._beat_marks[1], (now, *self._beats())]
-
-    def _beats(self) -> tuple[int, int]:
-        return sum(self._figures.lateness.counts), self._figures.missed
+        return self._loop.lag
 
     @property
     def recent_beats(self) -> tuple[int, int]:
         """(looks begun, looks left out) in the last 30 to 60 s."""
-        begun, missed = self._beats()
-        _, begun_before, missed_before = self._beat_marks[0]
-        return begun - begun_before, missed - missed_before
+        return self._loop.recent_beats
 
     @property
     def refusing_sinks(self) -> tuple[str, ...]:
@@ -251,6 +241,10 @@ class Telemetry:
         accepted others since, as that one is gone all the same."""
         since = self._clock.now().tick - REFUSED_FOR
         return tuple(sorted(sink for sink, at in self._refused.items() if at > since))
+
+    def sinks_that_are(self, condition: Condition) -> tuple[str, ...]:
+        """The sinks in this condition now, by name."""
+        return tuple(sorted(name for name, state in self._sinks().items() if state.condition is condition))
 
     @property
     def full_listeners(self) -> tuple[str, ...]:
@@ -269,6 +263,11 @@ class Telemetry:
             await asyncio.sleep(BACKLOG_EVERY)
 
     @property
+    def backlog(self) -> Mapping[str, Backlog]:
+        """How the sinks stood when it was read last; empty when it could not be."""
+        return self._figures.backlog
+
+    @property
     def outbox_oldest_age(self) -> float | None:
         """Seconds that the oldest undelivered event has waited, over all sinks; None when nothing waits."""
         now = self._clock.now().at
@@ -280,12 +279,12 @@ class Telemetry:
     async def metrics(self, *, openmetrics: bool = False) -> AsyncIterator[bytes]:
         """`/metrics`, piece by piece; between the pieces the loop is free."""
         checks = tuple(self._checks.values())
-        async for _ in self._refreshed(checks):
+        async for _ in self._fixed(checks):
             await asyncio.sleep(0)
-        for place, family in enumerate(CHECK_FAMILIES):
+        for family, write in zip(CHECK_FAMILIES, CHECK_WRITERS, strict=True):
             yield family.heading(openmetrics=openmetrics)
-            for part in _slices(checks, JOIN_SLICE):
-                yield b"".join([series.fragments[place] for series in part])
+            for part in _slices(checks, WRITE_SLICE):
+                yield "".join(map(write, part)).encode()
                 await asyncio.sleep(0)
         async for piece in self._flags(checks, openmetrics=openmetrics):
             yield piece
@@ -294,34 +293,34 @@ class Telemetry:
         render = generate_openmetrics if openmetrics else generate_latest
         yield render(self._registry)
 
-    async def _flags(self, checks: Sequence[CheckSeries], *, openmetrics: bool) -> AsyncIterator[bytes]:
-        yield _FLAGS.heading(openmetrics=openmetrics)
-        for part in _slices(checks, JOIN_SLICE):
-            world = self._world
-            yield b"".join([series.flagged(_FLAGS.sample, flags(world, series.judge)) for series in part])
-            await asyncio.sleep(0)
-
-    @staticmethod
-    async def _refreshed(checks: Sequence[CheckSeries]) -> AsyncIterator[None]:
-        rendered = 0
+    async def _fixed(self, checks: Sequence[CheckSeries]) -> AsyncIterator[None]:
+        """Of those that no scrape has seen yet, the text that stays."""
+        written = 0
         for series in checks:
             if not series.stale:
                 continue
-            series.render()
-            rendered += 1
-            if rendered % RENDER_SLICE == 0:
+            series.fix(self._clean)
+            written += 1
+            if written % RENDER_SLICE == 0:
                 yield
+
+    async def _flags(self, checks: Sequence[CheckSeries], *, openmetrics: bool) -> AsyncIterator[bytes]:
+        yield _FLAGS.heading(openmetrics=openmetrics)
+        for part in _slices(checks, WRITE_SLICE):
+            world = self._world
+            told = [series.flagged(_FLAGS.sample, found) for series in part if (found := flags(world, series.judge))]
+            yield "".join(told).encode()
+            await asyncio.sleep(0)
 
     async def _service_metrics(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
         services = tuple(self._services.values())
         yield SERVICE_FAMILY.heading(openmetrics=openmetrics)
         incidents: dict[str, Impact] = {}
-        for part in _slices(services, JOIN_SLICE):
+        for part in _slices(services, WRITE_SLICE):
             for series in part:
-                series.render()
                 if incident := series.status.incident:
                     incidents[incident.id] = incident.impact
-            yield b"".join([series.fragment for series in part])
+            yield "".join([series.states(self._clean) for series in part]).encode()
             await asyncio.sleep(0)
         open_now = list(incidents.values())
         lines = [f'{_INCIDENTS.sample}{{impact="{impact.value}"}} {open_now.count(impact)}\n' for impact in Impact]

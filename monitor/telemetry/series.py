@@ -1,8 +1,8 @@
-"""The series of one check and of one service, kept as finished text: a fragment a family.
+"""The series of one check and of one service, written as text at each scrape, a family at a time.
 
-Both formats want the samples of a family together, so a scrape joins the same fragment of all checks, then the next.
-What cannot change (info, limits) is rendered once; what seldom changes (state, active thresholds) when it has; the
-rest when the check was looked at since the last scrape.
+Both formats want the samples of a family together, so a scrape goes through all checks once a family. What is fixed
+(who a check is, what its thresholds say) is kept as text, since it has to be redacted and escaped; what moves is
+written anew. Kept, the text of all families took 3 KB a check, and little of it was still true at the next scrape.
 """
 
 from __future__ import annotations
@@ -10,23 +10,25 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
+from monitor.core.condition import Condition
 from monitor.core.judge import Judge
 from monitor.core.model import Look, ServiceState, State
 from monitor.core.service import ServiceStatus
-from monitor.core.threshold import Threshold
 from monitor.telemetry.exposition import Family, figure, labels
 from probes.contract import Reason
 
 Redact = Callable[[Any], Any]
+Limits = tuple[tuple[int, str, str], ...]
+"""Of each condition that is told: its place, its labels, and its limit as a figure."""
 
 RESPONSE_TIME = "response_time"
 TARGET_LIMIT = 200
 PHASES_LIMIT = 16
-
-INFO, STATE, LOOKS, RESPONSE, PHASE, MEASUREMENT, LIMIT, ACTIVE, LOOKED = range(9)
+_CONDITIONS_KEPT = 4096
+"""Lists of conditions whose text is kept once for all checks that have the same."""
 
 CHECK_FAMILIES = (
     Family("brownout_check", "info", "What a check looks at, and for whom."),
@@ -44,37 +46,48 @@ CHECK_FAMILIES = (
 
 SERVICE_FAMILY = Family("brownout_service_state", "stateset", "The state of a service.")
 
-_STATE, _LOOKS, _RESPONSE, _PHASE, _MEASUREMENT, _LIMIT, _ACTIVE, _LOOKED = (
-    family.sample for family in CHECK_FAMILIES[1:]
+_INFO, _STATE, _LOOKS, _RESPONSE, _PHASE, _MEASUREMENT, _LIMIT, _ACTIVE, _LOOKED = (
+    family.sample for family in CHECK_FAMILIES
 )
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _NOT_IN_A_LABEL = re.compile(r"[^a-zA-Z0-9_]")
+_GIVEN = "\0"
+"""Stands for the labels in a text that many have in common."""
+
+
+class Clean:
+    """Makes the fixed text: escaped, and without secrets."""
+
+    def __init__(self, redact: Redact) -> None:
+        self.redact = redact
+        self.limits = lru_cache(_CONDITIONS_KEPT)(partial(_limits, redact))
+        """Of a check's conditions; of 10,000 checks most have the same."""
+
+    def labels(self, **pairs: str) -> str:
+        return labels(self.redact(pairs))
+
+    def forget(self) -> None:
+        """The redactor has learnt more secrets."""
+        self.limits.cache_clear()
 
 
 class CheckSeries:
-    """What is counted of one check, and its text as of the last scrape."""
+    """What is counted of one check, and its text as far as that is fixed."""
 
-    __slots__ = ("_active", "_labels", "_redact", "_state", "check", "failures", "fragments", "judge", "ok", "stale")
+    __slots__ = ("_info", "_labels", "_limits", "check", "failures", "judge", "ok", "stale")
 
-    def __init__(self, judge: Judge, redact: Redact) -> None:
+    def __init__(self, judge: Judge) -> None:
         self.judge = judge
         self.check = judge.check
-        """The definition that the text was written for."""
+        """The definition that the text is written for."""
         self.ok = 0
         self.failures: dict[Reason, int] | None = None
-        self.forget_text()
-        self.fragments = [b""] * len(CHECK_FAMILIES)
-        self._redact = redact
-
-    def forget_text(self) -> None:
-        """What was written is written anew."""
         self.stale = True
-        self._labels = ""
-        self._state: State | None = None
-        self._active: tuple[bool, ...] | None = None
+        """Whether the fixed text is to be written: not before the first scrape, or it would hold up the start."""
+        self._labels = self._info = ""
+        self._limits: Limits = ()
 
     def count(self, look: Look) -> None:
-        self.stale = True
         reason = look.observation.reason
         if reason is None:
             self.ok += 1
@@ -87,83 +100,117 @@ class CheckSeries:
         """Go on with the counters of the same check under an earlier configuration."""
         self.ok, self.failures = before.ok, before.failures
 
-    def render(self) -> None:
-        """Bring the fragments up to date."""
+    def fix(self, clean: Clean) -> None:
+        """Write the fixed text."""
+        check = self.check
+        self._labels = clean.labels(check=check.id, service=check.service)
+        self._info = labels(_info(self.judge, clean.redact))
+        self._limits = clean.limits(check.conditions)
         self.stale = False
-        judge, fragments = self.judge, self.fragments
-        if self._state is None:  # not before the first scrape: it would hold up the start, or a reload
-            self._labels = labels(self._redact({"check": judge.check.id, "service": judge.check.service}))
-            fragments[INFO], fragments[LIMIT] = _info(judge, self._redact), _limits(judge, self._redact)
-        if judge.state is not self._state:
-            self._state = judge.state
-            fragments[STATE] = one_hot(_STATE, self._labels, State, judge.state)
-        active = tuple(threshold.active for threshold in judge.thresholds)
-        if active != self._active:
-            self._active = active
-            fragments[ACTIVE] = _actives(judge, fragments[LIMIT])
-        fragments[LOOKS] = self._looks()
-        if judge.last is not None:
-            self._render_look(judge.last)
 
-    def flagged(self, name: str, flags: Sequence[str]) -> bytes:
-        """A sample of that name for each flag; none for a check that no scrape has seen yet."""
-        if not flags or not self._labels:
-            return b""
-        return "".join([f'{name}{{{self._labels},flag="{flag}"}} 1\n' for flag in flags]).encode()
+    def flagged(self, name: str, flags: Sequence[str]) -> str:
+        """A sample of that name for each flag."""
+        return "".join([f'{name}{{{self._labels},flag="{flag}"}} 1\n' for flag in flags])
 
-    def _looks(self) -> bytes:
+    # One for each family.
+
+    def info(self) -> str:
+        return f"{_INFO}{{{self._labels},{self._info}}} 1\n"
+
+    def state(self) -> str:
+        return _one_hot(_STATE, State, self.judge.state).replace(_GIVEN, self._labels)
+
+    def looks(self) -> str:
         lines = f'{_LOOKS}{{{self._labels},result="ok"}} {self.ok}\n'
-        for reason, count in (self.failures or {}).items():
-            lines += f'{_LOOKS}{{{self._labels},result="{reason.value}"}} {count}\n'
-        return lines.encode()
+        if self.failures is not None:
+            for reason, count in self.failures.items():
+                lines += f'{_LOOKS}{{{self._labels},result="{reason.value}"}} {count}\n'
+        return lines
 
-    def _render_look(self, look: Look) -> None:
-        given, fragments = self._labels, self.fragments
-        measurements = look.observation.measurements
-        value = measurements.get(RESPONSE_TIME)
-        fragments[RESPONSE] = b"" if value is None else f"{_RESPONSE}{{{given}}} {figure(value)}\n".encode()
+    def response(self) -> str:
+        look = self.judge.last
+        value = look.observation.measurements.get(RESPONSE_TIME) if look is not None else None
+        return "" if value is None else f"{_RESPONSE}{{{self._labels}}} {figure(value)}\n"
+
+    def phases(self) -> str:
+        look, given = self.judge.last, self._labels
+        if look is None:
+            return ""
         phases = list(look.observation.phases.items())[:PHASES_LIMIT]
-        fragments[PHASE] = "".join(
+        return "".join(
             [f'{_PHASE}{{{given},phase="{name}"}} {figure(value)}\n' for name, value in phases if _is_word(name)]
-        ).encode()
+        )
+
+    def measurements(self) -> str:
+        look, given = self.judge.last, self._labels
+        if look is None:
+            return ""
+        measurements = look.observation.measurements
         # Only what the probe declares: a name that came from the target would be a label of its choice.
-        fragments[MEASUREMENT] = "".join(
+        return "".join(
             [
                 f'{_MEASUREMENT}{{{given},measurement="{item.name}",unit="{item.unit.value}"}} {figure(value)}\n'
-                for item in self.judge.check.probe.measured
+                for item in self.check.probe.measured
                 if item.name != RESPONSE_TIME and (value := measurements.get(item.name)) is not None
             ]
-        ).encode()
-        fragments[LOOKED] = f"{_LOOKED}{{{given}}} {look.ended.at.timestamp():.3f}\n".encode()
+        )
+
+    def limits(self) -> str:
+        given = self._labels
+        return "".join([f"{_LIMIT}{{{given},{condition}}} {limit}\n" for _, condition, limit in self._limits])
+
+    def actives(self) -> str:
+        given, thresholds = self._labels, self.judge.thresholds
+        if self.judge.check is not self.check:
+            return ""  # a reload came into this scrape
+        return "".join(
+            [
+                f"{_ACTIVE}{{{given},{condition}}} {int(thresholds[place].active)}\n"
+                for place, condition, _ in self._limits
+            ]
+        )
+
+    def looked(self) -> str:
+        look = self.judge.last
+        return "" if look is None else f"{_LOOKED}{{{self._labels}}} {look.ended.at.timestamp():.3f}\n"
+
+
+CHECK_WRITERS: tuple[Callable[[CheckSeries], str], ...] = (
+    CheckSeries.info,
+    CheckSeries.state,
+    CheckSeries.looks,
+    CheckSeries.response,
+    CheckSeries.phases,
+    CheckSeries.measurements,
+    CheckSeries.limits,
+    CheckSeries.actives,
+    CheckSeries.looked,
+)
+"""In the order of `CHECK_FAMILIES`."""
 
 
 class ServiceSeries:
-    """One service's states as text, rendered when the state has changed."""
+    """One service's states as text."""
 
-    __slots__ = ("_labels", "_redact", "_state", "fragment", "status")
+    __slots__ = ("_labels", "status")
 
-    def __init__(self, status: ServiceStatus, redact: Redact) -> None:
+    def __init__(self, status: ServiceStatus) -> None:
         self.status = status
-        self._redact = redact
-        self.fragment = b""
-        self.forget_text()
+        self._labels = ""
 
     def forget_text(self) -> None:
         self._labels = ""
-        self._state: ServiceState | None = None
 
-    def render(self) -> None:
-        if self._state is None:
-            self._labels = labels(self._redact({"service": self.status.service.id}))
-        if self.status.state is not self._state:
-            self._state = self.status.state
-            self.fragment = one_hot(SERVICE_FAMILY.sample, self._labels, ServiceState, self._state)
+    def states(self, clean: Clean) -> str:
+        if not self._labels:
+            self._labels = clean.labels(service=self.status.service.id)
+        return _one_hot(SERVICE_FAMILY.sample, ServiceState, self.status.state).replace(_GIVEN, self._labels)
 
 
-def one_hot(name: str, given: str, states: type[State] | type[ServiceState], now: str) -> bytes:
+@lru_cache(maxsize=16)
+def _one_hot(name: str, states: type[State] | type[ServiceState], now: str) -> str:
     """A stateset: one sample a state, 1 for the present one."""
-    lines = [f'{name}{{{given},{name}="{state.value}"}} {int(state is now)}\n' for state in states]
-    return "".join(lines).encode()
+    return "".join([f'{name}{{{_GIVEN},{name}="{state.value}"}} {int(state is now)}\n' for state in states])
 
 
 @lru_cache(maxsize=1024)
@@ -171,49 +218,31 @@ def _is_word(name: str) -> bool:
     return _WORD.fullmatch(name) is not None
 
 
-def _info(judge: Judge, redact: Redact) -> bytes:
+def _info(judge: Judge, redact: Redact) -> dict[str, str]:
+    """The labels that tell who a check is, but for those that all its samples have."""
     check = judge.check
-    pairs = {
-        "check": check.id,
-        "service": check.service,
-        "name": check.name,
-        "probe": check.probe.kind,
-        "target": redact(check.probe.target)[:TARGET_LIMIT],
-    }
+    pairs = {"name": check.name, "probe": check.probe.kind, "target": redact(check.probe.target)[:TARGET_LIMIT]}
     if check.owner:
         pairs["owner"] = check.owner
     for name, value in check.labels.items():
         # Two labels that differ only in what Prometheus cannot write: the first keeps the name.
         pairs.setdefault(f"label_{_NOT_IN_A_LABEL.sub('_', name)}", value)
-    return f"{CHECK_FAMILIES[INFO].sample}{{{labels(redact(pairs))}}} 1\n".encode()
+    told: dict[str, str] = redact(pairs)
+    return told
 
 
-def _limits(judge: Judge, redact: Redact) -> bytes:
-    """The limit of each condition, a line each, in the order of `_distinct`."""
-    lines = []
-    for threshold in _distinct(judge):
-        condition = threshold.condition
-        pairs = {
-            "check": judge.check.id,
-            "service": judge.check.service,
-            "level": condition.level.value,
-            "condition": condition.text,
-        }
-        limit = condition.bound.limit if condition.bound.of is None else math.nan  # it moves
-        lines.append(f"{_LIMIT}{{{labels(redact(pairs))}}} {figure(limit)}\n")
-    return "".join(lines).encode()
-
-
-def _actives(judge: Judge, limits: bytes) -> bytes:
-    """The same lines under their other name and with the other figure: labels are escaped and redacted once."""
-    lines = limits.decode().split("\n")[:-1]
-    prefix = len(_LIMIT)
-    return "".join(
-        f"{_ACTIVE}{line[prefix : line.rindex(' ')]} {int(threshold.active)}\n"
-        for line, threshold in zip(lines, _distinct(judge), strict=True)
-    ).encode()
-
-
-def _distinct(judge: Judge) -> list[Threshold]:
+def _limits(redact: Redact, conditions: tuple[Condition, ...]) -> Limits:
     """A condition may be written twice (by a probe's defaults, and by hand); a series may be told only once."""
-    return list({(item.condition.level, item.condition.text): item for item in judge.thresholds}.values())
+    places = {(item.level, item.text): place for place, item in enumerate(conditions)}
+    return tuple(
+        (
+            place,
+            labels(redact({"level": conditions[place].level.value, "condition": conditions[place].text})),
+            figure(_limit(conditions[place])),
+        )
+        for place in places.values()
+    )
+
+
+def _limit(condition: Condition) -> float:
+    return condition.bound.limit if condition.bound.of is None else math.nan  # it moves

@@ -4,6 +4,6 @@ from monitor.web.feed import Feed
 from monitor.web.health import Health
 from monitor.web.server import application, public_application
 from monitor.web.sockets import Site, bind
-from monitor.web.view import Post, Steering, View
+from monitor.web.view import Doors, Post, Steering, View
 
-__all__ = ["Feed", "Health", "Post", "Site", "Steering", "View", "application", "bind", "public_application"]
+__all__ = ["Doors", "Feed", "Health", "Post", "Site", "Steering", "View", "application", "bind", "public_application"]

@@ -65,7 +65,7 @@ class Arrivals:
         sought = door, _token(request), request.match_info.get("rest", "").strip("/")
         if self._find(*sought) is None:
             return _unknown(), "unknown"
-        body, cut = await _read(request, BODY_LIMITS[door])
+        body, cut = await read_body(request, BODY_LIMITS[door])
         if not self._post.open():
             return problem(503, "The agent is stopping. Send it again.", {"Retry-After": "5"}), "refused"
         found = self._find(*sought)  # anew: a reload may have come while the body did
@@ -130,7 +130,7 @@ def _token(request: web.Request) -> str:
     return bearer(request)
 
 
-async def _read(request: web.Request, limit: int) -> tuple[bytes, bool]:
+async def read_body(request: web.Request, limit: int) -> tuple[bytes, bool]:
     """The body, or as much of it as comes within the bounds; True when there was more, or it broke off."""
     if not request.can_read_body:
         return b"", False

@@ -14,8 +14,9 @@ from monitor.web.problem import Problem, problem
 
 HANDLER_TIMEOUT = 30.0
 
+_POLICY = "Content-Security-Policy"
 SECURITY_HEADERS = {
-    "Content-Security-Policy": (
+    _POLICY: (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
@@ -37,8 +38,9 @@ TIME_LIMIT = web.RequestKey("time_limit", asyncio.Timeout)
 MAY_READ: web.RequestKey[Callable[[], bool]] = web.RequestKey("may_read")
 """Whether whoever sent the request may read still: a reload may take a token away while an answer lasts."""
 
-OWN_AUTHORITY = ("/ping/", "/push")
-"""The beginnings of paths of requests that carry a token: their Host does not matter, and they read nothing."""
+OWN_AUTHORITY = ("/ping/", "/push", "/hooks/", "/acknowledge/")
+"""The beginnings of paths of requests that carry a token or a signature: their Host does not matter, and they
+read no more than that is for."""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,7 +49,8 @@ _log = structlog.get_logger("brownout.web")
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """For `Application.on_response_prepare`: streamed answers and errors get them too."""
-    response.headers.update(SECURITY_HEADERS)
+    policy = response.headers.get(_POLICY, SECURITY_HEADERS[_POLICY])  # a page with a form has its own
+    response.headers.update(SECURITY_HEADERS | {_POLICY: policy})
     response.headers.setdefault("Cache-Control", "no-store")
 
 

@@ -45,6 +45,10 @@ class Health:
     """The first thing wrong with a changed configuration that was refused."""
     blindness: str = ""
     """Why the agent cannot see, in a sentence; empty while it can."""
+    failing_sinks: tuple[str, ...] = ()
+    """The sinks whose breaker is open."""
+    disabled_sinks: tuple[str, ...] = ()
+    """The sinks that want nothing more."""
     full_listeners: tuple[str, ...] = ()
     """The listeners that had no room for a connection lately."""
 
@@ -89,8 +93,19 @@ def examine(health: Health) -> list[Finding]:
             "warn" if health.refusing_sinks else "pass",
             _refused(health),
         ),
+        *_sink_findings(health),
         _finding("web:full", len(health.full_listeners), "", "warn" if health.full_listeners else "pass", full),
         _finding("config:accepted", health.config_ok, "", "pass" if health.config_ok else "warn", refused),
+    ]
+
+
+def _sink_findings(health: Health) -> list[Finding]:
+    failing, disabled = ", ".join(health.failing_sinks), ", ".join(health.disabled_sinks)
+    broken = f"nothing gets through to {failing}: brownout sinks tells why"
+    gone = f"{disabled} wants nothing more (410), and is told nothing: correct it, or remove it; see brownout sinks"
+    return [
+        _finding("sinks:failing", len(health.failing_sinks), "", "warn" if failing else "pass", broken),
+        _finding("sinks:disabled", len(health.disabled_sinks), "", "warn" if disabled else "pass", gone),
     ]
 
 

@@ -8,9 +8,10 @@ from itertools import islice
 from typing import Any
 
 from monitor.core.calm import Cover
+from monitor.core.escalating import ahead
 from monitor.core.flags import explained_by, flags, service_flags
 from monitor.core.judge import Judge
-from monitor.core.model import Incident, Look, State
+from monitor.core.model import Incident, Look, Moment, State
 from monitor.core.service import ServiceStatus, doubt
 from monitor.core.threshold import Threshold
 from monitor.core.wording import cut, describe_confirmation, describe_usual, iso
@@ -146,9 +147,20 @@ def usual_item(judge: Judge, at: datetime) -> dict[str, Any] | None:
     }
 
 
-def incident_item(incident: Incident, redact: Redact) -> dict[str, Any]:
-    root, why, checks, services = redact(
-        [incident.root, incident.why, incident.checks[:FIGURES_LIMIT], incident.services[:FIGURES_LIMIT]]
+def incident_item(incident: Incident, world: World, now: Moment, redact: Redact) -> dict[str, Any]:
+    """Who has it, what was noted and who is called next is told of open ones; of others their events tell."""
+    case, handled = world.cases.get(incident.id), world.handling.of(incident.id)
+    given = handled.acknowledged
+    deploy = world.deploys.behind(incident.services, incident.since)
+    root, why, checks, services, by, notes = redact(
+        [
+            incident.root,
+            incident.why,
+            incident.checks[:FIGURES_LIMIT],
+            incident.services[:FIGURES_LIMIT],
+            given.by if given else None,
+            [{"by": item.by, "at": iso(item.at), "text": item.text} for item in handled.remarks],
+        ]
     )
     return {
         "id": incident.id,
@@ -162,4 +174,11 @@ def incident_item(incident: Incident, redact: Redact) -> dict[str, Any]:
         "checks": list(checks),
         "services": list(services),
         "merged_into": incident.merged_into,
+        "deploy": redact(deploy.as_told(incident.since)) if deploy is not None else None,
+        "acknowledged": {"by": by, "at": iso(given.at), "until": iso(given.until)} if given else None,
+        "notes": notes,
+        "next": [
+            {"at": iso(item.at), "kind": item.kind.value, "to": redact(list(item.to))}
+            for item in (ahead(world, case, now) if case is not None else ())
+        ],
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from typing import Any
 
@@ -13,6 +12,7 @@ from monitor.core.maintenance import Span, Window
 from monitor.core.wording import cut, iso
 from monitor.core.world import World
 from monitor.web.access import TOKEN_NAME
+from monitor.web.body import asked_in
 from monitor.web.items import Redact
 from monitor.web.problem import Problem, problem
 from monitor.web.stream import JSON, dumps
@@ -38,12 +38,7 @@ class Maintenance:
         """From now on. 201: it is in force, and in the journal unless that cannot be written."""
         if self._view.announcements is None:
             return _nobody()
-        try:
-            asked = json.loads(await request.read() or b"null")
-        except (ValueError, RecursionError):
-            asked = None
-        if not isinstance(asked, dict):
-            raise Problem(400, 'Send an object, as in {"what": "shop", "for": "2h", "why": "a deploy"}.')
+        asked = await asked_in(request, '{"what": "shop", "for": "2h", "why": "a deploy"}')
         try:
             window = await self._view.announcements.begin(asked, request[TOKEN_NAME])
         except ValueError as error:

@@ -20,6 +20,7 @@ from monitor.web.incidents import LIST_LIMIT, LIST_MOST
 from monitor.web.pages import HEALTH, STATUS_LIMIT, STATUS_MOST
 from monitor.web.past import DEFAULT_SPAN, SPANS, TRANSITIONS_LIMIT, TRANSITIONS_MOST
 from monitor.web.problem import PROBLEM
+from monitor.web.sinks import DEAD_LIMIT, DEAD_MOST
 from monitor.web.stream import JSON
 
 _PROBLEMS = {
@@ -99,11 +100,38 @@ def _paths() -> dict[str, Any]:
         "/api/v1/incidents/{id}": _read(
             "One incident and its events", "Incident", 404, parameters=[_in_path("id", "The incident's id.")]
         ),
+        "/api/v1/incidents/{id}/acknowledge": _deed("Take it on: nobody else is called for it", "Acknowledging"),
+        "/api/v1/incidents/{id}/snooze": _deed("Put it off: it is told anew if it is open then", "Snoozing"),
+        "/api/v1/incidents/{id}/notes": _deed("Tell the others something", "Noting"),
         "/api/v1/events": _events(),
         "/api/v1/config": _read("What is in force, and what became of the last reload", "Configuration"),
         "/api/v1/reload": _reload(),
         "/api/v1/maintenance": _maintenance(),
         "/api/v1/maintenance/{id}": _end_of_maintenance(),
+        "/api/v1/silences": _silences(),
+        "/api/v1/silences/{id}": _end("End a silence before its time", "The silence's id.", 404),
+        "/api/v1/oncall": _read("Who is on call, and who comes next", "Oncall", 400, parameters=[_AT]),
+        "/api/v1/actions": _read("What is done about incidents by itself, and what became of it", "Actions"),
+        "/api/v1/actions/stop": _written("Take no action any more, and end what runs", "Actions", 413, 415),
+        "/api/v1/actions/start": _written("Take actions again", "Actions", 413, 415),
+        "/api/v1/drills": _created("Play an incident through the live path", "Drill", asked="DrillAsked"),
+        "/api/v1/drills/{id}": _read(
+            "How a drill goes", "Drill", 404, parameters=[_in_path("id", "The drill's id.")]
+        ),
+        "/api/v1/sinks": _read("How the sinks stand", "Sinks"),
+        "/api/v1/sinks/dead": _read(
+            "What was given up, newest first", "DeadLetters", 400, parameters=[_limit(DEAD_LIMIT, DEAD_MOST)]
+        ),
+        "/api/v1/sinks/replay": _written("Send dead letters again", "Replayed", 400, 404, 413, 415, asked="Replay"),
+        "/api/v1/sinks/{name}/test": _written(
+            "Send a marked test, and tell what was answered",
+            "SinkTest",
+            404,
+            413,
+            415,
+            parameters=[_in_path("name", "The sink's name.")],
+        ),
+        "/api/v1/deploys": _deploys(),
         "/api/v1/public": _read("What the public page shows", "Public", protected=False),
         "/api/v1/openapi.json": _open("This document", {JSON: {"schema": {"type": "object"}}}),
         "/healthz": _health("Whether the agent is well: 503 when nothing is looked at"),
@@ -111,6 +139,16 @@ def _paths() -> dict[str, Any]:
     }
 
 
+_MOMENT_OF_THE_CENTURY = (
+    "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
+)
+"""What is always taken; other forms of RFC 3339 are, too."""
+_AT: dict[str, Any] = {
+    "name": "at",
+    "in": "query",
+    "description": "Not now, but then, from the year 2000 to 2099; any zone may be written.",
+    "schema": {"type": "string", "pattern": _MOMENT_OF_THE_CENTURY, "examples": ["2026-12-25T10:00:00Z"]},
+}
 _CHECK_FILTERS = [
     {
         "name": "state",
@@ -209,22 +247,60 @@ def _events() -> dict[str, Any]:
 
 def _maintenance() -> dict[str, Any]:
     told = _read("Windows of maintenance, those that go on first", "Maintenance")
-    content = {JSON: {"schema": _reference("Window")}}
-    announce = _open("Announce maintenance, from now on", content, 400, 401, 403, 413, 415, 429)["get"]
-    announce["security"] = [{"token": [Scope.OPERATE.value]}]
-    announce["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference("Announcement")}}}
-    announce["responses"]["201"] = announce["responses"].pop("200")
-    return {**told, "post": announce}
+    return told | _created("Announce maintenance, from now on", "Window", asked="Announcement")
+
+
+def _silences() -> dict[str, Any]:
+    told = _read("Silences, that which ends first before the others", "Silences")
+    return told | _created("Silence what a matcher takes, from now on", "Silence", asked="SilenceAsked")
+
+
+def _deploys() -> dict[str, Any]:
+    told = _read("Deploys that were marked, newest first", "Deploys")
+    mark = _written("Mark a deploy", "Deploy", 400, 413, 415, asked="DeployMark")
+    responses = mark["post"]["responses"]
+    responses["201"] = responses["200"] | {"description": "It is marked."}
+    responses["200"]["description"] = "It was marked before."
+    return told | mark
 
 
 def _end_of_maintenance() -> dict[str, Any]:
-    summary = "End a window that was announced by hand"
-    end = _open(summary, {}, 401, 403, 404, 409, 413, 415, 429)["get"]
+    return _end("End a window that was announced by hand", "The window's id.", 404, 409)
+
+
+def _end(summary: str, what: str, *problems: int) -> dict[str, Any]:
+    end = _open(summary, {}, 401, 403, *problems, 413, 415, 429)["get"]
     end["security"] = [{"token": [Scope.OPERATE.value]}]
-    end["parameters"] = [_in_path("id", "The window's id.")]
+    end["parameters"] = [_in_path("id", what)]
     del end["responses"]["200"]
     end["responses"]["204"] = {"description": "It has ended."}
     return {"delete": end}
+
+
+def _deed(summary: str, body: str) -> dict[str, Any]:
+    identity = _in_path("id", "The incident's id.")
+    deed = _written(summary, "Incident", 400, 404, 413, 415, asked=body, parameters=[identity])
+    deed["post"]["requestBody"]["required"] = body != "Acknowledging"
+    return deed
+
+
+def _created(summary: str, schema: str, *, asked: str) -> dict[str, Any]:
+    """What is there from then on."""
+    made = _written(summary, schema, 400, 413, 415, asked=asked)
+    responses = made["post"]["responses"]
+    responses["201"] = responses.pop("200")
+    return made
+
+
+def _written(
+    summary: str, schema: str, *problems: int, asked: str = "", parameters: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    content = {JSON: {"schema": _reference(schema)}}
+    operation = _open(summary, content, *problems, 401, 403, 429, parameters=parameters)["get"]
+    operation["security"] = [{"token": [Scope.OPERATE.value]}]
+    if asked:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(asked)}}}
+    return {"post": operation}
 
 
 def _reload() -> dict[str, Any]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable
 
+PART = 256 * 1024
+"""Bytes of a text that are kept and sent at once."""
+
 
 class Scrapes:
     """`render` makes the text of a format, piece by piece. Nothing is kept: whoever asks is told how things stand
@@ -26,4 +29,16 @@ class Scrapes:
     async def _rendered(self, form: Hashable) -> list[bytes]:
         async with self._turn:
             del self._next[form]
-            return [piece async for piece in self._render(form)]
+            return [piece async for piece in _joined(self._render(form))]
+
+
+async def _joined(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """In parts that are large: such are mapped by themselves, and leave the process when they were sent."""
+    some, size = list[bytes](), 0
+    async for piece in pieces:
+        some.append(piece)
+        size += len(piece)
+        if size >= PART:
+            yield b"".join(some)
+            some, size = [], 0
+    yield b"".join(some)

@@ -7,20 +7,27 @@ from aiohttp import web
 from monitor.presence import Listener
 from monitor.tokens import Scope
 from monitor.web.access import Access, Handler
+from monitor.web.actions import ActionRoutes
 from monitor.web.arrivals import add_arrivals
 from monitor.web.assets import add_assets
 from monitor.web.checks import Checks
 from monitor.web.configuration import Configuration
+from monitor.web.deploys import DeployRoutes
+from monitor.web.drills import DrillRoutes
 from monitor.web.feed import Feed
 from monitor.web.guard import MAY_READ, NOTHING_HERE, add_headers, host_guard, problems
+from monitor.web.hooks import add_doors
 from monitor.web.incidents import Incidents
 from monitor.web.maintenance import Maintenance
 from monitor.web.names import hostname
+from monitor.web.oncall import Oncall
 from monitor.web.openapi import OpenApi
 from monitor.web.pages import Pages, readyz
 from monitor.web.past import PastRoutes
 from monitor.web.public import Public
 from monitor.web.services import Services
+from monitor.web.silences import SilenceRoutes
+from monitor.web.sinks import SinkRoutes
 from monitor.web.sockets import LOOPBACK
 from monitor.web.view import View
 
@@ -46,14 +53,16 @@ def application(view: View) -> web.Application:
     app[FEED] = view.feed or Feed(view.records, view.redact)
     app.on_shutdown.append(_end_streams)
     _add_reading(app, view)
+    _add_deeds(app, view)
     add_arrivals(app, view, Listener.INNER)
+    add_doors(app, view)
     add_assets(app)
     return app
 
 
 def _add_reading(app: web.Application, view: View) -> None:
     pages, checks, services, incidents = Pages(view, app[FEED]), Checks(view), Services(view), Incidents(view)
-    history = PastRoutes(view)
+    history, sinks = PastRoutes(view), SinkRoutes(view)
 
     def read(path: str, handler: Handler) -> None:
         guarded = app[ACCESS].requires(Scope.READ, handler)
@@ -83,13 +92,39 @@ def _add_reading(app: web.Application, view: View) -> None:
     read("/api/v1/incidents", incidents.all)
     read("/api/v1/incidents/{id}", incidents.one)
     read("/api/v1/events", pages.events)
-    maintenance, operates = Maintenance(view), Scope.OPERATE
-    read("/api/v1/maintenance", maintenance.all)
-    app.router.add_post("/api/v1/maintenance", app[ACCESS].requires(operates, maintenance.begin))
-    app.router.add_delete("/api/v1/maintenance/{id}", app[ACCESS].requires(operates, maintenance.end))
-    configuration = Configuration(view)
-    read("/api/v1/config", configuration.show)
-    app.router.add_post("/api/v1/reload", app[ACCESS].requires(Scope.ADMIN, configuration.reload))
+    read("/api/v1/maintenance", Maintenance(view).all)
+    read("/api/v1/actions", ActionRoutes(view).all)
+    read("/api/v1/drills/{id}", DrillRoutes(view).one)
+    read("/api/v1/deploys", DeployRoutes(view).all)
+    read("/api/v1/silences", SilenceRoutes(view).all)
+    read("/api/v1/oncall", Oncall(view).show)
+    read("/api/v1/sinks", sinks.all)
+    read("/api/v1/sinks/dead", sinks.dead)
+    read("/api/v1/config", Configuration(view).show)
+
+
+def _add_deeds(app: web.Application, view: View) -> None:
+    """What people and scripts bring about: each needs a token."""
+    incidents, maintenance, silences = Incidents(view), Maintenance(view), SilenceRoutes(view)
+    sinks = SinkRoutes(view)
+
+    def do(method: str, path: str, handler: Handler, scope: Scope = Scope.OPERATE) -> None:
+        app.router.add_route(method, path, app[ACCESS].requires(scope, handler))
+
+    do("POST", "/api/v1/incidents/{id}/acknowledge", incidents.acknowledge)
+    do("POST", "/api/v1/incidents/{id}/snooze", incidents.snooze)
+    do("POST", "/api/v1/incidents/{id}/notes", incidents.note)
+    do("POST", "/api/v1/maintenance", maintenance.begin)
+    do("DELETE", "/api/v1/maintenance/{id}", maintenance.end)
+    do("POST", "/api/v1/actions/stop", ActionRoutes(view).stop)
+    do("POST", "/api/v1/actions/start", ActionRoutes(view).start)
+    do("POST", "/api/v1/drills", DrillRoutes(view).begin)
+    do("POST", "/api/v1/deploys", DeployRoutes(view).mark)
+    do("POST", "/api/v1/silences", silences.begin)
+    do("DELETE", "/api/v1/silences/{id}", silences.end)
+    do("POST", "/api/v1/sinks/replay", sinks.replay)
+    do("POST", "/api/v1/sinks/{name}/test", sinks.test)
+    do("POST", "/api/v1/reload", Configuration(view).reload, Scope.ADMIN)
 
 
 def public_application(view: View) -> web.Application:
@@ -105,6 +140,7 @@ def public_application(view: View) -> web.Application:
     app.router.add_get("/healthz", public.healthz)
     app.router.add_get("/readyz", readyz(view))
     add_arrivals(app, view, Listener.PUBLIC)
+    add_doors(app, view)
     add_assets(app, public=True)
     return app
 

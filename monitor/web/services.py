@@ -9,6 +9,7 @@ from aiohttp import web
 from monitor.core.judge import Judge
 from monitor.core.service import ServiceStatus
 from monitor.core.wording import cut
+from monitor.core.world import World
 from monitor.web.items import incident_item, service_item
 from monitor.web.problem import Problem
 from monitor.web.stream import JSON, json_pieces, stream
@@ -36,16 +37,17 @@ class Services:
         if status is None:
             raise Problem(404, "No service has this name; /api/v1/services lists them.")
         head = service_item(status, world, self._view.redact)
-        head |= self._more(status)
+        head |= self._more(status, world)
         members = (self._member(world.judges[check]) for check in status.service.checks[:MEMBERS_LIMIT])
         return await stream(request, json_pieces(head, {"members": members}), JSON)
 
-    def _more(self, status: ServiceStatus) -> dict[str, Any]:
+    def _more(self, status: ServiceStatus, world: World) -> dict[str, Any]:
         rule, redact = status.service.outage, self._view.redact
+        incident, now = status.incident, self._view.clock.now()
         return {
             "labels": redact(dict(status.service.labels)),
             "outage": {"needed": rule.needed, "of": redact(list(rule.checks[:MEMBERS_LIMIT]))},
-            "open_incident": incident_item(status.incident, redact) if status.incident else None,
+            "open_incident": incident_item(incident, world, now, redact) if incident else None,
         }
 
     def _member(self, judge: Judge) -> dict[str, Any]:

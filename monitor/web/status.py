@@ -64,7 +64,8 @@ class StatusDocument:
             "services": (service_item(status, world, view.redact) for status in islice(services, limit)),
             "checks": (check_item(judge, world, view.redact) for judge in islice(checks, limit)),
             "incidents": [
-                incident_item(incident, view.redact) for incident in islice(found.incidents.values(), limit)
+                incident_item(incident, world, view.clock.now(), view.redact)
+                for incident in islice(found.incidents.values(), limit)
             ],
         }
         async for piece in json_pieces(self._head(found, world, limit), lists):

@@ -8,16 +8,16 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from probes._following import AWAY
-from probes._hang import Hung
+from probes._logs.following import AWAY
 from probes._look import Look
-from probes._spawn import CannotStart, room, start
+from probes._system.hang import Hung
+from probes._system.spawn import CannotStart, room, start
 from probes.contract import TEXT_LIMIT, BadField, Context, LookFailed, Reason, check_fields
 from probes.error_rate._seen import Top, without_queries
 from probes.error_rate.source import Source, Tally
 
 if TYPE_CHECKING:
-    from probes._child import Child
+    from probes._system.child import Child
     from probes.error_rate.probe import ErrorRate
 
 PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from probes import _web
-from probes._expect import JSON_BYTES
-from probes._jsonpath import find, number, parse_path
+from probes._http import web
+from probes._http.jsonpath import number, parse_path
+from probes._http.jsonread import values_at
 from probes._look import Look
 from probes.contract import BadField, Context, LookFailed, Reason, check_fields
 from probes.error_rate._meter import Meter
@@ -18,6 +17,8 @@ from probes.error_rate.source import Source, Tally
 
 if TYPE_CHECKING:
     from probes.error_rate.probe import ErrorRate
+
+_LARGEST = 2_000_000
 
 
 class JsonEndpoint(Source):
@@ -43,7 +44,7 @@ class JsonEndpoint(Source):
     A path that leads nowhere, or to something that is no number, cannot tell (reason `query`); `null` for a
     percentile is none.
 
-    Limits: 256 KiB. Several workers behind one URL, each with counters of its own, cannot be told apart here: let
+    Limits: 2 MB. Several workers behind one URL, each with counters of its own, cannot be told apart here: let
     them share their counts.
     """
 
@@ -68,11 +69,11 @@ class JsonEndpoint(Source):
         self._meter = Meter(check, self.name, "total")
 
     def _address(self, check: ErrorRate) -> None:
-        self._ask = _web.page(
+        self._ask = web.page(
             check.json or "",
             field="json",
             headers=check.headers,
-            max_bytes=min(check.max_bytes, JSON_BYTES),
+            max_bytes=min(check.max_bytes, _LARGEST),
             verify=check.verify,
             ca_file=check.ca_file,
         )
@@ -87,20 +88,18 @@ class JsonEndpoint(Source):
 
     @property
     def secrets(self) -> Iterable[str]:
-        return _web.secrets(self._ask)
+        return web.secrets(self._ask)
 
     async def read(self, look: Look, context: Context) -> Tally | None:
         asked = self._meter.now()
-        body = await _web.read(look, context, self._ask)
-        try:
-            document = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise LookFailed(Reason.BODY, f"the body is not JSON: {look.show(str(error), 100)}") from None
-        total, bad = self._total.figure(document), self._bad.figure(document)
+        body = await web.read_large(look, context, self._ask)
+        paths = [self._total, self._bad, *self._latency.values()]
+        values = await values_at(look, body, [path.steps for path in paths])
+        total, bad = self._total.figure(values[0]), self._bad.figure(values[1])
         latency = {
-            name: path.figure(document)
-            for name, path in self._latency.items()
-            if find(document, path.steps) is not None
+            name: path.figure(found)
+            for (name, path), found in zip(self._latency.items(), values[2:], strict=True)
+            if found is not None
         }
         look.evidence["counted"] = f"total {total:g}, bad {bad:g}"
         return self._meter.take(context.memory, asked, total, bad, latency)
@@ -118,9 +117,9 @@ class _Path:
         except ValueError as error:
             raise BadField(key, str(error)) from None
 
-    def figure(self, document: object) -> float:
-        """Raises `LookFailed`."""
-        figure = number(find(document, self.steps))
+    def figure(self, found: object) -> float:
+        """What was found there, as a figure. Raises `LookFailed`."""
+        figure = number(found)
         if figure is None or not 0 <= figure < math.inf:
             raise LookFailed(Reason.QUERY, f"{self._key}: {self._text} leads to no number")
         return figure

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from probes._expect import pattern
-from probes._following import AWAY, FILES_MOST, Handed
-from probes._hang import Hung
+from probes._logs.following import AWAY, FILES_MOST, Handed
+from probes._logs.reader import Reader
 from probes._look import Look
-from probes._reader import Reader
+from probes._patterns import pattern
+from probes._system.hang import Hung
 from probes.contract import BadField, Context, LookFailed, Reason, check_fields
 from probes.error_rate._access import AccessLog
 from probes.error_rate._bad import USUAL, bad_statuses

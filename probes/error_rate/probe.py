@@ -15,6 +15,7 @@ from probes.contract import (
     BadField,
     ByteSize,
     Context,
+    FilePath,
     LookFailed,
     Measurement,
     Observation,
@@ -131,7 +132,7 @@ class ErrorRate(Probe):
     )
     max_bytes: Annotated[ByteSize, "The largest answer to read."] = _MAX_BYTES
     verify: Annotated[bool, "Whether the certificate must be trusted and for this name."] = True
-    ca_file: Annotated[str | None, "A file of PEM certificates to trust instead of the system's."] = None
+    ca_file: Annotated[FilePath | None, "A file of PEM certificates to trust instead of the system's."] = None
 
     format: Annotated[
         Literal["combined", "json", "custom", "lines"], "How a line of the log is written; see the chapter."

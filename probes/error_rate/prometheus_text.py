@@ -8,8 +8,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar
 from zlib import crc32
 
-from probes import _promtext, _web
-from probes._exchange import Ask
+from probes import _promtext
+from probes._http import web
+from probes._http.exchange import Ask
 from probes._look import Look
 from probes._promtext import Text
 from probes._slices import slices
@@ -91,7 +92,7 @@ class PrometheusText(Source):
         if len(urls) > _MOST_URLS or len(set(urls)) < len(urls):
             raise BadField("prometheus", f"write at most {_MOST_URLS} URLs, each once")
         self._asks += [
-            _web.page(
+            web.page(
                 url,
                 field="prometheus",
                 headers=check.headers,
@@ -116,7 +117,7 @@ class PrometheusText(Source):
 
     @property
     def secrets(self) -> Iterable[str]:
-        return [secret for ask in self._asks for secret in _web.secrets(ask)]
+        return [secret for ask in self._asks for secret in web.secrets(ask)]
 
     async def read(self, look: Look, context: Context) -> Tally | None:
         # All are read before any is counted: a failure in between must not cost what the others have told.
@@ -140,7 +141,7 @@ class PrometheusText(Source):
         ask, known = self._asks[index], self._baselines[index]
         asked, wall = perf_counter(), time.time()
         try:
-            text = await _web.read_large(look, context, ask)
+            text = await web.read_large(look, context, ask)
         except LookFailed as failure:
             if len(self._asks) == 1:
                 raise

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from probes import _sql
+from probes._http.web import source
 from probes._look import Look
 from probes._sql import Database
-from probes._web import source
 from probes.contract import Context, LookFailed, Reason, Secret, check_fields
 from probes.error_rate._meter import Meter
 from probes.error_rate.source import PERCENTILES, Source, Tally

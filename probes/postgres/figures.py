@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
-from probes._pg import literal
+from probes._pg.session import literal
 from probes._promoted import promoted
 
 WRAPAROUND = 2**31

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from probes._look import Look, taken
-from probes._pg import PgServer, Session
+from probes._pg.session import PgServer, Session
 from probes.contract import Blame, Context, LookFailed, Measurement, Observation, Probe, Reason, Secret, Unit
 from probes.postgres import evidence, figures
 

@@ -11,8 +11,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from probes._look import Look
-from probes._net import dial
-from probes.contract import BadField, Context, LookFailed, Reason
+from probes._wire.dial import dial
+from probes._wire.reach import resolved
+from probes.contract import BadField, Context, LookFailed, Reason, TlsWanted
 from probes.queue.backend import Backend, Backlog
 from probes.registry import optional
 
@@ -24,8 +25,8 @@ _MOST_FETCHED = 20
 """Partitions whose oldest unread record is fetched for its time: those that are furthest behind."""
 _FETCH_BYTES = 4096
 """Asked for of each partition; a broker sends one whole batch all the same."""
-_GOODBYE = 0.5
-"""Seconds that closing may take."""
+_GOODBYE = 0.02
+"""Seconds that closing may take when the look has none left: it ends in time, whatever the server does."""
 _GONE = ("Dead", "Empty")
 
 
@@ -116,12 +117,8 @@ class Kafka(Backend):
         """The first broker that takes a connection: the driver would only say that it found none."""
         failure: LookFailed | None = None
         for host, port in self._brokers:
-            look.begin(Reason.DNS_TIMEOUT)
-            since = perf_counter()
             try:
-                addresses = await context.resolver.resolve(host, port, look.left())
-                look.spend("resolve", perf_counter() - since)
-                with await dial(look, addresses) as tried:
+                with await dial(look, await resolved(look, context, host, port)) as tried:
                     # By its name where TLS is to be verified against it.
                     return f"{host}:{port}" if self._tls else tried.where
             except LookFailed as error:
@@ -137,7 +134,7 @@ class Kafka(Backend):
         protocol = {(False, False): "PLAINTEXT", (True, False): "SSL", (False, True): "SASL_PLAINTEXT"}
         given["security_protocol"] = protocol.get((self._tls, login), "SASL_SSL")
         if self._tls:
-            given["ssl_context"] = context.tls.get(verify=self._verify, ca_file=self._ca_file)
+            given["ssl_context"] = await context.tls.get(TlsWanted(self._verify, self._ca_file))
         if login:
             given["sasl_plain_username"] = self._user
             given["sasl_plain_password"] = self._password.reveal() if self._password is not None else ""
@@ -158,7 +155,7 @@ class Kafka(Backend):
         finally:
             for each in (consumer.stop, admin.close):
                 with suppress(Exception):
-                    async with asyncio.timeout(_GOODBYE):
+                    async with asyncio.timeout(max(_GOODBYE, min(look.left(), 0.5))):
                         await each()
 
     async def _members(self, look: Look, admin: Any) -> int | None:

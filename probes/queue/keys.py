@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from probes._look import Look
-from probes._redis import Command, RedisServer, Reply, Session
+from probes._redis.session import Command, RedisServer, Reply, Session
 from probes.contract import BadField, Context, LookFailed, Reason
 from probes.queue.backend import Backend, Backlog
 from probes.queue.payload import age

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from probes._look import Look
-from probes._net import dial, translated
-from probes._tls import handshake_failure
-from probes.contract import BadField, Context, LookFailed, Reason
+from probes._tls.contexts import handshake_failure
+from probes._wire.dial import dial
+from probes._wire.errnos import translated
+from probes._wire.reach import resolved
+from probes.contract import BadField, Context, LookFailed, Reason, TlsWanted
 from probes.queue.backend import Backend, Backlog
 from probes.registry import optional
 
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 _PORTS = 4222
 _MOST_SUBJECTS = 8
 """Filter subjects of one consumer that are asked for their next message."""
-_GOODBYE = 0.5
-"""Seconds that closing the connection may take; a server that hangs does not answer a goodbye."""
+_GOODBYE = 0.03
+"""Seconds that closing may take when the look has none left: it ends in time, whatever the server does."""
 
 _NAME = re.compile(r"[^\s.*>/\\]{1,255}")
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
@@ -151,23 +153,19 @@ class Nats(Backend):
 
     @asynccontextmanager
     async def _session(self, look: Look, context: Context) -> AsyncIterator[_Session]:
-        since = perf_counter()
-        look.begin(Reason.DNS_TIMEOUT)
-        addresses = await context.resolver.resolve(self._host, self._port, look.left())
-        look.spend("resolve", perf_counter() - since)
         # The driver would try a port that is closed again and again: so a connection of our own finds out.
-        with await dial(look, addresses) as tried:
+        with await dial(look, await resolved(look, context, self._host, self._port)) as tried:
             where = tried.where
         client = self._nats.aio.client.Client()
         session = _Session(look, client)
-        tls = context.tls.get(verify=self._verify, ca_file=self._ca_file) if self._tls else None
+        tls = await context.tls.get(TlsWanted(self._verify, self._ca_file)) if self._tls else None
         try:
             async with look.phase("login", Reason.FIRST_BYTE_TIMEOUT):
                 await self._connect(look, client, session, where, tls)
             yield session
         finally:
             with suppress(Exception):
-                async with asyncio.timeout(_GOODBYE):
+                async with asyncio.timeout(max(_GOODBYE, min(look.left(), 0.5))):
                     await client.close()
 
     async def _connect(

@@ -16,6 +16,7 @@ from probes._look import Look, failed, visible
 from probes.contract import (
     BadField,
     Context,
+    FilePath,
     LookFailed,
     Measurement,
     Observation,
@@ -159,7 +160,7 @@ class Queue(Probe):
     user: Annotated[str | None, "The user to log in as, where no URL can hold it."] = None
     password: Annotated[Secret | None, "The password of `user`; never shown."] = None
     verify: Annotated[bool, "Whether the server's certificate must be trusted and for this name."] = True
-    ca_file: Annotated[str | None, "A file of PEM certificates to trust instead of the system's."] = None
+    ca_file: Annotated[FilePath | None, "A file of PEM certificates to trust instead of the system's."] = None
     _backend: Backend = field(init=False, repr=False, compare=False)
     _own: Cleaner | None = field(init=False, repr=False, compare=False)
     _clock: Callable[[], float] = field(default=time.time, repr=False, compare=False)

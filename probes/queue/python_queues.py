@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from probes._look import visible
-from probes._pg import Session, literal
+from probes._pg.session import Session, literal
 from probes.contract import BadField, LookFailed, Reason
 from probes.queue.tables import SMALL, Description, OnPostgres, Tables, by_queue, question
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from probes import _web
-from probes._exchange import Ask
+from probes._http import web
+from probes._http.exchange import Ask
+from probes._http.web import page, read
 from probes._look import Look, visible
-from probes._web import page, read
 from probes.contract import BadField, Context, LookFailed, Reason
 from probes.queue._waiting import waited
 from probes.queue.backend import Backend, Backlog
@@ -106,7 +106,7 @@ class RabbitMQ(Backend):
 
     @property
     def secrets(self) -> Iterable[str]:
-        return _web.secrets(self._queues_ask)
+        return web.secrets(self._queues_ask)
 
     async def read(self, look: Look, context: Context) -> Backlog:
         found, left_out = _listed(await self._get(look, context, self._queues_ask, "the virtual host"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from probes._redis import Reply
+from probes._redis.session import Reply
 from probes.contract import BadField, LookFailed, Reason
 from probes.queue.backend import Backlog
 from probes.queue.keys import Keys, OnRedis

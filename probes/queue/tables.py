@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from probes._look import Look, visible
-from probes._pg import PgServer, Session, literal
+from probes._pg.session import PgServer, Session, literal
 from probes.contract import BadField, Context, LookFailed, Reason, Secret
 from probes.queue.backend import Backend, Backlog
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ from monitor import address
 from tests.commands.called import PASSWORD, brownout, checks, held, in_thread
 from tests.end_to_end.rig import Target, answering, serving
 
+
+def pairwise_of(ends: list[float], spans: list[Any]) -> list[tuple[float, Any]]:
+    """Where each phase ended, and the one after it."""
+    return list(zip(ends, spans[1:], strict=False))
+
+
 pytestmark = pytest.mark.timeout(180)
 
 
@@ -22,7 +29,10 @@ async def test_look(tmp_path: Path) -> None:
         file = checks(tmp_path, "    degraded: [response_time > 30s, 'p95(response_time, 5m) > 30s']", url=target.url)
         done = await in_thread("look", file, "home")
         assert done.returncode == 0
-        assert "as expected" in done.stdout
+        took = re.search(r"response_time  +([0-9.]+ .s)", done.stdout)
+        assert took is not None
+        assert f"as expected, in {took[1]}\n" in done.stdout, "the target's time, not that of our own work"
+        assert re.search(r"in all +[0-9.]+ .?s  with the agent's own work", done.stdout)
         assert "response_time > 30s: fine" in done.stdout
         assert "needs several looks" in done.stdout
 
@@ -70,6 +80,75 @@ def test_look_at_a_name_that_is_not_there(tmp_path: Path) -> None:
     assert 'has no enabled check "hom" (did you mean "home"?)' in done.stderr
     done = brownout("look", checks(tmp_path), "zzz")
     assert "it has: home" in done.stderr
+    done = brownout("look", "home", "checks.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        'brownout: the file comes first: brownout look "checks.yaml" "home"\n',
+    )
+
+
+async def test_several_looks_and_what_they_came_to(tmp_path: Path) -> None:
+    async with answering(Target()) as target:
+        file = checks(tmp_path, url=target.url)
+        done = await in_thread("look", file, "home", "--repeat", "3")
+        assert done.returncode == 0
+        assert "3 looks: 3 ok" in done.stdout
+        assert re.search(r"first_byte( +[0-9.]+ .s){3} +3", done.stdout)
+        assert re.search(r"response_time( +[0-9.]+ .s){3} +3", done.stdout)
+
+        target.status = 503
+        told = json.loads((await in_thread("look", file, "home", "--repeat", "2", "--json")).stdout)
+        assert told["outcomes"] == {"status": 2}
+        assert [looked["reason"] for looked in told["looks"]] == ["status", "status"]
+        first_byte = told["phases"]["first_byte"]
+        assert first_byte["looks"] == 2
+        assert 0 < first_byte["min"] <= first_byte["median"] <= first_byte["max"]
+        assert (await in_thread("look", file, "home", "--repeat", "2")).returncode == 1
+    assert brownout("look", checks(tmp_path), "home", "--repeat", "0").returncode == 2
+
+
+async def test_phases_stand_where_they_were_with_redirects_and_addresses(tmp_path: Path) -> None:
+    async def away(_request: Any) -> Any:
+        raise web.HTTPFound("/there")
+
+    async def there(_request: Any) -> Any:
+        return web.Response(text="here")
+
+    async with serving({"/": away, "/there": there}) as url:
+        file = checks(tmp_path, url=f"{url}/")
+        told = json.loads((await in_thread("look", file, "home", "--json", "--trace")).stdout)
+        shown = (await in_thread("look", file, "home", "--trace")).stdout
+    names = [span["phase"] for span in told["waterfall"]]
+    assert names == 2 * ["resolve", "connect", "send", "first_byte", "transfer"]
+    ends = [span["at"] + span["seconds"] for span in told["waterfall"]]
+    assert all(end <= after["at"] + 1e-5 for end, after in pairwise_of(ends, told["waterfall"]))
+    assert told["seconds"] + 0.01 >= ends[-1]
+    assert [item["result"] for item in told["attempts"]] == ["connected", "connected"]
+    assert any("GET /there HTTP/1.1" in item.get("sent", "") for item in told["trace"])
+    assert "↳ 302: on to /there" in shown
+    assert "← 127.0.0.1" in shown
+
+
+async def test_the_addresses_that_were_tried_are_shown(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    told = json.loads(
+        (await in_thread("look", checks(tmp_path, url=f"http://127.0.0.1:{port}/"), "home", "--json")).stdout
+    )
+    assert [(item["address"], item["result"]) for item in told["attempts"]] == [(f"127.0.0.1:{port}", "refused")]
+
+
+async def test_where_a_look_failed_is_in_the_waterfall(tmp_path: Path) -> None:
+    async with answering(Target()) as target:
+        done = await in_thread("look", checks(tmp_path, url=target.url.replace("http:", "https:")), "home")
+    assert done.returncode == 1
+    assert re.search(r"tls .*━  ✖ tls_plaintext", done.stdout)
+
+    nowhere = "    resolver: 127.0.0.1:1"
+    done = await in_thread("look", checks(tmp_path, nowhere, url="http://shop.example.com/"), "home")
+    assert re.search(r"resolve .*━  ✖ dns_servfail", done.stdout)
+    told = json.loads((await in_thread("look", tmp_path / "checks.yaml", "home", "--json")).stdout)
+    assert [(span["phase"], span["failed"]) for span in told["waterfall"]] == [("resolve", True)]
 
 
 async def test_look_never_shows_a_secret_that_the_target_sends_back(tmp_path: Path) -> None:
@@ -77,7 +156,7 @@ async def test_look_never_shows_a_secret_that_the_target_sends_back(tmp_path: Pa
         return web.Response(status=500, text=f"{request.headers['authorization']} is wrong", reason=PASSWORD)
 
     async with serving({"/": echo}) as url:
-        for extra in ((), ("--json",)):
+        for extra in ((), ("--json",), ("--trace",), ("--trace", "--json"), ("--repeat", "2", "--trace")):
             done = await in_thread("look", *extra, checks(tmp_path, url=f"{url}/"), "home")
             assert done.returncode == 1
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from monitor.config.load import ConfigError
+from monitor.config.load import ConfigError, load
+from monitor.kinds import installed_kinds
 from tests.config.conftest import Load
 
 
@@ -62,5 +63,33 @@ routes:
         'checks[1].probe: unknown probe "htpt" (did you mean http?)',
         'routes[0].when: unknown impact "outrage" (did you mean outage?)',
         'routes[0].to[0]: unknown sink "chta" (did you mean chat?)',
-        'routes[0]: unknown key "tp": known are when, to',
+        'routes[0]: unknown key "tp": known are when, to, during, quiet, escalate, remind',
+    ]
+
+
+def test_a_fault_hides_no_other_of_its_probe(tmp_path: Path) -> None:
+    path = tmp_path / "checks.yaml"
+    path.write_text("""
+checks:
+  - name: home
+    probe: http
+    url: https://shop.example.com/
+    max_bytes: 2
+    proxy: 127.0.0.1:3128
+    expect: {statsu: 200, body: "["}
+  - {name: ns, probe: dns, query: example.com, type: MXX, server: "a:99999", expect: {rcode: NOPE}}
+  - {name: mail, probe: tcp, address: mail.example.com, starttls: smpt}
+""")
+    with pytest.raises(ConfigError) as error:
+        load(path, kinds=installed_kinds(), env={})
+    assert [fault.path for fault in error.value.faults] == [
+        "checks[0].max_bytes",
+        "checks[0].proxy",
+        "checks[0].expect",
+        "checks[0].expect.body",
+        "checks[1].type",
+        "checks[1].server",
+        "checks[1].expect.rcode",
+        "checks[2].address",
+        "checks[2].starttls",
     ]

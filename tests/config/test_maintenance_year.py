@@ -8,7 +8,7 @@ import pytest
 
 from monitor.config.maintenance import must_leave_gaps
 from monitor.core.maintenance import Scope, Window
-from probes._schedule import cron
+from probes._passive.schedule import cron
 from probes.contract import BadField
 
 BERLIN = "Europe/Berlin"

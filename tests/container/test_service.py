@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,7 @@ def the_sandbox_hides_the_machine_until_a_drop_in_opens_it(machine: Machine) -> 
     machine.do("systemctl restart brownout")
     machine.until(lambda: machine.check("ping").get("state") == "up", "ping without CAP_NET_RAW")
     machine.until(lambda: machine.check("logind").get("state") == "up", "others' processes are seen")
-    machine.until(lambda: "cpu" in (machine.check("machine").get("last") or {})["measurements"], "/proc/stat is seen")
+    machine.until(lambda: "cpu" in measured(machine, "machine"), "/proc/stat is seen")
     for name in ("requests", "complaints", "at home"):
         machine.until(lambda name=name: machine.check(name).get("state") == "up", f"{name} to be read")
     line = '192.0.2.1 - - [01/Mar/2026:12:00:00 +0000] "GET / HTTP/1.1" 503 9 "-" "-"'
@@ -135,10 +136,16 @@ def reason(machine: Machine, name: str) -> str | None:
     return (machine.check(name).get("last") or {}).get("reason")
 
 
+def measured(machine: Machine, name: str) -> dict[str, Any]:
+    """By the last look; nothing before the first one since the start."""
+    found: dict[str, Any] = (machine.check(name).get("last") or {}).get("measurements", {})
+    return found
+
+
 def counts(machine: Machine, name: str, script: str) -> bool:
     """Whether the last look has counted bad requests; `script` makes more, for the next."""
     machine.do(script)
-    return machine.check(name)["last"]["measurements"].get("bad_requests", {}).get("value", 0) > 0
+    return measured(machine, name).get("bad_requests", {}).get("value", 0) > 0
 
 
 def a_hung_agent_is_killed_by_the_watchdog_and_goes_on_where_it_was(machine: Machine) -> None:

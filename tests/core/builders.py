@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 from monitor.core.condition import Aggregate, Bound, Condition, Level, Operator
 from monitor.core.event import Source
-from monitor.core.judge import Judge, Judgement
+from monitor.core.judge import Judge
+from monitor.core.judgement import Judgement
 from monitor.core.model import Check, Confirm, Journal, Look, Moment, OutageRule, Recover, Service
 from monitor.core.plan import Plan
 from monitor.core.routing import Route

@@ -94,4 +94,5 @@ def sound(story: Story) -> None:
     resolved = {i.id for change in story.changes for i in change.incidents if i.resolved is not None}
     held = {status.incident.id for status in story.world.services.values() if status.incident}
     assert opened - resolved == held
+    assert story.world.cases.keys() == held
     assert story.world.start(moment(9999)) is None

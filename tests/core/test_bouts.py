@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.flapping import Bouts
-from monitor.core.model import Flapping, State
+from monitor.core.model import Flapping, Moment, State
 from probes.contract import Reason
 from tests.core.builders import above, check, moment, world
 from tests.core.calmly import Calmly, incidents
@@ -26,7 +25,7 @@ def test_bouts_come_back_as_they_were(steps: list[tuple[State, float]]) -> None:
     for new, later in steps:
         tick += later
         assert made.change(new, tick, POLICY) == other.change(new, tick, POLICY)
-        now = replace(moment(0), tick=tick, at=moment(tick).at)
+        now = Moment(moment(tick).at, tick)
         other = Bouts.load(other.dump(now), now)
         assert other.count == made.count <= max(len(steps), 1)
         assert made.flapping == other.flapping

@@ -59,6 +59,14 @@ def test_as_soon_as_anybody_gets_through_nothing_is_shared(result: Reason | None
     assert contacts.see(tried(6, "two"), anybody) == []
 
 
+def test_a_look_that_had_a_choice_of_addresses_says_nothing_of_one_of_them() -> None:
+    contacts = closed("one")
+    made = tried(5, "two")
+    told = {**made.observation.evidence, "tried": "a:1: no answer in 0.75 s, b:1: ECONNREFUSED"}
+    assert contacts.see(replace(made, observation=replace(made.observation, evidence=told)), anybody) == []
+    assert contacts.see(tried(6, "two"), anybody), "one that had none does"
+
+
 def test_looks_that_tell_nothing_of_the_address_change_nothing() -> None:
     contacts = Contacts()
     assert contacts.see(tried(0, "one", None), anybody) == []

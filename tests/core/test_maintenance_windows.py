@@ -9,7 +9,7 @@ import pytest
 
 from monitor.core.identity import maintenance_id
 from monitor.core.maintenance import Scope, Span, Window, find, read_window
-from monitor.core.model import Note
+from monitor.core.model import Moment, Note
 from tests.core.builders import check, moment, world
 from tests.core.calmly import T0, once, story
 from tests.core.stories import SHOP
@@ -45,12 +45,12 @@ def test_a_clock_that_is_set_is_noticed_within_a_minute() -> None:
     here.restart(1)
     here.wait(100)
     assert here.world.calm.covered == {}
-    set_clock = replace(moment(170), at=moment(7300).at)
+    set_clock = Moment(moment(7300).at, moment(170).tick)
     assert here.world.next_due is not None
     assert here.world.next_due <= set_clock.tick
     here.world.elapse(set_clock)
     assert here.world.calm.covered.keys() == {"home"}
-    back = replace(moment(240), at=moment(240).at)
+    back = moment(240)
     here.world.elapse(back)
     assert here.world.calm.covered == {}
 
@@ -60,9 +60,9 @@ def test_a_clock_that_is_set_back_does_not_call_off_what_was_announced() -> None
     here = story()
     here.maintain(once(5000, 6000, "home"), 5000)
     assert here.world.calm.covered.keys() == {"home"}
-    here.world.elapse(replace(moment(5060), at=moment(1000).at))
+    here.world.elapse(Moment(moment(1000).at, moment(5060).tick))
     assert here.world.calm.covered.keys() == {"home"}
-    here.world.elapse(replace(moment(10_060), at=moment(6000).at))
+    here.world.elapse(Moment(moment(6000).at, moment(10_060).tick))
     assert here.world.calm.covered == {}, "and ends at the time that was told"
 
 

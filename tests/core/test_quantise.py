@@ -8,12 +8,13 @@ from datetime import timedelta
 from typing import ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.core.condition import Aggregate
+from monitor.core.form import step_of
 from monitor.core.model import Look, Moment
-from monitor.core.quantise import figure, moment, quantised, share, step_of
+from monitor.core.quantise import figure, moment, quantised, share
 from probes.contract import Measurement, Observation, Secret, Unit
 from probes.heartbeat import Heartbeat
 from tests.core.builders import START, Still, above, check
@@ -25,6 +26,23 @@ finite = st.floats(-1e15, 1e15, allow_subnormal=False)
 @given(finite)
 def test_a_figure_is_off_by_half_a_percent_at_most(value: float) -> None:
     assert abs(figure(value) - value) <= abs(value) * 0.005
+
+
+@given(st.floats(allow_nan=False) | st.integers(-(10**30), 10**30) | st.booleans())
+@example(0.9995)
+@example(9.995)
+@example(1.005)
+@example(0.1 + 0.2)
+@example(-0.0)
+def test_it_is_the_nearest_figure_with_three_digits(value: float) -> None:
+    assert repr(figure(value)) == repr(float(f"{float(value):.2e}"))
+
+
+@given(st.integers(100, 999), st.integers(-12, 12), st.sampled_from((-1, 0, 1)))
+def test_halves_are_rounded_as_their_decimals_are(digits: int, exponent: int, ulps: int) -> None:
+    half = float(f"{digits}.5e{exponent}")
+    value = half if not ulps else math.nextafter(half, ulps * math.inf)
+    assert figure(value) == float(f"{value:.2e}")
 
 
 @given(finite)
@@ -83,15 +101,16 @@ def test_the_span_between_two_moments_is_the_same_on_both_clocks() -> None:
 
 
 def test_the_step_is_as_fine_as_the_interval_deserves() -> None:
-    steps = {
-        seconds: step_of(check(every=timedelta(seconds=seconds)), scheduled=True) for seconds in (0.1, 1, 5, 15, 3600)
-    }
+    steps = {seconds: step_of(check(every=timedelta(seconds=seconds))) for seconds in (0.1, 1, 5, 15, 3600)}
     assert steps == {0.1: 1, 1: 10, 5: 10, 15: 100, 3600: 100}
     heard = Heartbeat(token=Secret("0123456789abcdef"), period=timedelta(hours=1))
-    assert step_of(check(probe=heard, every=timedelta(minutes=1)), scheduled=True) == 1, (
-        "it is looked at when told to"
-    )
-    assert step_of(check(), scheduled=False) == 1, "the looks of a confirmation follow one another within tenths"
+    assert step_of(check(probe=heard, every=timedelta(minutes=1))) == 1, "it is looked at when told to"
+
+
+def test_the_looks_of_a_confirmation_follow_one_another_within_tenths() -> None:
+    look = Look("home", Observation(), at(0.1234), at(0.2345), scheduled=False)
+    taken = quantised(look, check())
+    assert (taken.began, taken.ended) == (at(0.123), at(0.234))
 
 
 def test_a_look_is_quantised_as_a_whole() -> None:

@@ -50,7 +50,7 @@ MINUTES = timedelta(minutes=5)
 
 def window(story: Story) -> Samples:
     windows = story.world.judges["home"]._measured._windows
-    (found,) = windows._samples.values()
+    (found,) = windows._samples
     return found
 
 

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.condition import USUAL, Bound, Operator
-from monitor.core.judge import Judge, Judgement
+from monitor.core.judge import Judge
+from monitor.core.judgement import Judgement
 from monitor.core.model import CheckRecord, Moment, State
 from monitor.core.slowness import EXTRA_LOOKS, PACE
 from probes.contract import Reason

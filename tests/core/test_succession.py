@@ -224,6 +224,24 @@ def test_the_end_goes_to_whoever_was_told_and_is_still_there() -> None:
     assert sinks["service.changed"] == ()
 
 
+def test_the_end_goes_to_a_sink_that_was_removed_just_now_and_nothing_else_does() -> None:
+    checks, services = shop()
+    routes = (Route(("chat",), Term("event", "*")),)
+    story = begun(Story(world(*checks, services=services, routes=routes)))
+    story.kill("home", 30)
+    plan = replace(world(*checks, services=services).plan, retired=frozenset({"chat"}))
+    story.world, _ = succeed(story.world, plan, moment(60))
+    story.kill("checkout", 70)
+    assert all("chat" not in event.sinks for event in story.changes[-1].events)
+    checks, services = shop(without=["home", "checkout"])
+    plan = replace(world(*checks, services=services).plan, retired=frozenset({"chat"}))
+    _, change = succeed(story.world, plan, moment(90))
+    assert change is not None
+    sinks = {event.type.value: event.sinks for event in change.events}
+    assert "chat" in sinks["incident.resolved"]
+    assert "chat" not in (*sinks["check.changed"], *sinks["service.changed"])
+
+
 def test_new_routes_hear_how_an_open_incident_goes_on() -> None:
     story = shop_story()
     story.kill("search", 30)

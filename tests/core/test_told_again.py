@@ -87,13 +87,13 @@ def test_an_outage_has_all_its_failures_whatever_is_told_again(taken: list[Step]
     chance, of = Random(seed), check("home", confirm=Confirm(), recover=Recover())
     judge = Judge(of, None, Moment(START, 1000.0))
     told: list[Look] = []
-    failed: set[tuple[float, float, bool]] = set()
+    failed: set[tuple[float, float, bool, Reason | None]] = set()
     for seen in looks_of(taken):
         fresh = replace(seen, check="home")
         if fresh.observation.ok:
             failed = set()
         else:
-            failed.add((fresh.began.tick, fresh.ended.tick, fresh.scheduled))
+            failed.add((fresh.began.tick, fresh.ended.tick, fresh.scheduled, fresh.observation.reason))
         for item in (fresh, *(chance.choice(told[-30:]) for _ in range(3) if told)):
             transition = judge.observe(item).transition
             if transition is not None and transition.new == "down":

@@ -56,6 +56,14 @@ def test_conditions_on_the_same_share_a_window() -> None:
     assert samples(windows, one).count == 3
 
 
+def test_a_ratio_has_a_window_for_its_part_and_one_for_the_whole() -> None:
+    rate = above(0.01, window=HOUR, measurement="error_rate", ratio_of=("errors", "requests"))
+    found = Windows(watched(rate)).of(rate)
+    assert list(found) == ["errors", "requests"]
+    assert len(found) == 2
+    assert "error_rate" not in found
+
+
 @pytest.mark.parametrize(
     ("before", "after", "kept"),
     [

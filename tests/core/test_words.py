@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from monitor.core.condition import USUAL, Aggregate, Bound, Operator
-from monitor.core.identity import event_id, incident_id
+from monitor.core.identity import deploy_id, event_id, incident_id, silence_id
 from monitor.core.model import Impact, Incident, OutageRule, Service, ServiceState, State
 from monitor.core.routing import ALWAYS, AllOf, AnyOf, Not, Route, Term, recipients
 from monitor.core.service import ServiceStatus, judge_service
@@ -114,6 +114,8 @@ def test_ids_are_decided_not_drawn() -> None:
     assert event_id("a", "x", "home", 1) != event_id("b", "x", "home", 1)
     assert event_id("a", "x", 11) != event_id("a", "x1", 1)
     assert incident_id("a", "shop", 1).startswith("inc_")
+    assert deploy_id("a", "v42").startswith("dep_")
+    assert silence_id("a", 1.0, "service = shop").startswith("s-")
     assert len(event_id("a")) <= 63
     assert "." not in event_id("a")
 

@@ -111,9 +111,11 @@ class MortalStore:
         with self._fate.calling("save"):
             await self._inner.save(checks)
 
-    async def claim(self, sink: str, now: datetime, lease_until: datetime, limit: int) -> list[Delivery]:
+    async def claim(
+        self, sink: str, now: datetime, lease_until: datetime, limit: int, *, deep: bool = False
+    ) -> list[Delivery]:
         with self._fate.calling("claim"):
-            return await self._inner.claim(sink, now, lease_until, limit)
+            return await self._inner.claim(sink, now, lease_until, limit, deep=deep)
 
     async def delivered(self, delivery: Delivery, now: datetime) -> None:
         with self._fate.calling("delivered"):

@@ -6,19 +6,36 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import subprocess
 import uuid
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import uvloop
 
-from probes._net import SharedTls, SystemResolver
+from probes._names.system_resolver import SystemResolver
+from probes._tls.contexts import SharedTls
 from probes.contract import Context
+from tests.servers.authority import Authority
+from tests.servers.authority import authority as make_authority
 from tests.servers.postgres import Postgres, postgres
 from tests.servers.redis import Redis, redis_server
+
+
+class ClosingLoop(uvloop.Loop):
+    """One that closes, whatever a test left open, and tells it then.
+
+    A warning that is an error in the midst of uvloop's closing keeps the handle open, and the loop then waits for it
+    for ever with the interpreter's lock held: no time limit ends that, and one failed test hangs the whole suite.
+    """
+
+    def close(self) -> None:
+        with warnings.catch_warnings(record=True) as left:
+            warnings.simplefilter("always", ResourceWarning)
+            super().close()
+        for warning in left:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def pytest_asyncio_loop_factories(
@@ -26,7 +43,7 @@ def pytest_asyncio_loop_factories(
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The agent runs on uvloop. What is written against the loop itself is tested on asyncio's, too: its modules say
     ``pytestmark = pytest.mark.both_loops``."""
-    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": uvloop.new_event_loop}
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": ClosingLoop}
     if item.get_closest_marker("both_loops"):
         loops["asyncio"] = asyncio.new_event_loop
     return loops
@@ -140,52 +157,10 @@ def closed_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@dataclass(frozen=True)
-class Authority:
-    """Certificates signed by an authority of our own, made by the openssl command."""
-
-    folder: Path
-
-    @property
-    def file(self) -> str:
-        return str(self.folder / "ca.pem")
-
-    def server(self, name: str = "good") -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
-        return context
-
-
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    folder = tmp_path_factory.mktemp("ca")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    openssl("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Test CA", "-days", "40")
-    (folder / "ca.cnf").write_text(
-        "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\n"
-        "unique_subject=no\ncopy_extensions=copy\n[p]\ncommonName=supplied\n"
-    )
-    (folder / "index").touch()
-    (folder / "serial").write_text("01")
-    for name, names, start, end in (
-        ("good", "DNS:localhost,IP:127.0.0.1", "20200101000000Z", "20990101000000Z"),
-        ("soon", "DNS:localhost,IP:127.0.0.1", "20200101000000Z", "20490101000000Z"),
-        ("expired", "DNS:localhost,IP:127.0.0.1", "20200101000000Z", "20210101000000Z"),
-        ("other", "DNS:other.example", "20200101000000Z", "20990101000000Z"),
-    ):
-        openssl(
-            "req", *new_key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}",
-            "-addext", f"subjectAltName={names}",
-        )  # fmt: skip
-        openssl(
-            "ca", "-batch", "-config", "ca.cnf", "-cert", "ca.pem", "-keyfile", "ca.key", "-in", f"{name}.csr",
-            "-out", f"{name}.pem", "-notext", "-startdate", start, "-enddate", end,
-        )  # fmt: skip
-    return Authority(folder)
+    """Certificates of every kind; nobody changes them."""
+    return make_authority(tmp_path_factory.mktemp("ca"))
 
 
 # --- real servers: one of each a worker, emptied for each test ---------------------------------------------------

@@ -12,7 +12,8 @@ from typing import Any
 from monitor.config.conditions import parse_condition
 from monitor.config.kinds import default_conditions
 from monitor.core.condition import Level
-from monitor.core.judge import Judge, Judgement
+from monitor.core.judge import Judge
+from monitor.core.judgement import Judgement
 from monitor.core.model import Check, CheckRecord, Look, Moment
 from probes.contract import Arrival, Observation, Passive, Presence, Secret
 

@@ -12,8 +12,8 @@ import dns.flags
 import dns.message
 import pytest
 
-from probes import _dns_talk
-from probes._dns_expect import Expect
+from probes._dns import talk
+from probes._dns.expect import Expect
 from probes.contract import Context, Observation, Reason
 from probes.dns import Dns
 from tests.probes.conftest import Authority
@@ -114,7 +114,7 @@ async def test_what_does_not_fit_is_asked_for_by_tcp(context: Context) -> None:
 
 
 async def test_a_lost_question_is_asked_again(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_dns_talk, "ASK_AGAIN", 0.05)
+    monkeypatch.setattr(talk, "ASK_AGAIN", 0.05)
     lost = iter((True, True, False))
 
     def third(question: bytes) -> list[Step]:
@@ -124,7 +124,8 @@ async def test_a_lost_question_is_asked_again(context: Context, monkeypatch: pyt
         seen = await look(Dns(SHOP, server=server.address), context)
     assert seen.ok, seen
     assert seen.evidence["asked"] == "3 times"
-    assert seen.measurements["response_time"] >= 0.15, "0.05 s, and twice as long again"
+    # Not to the last: a timer of uvloop counts from when the turn of the loop began.
+    assert seen.measurements["response_time"] >= 0.14, "0.05 s, and twice as long again"
     assert len(set(server.by_udp)) == 1, "under the same id"
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from probes._dns_server import PORT, ResolvConf
-from probes._dns_talk import MOST_IGNORED
+from probes._dns.server import PORT
+from probes._dns.talk import MOST_IGNORED
+from probes._names.resolv_conf import ResolvConf, Watched, resolv_conf
 from probes.contract import Blame, Context, Observation, Reason
 from probes.dns import Dns
 from tests.probes.judged import prompt_look as look
@@ -136,11 +138,11 @@ BY_UDP = [
         "rcode",
         "the answer is SERVFAIL, not NOERROR: EDE 7",
     ),
-    Case("REFUSED", answering(rcode="REFUSED"), "rcode", "the answer is REFUSED, not NOERROR"),
+    Case("REFUSED", answering(rcode="REFUSED"), "rcode", "the answer is REFUSED, not NOERROR", "dns_refused"),
     Case("a header and no more", lambda q: [q[:2] + b"\x81\x81" + bytes(8)], "rcode", "the answer is FORMERR"),
     Case("a loop of aliases", answering(*LOOP), "answer", "the aliases (CNAME) go in a circle", "answer"),
     Case("NXDOMAIN with records", answering(A, rcode="NXDOMAIN"), "protocol", "it says NXDOMAIN, and has records"),
-    Case("cut off within", lambda q: [good(q)[:-20]], "protocol", "the answer cannot be read"),
+    Case("cut off within", lambda q: [good(q)[:-20]], "protocol", "the answer cannot be read", "dns_protocol"),
     Case("more behind", lambda q: [good(q) + b"more"], "protocol", "the answer cannot be read"),
     Case("fewer than it says", lambda q: [counting(good(q), 9)], "protocol", "the answer cannot be read"),
     Case("far more than is read", lambda q: [counting(good(q), 65_535)], "too_large", "records; read are up to 250"),
@@ -256,13 +258,14 @@ HERE = f"127.53.{os.getpid() // 256 % 256}.{os.getpid() % 254 + 1}"
 
 
 @contextmanager
-def our_resolver(script: Script, folder: Path) -> Iterator[tuple[NameServer, ResolvConf]]:
-    """On the one port where a resolver is asked; skips where that is not for us."""
+def our_resolver(script: Script, folder: Path, first: str = "") -> Iterator[tuple[NameServer, Watched[ResolvConf]]]:
+    """On the one port where a resolver is asked, behind the `first` one; skips where that is not for us."""
     conf = folder / "resolv.conf"
-    conf.write_text(f"# ours\nsearch example.com\nnameserver\t{HERE}\nnameserver 192.0.2.1\n")
+    named = f"nameserver {first}\n" if first else ""
+    conf.write_text(f"# ours\nsearch example.com\n{named}nameserver\t{HERE}\n")
     try:
         with name_server(script, where=(HERE, PORT)) as server:
-            yield server, ResolvConf(str(conf))
+            yield server, resolv_conf(str(conf))
     except PermissionError:
         pytest.skip("port 53 is not for us")
 
@@ -287,6 +290,56 @@ async def test_our_own_resolver_answers(tmp_path: Path, make_context: Make) -> N
     assert len(server.by_udp) == 1
     gone = await look(probe, make_context(SHORT))
     assert gone.reason is Reason.DNS_SERVFAIL, "nobody listens there any more"
+
+
+OTHER = f"127.54.{os.getpid() // 256 % 256}.{os.getpid() % 254 + 1}"
+
+
+@pytest.mark.parametrize(
+    ("first", "passed"),
+    [
+        (answering(rcode="SERVFAIL"), "SERVFAIL"),
+        (answering(rcode="REFUSED"), "REFUSED"),
+        (silent, "no answer while it was its turn"),
+        (None, "127.54"),
+    ],
+    ids=["fails", "refuses", "silent", "nobody"],
+)
+async def test_the_next_server_of_resolv_conf(
+    tmp_path: Path, make_context: Make, first: Script | None, passed: str
+) -> None:
+    with our_resolver(answering(A), tmp_path, OTHER) as (server, conf), ExitStack() as stack:
+        if first is not None:
+            stack.enter_context(name_server(first, where=(OTHER, PORT)))
+        seen = await look(Dns(SHOP, _resolver=conf), make_context(0.6))
+    assert seen.ok, seen
+    assert (seen.evidence["address"], len(server.by_udp)) == (f"{HERE}:53", 1)
+    assert seen.evidence["passed_over"].startswith(f"{OTHER}: ")
+    assert passed in seen.evidence["passed_over"]
+
+
+async def test_both_servers_of_resolv_conf_fail(tmp_path: Path, make_context: Make) -> None:
+    with our_resolver(answering(rcode="SERVFAIL"), tmp_path, OTHER) as (_, conf):
+        seen = await look(Dns(SHOP, _resolver=conf), make_context())
+    assert (seen.reason, "ECONNREFUSED" in seen.evidence["passed_over"]) == (Reason.DNS_SERVFAIL, True), seen
+
+
+def only_without_edns(question: bytes) -> list[Step]:
+    if question[10:12] != b"\0\0":
+        return [question[:2] + b"\x81\x81" + question[4:10] + b"\0\0" + question[12:-OPT]]
+    return [good(question)]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_server_that_does_not_know_edns(make_context: Make, transport: Any) -> None:
+    framing = lambda q: [framed(step) for step in only_without_edns(q) if isinstance(step, bytes)]  # noqa: E731
+    with name_server(only_without_edns, framing) as server:
+        seen = await look(Dns(SHOP, server=server.address, transport=transport), make_context())
+        assert seen.ok, seen
+        assert seen.evidence["edns"] == "the server does not know it: asked again without"
+        wanted = Dns(SHOP, server=server.address, transport=transport, dnssec=True)
+        seen = await look(wanted, make_context())
+    assert (seen.reason, "FORMERR" in seen.detail) == (Reason.RCODE, True), "there is no DNSSEC without it"
 
 
 # --- what a look leaves behind ------------------------------------------------------------------------------------

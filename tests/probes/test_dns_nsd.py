@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from probes._dns_expect import Expect
+from probes._dns.expect import Expect
 from probes.contract import Context, Reason
 from probes.dns import Dns
 from tests.probes.conftest import Authority

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import struct
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import dns.name
@@ -15,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes._dns_expect import Expect
-from probes._dns_name import name_of, type_of
-from probes._dns_question import MOST_RECORDS, Answer, Asked, Question
-from probes._dns_server import ResolvConf, server_of
+from probes._dns.asked import Asked
+from probes._dns.expect import Expect
+from probes._dns.name import name_of, type_of
+from probes._dns.question import MOST_RECORDS, Answer, Question
+from probes._dns.server import server_of
 from probes.contract import BadField, LookFailed
 from probes.dns import Dns
 from tests.servers.name_server import NAME, reply
@@ -123,22 +122,6 @@ def test_who_is_looked_at() -> None:
     assert Dns(SHOP).target == "A shop.example.com"
     assert Dns(SHOP).host is None
     assert Dns(SHOP, server="ns1", transport="tls")._where == ("ns1", 853)
-
-
-def test_the_resolver_of_this_machine(tmp_path: Path) -> None:
-    path = tmp_path / "resolv.conf"
-    conf = ResolvConf(str(path))
-    assert conf.first() == "127.0.0.1", "no file: what resolv.conf(5) says"
-    path.write_text("; ours\noptions edns0\nnameserver\n  nameserver fe80::1%eth0\nnameserver 2001:db8::53\n")
-    assert conf.first() == "2001:db8::53"
-    path.write_text("nameserver 192.0.2.53\n")
-    os.utime(path, ns=(1, 1))
-    assert conf.first() == "192.0.2.53", "it was changed"
-    path.write_text("search example.com\n")
-    os.utime(path, ns=(2, 2))
-    assert conf.first() == "127.0.0.1"
-    path.unlink()
-    assert conf.first() == "127.0.0.1"
 
 
 # --- whatever comes -----------------------------------------------------------------------------------------------

@@ -101,14 +101,14 @@ async def test_other_paths_are_not_compared_with(serve: Serve, context: Context)
     ("answer", "reason", "told"),
     [
         (_answer(b"<html>"), Reason.BODY, "is not JSON"),
-        (_answer(b"[" * 100_000), Reason.BODY, "is not JSON"),
+        (_answer(b"[" * 100_000), Reason.TOO_LARGE, "deeper than 500"),
         (_answer({"requests": {"total": 3}}), Reason.QUERY, 'bad: $.requests["5xx"] leads to no number'),
         (stats("many", 0), Reason.QUERY, "total: $.requests.total leads to no number"),
         (stats(float("nan"), 0), Reason.QUERY, "total"),
         (stats(-1, 0), Reason.QUERY, "total"),
         (stats(10**400, 0), Reason.QUERY, "total"),
         (stats(True, 0), Reason.QUERY, "total"),
-        (_answer(b'"' + b"x" * 300_000 + b'"'), Reason.TOO_LARGE, "262144"),
+        (_answer(b'"' + b"x" * 2_100_000 + b'"'), Reason.TOO_LARGE, "2000000"),
         ([b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"], Reason.STATUS, "503"),
     ],
 )

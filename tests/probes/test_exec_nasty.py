@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from probes import _spawn
-from probes._spawn import clean_environment, run
+from probes._system import spawn
+from probes._system.spawn import clean_environment, run
 from probes.contract import Context, Observation, Reason, Secret, Unit
 from probes.exec import Exec
 from tests.servers import wait_until
@@ -224,11 +224,11 @@ async def test_a_hundred_at_once(context: Context) -> None:
     running = False
     await watching
     assert [each.measurements.get("plugin_state") for each in seen] == [0.0] * 100
-    assert 1 < most <= _spawn.MOST_RUNNING
+    assert 1 < most <= spawn.MOST_RUNNING
 
 
 async def test_waiting_for_others_is_not_its_own_fault(make_context: Callable[[float], Context]) -> None:
-    hogs = [asyncio.create_task(run(["sleep", "1000.125"], timeout=20)) for _ in range(_spawn.MOST_RUNNING)]
+    hogs = [asyncio.create_task(run(["sleep", "1000.125"], timeout=20)) for _ in range(spawn.MOST_RUNNING)]
     await _until(lambda: len(_children("sleep")) == len(hogs))
     seen = await Exec(command=("true",)).look(make_context(0.4))
     assert (seen.reason, seen.measurements) == (Reason.LATE, {})
@@ -279,7 +279,7 @@ async def test_a_plugin_on_a_disk_that_hangs_is_told(
 
 AS_INIT = """
 import asyncio, os, psutil
-from probes._spawn import run
+from probes._system.spawn import run
 async def main():
     for command in ("sleep 1000 & exit 0", "setsid sleep 0.1; (sleep 1000 &) ; sleep 1000"):
         try:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from probes._follow import BACKLOG, LINE_MOST, why
-from probes._tail import LINGER, Tail
+from probes._logs.open_file import BACKLOG, LINE_MOST, why
+from probes._logs.tail import LINGER, Tail
 from probes.contract import Reason
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from probes._follow import BACKLOG
-from probes._following import AWAY, FILES_MOST, Following, Handed
-from probes._hang import Hung
-from probes._reader import Reader
+from probes._logs.following import AWAY, FILES_MOST, Following, Handed
+from probes._logs.open_file import BACKLOG
+from probes._logs.reader import Reader
+from probes._system.hang import Hung
 from probes.contract import Reason
 
 WALL = 1_700_000_000.0

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from probes._tail import LINGER
+from probes._logs.tail import LINGER
 from tests.probes.test_follow import Reading
 
 _MOST_UNSEEN = 3

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from probes._runs import MOST
+from probes._passive.runs import MOST
 from probes.contract import BadField, Refused, Secret
 from probes.heartbeat import Heartbeat
 from tests.probes.passive_life import TOKEN, Life

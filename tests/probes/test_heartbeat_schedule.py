@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from probes._schedule import Every, cron, span
+from probes._passive.schedule import Every, cron, span
 from probes.heartbeat import Heartbeat
 from tests.probes.passive_life import TOKEN, Life, utc
 

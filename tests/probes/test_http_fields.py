@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from probes._expect import Expect
+from probes._http.expect import Expect
 from probes.contract import BadField, Secret
 from probes.http import Http
 from probes.tcp import Tcp
@@ -25,6 +25,8 @@ from probes.tcp import Tcp
         ({"url": "http://h/", "headers": {"Content-Length": Secret("5")}}, "headers.Content-Length"),
         ({"url": "http://h/", "follow": -1}, "follow"),
         ({"url": "http://h/", "max_bytes": 0}, "max_bytes"),
+        ({"url": "https://h/", "key": "/k.pem"}, "key"),
+        ({"url": "https://h/", "key_password": Secret("hush")}, "key_password"),
     ],
 )
 def test_bad_fields_are_named_and_secrets_are_not_shown(fields: dict[str, Any], at: str) -> None:

@@ -116,6 +116,7 @@ def test_each_time_that_a_target_may_draw_out_says_so(kind: str, item: Measureme
     """A figure that a look may not see the end of must say by which time-out; these are none."""
     told = {
         "resolve_time",  # the resolver's: a look that waits for it in vain tells nothing of its target
+        "proxy_time",  # the proxy's: who waits for it in vain knows nothing of the target behind it
         "drain_time",  # a forecast
         "fork_time",  # told by the server
     }

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from probes._capture import Capture
-from probes._expect import Expect
+from probes._http.expect import Expect
 from probes.contract import BadField, Context, Reason, Secret
 from probes.journey import Journey, Step
 from tests.probes.conftest import Serve
@@ -60,6 +60,8 @@ class Shop:
     async def orders(self, request: web.Request) -> web.Response:
         if request.cookies.get("session") != "in":
             return web.json_response({"error": "who are you?"}, status=401)
+        if self.trouble == "half":
+            return web.json_response({"orders": [{"id": "\ud800"}]})
         return web.json_response({"orders": [] if self.trouble == "empty" else [{"id": 4711}]})
 
     async def order(self, request: web.Request) -> web.Response:
@@ -131,6 +133,14 @@ async def test_a_step_that_hangs_ends_the_look(
     assert (await look(_journey(shop[1]), make_context(5.0))).ok
 
 
+async def test_half_a_character_is_not_captured(shop: tuple[Shop, str], context: Context) -> None:
+    """JSON can have it, and nothing can be sent that has it in it."""
+    shop[0].trouble = "half"
+    seen = await look(_journey(shop[1]), context)
+    assert seen.reason is Reason.BODY
+    assert seen.detail == "step orders: what would be captured as id has half a character in it"
+
+
 async def test_nothing_to_capture_is_a_failure(shop: tuple[Shop, str], context: Context) -> None:
     shop[0].trouble = "empty"
     seen = await look(_journey(shop[1]), context)
@@ -159,7 +169,8 @@ async def test_cookies_of_one_look_are_not_those_of_the_next(shop: tuple[Shop, s
     [
         (b"HTTP/1.1 200 OK\r\nX-Id: " + b"x" * 5000 + b"\r\nContent-Length: 0\r\n\r\n", Reason.TOO_LARGE),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Reason.HEADER),
-        (b"HTTP/1.1 200 OK\r\nSet-Cookie: \x01=;;=\r\nContent-Length: 0\r\n\r\n", Reason.PROTOCOL),
+        (b"HTTP/1.1 200 OK\r\nSet-Cookie: \0=;;=\r\nContent-Length: 0\r\n\r\n", Reason.PROTOCOL),
+        (b"HTTP/1.1 200 OK\r\nSet-Cookie: \x01=;;=\r\nContent-Length: 0\r\n\r\n", Reason.HEADER),
         (b"HTTP/1.1 200 OK\r\nSet-Cookie: a b=c\r\nContent-Length: 0\r\n\r\n", Reason.HEADER),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probes._jsonpath import parse
+from probes._http.jsonpath import find, parse
 
 DOCUMENT = {
     "queue": 5,
@@ -18,6 +18,11 @@ DOCUMENT = {
 }
 
 
+def complaint_of(text: str) -> str | None:
+    expectation = parse(text)
+    return expectation.complaint(find(DOCUMENT, expectation.path))
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -28,7 +33,7 @@ DOCUMENT = {
     ],
 )  # fmt: skip
 def test_holds(text: str) -> None:
-    assert parse(text).complaint(DOCUMENT) is None
+    assert complaint_of(text) is None
 
 
 @pytest.mark.parametrize(
@@ -45,11 +50,11 @@ def test_holds(text: str) -> None:
     ],
 )
 def test_complaints(text: str, complaint: str) -> None:
-    assert parse(text).complaint(DOCUMENT) == complaint
+    assert complaint_of(text) == complaint
 
 
 def test_a_number_too_large_to_compare_is_a_complaint() -> None:
-    assert parse("$.huge > 1").complaint(DOCUMENT) is not None
+    assert complaint_of("$.huge > 1") is not None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from probes._http.auth import Auth
 from probes.contract import Context, Probe, Reason, Secret
 from probes.http import Expect, Http
 from probes.tcp import Tcp
@@ -63,6 +64,34 @@ async def test_an_answer_leaves_nothing(
 ) -> None:
     server = await serve(answer)
     await assert_freed(Http(url=server.url(), **fields), context, reason)
+
+
+AWAY = b"HTTP/1.1 302 Found\r\nLocation: /\r\nSet-Cookie: session=12345678\r\nContent-Length: 0\r\n\r\n"
+
+
+async def test_redirects_leave_nothing(serve: Serve, context: Context) -> None:
+    server = await serve([AWAY])
+    await assert_freed(Http(url=server.url()), context, Reason.REDIRECT)
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+async def test_a_proxy_that_is_none_leaves_nothing(serve: Serve, context: Context, scheme: str) -> None:
+    server = await serve([b"nonsense\r\n\r\n"], ask=False)
+    probe = Http(url="https://h/", proxy=f"{scheme}://me:s3cr3t@127.0.0.1:{server.port}")
+    await assert_freed(probe, context, Reason.PROXY)
+
+
+async def test_no_token_leaves_nothing(serve: Serve, context: Context) -> None:
+    server = await serve([OK])
+    auth = Auth(token_url=server.url("/token"), client_id="me", client_secret=Secret("s3cr3t"))
+    await assert_freed(Http(url=server.url(), auth=auth), context, Reason.LOGIN)
+
+
+async def test_a_kept_connection_that_ended_leaves_nothing(serve: Serve, context: Context) -> None:
+    server = await serve([OK])
+    probe = Http(url=server.url(), reuse=True)
+    await assert_freed(probe, context, None)
+    await probe.close()
 
 
 async def test_no_connection_leaves_nothing(context: Context, closed_port: int) -> None:

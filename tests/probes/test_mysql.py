@@ -11,9 +11,9 @@ from contextlib import closing
 import pymysql
 import pytest
 
-from probes import _mysql_figures
 from probes._look import Look
-from probes._mysql import MysqlServer
+from probes._mysql import figures
+from probes._mysql.session import MysqlServer
 from probes.contract import Context, Reason, Secret
 from probes.mysql import Mysql
 from tests.probes.judged import Judged, look
@@ -209,7 +209,7 @@ async def test_what_runs_is_shown_in_shapes(server: MariaDb, context: Context) -
         await until(lambda: "SLEEP" in str(server.execute("SHOW PROCESSLIST")), "it sleeps")
         watch = Look(5.0)
         async with database.session(watch, context) as session:
-            await _mysql_figures.explain(watch, session, {"longest_query": 31.0, "active": 21.0})
+            await figures.explain(watch, session, {"longest_query": 31.0, "active": 21.0})
     assert "SELECT SLEEP(?), ?" in watch.evidence["longest_query"]
     assert "1 User sleep" in watch.evidence["states"]
     assert "geheim" not in str(watch.evidence)

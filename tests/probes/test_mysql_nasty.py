@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from probes._mysql_shape import mysql_shape
+from probes._mysql.shape import mysql_shape
 from probes.contract import BadField, Context, Observation, Reason, Secret
 from probes.mysql import Mysql
 from tests.probes.conftest import Authority, Serve

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from probes import _mysql_figures
 from probes._look import Look
+from probes._mysql import figures
 from probes.contract import Context, LookFailed, Reason, Secret
 from probes.mysql import Mysql
 from tests.probes.judged import Judged, look
@@ -130,7 +130,7 @@ async def test_rows_of_something_else_are_no_figures() -> None:
     watch = Look(2.0)
     liar: Any = Eight("8.0.36", {"innodb_trx": [{"row_waits": 1, "row_wajt": 2}]})
     with pytest.raises(LookFailed, match="other columns"):
-        await _mysql_figures.work(watch, liar)
+        await figures.work(watch, liar)
     watch.close()
 
 
@@ -138,11 +138,11 @@ async def test_the_words_of_mysql_8() -> None:
     watch = Look(2.0)
     status = {"Replica_IO_Running": "Yes", "Replica_SQL_Running": "Yes", "Seconds_Behind_Source": 7}
     new: Any = Eight("8.0.36", {"SHOW REPLICA STATUS": [status], "innodb_metrics": [{"deadlocks": 3}]})
-    assert await _mysql_figures.replication(watch, new, {}) == {"replication_lag": 7, "replication_stopped": 0}
-    assert await _mysql_figures.deadlocks(watch, new) == "3"
+    assert await figures.replication(watch, new, {}) == {"replication_lag": 7, "replication_stopped": 0}
+    assert await figures.deadlocks(watch, new) == "3"
     old: Any = Eight("5.7.44-log", {"SHOW SLAVE STATUS": []})
-    assert await _mysql_figures.replication(watch, old, {}) == {}
-    await _mysql_figures.explain(watch, new, {"waiting_locks": 1})
+    assert await figures.replication(watch, old, {}) == {}
+    await figures.explain(watch, new, {"waiting_locks": 1})
     assert "performance_schema.data_lock_waits" in new.asked[-1]
     assert "who blocks whom" in watch.evidence["not_permitted"]
     watch.close()
@@ -153,7 +153,7 @@ def test_counters_over_a_restart_and_a_clock_that_is_set() -> None:
 
     def at(now: float, uptime: int, questions: int) -> float | None:
         facts = {"Uptime": str(uptime), "Questions": str(questions)}
-        return _mysql_figures.gained(facts, memory, now, scheduled=True).get("query_rate")
+        return figures.gained(facts, memory, now, scheduled=True).get("query_rate")
 
     assert at(1000, 500, 9000) is None
     assert at(1010, 510, 9100) == 10

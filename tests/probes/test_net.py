@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from probes._look import Look, failed
-from probes._net import SystemResolver, translated
+from probes._names.system_resolver import SystemResolver
+from probes._wire.errnos import translated
 from probes.contract import Address, BadField, Blame, Context, LookFailed, Reason
 from probes.http import Http
 from probes.tcp import Tcp

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 import pytest
 
 from probes._clean import Cleaner
-from probes._expect import Expect
+from probes._http.auth import Auth
+from probes._http.expect import Expect
 from probes._look import Look
 from probes.contract import DETAIL_LIMIT, TEXT_LIMIT, Context, LookFailed, Observation, Reason, Secret
 from probes.http import Http
 from tests.probes.answers import answer
-from tests.probes.judged import look
+from tests.probes.judged import look, prompt_look
+from tests.servers.misbehaving.serving import serving
+from tests.servers.misbehaving.steps import ASKED
 
 pytestmark = pytest.mark.both_loops
 
@@ -40,7 +44,6 @@ ECHOES: dict[str, tuple[Echo, Expect, int]] = {
     "server": (lambda text: [answer(200, b"", f"Server: {text}")], Expect(), 80),
     "location": (lambda text: [answer(302, b"", f"Location: ftp:{text}")], Expect(), 120 - 4),
     "challenge": (lambda text: [answer(403, b"", f"cf-mitigated: {text}")], Expect(), 40),
-    "coding": (lambda text: [answer(200, b"x", f"Content-Encoding: {text}")], Expect(body="x"), 40),
     "json": (lambda text: [answer(200, b'{"a": "%s"}' % text.encode())], Expect(json=("$.a = b",)), 80),
 }
 
@@ -101,6 +104,75 @@ async def test_a_redirect_that_carries_the_token(serve: Any, context: Context) -
     seen = await look(Http(url=server.url(), headers={"X": Secret(TOKEN)}), context)
     assert seen.ok, seen
     assert_hidden(seen, TOKEN)
+
+
+ONCE = {
+    "bearer": Auth(bearer=Secret(TOKEN)),
+    "password": Auth(user="me", password=Secret(TOKEN)),
+    "client_secret": Auth(token_url="http://127.0.0.1:1/", client_id="me", client_secret=Secret(TOKEN)),
+    "parameters": Auth(
+        token_url="http://127.0.0.1:1/", client_id="me", client_secret=Secret("x"), parameters={"a": Secret(TOKEN)}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ONCE)
+async def test_whatever_proves_who_we_are(serve: Any, context: Context, name: str) -> None:
+    """Echoed by the target (which has never seen some of it), by the token endpoint, and in our own words."""
+    auth = ONCE[name]
+    basic = base64.b64encode(f"me:{TOKEN}".encode()).decode() if name in ("password", "client_secret") else TOKEN
+    said = f"you are {TOKEN} or Basic {basic} or me:{TOKEN}"
+    server = await serve([answer(401, said.encode(), f"Server: {said}", f"Via: {said}")])
+    if auth.token_url is not None:
+        error = json.dumps({"error": "invalid_client", "error_description": said})
+        endpoint = await serve([answer(400, error.encode())])
+        auth = replace(auth, token_url=endpoint.url())
+    probe = Http(url=server.url(), auth=auth)
+    seen = await prompt_look(probe, context)
+    assert seen.reason is not None
+    assert_hidden(seen, TOKEN, basic)
+    assert TOKEN[:WINDOW] not in repr(probe) + repr(auth) + repr(probe._ask) + probe.target
+
+
+async def test_a_token_that_was_fetched(serve: Any, context: Context) -> None:
+    given = json.dumps({"access_token": TOKEN}).encode()
+    offsets = range(150, 205)
+    endpoint = await serve([answer(200, given)])
+    server = await serve(*([answer(500, b"-" * offset + TOKEN.encode())] for offset in offsets))
+    auth = Auth(token_url=endpoint.url(), client_id="me", client_secret=Secret("s3cret-s3cret"))
+    probe = Http(url=server.url(), auth=auth)
+    for _ in offsets:
+        seen = await prompt_look(probe, context)
+        assert seen.reason is Reason.STATUS
+        assert_hidden(seen, TOKEN)
+    assert TOKEN[:WINDOW] not in repr(probe) + repr(probe._prepared) + str(context.memory)
+
+
+async def test_the_password_of_a_proxy(serve: Any, context: Context) -> None:
+    basic = base64.b64encode(f"me:{TOKEN}".encode()).decode()
+    said = f"Basic {basic} is {TOKEN}"
+    for reply in (answer(500, said.encode()), f"{said}\r\n\r\n".encode(), answer(407, said.encode())):
+        proxy = await serve([reply])
+        for url in ("http://shop.example.invalid/", "https://shop.example.invalid/"):
+            probe = Http(url=url, proxy=f"http://me:{TOKEN}@127.0.0.1:{proxy.port}")
+            seen = await prompt_look(probe, context)
+            assert seen.reason is not None
+            assert_hidden(seen, TOKEN, basic)
+    assert TOKEN[:WINDOW] not in repr(probe) + repr(probe._proxy) + probe.target
+
+
+async def test_a_cookie_of_the_first_hop(context: Context) -> None:
+    def says(request: bytes) -> bytes:
+        path = request.split(b" ")[1].decode()
+        if path.startswith("/begin"):
+            return answer(302, b"", f"Location: /{TOKEN}/{path[6:]}", f"Set-Cookie: s={TOKEN}")
+        return answer(500, b"-" * int(path.rpartition("/")[2]) + TOKEN.encode())
+
+    with serving((ASKED, says)) as server:
+        for offset in range(150, 205):
+            seen = await prompt_look(Http(url=f"http://127.0.0.1:{server.port}/begin{offset}"), context)
+            assert seen.reason is Reason.STATUS
+            assert_hidden(seen, TOKEN)
 
 
 FORMS = 'a"b\\c d&\t<é%?@f'

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes._perfdata import MOST_FIGURES, name_of, read_figures, read_output
+from probes._system.perfdata import MOST_FIGURES, name_of, read_figures, read_output
 from probes.contract import Unit
 
 

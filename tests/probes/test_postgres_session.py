@@ -13,8 +13,8 @@ import asyncpg
 import pytest
 
 from probes._look import Look
-from probes._pg import PgServer, Session, literal
-from probes._pg_errors import failure
+from probes._pg.errors import failure
+from probes._pg.session import PgServer, Session, literal
 from probes.contract import Context, LookFailed, Reason, Secret
 from probes.postgres import Postgres as Probe
 from tests.probes.judged import look

@@ -27,7 +27,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "redis": {"url": Secret("redis://:tell-no-one@127.0.0.1:1/0")},
     "sql": {"dsn": Secret("postgresql://user:tell-no-one@127.0.0.1:1/shop"), "query": "SELECT 1"},
     "tcp": {"address": "127.0.0.1:1"},
+    "tls": {"address": "127.0.0.1:1", "certificate": "/no.pem", "key_password": Secret("tell-no-one")},
     "dns": {"query": "shop.example.com", "server": "127.0.0.1:1"},
+    "icmp": {"host_": "x" * 64 + ".example"},
     "exec": {"command": ("/no/such/plugin", "--password", "tell-no-one"), "env": {"X": Secret("tell-no-one")}},
     "process": {"program": "no-such-program"},
     "error_rate": {
@@ -57,7 +59,7 @@ def test_the_example_is_yaml_with_known_fields(kind: str) -> None:
     probe = builtin()[kind]
     example = (probe.__doc__ or "").split("```yaml\n")[1].split("```")[0]
     checks = yaml.safe_load(example)["checks"]
-    known = {each.name for each in dataclasses.fields(probe)} | {
+    known = {each.name.rstrip("_") for each in dataclasses.fields(probe)} | {
         "name",
         "probe",
         "every",

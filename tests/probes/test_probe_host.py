@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from probes._mounts import Space, Watchers, local_mounts
+from probes._system.mounts import Space, Watchers, local_mounts
 from probes.contract import BadField, Context, Reason
 from probes.host import Host
 

@@ -14,8 +14,8 @@ import pytest
 from monitor.config.kinds import default_conditions
 from monitor.core.judge import Judge
 from monitor.core.model import Look
-from probes._host_forecast import NOT_IN_SIGHT, forecast
-from probes._mounts import Space, Watchers
+from probes._system.forecast import NOT_IN_SIGHT, forecast
+from probes._system.mounts import Space, Watchers
 from probes.contract import Context
 from probes.host import Host
 from tests.core.builders import check, moment

@@ -19,8 +19,8 @@ from probes.host import Host
 ROOT = Path(__file__).parents[2]
 LOOK = """
 import asyncio, json
-from probes._resolve import SystemResolver
-from probes._tls import SharedTls
+from probes._names.system_resolver import SystemResolver
+from probes._tls.contexts import SharedTls
 from probes.contract import Context
 from probes.host import Host
 seen = asyncio.run(Host(disks=("/",)).look(Context(5, SystemResolver(), SharedTls(), {})))

@@ -234,8 +234,8 @@ def test_processes_of_others(start: Start, name: str, mount: str, reason: Reason
     """As nobody, on a machine that hides processes of others and on one that does not."""
     script = f"""
 import asyncio
-from probes._resolve import SystemResolver
-from probes._tls import SharedTls
+from probes._names.system_resolver import SystemResolver
+from probes._tls.contexts import SharedTls
 from probes.contract import Context
 from probes.process import Process
 async def main():

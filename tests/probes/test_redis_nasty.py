@@ -11,8 +11,8 @@ import pytest
 
 from probes._counters import Gain, gain
 from probes._look import Look
-from probes._redis import RedisServer
-from probes._redis_url import parse
+from probes._redis.session import RedisServer
+from probes._redis.url import parse
 from probes.contract import BadField, Context, LookFailed, Observation, Reason, Secret
 from probes.redis import Redis
 from tests.probes.conftest import Authority, Serve

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from probes import _resolve
-from probes._resolve import DOUBTFUL_THREADS, KEPT_HANGING, THREADS, SystemResolver
+from probes._names import system_resolver
+from probes._names.system_resolver import DOUBTFUL_THREADS, KEPT_HANGING, THREADS, SystemResolver
 from probes.contract import Address, Context, LookFailed, Reason
 from probes.tcp import Tcp
 from tests.probes.judged import look
@@ -160,15 +160,15 @@ async def test_a_lookup_that_ends_late_is_used(names: Names, resolver: SystemRes
 
 async def test_the_books_do_not_grow_without_bound(names: Names) -> None:
     books: dict[tuple[str, int], Any] = {}
-    for number in range(_resolve._ENTRIES + 10):
-        _resolve._put(books, (str(number), 80), number)
-    assert len(books) == _resolve._ENTRIES
+    for number in range(system_resolver._ENTRIES + 10):
+        system_resolver.put(books, (str(number), 80), number)
+    assert len(books) == system_resolver._ENTRIES
     assert ("0", 80) not in books
 
 
 HANGING_MAIN = """
 import asyncio, threading
-from probes._resolve import SystemResolver
+from probes._names.system_resolver import SystemResolver
 from probes.contract import LookFailed
 
 async def main():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probes._rotated import original
+from probes._logs.rotated import original
 
 
 @pytest.mark.parametrize(

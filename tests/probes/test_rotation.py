@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -15,7 +16,7 @@ from monitor.clock import SystemClock
 from monitor.core.judge import Judge
 from monitor.core.model import Check, Look
 from monitor.runner import Order, Runner
-from probes._tls import SharedTls
+from probes._tls.contexts import SharedTls
 from probes.contract import Address, Observation, Reason
 from probes.http import Http
 from probes.tcp import Tcp
@@ -94,6 +95,11 @@ async def taken(name: Name, turn: int, watched: Check) -> Look:
     return look
 
 
+def without_times(seen: Observation) -> str:
+    """The addresses that were tried, and what each did, however long it took."""
+    return re.sub(r" (in|after) [\d.]+ s", "", seen.evidence["tried"])
+
+
 def home(kind: type[Http] | type[Tcp] = Tcp) -> Check:
     probe = Http(url="http://shop.example/") if kind is Http else Tcp(address="shop.example:80")
     return check("home", probe=probe, timeout=timedelta(seconds=10))
@@ -112,7 +118,7 @@ async def test_a_dead_address_is_not_taken_for_the_whole_name(doors: list[Door],
     seen = [(await taken(name, turn, home())).observation for turn in range(3)]
     assert [item.reason for item in seen] == [Reason.CONNECT_TIMEOUT, None, Reason.CONNECT_TIMEOUT]
     assert seen[0].evidence["address"] == silent[0].shown
-    assert seen[0].evidence["tried"] == f"{silent[0].shown}: no connection within 0.1 s (1 more not tried)"
+    assert without_times(seen[0]) == f"{silent[0].shown}: no answer (1 more not tried)"
     assert "tried" not in seen[1].evidence
 
 
@@ -129,9 +135,9 @@ async def test_what_is_told_names_the_addresses_that_were_tried(
     for turn in range(4):
         seen = (await taken(name, turn, watched)).observation
         assert seen.reason is Reason.CONNECT_TIMEOUT
-        tried.append(seen.evidence["tried"])
+        tried.append(without_times(seen))
         judge.observe(Look("home", seen, moment(turn), moment(turn + 0.2), limit=2.0, scheduled=not turn))
-    first, second = (f"{door.shown}: no connection within 0.1 s" for door in silent)
+    first, second = (f"{door.shown}: no answer" for door in silent)
     assert tried == [
         f"{first} (2 more not tried)",
         f"{second} (2 more not tried)",

@@ -23,9 +23,11 @@ HANG = "hang"
 """In a script for a connection: it stays open."""
 RESET = "reset"
 """In a script for a connection: it ends with a reset."""
+MORE = "more"
+"""In a script for a connection: it waits for another question, and begins anew."""
 
 Step = bytes | float | str
-"""Bytes to send, seconds to wait, HANG or RESET."""
+"""Bytes to send, seconds to wait, HANG, RESET or MORE."""
 Script = Callable[[bytes], Iterable[Step]]
 """What to do about a question: a datagram, or what is in a frame. On a connection bytes are sent as they are."""
 
@@ -50,7 +52,7 @@ class NameServer:
 def name_server(
     udp: Script, tcp: Script | None = None, *, tls: ssl.SSLContext | None = None, where: tuple[str, int] | None = None
 ) -> Iterator[NameServer]:
-    """`tcp` none: nobody listens there. `tls`: what is served by TCP is TLS. `where`: on this address, and no TCP."""
+    """`tcp` none: nobody listens there. `tls`: what is served by TCP is TLS. `where`: on this address."""
     stop = threading.Event()
     datagrams, listener = _bound(where)
     server = NameServer(datagrams.getsockname()[1])
@@ -78,10 +80,10 @@ def name_server(
 def _bound(where: tuple[str, int] | None) -> tuple[socket.socket, socket.socket]:
     """A socket for datagrams and one that listens, on one port."""
     while True:
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = socket.create_server(where or ("127.0.0.1", 0))
         datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            datagrams.bind(where or listener.getsockname())
+            datagrams.bind(listener.getsockname())
         except OSError:
             datagrams.close()
             listener.close()
@@ -128,18 +130,27 @@ def _talk(
     with connection, contextlib.suppress(OSError):
         link: Any = tls.wrap_socket(connection, server_side=True) if tls is not None else connection
         with link:
-            size = int.from_bytes(_exactly(link, 2), "big")
-            question = _exactly(link, size)
-            asked.append(question)
-            for step in script(question):
-                if isinstance(step, bytes):
-                    link.sendall(step)
-                elif isinstance(step, float):
-                    stop.wait(step)
-                elif step == HANG:
-                    stop.wait(_PATIENCE)
-                else:
-                    link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+            while _answer(link, script, asked, stop):
+                pass
+
+
+def _answer(link: Any, script: Script, asked: list[bytes], stop: threading.Event) -> bool:
+    """One question; whether there may be another."""
+    size = int.from_bytes(_exactly(link, 2), "big")
+    question = _exactly(link, size)
+    asked.append(question)
+    for step in script(question):
+        if isinstance(step, bytes):
+            link.sendall(step)
+        elif isinstance(step, float):
+            stop.wait(step)
+        elif step == HANG:
+            stop.wait(_PATIENCE)
+        elif step == RESET:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+        else:
+            return True
+    return False
 
 
 def _exactly(link: Any, size: int) -> bytes:
@@ -172,7 +183,7 @@ def reply(
     message.answer = _sets(records)
     message.authority = _sets(authority)
     if error is not None:
-        message.use_edns(0, options=[dns.edns.EDEOption(*error)])
+        message.use_edns(0, options=[dns.edns.EDEOption(dns.edns.EDECode.make(error[0]), error[1])])
     message.set_rcode(dns.rcode.from_text(rcode))
     return message.to_wire(max_size=65_535)
 

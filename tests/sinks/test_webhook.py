@@ -48,6 +48,7 @@ async def test_it_posts_the_stored_bytes(client: httpx.AsyncClient) -> None:
     assert sent["webhook-signature"].startswith("v1,")
     assert sent["x-token"] == "t"
     assert sent["user-agent"].startswith("brownout/")
+    assert sent["accept-encoding"] == "identity", "an answer that is packed could not be read"
 
 
 @respx.mock

@@ -17,6 +17,7 @@ from monitor.clock import SystemClock
 from monitor.outbox import Outbox, Outcome, Pace
 from monitor.sinks import _http
 from monitor.sinks.webhook import Webhook
+from monitor.store.contract import Delivery
 from monitor.store.sqlite import SqliteStore
 from probes.contract import Secret
 from tests.store.made import NOBODY, event, told
@@ -64,7 +65,7 @@ async def test_signed_in_order_and_through_refusals(tmp_path: Path) -> None:
     done = asyncio.Event()
     outcomes: list[Outcome] = []
 
-    def watch(sink: str, outcome: Outcome, seconds: float) -> None:
+    def watch(delivery: Delivery, outcome: Outcome, seconds: float, error: str) -> None:
         outcomes.append(outcome)
         if outcomes.count(Outcome.ACCEPTED) == 10:
             done.set()
@@ -78,7 +79,7 @@ async def test_signed_in_order_and_through_refusals(tmp_path: Path) -> None:
             clock=SystemClock(),
             random=Random(1),
             on_result=watch,
-            pace=Pace(backoff=(0.01,) * 9),
+            pace=Pace(backoff=(0.01,) * 9, trial=0.01),
         )
         running = asyncio.create_task(outbox.run())
         await store.commit([told(*(event(f"e{n}", excerpt="größe €") for n in range(10)))], NOBODY)
@@ -108,7 +109,7 @@ async def test_nobody_listens(tmp_path: Path) -> None:
             terminal=io.StringIO(),
             clock=SystemClock(),
             random=Random(1),
-            on_result=lambda sink, outcome, seconds: results.put_nowait(outcome),
+            on_result=lambda delivery, outcome, seconds, error: results.put_nowait(outcome),
             pace=Pace(backoff=()),
         )
         running = asyncio.create_task(outbox.run())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import zlib
 from contextlib import closing
@@ -15,12 +16,14 @@ import pytest
 
 from monitor.config.load import load
 from monitor.core.history import Retention
+from monitor.core.hours import Hours
 from monitor.core.lived import Definition
 from monitor.core.plan import Plan
+from monitor.core.routing import Route, Term
 from monitor.core.succession import same_target
 from monitor.kinds import installed_kinds
 from monitor.parts import plan_of
-from monitor.store._definitions import Found, definitions, keep, written
+from monitor.store._definitions import Found, _made, _plain, definitions, keep, written
 from monitor.store._files import HISTORY
 from monitor.store.sqlite import SqliteStore
 from probes.contract import Measurement, Passive
@@ -95,7 +98,7 @@ async def test_all_that_deciding_needs_comes_back(tmp_path: Path) -> None:
     again = it.plan
     assert again is not None
     for item in fields(Plan):
-        if item.name != "checks":
+        if item.name not in ("checks", "roster"):  # who was on call is not known any more, and told by name
             assert getattr(again, item.name) == getattr(plan, item.name), item.name
     assert list(again.checks) == list(plan.checks)
     for name, was in plan.checks.items():
@@ -215,3 +218,9 @@ async def test_every_store_takes_what_is_in_force(disk: Disk, opened: Opener) ->
     await store.define(Definition(START, world(check("home", probe=Nameless())).plan))
     await recorded(store, [look(0)])
     assert len(await store.samples("home", at(-9), at(99))) == 1
+
+
+def test_hours_of_routes_come_back() -> None:
+    hours, quiet = Hours(480, 1320, "Europe/Berlin", (0, 1)), Hours(1320, 360, "UTC")
+    route = Route(("chat",), Term("service", "shop"), None, hours, quiet)
+    assert _made(Route, json.loads(json.dumps(_plain(route)))) == route

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+from monitor.core.model import Change
 from monitor.store.contract import Backlog, Store
 from tests.store.conftest import Disk, Opener
-from tests.store.made import NOBODY, T0, after, event, told
+from tests.store.made import NOBODY, T0, after, event, incident, told
 
 LEVEL = frozenset({"pager"})
 
@@ -172,3 +173,68 @@ async def test_next_due(disk: Disk, opened: Opener) -> None:
     assert await store.next_due("hook") is None
     await store.commit([told(event("e1"))], NOBODY)
     assert await store.next_due("hook") == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def test_a_deep_claim_takes_along_what_stands_behind(disk: Disk, opened: Opener) -> None:
+    store = await opened(disk)
+    await store.commit([told(event("a1", "a"), event("b1", "b"), event("a2", "a"))], NOBODY)
+    rows = await store.claim("hook", after(0), after(30), 1, deep=True)
+    assert [row.event_id for row in rows] == ["a1", "a2"]
+    assert await claimed(store) == ["b1"]
+    await store.failed(rows[0], after(5), "503")
+    await store.failed(rows[1], after(5), "503")
+    again = await store.claim("hook", after(5), after(35), 1, deep=True)
+    assert [(row.event_id, row.attempt) for row in again] == [("a1", 2), ("a2", 2)]
+    await store.delivered(again[1], after(6))
+    await store.delivered(again[0], after(6))
+    await store.commit([told(event("a3", "a"))], NOBODY)
+    assert await claimed(store, at=6) == ["a3"]
+
+
+async def test_what_is_owed_and_is_queued_for_another_sink_too(disk: Disk, opened: Opener) -> None:
+    store = await opened(disk)
+    await store.commit([told(event("e1", "a"), event("e2", "b"))], NOBODY)
+    assert [item.event_id for item in await store.owed("hook", T0, (), 9)] == ["e1", "e2"]
+    assert [item.event_id for item in await store.owed("hook", after(-1), ("b",), 9)] == ["e2"]
+    await store.also("e1", "chat")
+    await store.also("e1", "chat")
+    assert await claimed(store, "chat") == ["e1"]
+
+
+async def test_who_was_told_of_the_incident_is_not_told_of_it_instead_of_another(disk: Disk, opened: Opener) -> None:
+    store = await opened(disk)
+    await store.commit([Change(incidents=(incident("i1"),), events=(event("e1", "i1", ("other",)),))], NOBODY)
+    await store.also("e1", "pager")
+    await store.also("e1", "chat")
+    assert (await claimed(store, "pager"), await claimed(store, "chat")) == ([], ["e1"])
+
+
+async def test_a_dead_letter_is_sent_again(disk: Disk, opened: Opener) -> None:
+    store = await opened(disk)
+    await store.commit([told(event("e1"), event("e2"), event("e3"))], NOBODY)
+    [first] = await store.claim("hook", after(0), after(30), 9)
+    await store.dead(first, after(1), "410 gone")
+    [second] = await store.claim("hook", after(0), after(30), 9)
+    assert not await store.send_again("e2", "hook", present=False), "it is none"
+    assert await store.send_again("e1", "hook", present=False)
+    assert not await store.send_again("e1", "hook", present=False)
+    assert await claimed(store) == [], "one of the stream is being sent"
+    await store.delivered(second, after(2))
+    [again] = await store.claim("hook", after(3), after(33), 9)
+    assert (again.event_id, again.attempt, again.body) == ("e1", 1, first.body)
+    await store.delivered(again, after(4))
+    assert await claimed(store) == ["e3"]
+    assert (await store.backlog())["hook"].dead == 0
+
+
+async def test_a_dead_letter_may_bring_what_it_has_come_to(disk: Disk, opened: Opener) -> None:
+    store = await opened(disk)
+    await store.commit([told(event("e1", "i1"))], NOBODY)
+    [letter] = await store.claim("hook", after(0), after(30), 9)
+    await store.dead(letter, after(1), "410 gone")
+    await store.commit([told(event("e2", "i1"))], NOBODY)
+    [other] = await store.claim("hook", after(0), after(30), 9)
+    await store.delivered(other, after(2))
+    assert await store.send_again("e1", "hook", present=True)
+    rows = await store.claim("hook", after(3), after(33), 9, deep=True)
+    assert [row.event_id for row in rows] == ["e1", "e2"]

@@ -25,7 +25,7 @@ QUESTIONS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "an incident": lambda db: _journal.find_incident(db, "i1"),
     "events of an incident": lambda db: _journal.bodies_of(db, "s1", 20),
     "events after one": lambda db: _journal.bodies_after(db, "e1", 20),
-    "what is due": lambda db: _deliveries.claim(db, 1, "hook", after(0), after(30), 4),
+    "what is due": lambda db: _deliveries.claim(db, 1, "hook", after(0), after(30), 4, deep=True),
     "when something is due": lambda db: _deliveries.next_due(db, "hook"),
     "an acceptance": lambda db: _deliveries.delivered(db, 1, LEASED),
     "a refusal": lambda db: _deliveries.dead(db, 1, LEASED, T0, "410"),

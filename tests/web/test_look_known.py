@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from monitor.commands.look import known
+from monitor.commands._standing import known
 from tests.core.builders import check, world
 from tests.core.calmly import Calmly, once
 from tests.core.stories import begun

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,8 +10,6 @@ import pytest
 
 from monitor.announcing import MOST_WINDOWS, Announcer
 from monitor.core.maintenance import Scope, Span, Window
-from monitor.core.model import Change, Moment
-from monitor.core.world import World
 from monitor.pipeline import Pipeline
 from monitor.tokens import Scope as TokenScope
 from monitor.tokens import Token
@@ -20,28 +17,13 @@ from tests.core.builders import START
 from tests.core.calmly import Calmly, flap
 from tests.web.conftest import Agent, Serve
 from tests.web.contract import assert_described
+from tests.web.deciding import Deciding
 from tests.web.made import PASSWORD, shop
 from tests.web.test_server import assert_problem
 
 OPERATE, READ = "operate-token-0123456789", "read-token-0123456789"
 PATH = "/api/v1/maintenance"
 NOW = START.timestamp() + 60
-
-
-class Deciding:
-    """Has a world decide, as the pipeline does."""
-
-    def __init__(self, agent: Agent) -> None:
-        self.agent = agent
-        self.changes: list[Change] = []
-        self.writer = self
-
-    def decide(self, what: Callable[[World, Moment], Change | None]) -> None:
-        if (change := what(self.agent.world, self.agent.clock.now())) is not None:
-            self.changes.append(change)
-
-    async def committed(self, patience: float) -> bool:
-        return True
 
 
 class Port:

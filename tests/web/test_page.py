@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from monitor.core import handling
 from monitor.core.model import Change, Look, State, Transition, Verdict
+from monitor.core.routing import Policy, Route, Step
 from monitor.core.rows import Rows
 from monitor.web import Feed, Site, application, bind, public_application
 from probes.contract import Reason
@@ -192,3 +196,25 @@ async def test_the_public_page(watched: Shop) -> None:
     assert await watched.tab.value(f"{ribbon}.getBoundingClientRect().height") > 8
     assert watched.tab.trouble == []
     await site.stop()
+
+
+async def test_it_shows_who_has_an_incident_and_who_is_called_next(watched: Shop) -> None:
+    world, tab = watched.agent.world, watched.tab
+    policy = Policy((Step(timedelta(minutes=15), ("oncall.call",)),))
+    world.plan = replace(world.plan, routes=(Route(("chat",), policy=policy),))
+    line = "document.querySelector('#incidents li').lastChild.textContent"
+    await watched.open()
+    assert str(await tab.value(line)).startswith("Nobody has it: oncall.call at ")
+    [incident] = world.cases
+    now = watched.agent.clock.now()
+    handling.note(world, incident, EVIL, "bob", now)
+    handling.acknowledge(world, incident, EVIL, now)
+    watched.agent.clock.at += 10.0
+    await watched.open()
+    await tab.until(f"{line}.startsWith('<img')")
+    assert await tab.value(line) == f"{EVIL} has it · bob: {EVIL}"
+    assert await tab.value("document.title") != "1"
+    handling.snooze(world, incident, now.at + timedelta(hours=1), "ann", now)
+    watched.agent.clock.at += 10.0
+    await watched.open()
+    await tab.until(f"{line}.startsWith('ann has it until ')")

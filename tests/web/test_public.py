@@ -36,12 +36,28 @@ INSIDE_ONLY = (
     "/api/v1/services",
     "/api/v1/services/shop",
     "/api/v1/services/shop/ribbon",
+    "/api/v1/actions",
+    "/api/v1/actions/stop",
+    "/api/v1/actions/start",
     "/api/v1/incidents",
     "/api/v1/events",
     "/api/v1/openapi.json",
     "/api/v1/maintenance",
     "/api/v1/maintenance/m-abcdef",
+    "/api/v1/sinks",
+    "/api/v1/sinks/dead",
+    "/api/v1/sinks/replay",
+    "/api/v1/sinks/home/test",
     "/api/v1/config",
+    "/api/v1/incidents/inc_a/acknowledge",
+    "/api/v1/incidents/inc_a/notes",
+    "/api/v1/incidents/inc_a/snooze",
+    "/api/v1/deploys",
+    "/api/v1/oncall",
+    "/api/v1/silences",
+    "/api/v1/silences/s-a",
+    "/api/v1/drills",
+    "/api/v1/drills/drill-a",
     "/api/v1/reload",
     "/static/page.js",
     "/static/basics.js",
@@ -113,6 +129,9 @@ def test_every_route_of_both_listeners_is_in_one_of_the_lists() -> None:
 
     left = asyncio.run(routes())
     named = {path.replace("/home", "/{name}").replace("/shop", "/{name}") for path in INSIDE_ONLY}
+    named |= {
+        path.replace("/inc_a", "/{id}").replace("/drill-a", "/{id}").replace("/s-a", "/{id}") for path in INSIDE_ONLY
+    }
     assert left - {"/api/v1/incidents/{id}", "/api/v1/maintenance/{id}"} <= named
 
 

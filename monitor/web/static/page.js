@@ -61,6 +61,7 @@ function showIncidents(incidents, titles) {
     const node = make("li");
     make("strong", "", node);
     make("span", "soft", node);
+    make("span", "soft", node);
     return node;
   }, (node, incident) => {
     attribute(node, "data-state", incident.impact);
@@ -71,8 +72,20 @@ function showIncidents(incidents, titles) {
     const cause = `${many ? "Probably " : ""}${nameOf(incident.root)}: ${incident.why}`;
     const more = incident.checks.length >= CHECKS_LISTED ? " or more" : "";
     const touched = many ? ` · ${incident.checks.length}${more} checks` : "";
-    text(node.lastChild, `${cause} · trouble since ${clock(incident.since)}, for ${ago(age(incident.since))}${touched}`);
+    const { deploy } = incident;
+    const behind = deploy ? `, ${ago(deploy.seconds)} after deploy ${deploy.version}` : "";
+    text(node.children[1], `${cause} · trouble since ${clock(incident.since)}${behind}, for ${ago(age(incident.since))}${touched}`);
+    text(node.lastChild, handled(incident));
   });
+}
+
+function handled(incident) {
+  const { acknowledged, notes, next: [soonest] } = incident;
+  const until = acknowledged && acknowledged.until ? ` until ${clock(acknowledged.until)}` : "";
+  const called = soonest ? `: ${soonest.to.join(", ")} ${soonest.kind === "reminder" ? "again " : ""}at ${clock(soonest.at)}` : "";
+  const who = acknowledged ? `${acknowledged.by} has it${until}` : `Nobody has it${called}`;
+  const note = notes[notes.length - 1];
+  return note ? `${who} · ${note.by}: ${note.text}` : who;
 }
 
 function showServices(status) {
@@ -286,7 +299,7 @@ const hurryEvents = follow("api/v1/events?limit=20", () => (live ? EVENTS_EVERY 
 
 const TOLD = [
   "check.changed", "service.changed", "incident.opened", "incident.updated", "incident.resolved", "agent.impaired",
-  "agent.recovered", "gap",
+  "agent.recovered", "deploy.marked", "digest", "gap",
 ];
 let stream = null;
 

@@ -1,0 +1,68 @@
+"""The entries below `sinks:` to finished sinks, and what holds between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ValidationError
+
+from monitor.config.checks import build_or_fault
+from monitor.config.faults import Entry, Faults
+from monitor.config.kinds import Kinds, sink_model
+from monitor.config.schema import SinkKeys, parse_name
+from monitor.config.secrets import Secrets
+from monitor.config.suggest import Vocabulary
+from monitor.sinks.contract import Nature, Sink
+
+
+def read_sinks(
+    entries: Mapping[str, Entry], kinds: Kinds, secrets: Secrets, faults: Faults
+) -> dict[str, Sink | None]:
+    """By name, in the order of the file; None for one with a fault."""
+    sinks = {name: _read_sink(name, entry, kinds, secrets, faults) for name, entry in entries.items()}
+    known = Vocabulary("sink", entries)
+    for name, sink in sinks.items():
+        if sink is not None:
+            _check_common(name, sink, entries[name], known, faults)
+    return sinks
+
+
+def _check_common(name: str, sink: Sink, entry: Entry, known: Vocabulary, faults: Faults) -> None:
+    if sink.fallback is not None and sink.fallback.to == name:
+        faults.add(entry.place, "names this sink itself: name another one", "fallback", "to")
+    elif sink.fallback is not None and sink.fallback.to not in known:
+        faults.add(entry.place, known.unknown(sink.fallback.to), "fallback", "to")
+    if sink.most is not None and sink.nature is not Nature.HUMAN:
+        told = f"a {sink.kind} gets all that it has to know, and no less: this is for sinks that people read"
+        faults.add(entry.place, told, "most")
+
+
+def _read_sink(name: str, entry: Entry, kinds: Kinds, secrets: Secrets, faults: Faults) -> Sink | None:
+    words = Vocabulary("sink type", kinds.sinks)
+    try:
+        parse_name(name)
+    except ValueError as error:
+        faults.add(entry.place, f"the name of a sink {error}")
+    if not isinstance(entry.value, dict):
+        faults.add(entry.place, "must be a mapping with at least type:")
+        return None
+    written = entry.text("type")
+    if written is None:
+        faults.add(entry.place, f'"type" is missing: known are {", ".join(kinds.sinks)}')
+        return None
+    kind = kinds.sinks.get(written)
+    if kind is None:
+        faults.add(entry.place, kinds.broken_sinks.get(written) or words.unknown(written), "type")
+        return None
+    model: type[BaseModel] = SinkKeys
+    try:
+        model = sink_model(kind)
+        keys = model.model_validate(entry.value, context=secrets)
+    except TypeError as error:
+        faults.add(entry.place, f"this kind of sink is broken, report it to its author: {error}", "type")
+        return None
+    except ValidationError as error:
+        faults.add_findings(entry.place, error, model)
+        return None
+    sink: Sink | None = build_or_fault(kind, keys, entry.place, faults)
+    return sink

@@ -1,0 +1,158 @@
+"""What quiet hours hold back: remembered until they are over. `monitor.core.quiet_over` tells it then."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from monitor.core.judge import Judge
+from monitor.core.model import EventType, Impact, Incident, Note
+from monitor.core.sentences import who
+from monitor.core.service import ServiceStatus
+from monitor.core.snapshot import UNREADABLE, read_count, read_instant
+
+if TYPE_CHECKING:
+    from monitor.core.world import World
+
+NOTE = "quiet:"
+"""The beginning of the names of notes; what follows is an incident's id."""
+BEYOND = "quiet-beyond"
+"""The name of the note of how many were too many to be remembered."""
+MOST = 200
+"""Incidents that are remembered; of others it is told how many they were."""
+
+Kept = tuple[str, str]
+"""From whom, and by which hours: a target, and the text of the quiet hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An incident that was not told to some."""
+
+    incident: str
+    who: str
+    several: bool
+    """Of services."""
+    impact: Impact
+    """The worst that it was."""
+    since: datetime
+    why: str
+    kept: tuple[Kept, ...]
+    told: frozenset[str]
+    """The sinks that were told of it all the same, by other routes or as it became an outage."""
+    ended: datetime | None = None
+    """None while it is open."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For its note."""
+        return {
+            "who": self.who,
+            "several": self.several,
+            "impact": self.impact.value,
+            "since": self.since.isoformat(),
+            "why": self.why,
+            "kept": [list(item) for item in self.kept],
+            "told": sorted(self.told),
+            "ended": self.ended.isoformat() if self.ended else None,
+        }
+
+
+class Quiet:
+    """Part of the world: what is held back, by the incident's id."""
+
+    def __init__(self, notes: Mapping[str, Any]) -> None:
+        self.held: dict[str, Held] = {}
+        self.beyond: Counter[Kept] = Counter()
+        self.unreadable: list[str] = []
+        """The names of notes of another version, or of nobody."""
+        for name, value in notes.items():
+            try:
+                if name.startswith(NOTE):
+                    self.held[name.removeprefix(NOTE)] = read_held(name.removeprefix(NOTE), value)
+                elif name == BEYOND:
+                    self.beyond.update({(str(to), str(hours)): read_count(count) for to, hours, count in value})
+            except UNREADABLE:
+                self.unreadable.append(name)
+
+    def notes(self) -> Iterator[Note]:
+        """All that is remembered: for a journal that has lost it."""
+        yield from (Note(NOTE + name, item.as_json()) for name, item in self.held.items())
+        if self.beyond:
+            yield self._beyond_note()
+
+    def put(self, item: Held) -> Iterator[Note]:
+        """What is to be noted because of it: it, and what is forgotten for it."""
+        if self.held.get(item.incident) == item:
+            return
+        self.held[item.incident] = item
+        yield Note(NOTE + item.incident, item.as_json())
+        while len(self.held) > MOST:
+            least = min(self.held.values(), key=lambda other: (other.ended is None, other.impact.value, other.since))
+            del self.held[least.incident]
+            self.beyond.update(least.kept)
+            yield from (Note(NOTE + least.incident, None), self._beyond_note())
+
+    def let_go(self, due: frozenset[Kept]) -> Iterator[Note]:
+        """What was kept from these has been told."""
+        for item in list(self.held.values()):
+            left = tuple(kept for kept in item.kept if kept not in due)
+            if left:
+                yield from self.put(replace(item, kept=left))
+            else:
+                del self.held[item.incident]
+                yield Note(NOTE + item.incident, None)
+        if due.intersection(self.beyond):
+            self.beyond = Counter({kept: count for kept, count in self.beyond.items() if kept not in due})
+            yield self._beyond_note()
+
+    def _beyond_note(self) -> Note:
+        return Note(BEYOND, [[*kept, count] for kept, count in self.beyond.items()] or None)
+
+
+def hold(
+    world: World,
+    told: EventType,
+    incident: Incident,
+    statuses: Sequence[ServiceStatus],
+    members: Mapping[str, Judge],
+    at: datetime,
+) -> tuple[Note, ...]:
+    """Remember what is not told of the incident now because it is quiet, and how goes on what is remembered."""
+    quiet = world.quiet
+    before = quiet.held.get(incident.id)
+    kept = () if incident.resolved else world.teller.hushed(told, incident, statuses, members, at)
+    if before is not None:
+        kept = tuple(dict.fromkeys((*before.kept, *kept)))
+    if not kept:
+        return ()
+    if incident.merged_into is not None and incident.merged_into in quiet.held:
+        other = quiet.held[incident.merged_into]  # which tells the same, and began as early
+        del quiet.held[incident.id]
+        gone = Note(NOTE + incident.id, None)
+        return (gone, *quiet.put(replace(other, kept=tuple(dict.fromkeys((*other.kept, *kept))))))
+    title, several = who(statuses)
+    worst = Impact.OUTAGE if before and before.impact is Impact.OUTAGE else incident.impact
+    why = before.why if before and incident.resolved else f"{incident.root}: {incident.why}"
+    item = Held(incident.id, title, several, worst, incident.since, why, kept, incident.told, ended=incident.resolved)
+    return tuple(quiet.put(item))
+
+
+def read_held(identity: str, value: Mapping[str, Any]) -> Held:
+    """Of its note. Raises one of `UNREADABLE` for what nobody has written."""
+    since = read_instant(value["since"])
+    if since is None:
+        raise ValueError("it began at some time")
+    return Held(
+        identity,
+        str(value["who"]),
+        value["several"] is True,
+        Impact(value["impact"]),
+        since,
+        str(value["why"]),
+        tuple((str(target), str(hours)) for target, hours in value["kept"]),
+        frozenset(str(sink) for sink in value["told"]),
+        read_instant(value["ended"]),
+    )

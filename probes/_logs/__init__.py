@@ -1,0 +1,1 @@
+"""Files that grow: followed through rotations, read between looks."""

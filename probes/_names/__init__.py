@@ -1,0 +1,1 @@
+"""Names to addresses: the agent's own resolver, the system's, and which of them a check asks."""

@@ -1,0 +1,1 @@
+"""What arrives: when it is expected, and whether anybody was there to hear."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: sessions, errors, and how a connection is made."""

@@ -1,0 +1,1 @@
+"""Redis: sessions and what INFO tells."""

@@ -1,0 +1,1 @@
+"""The agent's own machine: /proc, mounts, programs, and calls that may hang."""

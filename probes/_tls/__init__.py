@@ -1,0 +1,1 @@
+"""TLS: contexts, handshakes and what they fail of, certificates and their chains."""

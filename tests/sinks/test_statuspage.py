@@ -1,0 +1,476 @@
+"""Statuspage, against a page that keeps its components and incidents, counts calls, and is changed by people."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+import respx
+
+from monitor.config.load import ConfigError, load
+from monitor.core.model import Event, EventType
+from monitor.kinds import installed_kinds
+from monitor.sinks import _http
+from monitor.sinks.contract import SendFailed, SinkContext
+from monitor.sinks.statuspage import Statuspage
+from probes.contract import BadField, Secret
+from tests.sending import working
+from tests.sinks.lives import (
+    ACKNOWLEDGED,
+    ALL,
+    CANNOT_TELL,
+    DEPLOY,
+    DRILL,
+    HOSTILE,
+    IMPAIRED,
+    OPENED,
+    RESOLVED,
+    TEST,
+    WORSE,
+    body,
+    delivered,
+    hostile,
+)
+from tests.sinks.made import context
+from tests.sinks.official import hold, limits
+from tests.virtual_time import run
+
+KEY = "s3cr3t-key"
+SHOP, API = "8kbf7d35c070", "vtnh60py4yd7"
+
+
+@dataclass
+class Site:
+    """Statuspage's API as far as we use it."""
+
+    components: dict[str, str] = field(default_factory=lambda: {SHOP: "operational", API: "operational"})
+    incidents: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[tuple[float, str, str]] = field(default_factory=list)
+    """When, which method, what of."""
+    failing: list[httpx.Response | None] = field(default_factory=list)
+    away: bool = False
+    lost: list[str] = field(default_factory=list)
+    """Methods whose next call is taken, and its answer lost."""
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        assert request.headers["authorization"] == f"OAuth {KEY}"
+        path = request.url.path.removeprefix("/v1/pages/page1/")
+        self.calls.append((asyncio.get_running_loop().time(), request.method, path))
+        if self.away:
+            return httpx.Response(503)
+        if self.failing and (found := self.failing.pop(0)) is not None:
+            return found
+        answer = self._take(request, path)
+        if request.method in self.lost:
+            self.lost.remove(request.method)
+            raise httpx.ReadTimeout("", request=request)
+        return answer
+
+    def _take(self, request: httpx.Request, path: str) -> httpx.Response:
+        kind, _, name = path.partition("/")
+        if kind == "components":
+            return self._component(request, name)
+        if request.method == "GET":
+            page = int(parse_qs(request.url.query.decode())["page"][0])
+            unresolved = [item for item in self.incidents if item["status"] != "resolved"]
+            return httpx.Response(200, json=unresolved[(page - 1) * 20 : page * 20])
+        asked = json.loads(request.content)
+        if request.method == "POST":
+            hold("statuspage", "components/schemas/postPagesPageIdIncidents", asked)
+            self._limits(asked["incident"])
+            self.incidents.append({"id": f"inc{len(self.incidents)}"} | asked["incident"])
+            return httpx.Response(201, json=self.incidents[-1])
+        hold("statuspage", "components/schemas/patchPagesPageIdIncidents", asked)
+        found = next(item for item in self.incidents if item["id"] == name)
+        found |= asked["incident"]
+        self._limits(found)
+        return httpx.Response(200, json=found)
+
+    def _component(self, request: httpx.Request, name: str) -> httpx.Response:
+        if name not in self.components:
+            return httpx.Response(404, json={"error": "Not found"})
+        if request.method == "PATCH":
+            asked = json.loads(request.content)
+            hold("statuspage", "components/schemas/patchPagesPageIdComponents", asked)
+            self.components[name] = asked["component"]["status"]
+        return httpx.Response(200, json={"id": name, "status": self.components[name]})
+
+    def _limits(self, incident: dict[str, Any]) -> None:
+        told = limits("statuspage")
+        assert len(incident["name"]) <= told["incident.name"]["max_chars"]
+        assert len(incident["body"]) <= told["incident.body"]["max_chars"]
+        assert all(isinstance(value, dict) for value in incident["metadata"].values())
+
+    @property
+    def changes(self) -> list[tuple[str, str]]:
+        return [(method, what) for _, method, what in self.calls if method != "GET"]
+
+
+class Sender:
+    """Sends as the outbox does: with the memory of the stream, which it keeps."""
+
+    def __init__(self, client: httpx.AsyncClient, **keys: Any) -> None:
+        self.kept: dict[str, dict[str, Any]] = {}
+        self._client = client
+        self._keys = keys
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """As after a restart: nothing but what is kept is known."""
+        components = {"shop": SHOP, "api": API}
+        self.sink = Statuspage(**({"api_key": Secret(KEY), "page": "page1", "components": components} | self._keys))
+
+    async def send(self, told: dict[str, Any], *, uncertain: bool = False, forget: bool = False) -> None:
+        """`forget`: the agent is killed before what is in memory was written."""
+        delivery, made = delivered(told), context(self._client)
+        memory = dict(self.kept.get(delivery.stream, {}))
+        there = SinkContext(made.client, made.now, made.terminal, memory, uncertain, self.kept)
+        try:
+            await self.sink.send(delivery, there)
+        finally:
+            if not forget:
+                self.kept.pop(delivery.stream, None)
+                if memory:
+                    self.kept[delivery.stream] = json.loads(json.dumps(memory))
+
+
+def play(story: Callable[[Sender, Site], Awaitable[None]], **keys: Any) -> Site:
+    """In virtual time, as a call waits for its second."""
+    site = Site()
+
+    async def scenario() -> None:
+        with respx.mock(assert_all_called=False) as mock:
+            mock.route(host="api.statuspage.io").mock(side_effect=site.answer)
+            async with _http.new_client() as client:
+                await story(Sender(client, **keys), site)
+
+    run(scenario())
+    return site
+
+
+def other(told: dict[str, Any], identity: str = "inc_2") -> dict[str, Any]:
+    return told | {"incident": told["incident"] | {"id": identity}}
+
+
+def test_a_component_follows_its_service() -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        for told, status in ((OPENED, "degraded_performance"), (WORSE, "major_outage"), (RESOLVED, "operational")):
+            await sender.send(told)
+            assert site.components == {SHOP: status, API: "operational"}
+        assert sender.kept == {}
+
+    site = play(story)
+    assert len(site.changes) == 3, "nothing is written that stands there already, and no incident unasked"
+
+
+def test_service_changed_serves_as_well() -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        for old, new, status in (
+            ("operational", "outage", "major_outage"),
+            ("outage", "unknown", "major_outage"),
+            ("outage", "operational", "operational"),
+        ):
+            await sender.send(body("service.changed", old, new, "..."))
+            assert site.components[SHOP] == status
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "told", [CANNOT_TELL, DEPLOY, IMPAIRED, DRILL, ALL["digest"], body("check.changed", "up", "down", "...")]
+)
+def test_these_are_nothing_that_customers_read(told: dict[str, Any]) -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        await sender.send(told)
+
+    assert play(story, incidents=True).calls == []
+
+
+@pytest.mark.parametrize("found", ["under_maintenance", "partial_outage", "degraded_performance", "major_outage"])
+def test_what_a_person_has_set_before_stays(found: str) -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        site.components[SHOP] = found
+        for told in (WORSE, ACKNOWLEDGED, RESOLVED):
+            await sender.send(told)
+
+    assert play(story).changes == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("found", ["under_maintenance", "partial_outage", "operational"])
+def test_what_a_person_has_set_meanwhile_stays(found: str, *, restarted: bool) -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        await sender.send(OPENED)
+        site.components[SHOP] = found
+        if restarted:
+            sender.start_anew()
+        await sender.send(WORSE)
+        await sender.send(RESOLVED)
+        assert site.components[SHOP] == found
+        await sender.send(other(OPENED))
+        assert (site.components[SHOP] == "degraded_performance") is (found == "operational"), "ours again, if free"
+
+    play(story)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_of_two_incidents_the_worst_counts(*, restarted: bool) -> None:
+    """The end of the first may come late: it must not call the service well while the second lasts."""
+
+    async def story(sender: Sender, site: Site) -> None:
+        await sender.send(WORSE)
+        await sender.send(other(OPENED))
+        assert site.components[SHOP] == "major_outage"
+        if restarted:
+            sender.start_anew()
+        await sender.send(RESOLVED)
+        assert site.components[SHOP] == "degraded_performance"
+        if restarted:
+            sender.start_anew()
+        await sender.send(other(RESOLVED))
+        assert site.components[SHOP] == "operational"
+        assert sender.kept == {}
+
+    play(story)
+
+
+@pytest.mark.parametrize("told", [OPENED, RESOLVED], ids=["at the begin", "at the end"])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_lost_answer_or_a_crash_leaves_nothing_open(told: dict[str, Any], *, restarted: bool) -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        if told is RESOLVED:
+            await sender.send(OPENED)
+        site.lost.append("PATCH")
+        with pytest.raises(SendFailed) as raised:
+            await sender.send(told, forget=restarted)
+        assert raised.value.uncertain
+        if restarted:
+            sender.start_anew()
+        await sender.send(told, uncertain=True)
+        await sender.send(RESOLVED)
+        assert site.components[SHOP] == "operational"
+        assert sender.kept == {}
+
+    play(story)
+
+
+def test_an_end_that_was_refused_is_still_owed() -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        await sender.send(OPENED)
+        site.failing = [None, httpx.Response(503)]
+        with pytest.raises(SendFailed):
+            await sender.send(RESOLVED)
+        sender.start_anew()
+        await sender.send(RESOLVED)
+        assert site.components[SHOP] == "operational"
+        assert sender.kept == {}
+
+    play(story)
+
+
+def test_one_call_a_second_whatever_is_to_be_said() -> None:
+    names = {f"s{number}": f"component{number}" for number in range(20)}
+    many = WORSE | {"incident": WORSE["incident"] | {"affected": list(names)}}
+
+    async def story(sender: Sender, site: Site) -> None:
+        site.components = dict.fromkeys(names.values(), "operational")
+        attempts = 0
+        while set(site.components.values()) != {"major_outage"} and attempts < 6:
+            attempts += 1
+            began = asyncio.get_running_loop().time()
+            with suppress(SendFailed):
+                await sender.send(many)
+            assert asyncio.get_running_loop().time() - began < 20
+        assert set(site.components.values()) == {"major_outage"}, "what is done is not done again"
+
+    site = play(story, components=names)
+    begun = [at for at, _, _ in site.calls]
+    assert all(later - earlier >= 1 for earlier, later in pairwise(begun))
+
+
+def test_several_at_once_take_their_turns() -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        several = [sender.send(other(WORSE, f"inc_{number}")) for number in range(8)]
+        assert await asyncio.gather(*several, return_exceptions=True)
+
+    begun = [at for at, _, _ in play(story).calls]
+    assert all(later - earlier >= 1 for earlier, later in pairwise(begun))
+
+
+def test_an_incident_there_is_opened_changed_and_resolved() -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        for told, status, impact in (
+            (OPENED, "investigating", "minor"),
+            (WORSE, "investigating", "critical"),
+            (RESOLVED, "resolved", "critical"),
+        ):
+            await sender.send(told)
+            [incident] = site.incidents
+            assert (incident["status"], incident["impact_override"]) == (status, impact)
+        assert incident["component_ids"] == [SHOP]
+        assert incident["deliver_notifications"] is False, "thousands get mail otherwise"
+        assert incident["body"] == "This is over: Web shop works as usual again."
+        assert sender.kept == {}
+
+    play(story, incidents=True)
+
+
+def test_no_second_incident_where_the_answer_was_lost() -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        site.lost.append("POST")
+        with pytest.raises(SendFailed):
+            await sender.send(OPENED)
+        sender.start_anew()
+        await sender.send(OPENED, uncertain=True)
+        assert len(site.incidents) == 1
+        await sender.send(RESOLVED)
+        assert site.incidents[0]["status"] == "resolved"
+
+    play(story, incidents=True)
+
+
+@pytest.mark.parametrize("status", ["identified", "monitoring", "resolved"])
+def test_an_incident_that_a_person_has_taken_is_theirs(status: str) -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        await sender.send(OPENED)
+        site.incidents[0] |= {"status": status, "body": "We found it."}
+        await sender.send(WORSE)
+        await sender.send(RESOLVED)
+        assert (site.incidents[0]["status"], site.incidents[0]["body"]) == (status, "We found it.")
+        assert sender.kept == {}
+
+    play(story, incidents=True)
+
+
+@pytest.mark.parametrize("told", [OPENED, WORSE])
+def test_customers_read_nothing_that_a_target_wrote(told: dict[str, Any]) -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        evil = hostile(told)
+        evil["incident"]["affected"] = ["shop"]
+        evil["service"]["title"] = "Web shop"
+        await sender.send(evil)
+        assert HOSTILE[:20] not in json.dumps(site.incidents)
+        assert "Web shop" in site.incidents[0]["name"]
+
+    play(story, incidents=True)
+
+
+def test_a_test_looks_and_changes_nothing() -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        await sender.send(TEST)
+        assert {method for _, method, _ in site.calls} == {"GET"}
+        del site.components[API]
+        with pytest.raises(SendFailed, match=f"no component {API}"):
+            await sender.send(TEST)
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("status", "permanent"), [(401, True), (404, True), (422, True), (420, False), (429, False), (500, False)]
+)
+def test_what_is_tried_again(status: int, *, permanent: bool) -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        site.failing = [httpx.Response(status, text=KEY)]
+        with pytest.raises(SendFailed) as raised:
+            await sender.send(OPENED)
+        assert raised.value.permanent is permanent
+        assert KEY not in str(raised.value)
+
+    play(story)
+
+
+def test_a_component_that_is_gone_needs_no_end() -> None:
+    async def story(sender: Sender, site: Site) -> None:
+        await sender.send(OPENED)
+        del site.components[SHOP]
+        await sender.send(RESOLVED)
+        assert sender.kept == {}
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("named", "facts"),
+    [
+        ("page", {"page": "https://status.example.com"}),
+        ("components", {"components": {}}),
+        ("components.shop", {"components": {"shop": "Web shop"}}),
+        ("url", {"url": "statuspage.io"}),
+        ("api_key", {"api_key": Secret("OAuth x")}),
+    ],
+)
+def test_what_cannot_be_used_is_refused(named: str, facts: dict[str, Any]) -> None:
+    with pytest.raises(BadField) as raised:
+        Statuspage(**({"api_key": Secret(KEY), "page": "page1", "components": {"shop": SHOP}} | facts))
+    assert raised.value.field == named
+
+
+def test_its_repr_shows_no_secret_and_equal_ones_are_equal() -> None:
+    made = [Statuspage(Secret(KEY), "page1", {"shop": SHOP}) for _ in range(2)]
+    assert KEY not in repr(made[0])
+    assert made[0] == made[1], "a reload keeps the one that is there"
+
+
+def test_a_service_that_does_not_exist_is_a_fault(tmp_path: Path) -> None:
+    """It would never be told of anything, and nobody would notice."""
+    path = tmp_path / "checks.yaml"
+    path.write_text(
+        """
+services: {shop: {title: Web shop}}
+checks: [{name: home, service: shop, probe: http, url: "http://shop.example.com/"}]
+sinks:
+  public:
+    {type: statuspage, api_key: k, page: page1, components: {shop: 8kbf7d35c070, shopp: vtnh60py4yd7}}
+"""
+    )
+    with pytest.raises(ConfigError) as raised:
+        load(path, kinds=installed_kinds(), env={})
+    [fault] = raised.value.faults
+    assert str(fault).endswith(': sinks.public.components: unknown service "shopp" (did you mean shop?)')
+    assert fault.line == 6
+
+
+def test_through_the_outbox_an_end_that_comes_late_hides_no_new_outage() -> None:
+    """The API is away while one incident ends and another begins, of the same service; the new one is sent first."""
+    site = Site()
+
+    def event(told: dict[str, Any]) -> Event:
+        delivery = delivered(told)
+        name = f"{told['id']}_{delivery.stream}"
+        return Event(name, EventType(told["type"]), delivery.at, delivery.stream, told | {"id": name}, ("hook",))
+
+    async def scenario() -> None:
+        with respx.mock(assert_all_called=False) as mock:
+            mock.route(host="api.statuspage.io").mock(side_effect=site.answer)
+            sink = Statuspage(Secret(KEY), "page1", {"shop": SHOP, "api": API}, incidents=True)
+            async with working(hook=sink) as bench:
+                await bench.tell(event(WORSE))
+                await asyncio.sleep(60)
+                assert site.components[SHOP] == "major_outage"
+                site.away = True
+                await bench.tell(event(RESOLVED))
+                await asyncio.sleep(30)
+                await bench.tell(event(other(WORSE)))
+                await asyncio.sleep(600)
+                site.away = False
+                await asyncio.sleep(1800)
+                assert site.components[SHOP] == "major_outage"
+                assert [item["status"] for item in site.incidents] == ["resolved", "investigating"]
+                await bench.tell(event(other(RESOLVED)))
+                await asyncio.sleep(60)
+                assert await bench.store.backlog() == {}
+                assert bench.store._shelf.notes == {}, "nothing is remembered of what is over"
+
+    run(scenario())
+    assert site.components[SHOP] == "operational"
+    assert {item["status"] for item in site.incidents} == {"resolved"}
