@@ -120,7 +120,7 @@ def test_the_quick_start(tmp_path: Path) -> None:
             for port in (shop, hook, page):
                 _until(lambda port=port: _answers(port), 20)
             look = subprocess.run([*brownout, "look", "checks.yaml", "home"], cwd=tmp_path, capture_output=True)
-            assert look.returncode == 0
+            assert look.returncode == 0, look.stdout.decode()
             time.sleep(1)
             started[0].terminate()
             _until(lambda: "incident.opened - Web shop has an outage since" in told.read_text(), 25)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,12 @@ import pytest
 from aiohttp import web
 
 from monitor import address
+from monitor.clock import SystemClock
+from monitor.commands.look import taken
+from monitor.runner import new_runner
+from probes.contract import Context, Observation, Reason
 from tests.commands.called import PASSWORD, brownout, checks, held, in_thread
+from tests.core.builders import Still, check
 from tests.end_to_end.rig import Target, answering, serving
 
 
@@ -22,6 +28,26 @@ def pairwise_of(ends: list[float], spans: list[Any]) -> list[tuple[float, Any]]:
 
 
 pytestmark = pytest.mark.timeout(180)
+
+
+@dataclass(frozen=True, slots=True)
+class Starved(Still):
+    """Its first looks are voided by a machine that is busy."""
+
+    void: int
+    looks: list[Context] = field(default_factory=list)
+
+    async def look(self, context: Context) -> Observation:
+        self.looks.append(context)
+        return Observation(reason=Reason.LATE if len(self.looks) <= self.void else None)
+
+
+@pytest.mark.parametrize(("void", "looks", "reason"), [(2, 3, None), (99, 5, Reason.LATE)])
+async def test_a_look_that_this_machine_voids_is_taken_again(void: int, looks: int, reason: Reason | None) -> None:
+    probe, clock = Starved(void), SystemClock()
+    with new_runner(clock, str) as runner:
+        look, _ = await taken(runner, check(probe=probe), {}, clock)
+    assert (len(probe.looks), look.observation.reason) == (looks, reason)
 
 
 async def test_look(tmp_path: Path) -> None:
