@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import httpx
@@ -32,7 +33,12 @@ _log = structlog.get_logger("brownout.calendars")
 
 
 class Unfetched(Exception):
-    """Why a calendar could not be had; holds no address, as that is a secret."""
+    """Why a calendar could not be had; holds no address, as that is a secret. `again`: another try is worth
+    nothing for so many seconds."""
+
+    def __init__(self, why: str, again: float = 0.0) -> None:
+        super().__init__(why)
+        self.again = again
 
 
 @dataclass(slots=True)
@@ -41,6 +47,8 @@ class _Kept:
 
     calendar: Calendar
     text: bytes | None = None
+    read: tuple[bytes, dict[str, str], date] | None = None
+    """What was read, for whom and on which day: the weeks that are looked at move on slowly."""
     stale: bool = False
     due: float = 0.0
     """The tick at which it is fetched next."""
@@ -90,7 +98,8 @@ class Calendars:
             text = await self._fetch(kept.calendar)
             await self._read(name, kept, text)
         except Unfetched as error:
-            kept.due = self._clock.now().tick + min(RETRY, kept.calendar.refresh.total_seconds())
+            retry = max(min(RETRY, kept.calendar.refresh.total_seconds()), error.again)
+            kept.due = self._clock.now().tick + retry
             if not kept.stale:
                 serves = (
                     "the last good copy serves" if kept.text is not None else "the rotation serves, or all are told"
@@ -109,15 +118,19 @@ class Calendars:
 
     async def _read(self, name: str, kept: _Kept, text: bytes) -> None:
         """Raises `Unfetched` for what is no calendar."""
-        people, now = self._config.people, self._clock.now().at
+        names, now = almanac.known_names(self._config.people), self._clock.now().at
+        if kept.read == (text, names, now.date()):
+            return
         try:
-            page = await asyncio.to_thread(almanac.read, text, people, kept.calendar.zone, now)
+            page = await almanac.read_apart(text, names, kept.calendar.zone, now)
+        except almanac.Laborious as error:
+            raise Unfetched(str(error), again=kept.calendar.refresh.total_seconds()) from None
         except almanac.Unreadable as error:
             raise Unfetched(str(error)) from None
         if page.strange and text != kept.text:
             _log.info("calendar_strangers", rota=name, entries=page.strange, advice="see known_as, under people")
         if self._kept.get(name) is kept:
-            kept.text = text
+            kept.text, kept.read = text, (text, names, now.date())
             self.shifts[name] = page.shifts
 
     async def _fetch(self, calendar: Calendar) -> bytes:
@@ -126,13 +139,17 @@ class Calendars:
             async with asyncio.timeout(TIME_LIMIT):
                 url: str | httpx.URL = calendar.url.reveal()
                 for _ in range(MOST_REDIRECTS + 1):
-                    async with self._client.stream("GET", url) as answer:
+                    async with self._client.stream("GET", url, headers={"accept-encoding": "identity"}) as answer:
                         if answer.next_request is not None:
                             url = answer.next_request.url
                             continue
                         if answer.status_code != httpx.codes.OK:
                             raise Unfetched(f"it answered {answer.status_code}")
-                        async for part in answer.aiter_bytes():
+                        if answer.headers.get("content-encoding", "identity") != "identity":
+                            raise Unfetched(
+                                "it sends packed what was asked for unpacked"
+                            )  # a little may be gigabytes
+                        async for part in answer.aiter_raw():
                             found += part
                             if len(found) > almanac.MOST_BYTES:
                                 raise Unfetched(f"it is larger than {almanac.MOST_BYTES // 1_000_000} MB")

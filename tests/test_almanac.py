@@ -16,6 +16,7 @@ PEOPLE = {
     "ann": Person("ann", AWAKE, {}, ("Ann Example", "ann@example.com")),
     "bob": Person("bob", AWAKE, {}),
 }
+NAMES = almanac.known_names(PEOPLE)
 
 
 def calendar(*entries: str) -> bytes:
@@ -28,7 +29,7 @@ def calendar(*entries: str) -> bytes:
 
 
 def shifts(text: bytes, zone: str = "Europe/Berlin") -> list[tuple[str, str, str]]:
-    page = almanac.read(text, PEOPLE, zone, NOW)
+    page = almanac.read(text, NAMES, zone, NOW)
     return [(item.who, item.begin.isoformat(), item.end.isoformat()) for item in page.shifts]
 
 
@@ -62,7 +63,7 @@ def test_people_are_found_by_their_names_and_as_attendees() -> None:
             when + "SUMMARY:Bobsleigh\nLOCATION:bob",
             when + "SUMMARY:bob\nSTATUS:CANCELLED",
         ),
-        PEOPLE, "UTC", NOW,
+        NAMES, "UTC", NOW,
     )  # fmt: skip
     assert [item.who for item in page.shifts] == ["ann"]
     assert page.strange == 2
@@ -73,7 +74,7 @@ def test_only_some_months_are_looked_at() -> None:
         "DTSTART:20200101T000000Z\nDTEND:20200102T000000Z\nRRULE:FREQ=DAILY\nSUMMARY:ann",
         "DTSTART:20310101T000000Z\nDTEND:20310102T000000Z\nSUMMARY:ann",
     )
-    found = almanac.read(text, PEOPLE, "UTC", NOW).shifts
+    found = almanac.read(text, NAMES, "UTC", NOW).shifts
     assert 139 <= len(found) <= 143
     assert found[-1].begin < NOW + almanac.AHEAD
 
@@ -93,9 +94,28 @@ def test_only_some_months_are_looked_at() -> None:
 )
 def test_what_is_no_calendar_is_refused(text: bytes, why: str) -> None:
     with pytest.raises(almanac.Unreadable, match=why):
-        almanac.read(text, PEOPLE, "UTC", NOW)
+        almanac.read(text, NAMES, "UTC", NOW)
 
 
 def test_an_entry_without_an_end_is_no_shift() -> None:
     assert shifts(calendar("DTSTART:20260401T000000Z\nSUMMARY:ann")) == []
     assert timedelta(0) < almanac.BEFORE
+
+
+async def test_a_process_of_its_own_reads_what_the_agent_reads() -> None:
+    text = calendar(
+        "DTSTART;VALUE=DATE:20260329\nDTEND;VALUE=DATE:20260330\nRRULE:FREQ=WEEKLY\nSUMMARY:bob",
+        "DTSTART:20260401T000000Z\nDTEND:20260402T000000Z\nSUMMARY:Zoë \U0001f4df",
+    )
+    assert await almanac.read_apart(text, NAMES, "Europe/Berlin", NOW) == almanac.read(
+        text, NAMES, "Europe/Berlin", NOW
+    )
+    with pytest.raises(almanac.Unreadable, match="no calendar"):
+        await almanac.read_apart(b"<html>Log in</html>", NAMES, "UTC", NOW)
+
+
+async def test_what_takes_too_long_to_read_is_given_up() -> None:
+    """A single entry that never happens is looked for until the year 9999: for 14 s, and there may be 200 of them."""
+    never = "DTSTART:20200101T090000Z\nDTEND:20200101T100000Z\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30\nSUMMARY:ann"
+    with pytest.raises(almanac.Laborious, match="longer than"):
+        await almanac.read_apart(calendar(*[never] * 200), NAMES, "UTC", NOW, limit=1.0)

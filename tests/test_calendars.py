@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
@@ -39,10 +40,12 @@ class Server:
     """Says what it is told to say."""
 
     def __init__(self) -> None:
-        self.status, self.body, self.asked, self.url = 200, ANN, 0, ""
+        self.status, self.body, self.asked, self.url, self.packed = 200, ANN, 0, "", False
 
     async def handle(self, request: web.Request) -> web.Response:
         self.asked += 1
+        if self.packed:
+            return web.Response(body=gzip.compress(ANN), headers={"Content-Encoding": "gzip"})
         if request.path == "/moved":
             raise web.HTTPFound("/secret-4711.ics")
         return web.Response(status=self.status, body=self.body)
@@ -161,3 +164,12 @@ async def test_nobody_listens_and_another_address_is_another_calendar(server: Se
             assert agent.oncall() == ("ann.sms", "bob.sms")
             await until(lambda: bool(logs), "a line on the log")
         assert logs[0]["why"] == "it cannot be reached (ConnectError)"
+
+
+async def test_what_is_packed_is_not_unpacked(server: Server, tmp_path: Path) -> None:
+    """64 KB that were packed three times are gigabytes."""
+    server.packed = True
+    with structlog.testing.capture_logs() as logs:
+        async with Running(config_of(server.url, tmp_path)):
+            await until(lambda: bool(logs), "a line on the log")
+    assert logs[0]["why"] == "it sends packed what was asked for unpacked"

@@ -129,8 +129,9 @@ async def start(
     environment: Mapping[str, str] | None = None,
     folder: str = "/",
     nice: int = 0,
+    given: int = subprocess.DEVNULL,
 ) -> Child:
-    """Start a program: no shell, nothing on its stdin, a session and group of its own.
+    """Start a program: no shell, a session and group of its own, on its stdin the descriptor `given`, else nothing.
 
     Raises `CannotStart`; `Hung` when the disk it lies on does not answer within `timeout` seconds; `LookFailed` with
     a reason of ours when there are no descriptors, processes or memory.
@@ -140,7 +141,7 @@ async def start(
     async with _turn().starting:
         # 0.5 ms with the loop held: so one at a time, and a turn of the loop for everybody else after each.
         await asyncio.sleep(0)
-        return _start([program, *command[1:]], on_output, on_errors, known, folder, nice)
+        return _start([program, *command[1:]], on_output, on_errors, known, folder, nice, given)
 
 
 def _start(
@@ -150,12 +151,13 @@ def _start(
     environment: Mapping[str, str],
     folder: str,
     nice: int,
+    given: int,
 ) -> Child:
     try:
         popen = subprocess.Popen(  # noqa: S603  (the command is the configuration's; no shell)
             command,
             bufsize=0,
-            stdin=subprocess.DEVNULL,
+            stdin=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=folder,
@@ -238,6 +240,7 @@ async def run(
     folder: str = "/",
     nice: int = 0,
     started: Callable[[Child], None] | None = None,
+    given: int = subprocess.DEVNULL,
 ) -> Ended:
     """Run a program to its end, keeping the first `most` bytes of each of its outputs and dropping the rest.
 
@@ -252,7 +255,7 @@ async def run(
         waited = timeout - (until - monotonic())
         child = await start(
             command, output.take, errors.take, timeout=max(0.0, until - monotonic()),
-            environment=environment, folder=folder, nice=nice,
+            environment=environment, folder=folder, nice=nice, given=given,
         )  # fmt: skip
         output.overflow = errors.overflow = partial(child.signal, signal.SIGKILL)
         if started is not None:
