@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import ssl
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +35,13 @@ RETRIED: Final = frozenset({408, 425, 429})
 _DEEPEST: Final = 16
 _ENDED: Final = "it ended the connection without an answer, or its answer is no HTTP"
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_ASKED_FOR: Final = "sniffio"
+"""httpcore imports it at each request, several times, to ask whether this is trio."""
+
+try:
+    __import__(_ASKED_FOR)
+except ImportError:  # or each time all of the path is searched for it in vain, on the loop: a third of a send
+    sys.modules[_ASKED_FOR] = None  # type: ignore[assignment]
 
 
 def new_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
