@@ -18,7 +18,7 @@ from monitor.attempt import Attempts, Shared
 from monitor.fallback import ENDS, PREFIX, HandOver
 from monitor.gathering import Parcel, parcels
 from monitor.restraint import Restraint
-from monitor.sending import Condition, Outcome, SinkState
+from monitor.sending import Outcome, SinkCondition, SinkState
 from monitor.settling import Settling
 from monitor.sinks.contract import Fallback, Nature, Repeating, SendFailed, Sink
 from monitor.store.contract import Delivery, Fenced, StoreError
@@ -79,9 +79,9 @@ class Lane:
     @property
     def state(self) -> SinkState:
         restraint = self._restraint
-        condition = Condition.FAILING if restraint.broken else Condition.FINE
-        condition = Condition.DISABLED if restraint.disabled else condition
-        since = self._since if condition is not Condition.FINE else None
+        condition = SinkCondition.FAILING if restraint.broken else SinkCondition.FINE
+        condition = SinkCondition.DISABLED if restraint.disabled else condition
+        since = self._since if condition is not SinkCondition.FINE else None
         counts = self._gathered, self._handover.count
         error = restraint.disabled or self._error
         return SinkState(condition, since, error, self._accepted, *counts, retired=self.retired)

@@ -25,7 +25,7 @@ Observer = Callable[[Delivery, Outcome, float, str], None]
 why it failed (else empty)."""
 
 
-class Condition(StrEnum):
+class SinkCondition(StrEnum):
     """How a sink is; also a metric label."""
 
     FINE = "fine"
@@ -39,7 +39,7 @@ class Condition(StrEnum):
 class SinkState:
     """How a sink stands since the agent has started."""
 
-    condition: Condition = Condition.FINE
+    condition: SinkCondition = SinkCondition.FINE
     since: datetime | None = None
     """Of the condition, where it is not fine."""
     error: str = ""

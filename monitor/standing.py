@@ -8,7 +8,7 @@ from collections.abc import Callable
 from monitor.clock import Clock
 from monitor.core.sight import Sight, cannot_see
 from monitor.reload import Reloader
-from monitor.sending import Condition
+from monitor.sending import SinkCondition
 from monitor.store.lasting import LastingStore
 from monitor.systemd import Watchdog
 from monitor.telemetry import Telemetry
@@ -53,8 +53,8 @@ class Standing:
             journal=self._store.condition,
             outbox_oldest_age=telemetry.outbox_oldest_age,
             refusing_sinks=telemetry.refusing_sinks,
-            failing_sinks=telemetry.sinks_that_are(Condition.FAILING),
-            disabled_sinks=telemetry.sinks_that_are(Condition.DISABLED),
+            failing_sinks=telemetry.sinks_that_are(SinkCondition.FAILING),
+            disabled_sinks=telemetry.sinks_that_are(SinkCondition.DISABLED),
             beats_begun=begun,
             beats_missed=missed,
             ready=self._started.is_set(),

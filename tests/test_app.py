@@ -24,7 +24,7 @@ from monitor.core.model import Change, CheckRecord, Event, Journal
 from monitor.kinds import installed_kinds
 from monitor.lifetime import run_until_signal
 from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
-from monitor.store.contract import Condition, Delivery, Fenced, StoreError
+from monitor.store.contract import Delivery, Fenced, JournalCondition, StoreError
 from monitor.store.memory import MemoryStore
 from monitor.web import bind
 from tests.end_to_end.rig import agent, until
@@ -46,7 +46,7 @@ def config(tmp_path: Path) -> Config:
 class Sound(MemoryStore):
     """Has what an agent asks of its store besides: this one has never had any trouble."""
 
-    condition = Condition()
+    condition = JournalCondition()
 
     async def run(self) -> None:
         await asyncio.Event().wait()

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 from monitor.core.model import Event, EventType
-from monitor.sending import Condition
+from monitor.sending import SinkCondition
 from monitor.sinks.contract import Most, Nature, Repeating, SendFailed, SinkContext
 from monitor.store.contract import Delivery
 from tests.sending import FakeSink, accept, hang, refuse, working
@@ -217,12 +217,12 @@ def test_after_an_outage_of_the_sink_it_gets_the_present(kind: type[People]) -> 
                     bench.outbox.wake(("hook",))
                 await asyncio.sleep(700)
             before = len(sink.bodies)
-            assert bench.outbox.states["hook"].condition is Condition.FAILING
+            assert bench.outbox.states["hook"].condition is SinkCondition.FAILING
             await asyncio.sleep(86_400 - asyncio.get_running_loop().time() + 700)
             taken = [body for body, at in zip(sink.bodies, sink.times, strict=True) if at >= 86_400]
             assert before < 3_000, "and its breaker kept the load from it"
             assert await bench.store.backlog() == {}
-            assert bench.outbox.states["hook"].condition is Condition.FINE
+            assert bench.outbox.states["hook"].condition is SinkCondition.FINE
         if kind is People:
             [digest] = taken
             assert digest["sentence"].startswith(
@@ -354,7 +354,7 @@ def test_a_sink_that_wants_nothing_more_is_disabled_until_it_is_corrected() -> N
             await bench.tell(news(2), news(3))
             await asyncio.sleep(100_000)
             assert len(gone.bodies) == 1
-            assert bench.outbox.states["hook"].condition is Condition.DISABLED
+            assert bench.outbox.states["hook"].condition is SinkCondition.DISABLED
             letters = await bench.store.dead_letters(9)
             assert {letter.error for letter in letters} == {"answered 503", "the sink is disabled: answered 503"}
             assert len(letters) == 3
@@ -362,7 +362,7 @@ def test_a_sink_that_wants_nothing_more_is_disabled_until_it_is_corrected() -> N
             await bench.tell(news(4, at=100_200))
             await asyncio.sleep(1)
             assert right.sentences == ["Service 4 has outage."]
-            assert bench.outbox.states["hook"].condition is Condition.FINE
+            assert bench.outbox.states["hook"].condition is SinkCondition.FINE
 
     run(scenario())
 

@@ -27,11 +27,19 @@ from monitor.config.model import ConfigError
 
 
 def asked(
-    options: Namespace, path: str, ask: Callable[[httpx.Client, str, str], int], *, writes: bool, manual: str
+    options: Namespace,
+    path: str,
+    ask: Callable[[httpx.Client, str, str], int],
+    *,
+    writes: bool,
+    manual: str,
+    must_fit: Callable[[Namespace], None] = lambda _options: None,
 ) -> int:
     """The exit code. `ask` gets a client, the address of `path`, and the token, which may be none unless this
-    `writes`; what it raises as `NotAsked` is said. `manual`: the page of docs/ that tells of the token."""
+    `writes`. `must_fit` comes before all else, and refuses options that make no sense together. What either raises as
+    `NotAsked` is said. `manual`: the page of docs/ that tells of the token."""
     try:
+        must_fit(options)
         with client_of_ours() as client:
             token = given_token(options.token_file)
             if writes and not token:

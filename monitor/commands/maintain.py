@@ -13,7 +13,7 @@ from rich.text import Text
 
 from monitor.commands._agent import asked, at, clock, end, read, table_of, write
 from monitor.commands._asking import NotAsked
-from monitor.commands._common import FINE, fail, print_json
+from monitor.commands._common import FINE, print_json
 from monitor.core.wording import seconds
 from monitor.sinks.console import harmless
 
@@ -21,11 +21,6 @@ PATH = "/api/v1/maintenance"
 
 
 def execute(options: Namespace) -> int:
-    try:
-        _must_fit(options)
-    except NotAsked as error:
-        return fail(str(error))
-
     def do(client: httpx.Client, url: str, token: str) -> int:
         if options.end:
             return _end(client, url, token, options)
@@ -38,7 +33,7 @@ def execute(options: Namespace) -> int:
             _show(windows)
         return FINE
 
-    return asked(options, PATH, do, writes=bool(options.names), manual="maintenance.md")
+    return asked(options, PATH, do, writes=bool(options.names), manual="maintenance.md", must_fit=_must_fit)
 
 
 def _must_fit(options: Namespace) -> None:

@@ -13,18 +13,13 @@ from rich.text import Text
 
 from monitor.commands._agent import asked, clock, end, read, table_of, write
 from monitor.commands._asking import NotAsked
-from monitor.commands._common import FINE, fail, print_json
+from monitor.commands._common import FINE, print_json
 from monitor.sinks.console import harmless
 
 PATH = "/api/v1/silences"
 
 
 def execute(options: Namespace) -> int:
-    try:
-        _must_fit(options)
-    except NotAsked as error:
-        return fail(str(error))
-
     def do(client: httpx.Client, url: str, token: str) -> int:
         if options.end:
             return _end(client, f"{url}/{quote(options.end, safe='')}", token, options.end)
@@ -37,7 +32,9 @@ def execute(options: Namespace) -> int:
             _show(silences)
         return FINE
 
-    return asked(options, PATH, do, writes=bool(options.when or options.end), manual="escalation.md")
+    return asked(
+        options, PATH, do, writes=bool(options.when or options.end), manual="escalation.md", must_fit=_must_fit
+    )
 
 
 def _must_fit(options: Namespace) -> None:

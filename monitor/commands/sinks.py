@@ -14,7 +14,7 @@ from rich.text import Text
 
 from monitor.commands._agent import asked, clock, read, table_of, write
 from monitor.commands._asking import NotAsked
-from monitor.commands._common import FINDING, FINE, fail, print_json
+from monitor.commands._common import FINDING, FINE, print_json
 from monitor.core.wording import seconds
 from monitor.sinks.console import harmless
 
@@ -24,16 +24,13 @@ _NAMES = ("Event", "Sink")
 
 
 def execute(options: Namespace) -> int:
-    try:
-        _must_fit(options)
-    except NotAsked as error:
-        return fail(str(error))
-
     def do(client: httpx.Client, url: str, token: str) -> int:
         client.timeout = httpx.Timeout(60.0, connect=3.0)  # a test waits for the other side, twice
         return _do(client, url, token, options)
 
-    return asked(options, PATH, do, writes=options.action in ("test", "replay"), manual="sinks.md")
+    return asked(
+        options, PATH, do, writes=options.action in ("test", "replay"), manual="sinks.md", must_fit=_must_fit
+    )
 
 
 def _must_fit(options: Namespace) -> None:

@@ -18,7 +18,7 @@ from monitor.core.handled import LONGEST_TEXT, Kind, Update, plain
 from monitor.core.identity import run_id
 from monitor.core.model import Change, EventType, Impact, Moment, Note, merged
 from monitor.core.ruling import Rule, Trigger
-from monitor.core.snapshot import UNREADABLE, read_instant
+from monitor.core.snapshot import UNREADABLE, read_given_instant
 from monitor.core.telling import facts_about
 from monitor.core.wording import duration, iso
 
@@ -104,7 +104,7 @@ class Actions:
             try:
                 if name == STOPPED:
                     made.stopped = Stop("somebody", datetime.fromtimestamp(0, UTC))
-                    made.stopped = Stop(str(value["by"]), _at(value["at"]))
+                    made.stopped = Stop(str(value["by"]), read_given_instant(value["at"]))
                 elif name.startswith(PREFIX):
                     made.runs[name.removeprefix(PREFIX)] = tuple(map(_read, value))
             except UNREADABLE:
@@ -255,12 +255,5 @@ def _stop_note(stopped: Stop) -> Note:
 def _read(value: Any) -> Run:
     texts = (value["id"], value["action"], value["incident"], value["text"])
     name, action, incident, text = map(str, texts)
-    at, dry = _at(value["at"]), value["dry_run"] is True
+    at, dry = read_given_instant(value["at"]), value["dry_run"] is True
     return Run(name, action, incident, Trigger(value["on"]), at, dry, Fate(value["fate"]), text)
-
-
-def _at(text: Any) -> datetime:
-    at = read_instant(text)
-    if at is None:
-        raise ValueError("a time is missing")
-    return at

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from monitor.core.model import Impact, Note
-from monitor.core.snapshot import UNREADABLE, read_count, read_instant
+from monitor.core.snapshot import UNREADABLE, read_count, read_given_instant, read_instant
 from monitor.core.wording import cut, iso
 
 PREFIX = "handling:"
@@ -167,18 +167,15 @@ def _dump(handled: Handled) -> dict[str, Any]:
 
 
 def _load(value: Any) -> Handled:
-    given = value["acknowledged"]
     return Handled(
-        Acknowledgement(str(given["by"]), _at(given["at"]), Impact(given["impact"]), read_instant(given["until"]))
-        if given
-        else None,
-        tuple(Remark(str(by), _at(at), str(text)) for by, at, text in value["remarks"]),
+        _acknowledgement(value["acknowledged"]),
+        tuple(Remark(str(by), read_given_instant(at), str(text)) for by, at, text in value["remarks"]),
         read_count(value["acts"]),
     )
 
 
-def _at(text: Any) -> datetime:
-    at = read_instant(text)
-    if at is None:
-        raise ValueError("a time is missing")
-    return at
+def _acknowledgement(value: Any) -> Acknowledgement | None:
+    if not value:
+        return None
+    at, until = read_given_instant(value["at"]), read_instant(value["until"])
+    return Acknowledgement(str(value["by"]), at, Impact(value["impact"]), until)

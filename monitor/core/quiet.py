@@ -12,7 +12,7 @@ from monitor.core.judge import Judge
 from monitor.core.model import EventType, Impact, Incident, Note
 from monitor.core.sentences import who
 from monitor.core.service import ServiceStatus
-from monitor.core.snapshot import UNREADABLE, read_count, read_instant
+from monitor.core.snapshot import UNREADABLE, read_count, read_given_instant, read_instant
 
 if TYPE_CHECKING:
     from monitor.core.world import World
@@ -142,15 +142,12 @@ def hold(
 
 def read_held(identity: str, value: Mapping[str, Any]) -> Held:
     """Of its note. Raises one of `UNREADABLE` for what nobody has written."""
-    since = read_instant(value["since"])
-    if since is None:
-        raise ValueError("it began at some time")
     return Held(
         identity,
         str(value["who"]),
         value["several"] is True,
         Impact(value["impact"]),
-        since,
+        read_given_instant(value["since"]),
         str(value["why"]),
         tuple((str(target), str(hours)) for target, hours in value["kept"]),
         frozenset(str(sink) for sink in value["told"]),

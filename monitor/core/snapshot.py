@@ -42,3 +42,11 @@ def read_instant(text: Any) -> datetime | None:
     if at.tzinfo is None:
         raise ValueError(f"{text!r:.40} is of no time zone")
     return at
+
+
+def read_given_instant(text: Any) -> datetime:
+    """One that must be written."""
+    at = read_instant(text)
+    if at is None:
+        raise ValueError("a time is missing")
+    return at

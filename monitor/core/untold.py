@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from monitor.core.model import State
-from monitor.core.snapshot import read_instant
+from monitor.core.snapshot import read_given_instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,5 @@ def read_untold(dumped: Mapping[str, Any] | None, tick: float) -> Untold | None:
     """After a restart at `tick`. Raises `KeyError`, `TypeError` or `ValueError` where nobody has written it so."""
     if dumped is None:
         return None
-    previous = read_instant(dumped["previous"])
-    if previous is None:
-        raise ValueError("no instant")
-    by = dumped["by"]
+    previous, by = read_given_instant(dumped["previous"]), dumped["by"]
     return Untold(State(dumped["told"]), previous, None if by is None else str(by), tick)

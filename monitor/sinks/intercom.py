@@ -25,7 +25,11 @@ TITLE_LIMIT: Final = 250
 TEXT_LIMIT: Final = 5000
 _CALL_SECONDS: Final = 6.0
 """A delivery makes three calls at most, and ends within the time of an attempt."""
-_MARGIN: Final = timedelta(minutes=5)
+_MARGIN: Final = timedelta(days=1)
+"""So long before the event the tickets begin that are searched: clocks differ, and Intercom compares times by the day
+where contacts are searched ("Search contacts"); of tickets it does not say how."""
+_SEARCHED: Final = 50
+"""Tickets that are looked through; Intercom does not say in which order they come."""
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -57,9 +61,9 @@ class Intercom(Sink):
     contact is whom Intercom wants each ticket to be about: an address of yours, which Intercom makes a contact of. In
     Europe say `url: https://api.eu.intercom.io`, in Australia `https://api.au.intercom.io`.
 
-    Intercom cannot tell a repetition. So when no answer came, the newest tickets are searched for ours before
-    another is opened; its search is a little behind, so that in such a moment there may be two. A 429 is waited out
-    as `X-RateLimit-Reset` says.
+    Intercom cannot tell a repetition. So when no answer came, the tickets of this type are searched for ours, from
+    the day before on, before another is opened; its search is a little behind, so that in such a moment there may be
+    two. A 429 is waited out as `X-RateLimit-Reset` says.
     """
 
     kind: ClassVar[str] = "intercom"
@@ -129,7 +133,7 @@ class Intercom(Sink):
         return found
 
     async def _find(self, told: Told, context: SinkContext) -> str | None:
-        """The ticket that has our key in its text, among those of this type since the event."""
+        """The ticket that has our key in its text, among those of this type since about the event."""
         begun = (moment(told.since) or context.now) - _MARGIN
         query = {
             "query": {
@@ -139,7 +143,7 @@ class Intercom(Sink):
                     {"field": "ticket_type_id", "operator": "=", "value": self.ticket_type},
                 ],
             },
-            "pagination": {"per_page": 20},
+            "pagination": {"per_page": _SEARCHED},
         }
         answer = await self._ask("POST", "/tickets/search", query, context)
         tickets = answer.get("tickets")

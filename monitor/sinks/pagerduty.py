@@ -40,8 +40,9 @@ class PagerDuty(Sink):
 
     1. *Services*, your service, *Integrations*, *Add an integration*: choose *Events API V2*. Open it and copy the
        *Integration Key* (32 characters): that is `routing_key`.
-    2. *Settings* of the service, *Assign Notification Settings*: *Dynamic notifications based on alert severity*. An
-       outage then wakes people, and a degradation waits until the morning (low urgency).
+    2. *Settings* of the service, at *Assign and Notify* *Edit*, *How should responders be notified?*: *Dynamic
+       notifications based on alert severity*. An outage then wakes people; a degradation waits until the morning (low
+       urgency, which PagerDuty does not escalate).
     3. Leave the service's auto-resolution off: Brownout resolves what it has opened, when it is over.
 
     An incident has two keys, `brownout:INCIDENT/outage` and `.../degraded`. When a degradation becomes an outage,

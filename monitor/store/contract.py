@@ -136,7 +136,7 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class JournalCondition:
     """How the journal is, for the page, `/healthz` and metrics."""
 
     trouble: str = ""

@@ -26,10 +26,10 @@ from monitor.store._spare import Bounds, Spare
 from monitor.store._two_sources import Durable, Silent, TwoSources, patiently
 from monitor.store.contract import (
     Backlog,
-    Condition,
     Damaged,
     Delivery,
     Fenced,
+    JournalCondition,
     Owed,
     Refused,
     Row,
@@ -75,9 +75,9 @@ class LastingStore(TwoSources):
         while something decided has not come to us yet, since no record may be ahead of its events."""
 
     @property
-    def condition(self) -> Condition:
+    def condition(self) -> JournalCondition:
         spare, rescues = self._spare, self._durable.rescues
-        return Condition(
+        return JournalCondition(
             trouble=str(self._trouble or ""),
             failures=self._failures,
             waiting=spare.events if spare else 0,

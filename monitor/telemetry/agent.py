@@ -19,10 +19,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from monitor import sending
 from monitor.core.sight import Outlook, Trouble
-from monitor.sending import SinkState
-from monitor.store.contract import Backlog, Condition
+from monitor.sending import SinkCondition, SinkState
+from monitor.store.contract import Backlog, JournalCondition
 
 LATENESS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SENDING = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -87,7 +86,7 @@ class AgentCollector(Collector):
         identity: Mapping[str, str],
         now: Callable[[], datetime],
         worst_lag: Callable[[], float],
-        journal: Callable[[], Condition],
+        journal: Callable[[], JournalCondition],
         outlook: Callable[[], Outlook],
         sinks: Callable[[], Mapping[str, SinkState]],
     ) -> None:
@@ -248,7 +247,7 @@ class AgentCollector(Collector):
             "brownout_sink_handed_over", "Events that the fallback of a sink was told of instead.", labels=["sink"]
         )
         for sink, state in self._sinks().items():
-            for name in sending.Condition:
+            for name in SinkCondition:
                 condition.add_metric([sink, name.value], float(name is state.condition))
             gathered.add_metric([sink], state.gathered)
             handed.add_metric([sink], state.handed_over)

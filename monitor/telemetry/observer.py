@@ -18,9 +18,8 @@ from monitor.core.model import Impact, Look
 from monitor.core.portions import Portion
 from monitor.core.sight import Outlook
 from monitor.core.world import World
-from monitor.sending import Condition, SinkState
-from monitor.store.contract import Backlog, StoreError
-from monitor.store.contract import Condition as JournalCondition
+from monitor.sending import SinkCondition, SinkState
+from monitor.store.contract import Backlog, JournalCondition, StoreError
 from monitor.telemetry.agent import SENDING, AgentCollector, AgentFigures, Tally, age
 from monitor.telemetry.exposition import Family
 from monitor.telemetry.loop import LoopWatch
@@ -242,7 +241,7 @@ class Telemetry:
         since = self._clock.now().tick - REFUSED_FOR
         return tuple(sorted(sink for sink, at in self._refused.items() if at > since))
 
-    def sinks_that_are(self, condition: Condition) -> tuple[str, ...]:
+    def sinks_that_are(self, condition: SinkCondition) -> tuple[str, ...]:
         """The sinks in this condition now, by name."""
         return tuple(sorted(name for name, state in self._sinks().items() if state.condition is condition))
 

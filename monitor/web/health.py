@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from monitor.core.wording import iso
-from monitor.store.contract import Condition
+from monitor.store.contract import JournalCondition
 
 STALLED = 15.0
 """Seconds without progress of the scheduler that are a failure: half of what systemd's watchdog allows."""
@@ -40,7 +40,7 @@ class Health:
     ready: bool
     stopping: bool
     config_ok: bool
-    journal: Condition = Condition()  # noqa: RUF009  (frozen)
+    journal: JournalCondition = JournalCondition()  # noqa: RUF009  (frozen)
     config_fault: str = ""
     """The first thing wrong with a changed configuration that was refused."""
     blindness: str = ""

@@ -9,10 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from monitor.store.contract import Condition
+from monitor.store.contract import JournalCondition
 from tests.web.conftest import WELL, Agent
 
-UNWRITTEN = Condition(trouble="the disk is full")
+UNWRITTEN = JournalCondition(trouble="the disk is full")
 
 _STATUS = {"type": "string", "pattern": "^(pass|warn|fail)$"}
 
