@@ -176,6 +176,8 @@ def _version(ref: Any, commit: Any) -> str:
 
 
 def _of_pagerduty(hook: Hook, _headers: Mapping[str, str], body: bytes) -> Wish:
+    """https://developer.pagerduty.com/docs/webhooks-overview: the `incident_key` is the `dedup_key` of our alert. The
+    `agent` may be none."""
     event = _payload(body)["event"]
     if event["event_type"] != "incident.acknowledged":
         return Ignored("only incident.acknowledged counts")
