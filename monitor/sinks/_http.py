@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import httpx
 
+from monitor.sinks._paced import PacedTransport
 from monitor.sinks.contract import SendFailed
 from probes.contract import Secret
 
@@ -45,14 +46,13 @@ except ImportError:  # or each time all of the path is searched for it in vain, 
 
 
 def new_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """The one client of all sinks. Proxies and certificates of the environment are not ours to follow. `transport`:
-    by which it asks, if not by its own."""
+    """The one client of all sinks. `transport`: by which it asks, if not by its own."""
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
     return httpx.AsyncClient(
-        transport=transport,
+        transport=transport or PacedTransport(limits),
         # Unpacked: an answer is read as it comes, and only so much of it.
         headers={"user-agent": f"brownout/{version('brownout')}", "accept-encoding": "identity"},
         timeout=httpx.Timeout(20.0, connect=10.0),
-        limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0),
         follow_redirects=False,
         trust_env=False,
     )

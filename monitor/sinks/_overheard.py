@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 
+from monitor.sinks._paced import PacedTransport
+
 LONGEST = 2000
 """Bytes of an answer that are kept, of each."""
 MOST = 10
@@ -17,7 +19,7 @@ class Overheard(httpx.AsyncBaseTransport):
     """A transport that keeps what is answered: the status, and the beginning of the body."""
 
     def __init__(self) -> None:
-        self._inner = httpx.AsyncHTTPTransport(trust_env=False)
+        self._inner = PacedTransport(httpx.Limits())
         self.answers: list[dict[str, Any]] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

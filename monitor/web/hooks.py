@@ -5,6 +5,8 @@ Neither needs a token: a signature is one, for one thing. So both are there for 
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter, OrderedDict
 from html import escape
 from importlib.resources import files
 
@@ -19,8 +21,12 @@ from monitor.web.guard import SECURITY_HEADERS
 from monitor.web.problem import problem
 from monitor.web.view import Doors, View
 
-BODY_LIMIT = 512 * 1024
-"""Bytes of what a vendor sends."""
+BODY_LIMIT = 128 * 1024
+"""Bytes of what a vendor sends: tens of KB, and whoever sends more has to be read before it is known to be forged."""
+TOLD_EVERY = 60.0
+"""Seconds between lines on the log about what a hook has refused: anybody may send to it, as often as they like."""
+KEPT = 1000
+"""What was done last for vendors: it may come again, and must not be done again."""
 FORM_LIMIT = 4096
 LONGEST_NAME = 60
 """Characters of the name that somebody gives who acknowledges by a link."""
@@ -46,6 +52,10 @@ class Hooks:
     def __init__(self, view: View, doors: Doors) -> None:
         self._view = view
         self._doors = doors
+        self._done: OrderedDict[bytes, None] = OrderedDict()
+        self._told: dict[str, float] = {}
+        """When the log was last told of refusals of each hook, as a tick."""
+        self._untold: Counter[str] = Counter()
 
     async def take(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -57,24 +67,41 @@ class Hooks:
             return self._refused(hook, 413, "It is larger than anything that this hook is for.")
         try:
             wish = read(hook, request.headers, body, self._view.clock.now().at)
-            return web.Response(text=await self._do(wish))
+            return web.Response(text=await self._do(wish, hashlib.sha256(body).digest()))
         except Forged as forged:
             return self._refused(hook, 403, f"{forged}")
         except ValueError as error:
             return self._refused(hook, 422, f"Nothing was done: {error}.")
 
-    async def _do(self, wish: Wish) -> str:
-        """What became of it. Raises `ValueError`."""
+    async def _do(self, wish: Wish, sent: bytes) -> str:
+        """What became of it. `sent`: its digest. Raises `ValueError`."""
         if isinstance(wish, Deployed):
             _, new = await self._doors.mark(wish.asked, wish.by, wish.key)
             return "marked" if new else "marked before"
         if isinstance(wish, Acknowledged):
-            known = await self._doors.acknowledge(wish.incident, wish.by)
-            return "acknowledged" if known else "ignored: this incident is not open"
+            return await self._acknowledge(wish, sent)
         return f"ignored: {wish.why}"
 
+    async def _acknowledge(self, wish: Acknowledged, sent: bytes) -> str:
+        """Once: whoever took on a degradation must not have the outage that it became when the same comes again."""
+        if sent in self._done:
+            return "acknowledged before"
+        if not await self._doors.acknowledge(wish.incident, wish.by):
+            return "ignored: this incident is not open"
+        self._done[sent] = None
+        if len(self._done) > KEPT:
+            self._done.popitem(last=False)
+        return "acknowledged"
+
     def _refused(self, hook: Hook, status: int, detail: str) -> web.Response:
-        _log.warning("hook_refused", hook=hook.name, status=status, why=detail)
+        now, told = self._view.clock.now().tick, self._told.get(hook.name)
+        if told is None or now - told >= TOLD_EVERY:
+            _log.warning(
+                "hook_refused", hook=hook.name, status=status, why=detail, more=self._untold.pop(hook.name, 0)
+            )
+            self._told[hook.name] = now
+        else:
+            self._untold[hook.name] += 1
         return problem(status, detail)
 
 

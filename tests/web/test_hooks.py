@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
+import structlog
 
 from monitor.core.deploys import Deploy, mark
 from monitor.doors import doors_of
@@ -16,7 +17,7 @@ from monitor.hooks import Hook, Vendor
 from monitor.invitations import Invitations
 from monitor.pipeline import Pipeline
 from monitor.web import Doors, Site, bind, public_application
-from monitor.web.hooks import BODY_LIMIT
+from monitor.web.hooks import BODY_LIMIT, TOLD_EVERY
 from probes.contract import Secret
 from tests.test_hooks import KEY, github, pagerduty, signed, slack
 from tests.web.conftest import Agent, Serve
@@ -79,6 +80,26 @@ async def test_an_acknowledgement_comes_back(served: Served) -> None:
     assert given.by == "Ann at pager"
     status, text = await send(agent, "pager", Vendor.PAGERDUTY, pagerduty())
     assert (status, text) == (200, "ignored: this incident is not open")
+
+
+async def test_the_same_again_does_not_acknowledge_what_has_become_worse(served: Served) -> None:
+    """PagerDuty signs no time: what it has sent of a degradation must not take on the outage that came of it."""
+    agent, incident = served
+    sent = pagerduty(key=f"brownout:{incident}/degraded")
+    assert await send(agent, "pager", Vendor.PAGERDUTY, sent) == (200, "acknowledged")
+    agent.world.handling.lift(incident)
+    assert await send(agent, "pager", Vendor.PAGERDUTY, sent) == (200, "acknowledged before")
+    assert agent.world.handling.acknowledgement(incident) is None
+
+
+async def test_a_flood_of_forgeries_is_a_line_a_minute(served: Served) -> None:
+    agent, _ = served
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(3):
+            assert (await send(agent, "pager", Vendor.GITHUB, github()))[0] == 403
+        agent.clock.at += TOLD_EVERY
+        assert (await send(agent, "pager", Vendor.GITHUB, github()))[0] == 403
+    assert [line["more"] for line in logged if line["event"] == "hook_refused"] == [0, 2]
 
 
 async def test_what_is_refused(served: Served) -> None:
