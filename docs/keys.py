@@ -41,7 +41,7 @@ from monitor.config.units import format_duration, format_size
 from monitor.core.history import Retention
 from monitor.core.hours import clock_time
 from monitor.core.model import Confirm, Flapping, Recover
-from monitor.sinks.contract import Fallback, Sink
+from monitor.sinks.contract import Fallback, Most, Sink
 from probes._names.stub_resolver import KEPT
 
 _NONE = "none"
@@ -283,8 +283,10 @@ def _default(cls: Any, path: str, kind: str) -> str:
 
 
 def _value(value: Any, kind: str) -> str:
-    if value is None or value == () or value == {}:
+    if value is None or value in ((), {}, ""):
         return _NONE
+    if isinstance(value, Most):
+        return code(f"{value.count} per {format_duration(value.per)}")
     if isinstance(value, bool):
         return code("true" if value else "false")
     if isinstance(value, timedelta):

@@ -11,6 +11,7 @@ from monitor.calendars import Calendars
 from monitor.clock import Clock
 from monitor.config.model import Config
 from monitor.core.event import Source
+from monitor.core.handled import Updates
 from monitor.core.plan import Plan
 from monitor.core.rota import Directory, Shift
 from monitor.core.sight import Ailment, Sight, Trouble
@@ -99,6 +100,7 @@ def plan_of(config: Config, shifts: Mapping[str, Sequence[Shift]] | None = None)
         sinks=frozenset(config.sinks),
         maintenance=config.maintenance,
         human=frozenset(name for name, sink in config.sinks.items() if sink.nature is Nature.HUMAN),
+        updates={name: sink.updates for name, sink in config.sinks.items() if sink.updates is not Updates.ALL},
         actions={name: action.rule for name, action in config.actions.items()},
         acts=config.agent.actions,
         roster=Directory(

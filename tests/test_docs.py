@@ -93,7 +93,7 @@ def test_every_sink_is_explained(kind: str) -> None:
 
 def test_what_every_sink_has_is_told_once() -> None:
     page = text_of("configuration.md")
-    assert all(f"| `{key}` |" in page for key in ("fallback.to", "fallback.after", "most"))
+    assert all(f"| `{key}` |" in page for key in ("fallback.to", "fallback.after", "most", "updates"))
 
 
 def _every_key_told(cls: type, part: str) -> None:

@@ -12,6 +12,7 @@ from monitor.config.kinds import Kinds, sink_model
 from monitor.config.schema import SinkKeys, parse_name
 from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary
+from monitor.core.handled import Updates
 from monitor.sinks.contract import Nature, Sink
 
 
@@ -35,6 +36,9 @@ def _check_common(name: str, sink: Sink, entry: Entry, known: Vocabulary, faults
     if sink.most is not None and sink.nature is not Nature.HUMAN:
         told = f"a {sink.kind} gets all that it has to know, and no less: this is for sinks that people read"
         faults.add(entry.place, told, "most")
+    if sink.updates is not Updates.ALL and sink.nature is not Nature.HUMAN:
+        told = f"a {sink.kind} must be told how it goes on, and its end: this is for sinks that people read"
+        faults.add(entry.place, told, "updates")
 
 
 def _read_sink(name: str, entry: Entry, kinds: Kinds, secrets: Secrets, faults: Faults) -> Sink | None:

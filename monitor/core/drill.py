@@ -271,5 +271,6 @@ def _event(
         body.pop(part, None)  # nothing is wrong with any
     sinks = event.sinks
     if drill.only:
-        sinks = drill.only if to is None else tuple(name for name in sinks if name in drill.only)
+        first = told is EventType.INCIDENT_OPENED
+        sinks = drill.only if first else tuple(name for name in sinks if name in drill.only)
     return replace(event, body=body | {"reason": None}, sinks=sinks)

@@ -138,7 +138,8 @@ def _told(world: World, case: Case, calls: Iterable[Call], now: Moment) -> Chang
     words = f"Nobody has acknowledged it for {duration(waited)}"
     words += ": " + "; ".join(_who(call) for call in steps) + "." if steps else "."
     what = Update(Kind.ESCALATED if steps else Kind.REMINDER, "", words)
-    told = world.teller.routed(case.incident, *scene(world, case), now.at) if steps else ()
+    routed = world.teller.routed(case.incident, *scene(world, case), now.at) if steps else ()
+    told = (sink for sink in routed if sink not in world.plan.updates)
     to = tuple(dict.fromkeys((*told, *(sink for call in calls for sink in call.sinks))))
     return update(world, case, case.incident, now.at, words, what, to)
 

@@ -36,6 +36,15 @@ class Kind(StrEnum):
     """Something was done about it, by a person's rule."""
 
 
+class Updates(StrEnum):
+    """What a sink is told of an incident besides what asks somebody to act: that it begins, gets worse, and that
+    nobody has acknowledged it."""
+
+    ALL = "all"
+    END = "end"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Update:
     """Why an incident is told of again; `by` whom, if by somebody, and in which words."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from monitor.core.event import Source
+from monitor.core.handled import Updates
 from monitor.core.maintenance import Window
 from monitor.core.model import Check, Service
 from monitor.core.roster import Roster
@@ -36,6 +37,8 @@ class Plan:
     """Who is reached by a name at a time."""
     human: frozenset[str] = frozenset()
     """Of the sinks those that people read."""
+    updates: Mapping[str, Updates] = field(default_factory=dict)
+    """Of the sinks those that are not told all that happens meanwhile."""
     retired: frozenset[str] = field(default=frozenset(), compare=False)
     """Sinks that were removed while they were told of something that is open: they are told its end, and no more."""
     actions: Mapping[str, Rule] = field(default_factory=dict, compare=False)

@@ -12,7 +12,7 @@ from monitor.core.deploys import Deploy
 from monitor.core.digest import Digest, digest_body
 from monitor.core.escalation import HOURS
 from monitor.core.event import Standing, agent_body, check_body, deploy_body, incident_body, service_body
-from monitor.core.handled import CHANGED, Update
+from monitor.core.handled import CHANGED, Kind, Update, Updates
 from monitor.core.identity import event_id
 from monitor.core.judge import Judge
 from monitor.core.model import Check, Event, EventType, Impact, Incident, Service, ServiceState, State, Transition
@@ -82,9 +82,11 @@ class Teller:
         body = incident_body(told, incident, old, statuses, members, at, source, standing, note, update)
         facts = _incident_facts(told, incident, statuses, members)
         key = (incident.id, incident.updates, told.value)
-        sinks = (
+        named = (
             self._owed(incident, facts, at) if to is None else tuple(name for name in to if name in self.plan.sinks)
         )
+        news = to is not None or (incident.impact is Impact.OUTAGE and old is not Impact.OUTAGE)
+        sinks = tuple(name for name in named if self._wants(name, told, incident, update.kind, news=news))
         return self._event(told, key, at, incident.id, body, facts, sinks)
 
     def is_news(self, incident: Incident, services: Iterable[Service], checks: Iterable[Check], at: datetime) -> bool:
@@ -134,6 +136,9 @@ class Teller:
         routed = self._recipients(facts, at)
         if not routed and told is EventType.AGENT_IMPAIRED:
             routed = resolved(self.plan.roster, told_of_degradations(self.plan.routes, facts), at)
+        if told is EventType.AGENT_RECOVERED:
+            routed = tuple(name for name in routed if self.plan.updates.get(name) is not Updates.NONE)
+            owed = [name for name in owed if self.plan.updates.get(name) is not Updates.NONE]
         to = dict.fromkeys((*routed, *sorted(self.plan.sinks.intersection(owed))))
         key = (transition.kind, transition.subject, transition.seq)
         stream = f"agent:{self.plan.source.vantage}"
@@ -183,6 +188,17 @@ class Teller:
         routed = () if incident.resolved else self._recipients(facts, at)
         there = self.plan.sinks | self.plan.retired if incident.resolved else self.plan.sinks
         return tuple(dict.fromkeys((*routed, *sorted(incident.told & there))))
+
+    def _wants(self, sink: str, told: EventType, incident: Incident, kind: Kind, *, news: bool) -> bool:
+        """Whether it is told that, as its `updates:` say. `news`: it calls for somebody, or the sink is named."""
+        updates = self.plan.updates.get(sink, Updates.ALL)
+        if updates is Updates.ALL or told is EventType.INCIDENT_OPENED:
+            return True
+        if told is EventType.INCIDENT_RESOLVED:
+            return updates is Updates.END
+        if kind is Kind.CHANGED:
+            return news or sink not in incident.told
+        return kind in (Kind.ESCALATED, Kind.REMINDER)
 
     def _event(
         self,

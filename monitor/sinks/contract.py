@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TextIO
 
+from monitor.core.handled import Updates
 from monitor.store.contract import Delivery
 from probes.contract import BadField
 
@@ -121,6 +122,11 @@ class Sink(ABC):
         Most | None,
         "how many messages a sink that people read gets, such as 30 per 1h; what comes beyond is gathered into one",
     ] = field(default=None, kw_only=True)
+    updates: Annotated[
+        Updates,
+        "what a sink that people read is told of an incident besides what somebody should act on (it begins, it gets "
+        "worse, nobody has acknowledged it): all of it, only the end, or none, as suits a phone that rings",
+    ] = field(default=Updates.ALL, kw_only=True)
 
     @property
     def edits(self) -> bool:

@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
 from monitor.core.event import Source
+from monitor.core.handled import Updates
 from monitor.core.lived import Definition
 from monitor.core.maintenance import Window
 from monitor.core.model import Check, Service
@@ -135,6 +136,7 @@ def _parts(plan: Plan) -> Iterator[dict[str, Any]]:
         "version": VERSION,
         "sinks": sorted(plan.sinks),
         "human": sorted(plan.human),
+        "updates": dict(plan.updates),
         "routes": [_plain(item) for item in plan.routes],
         "maintenance": [_plain(item) for item in plan.maintenance],
     }
@@ -281,6 +283,7 @@ def _plan(lines: Sequence[bytes], source: Source, known: dict[bytes, Check | Ser
         frozenset(head["sinks"]),
         tuple(_made(Window, item) for item in head["maintenance"]),
         human=frozenset(head.get("human", ())),
+        updates={name: Updates(value) for name, value in head.get("updates", {}).items()},
     )
 
 

@@ -34,7 +34,10 @@ from tests.store.test_history import at, look, recorded
 PASSWORD = "hunter2-hunter2-hunter2"
 EVERYTHING = f"""\
 agent: {{state_dir: state}}
-sinks: {{chat: {{type: console}}, log: {{type: console}}}}
+sinks:
+  chat: {{type: console}}
+  log: {{type: console}}
+  sms: {{type: slack, url: "http://127.0.0.2/sms", updates: end}}
 services:
   shop:
     title: Web shop
