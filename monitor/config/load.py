@@ -21,13 +21,13 @@ from monitor.config.checks import (
     read_drafts,
 )
 from monitor.config.document import Budget, Document, Plain, Unreadable, read_document
-from monitor.config.drafts import References, resolve_dependencies
+from monitor.config.drafts import Draft, References, resolve_dependencies
 from monitor.config.escalation import read_escalations
 from monitor.config.faults import Entry, Faults, Place
 from monitor.config.foreach import expand
 from monitor.config.kinds import Kinds
-from monitor.config.maintenance import read_maintenance, targets
-from monitor.config.model import AgentSettings, Config, ConfigError, Fault
+from monitor.config.maintenance import Coverable, coverable, read_maintenance
+from monitor.config.model import AgentSettings, Config, ConfigError, Fault, Oncall
 from monitor.config.oncall import read_oncall
 from monitor.config.people import EVERYONE, Targets, check_groups, read_groups, read_people, ways_of
 from monitor.config.routes import Known, Lookup, closed_lookups, read_routes
@@ -36,6 +36,8 @@ from monitor.config.secrets import Secrets
 from monitor.config.services import read_services
 from monitor.config.sinks import read_sinks
 from monitor.config.suggest import Vocabulary
+from monitor.core.model import Check, Service
+from monitor.core.rota import Person
 from monitor.sinks.contract import Sink
 
 __all__ = ["ConfigError", "Fault", "Kinds", "find_agent", "load"]
@@ -68,63 +70,102 @@ def load(path: str | Path, *, kinds: Kinds, env: Mapping[str, str]) -> Config:
 
 
 def _load(path: Path, file: str, kinds: Kinds, env: Mapping[str, str]) -> Config:
-    faults = Faults()
-    secrets = Secrets(env, path.parent)
+    faults, secrets = Faults(), Secrets(env, path.parent)
     documents = _read_documents(path, file, faults)
     sections = _merge(documents, faults)
     agent = _read_single("agent", AgentKeys, sections, secrets, faults)
     defaults = _read_single("defaults", DefaultsKeys, sections, secrets, faults)
+    told = _read_told(sections, kinds, secrets, faults)
+    watched = _read_watched(sections, defaults, kinds, secrets, faults)
+    _check_hooks(agent, sections.single.get("agent"), watched.names, faults)
+    _check_services(told.sinks, sections.sinks, watched.names, faults)
+    lookups = closed_lookups() | {"service": _open(watched.names), "check": _check_lookup(watched.references)}
+    escalations = read_escalations(sections.escalations, told.targets, secrets, faults)
+    known = Known(lookups, told.targets, escalations)
+    by_default = tuple(sections.sinks) or ((EVERYONE,) if told.people else ())
+    routes = read_routes(sections.routes, by_default, known, secrets, faults)
+    actions = read_actions(sections.actions, lookups, secrets, faults)
+    maintenance = read_maintenance(sections.maintenance, watched.windows(defaults), secrets, faults)
+    faults.raise_if_any(secrets.fault_redactor(), [document.file for document in documents])
+
+    checks = watched.finished(defaults, agent)
+    return Config(
+        path=path,
+        agent=finish_agent(agent, env, path.parent),
+        checks=checks,
+        services=watched.services,
+        sinks={name: sink for name, sink in told.sinks.items() if sink is not None},
+        routes=routes,
+        disabled=len(watched.drafts) - len(checks),
+        redactor=secrets.redactor(),
+        maintenance=maintenance,
+        people=told.people,
+        groups=told.groups,
+        oncall=told.oncall,
+        actions=actions,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Who may be told: `targets` are all that a route can name."""
+
+    sinks: Mapping[str, Sink | None]
+    people: Mapping[str, Person]
+    groups: Mapping[str, tuple[str, ...]]
+    oncall: Oncall
+    targets: Targets
+
+
+def _read_told(sections: _Sections, kinds: Kinds, secrets: Secrets, faults: Faults) -> _Told:
     drafted = read_people(sections.people, secrets, faults)
     people = {name: item.person for name, item in drafted.items()}
     written = sections.sinks | ways_of(drafted.values(), sections.sinks, faults)
     sinks = read_sinks(written, kinds, secrets, faults)
     groups = read_groups(sections.groups, [*sections.sinks, *people], people, secrets, faults)
     oncall = read_oncall(sections.single.get("oncall"), people, secrets, faults)
+    targets = Targets(sinks, people, groups, {name: rota.people for name, rota in oncall.rotas.items()})
+    check_groups(sections.groups, groups, targets, faults)
+    return _Told(sinks, people, groups, oncall, targets)
 
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """Checks and services, as far as they could be read; `names` are those of all services."""
+
+    drafts: list[Draft]
+    references: References
+    services: Mapping[str, Service]
+    names: Vocabulary
+    shared: Shared
+
+    def windows(self, defaults: DefaultsKeys) -> Coverable:
+        """What a window of maintenance may name."""
+        labels = {name: service.labels for name, service in self.services.items()}
+        return coverable(self.drafts, self.references, self.names, labels, defaults.labels or {})
+
+    def finished(self, defaults: DefaultsKeys, agent: AgentKeys) -> dict[str, Check]:
+        """The checks that are enabled, by id, once nothing has a fault."""
+        live = (draft for draft in self.drafts if draft.enabled)
+        checks = (
+            finish_check(draft, defaults, self.references, self.services, self.shared, agent.resolver)
+            for draft in live
+        )
+        return {check.id: check for check in checks}
+
+
+def _read_watched(
+    sections: _Sections, defaults: DefaultsKeys, kinds: Kinds, secrets: Secrets, faults: Faults
+) -> _Watched:
     drafts = read_drafts(expand(sections.checks, faults), kinds, secrets, faults)
     claim_ids(drafts, faults)
     claim_tokens(drafts, faults)
-    references = References.of(drafts)
-    shared = Shared()
+    references, shared = References.of(drafts), Shared()
     services = read_services(sections.services, drafts, references, defaults, secrets, faults, shared)
     resolve_dependencies(drafts, references, sections.services, faults)
     for draft in drafts:
         check_spans(draft, defaults, faults)
-    known_services = Vocabulary("service", [*sections.services, *services])
-    _check_hooks(agent, sections.single.get("agent"), known_services, faults)
-    _check_services(sinks, sections.sinks, known_services, faults)
-    lookups = closed_lookups() | {"service": _open(known_services), "check": _check_lookup(references)}
-    whom = Targets(sinks, people, groups, {name: rota.people for name, rota in oncall.rotas.items()})
-    check_groups(sections.groups, groups, whom, faults)
-    by_default = tuple(sections.sinks) or ((EVERYONE,) if people else ())
-    escalations = read_escalations(sections.escalations, whom, secrets, faults)
-    routes = read_routes(sections.routes, by_default, Known(lookups, whom, escalations), secrets, faults)
-    actions = read_actions(sections.actions, lookups, secrets, faults)
-    labels = {name: service.labels for name, service in services.items()}
-    known = targets(drafts, references, known_services, labels, defaults.labels or {})
-    maintenance = read_maintenance(sections.maintenance, known, secrets, faults)
-    faults.raise_if_any(secrets.fault_redactor(), [document.file for document in documents])
-
-    live = [draft for draft in drafts if draft.enabled]
-    checks = {
-        check.id: check
-        for check in (finish_check(draft, defaults, references, services, shared, agent.resolver) for draft in live)
-    }
-    return Config(
-        path=path,
-        agent=finish_agent(agent, env, path.parent),
-        checks=checks,
-        services=services,
-        sinks={name: sink for name, sink in sinks.items() if sink is not None},
-        routes=routes,
-        disabled=len(drafts) - len(live),
-        redactor=secrets.redactor(),
-        maintenance=maintenance,
-        people=people,
-        groups=groups,
-        oncall=oncall,
-        actions=actions,
-    )
+    return _Watched(drafts, references, services, Vocabulary("service", [*sections.services, *services]), shared)
 
 
 def find_agent(path: str | Path, *, env: Mapping[str, str]) -> AgentSettings:

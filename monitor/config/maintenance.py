@@ -70,7 +70,7 @@ class MaintenanceKeys(FieldsModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
+class Coverable:
     """What windows may name. `labels`: of each check, those of its service included."""
 
     references: References
@@ -78,23 +78,23 @@ class Targets:
     labels: tuple[Mapping[str, str], ...]
 
 
-def targets(
+def coverable(
     drafts: Iterable[Draft],
     references: References,
     services: Vocabulary,
     service_labels: Mapping[str, Mapping[str, str]],
     defaults: Mapping[str, str],
-) -> Targets:
+) -> Coverable:
     """`service_labels` by the services' names, `defaults` those of every check."""
     labels = [
         {**service_labels.get(draft.service or "", {}), **defaults, **((draft.keys and draft.keys.labels) or {})}
         for draft in drafts
     ]
-    return Targets(references, services, tuple(labels))
+    return Coverable(references, services, tuple(labels))
 
 
 def read_maintenance(
-    entries: Iterable[Entry], known: Targets, secrets: Secrets, faults: Faults
+    entries: Iterable[Entry], known: Coverable, secrets: Secrets, faults: Faults
 ) -> tuple[Window, ...]:
     """The windows in the order of the file."""
     found: dict[str, Window] = {}
@@ -115,7 +115,7 @@ def read_maintenance(
     return tuple(found.values())
 
 
-def _scope(keys: MaintenanceKeys, entry: Entry, known: Targets, faults: Faults) -> Scope:
+def _scope(keys: MaintenanceKeys, entry: Entry, known: Coverable, faults: Faults) -> Scope:
     checks = []
     for index, name in enumerate(keys.checks):
         try:
