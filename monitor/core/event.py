@@ -120,7 +120,24 @@ def incident_body(
         body["update"] = {"kind": update.kind.value, "by": update.by or None, "text": cut(update.text)}
     body["since"] = iso(incident.since)
     body |= _because(check.verdict) if check and not incident.resolved else {"reason": None, "why": incident.why}
-    body["incident"] = {
+    body["incident"] = _incident(incident, statuses, at, standing)
+    body |= _deployed(deploy, incident.since)
+    body["service"] = _service(status)
+    if check is not None:
+        body["check"] = _check(check, source)
+    body["evidence"] = {**(_evidence(check, source) if check else {}), "checks": _members(members.values(), standing)}
+    runbooks = [status.service.runbook, check.check.runbook if check else None]
+    if len(statuses) > 1:
+        runbooks.reverse()  # that of the cause helps more than that of one of those that it has taken along
+    body["links"] = _links(next(filter(None, runbooks), None), source)
+    return body
+
+
+def _incident(
+    incident: Incident, statuses: Sequence[ServiceStatus], at: datetime, standing: Standing
+) -> dict[str, Any]:
+    merged = {} if incident.merged_into is None else {"merged_into": incident.merged_into}
+    return {
         "id": incident.id,
         "impact": incident.impact.value,
         "opened": iso(incident.opened),
@@ -132,19 +149,8 @@ def incident_body(
         "services": list(incident.services[:MEMBERS_LIMIT]),
         "acknowledged": acknowledged_json(standing.acknowledged(incident.id)),
         "affected": [] if incident.resolved else [item.service.id for item in statuses[:MEMBERS_LIMIT]],
+        **merged,
     }
-    if incident.merged_into is not None:
-        body["incident"]["merged_into"] = incident.merged_into
-    body |= _deployed(deploy, incident.since)
-    body["service"] = _service(status)
-    if check is not None:
-        body["check"] = _check(check, source)
-    body["evidence"] = {**(_evidence(check, source) if check else {}), "checks": _members(members.values(), standing)}
-    runbooks = [status.service.runbook, check.check.runbook if check else None]
-    if len(statuses) > 1:
-        runbooks.reverse()  # that of the cause helps more than that of one of those that it has taken along
-    body["links"] = _links(next(filter(None, runbooks), None), source)
-    return body
 
 
 def agent_body(

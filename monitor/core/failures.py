@@ -14,7 +14,7 @@ from typing import Any
 
 from monitor.core.bursts import Bursts, Confirmation, Toll
 from monitor.core.model import UP, Confirm, Look, Policy, Recover, State, in_seconds
-from monitor.core.run import NO_RUN, Run, Told, gap_of, grown
+from monitor.core.run import NO_RUN, Run, Told, gap_of, grown, telling_length
 from monitor.core.snapshot import read_count, read_instant, read_number, read_seconds
 
 BURST = (0.2, 0.5, 0.9, 1.4, 2.0, 2.7, 3.4, 4.2, 5.0)
@@ -39,12 +39,6 @@ _ALARM, _CAP = 12.0, 14.0
 """Bernoulli CUSUM from 1 % to 30 % failing; the cap bounds how long a recovery takes (DETECTION.md)."""
 
 _LOOKS_TO_LEAVE_DOWN = 5
-_MOST_LOOKS = 60
-
-_CHANCE = 3e-7
-"""How likely a run may be at most, if the target merely fails as often as before, to be called an outage. The study
-(DETECTION.md) has 1e-6; but how often it fails is only estimated, and ten minutes have hundreds of looks with which a
-run may begin."""
 
 
 class Failures:
@@ -274,18 +268,12 @@ class Failures:
         return -_SUCCESS_STEP if self.state is State.UP else _CAP / self._recover.looks
 
     def _needed(self) -> float:
-        """Failures in a row that a target which merely fails now and then would hardly ever show (`_CHANCE`).
-
-        How often it fails is taken from the looks before the run: a brownout that turns into a blackout must not
-        have to outweigh itself.
-        """
+        """Failures in a row that it takes. How often the target fails is taken from the looks before the run: a
+        brownout that turns into a blackout must not have to outweigh itself."""
         if self._confirm.policy is Policy.CONSECUTIVE:
             return self._confirm.looks
         looks, failed = self._looks - self._bad.looks, self._failed - self._bad.looks
-        if failed == looks:
-            return self._confirm.looks
-        chance = (failed + 1) / (looks + 2)
-        return max(self._confirm.looks, min(math.log(_CHANCE) / math.log(chance), _MOST_LOOKS))
+        return max(self._confirm.looks, telling_length(looks, failed))
 
     def needed_span(self, tick: float) -> float:
         """How long (s) the run that goes on must be to be called an outage at `tick`."""

@@ -25,12 +25,26 @@ TOLD_ADDRESSES = 8
 TOLD_LOOKS = 60
 """Looks of which it is known that they were told."""
 
+_CHANCE = 3e-7
+"""How likely a run of failures may be at most, if the target merely fails as often as before, to be called an outage.
+The study (DETECTION.md) has 1e-6; but how often it fails is only estimated, and ten minutes have hundreds of looks
+with which a run may begin."""
+_LONGEST_ASKED = 60
+
 
 @lru_cache(maxsize=1024)
 def gap_of(every: float) -> float:
     """Seconds, for a check that is looked at at such an interval (s): what was merely suspected before a longer gap
     between two looks (the agent was off, paused, blind) is forgotten."""
     return max(_GAP_INTERVALS * every, _SHORTEST_GAP)
+
+
+def telling_length(looks: int, failed: int) -> float:
+    """Failures in a row that a target would hardly ever show (`_CHANCE`) of which so many looks have failed; 0 where
+    none has succeeded."""
+    if failed == looks:
+        return 0.0
+    return min(math.log(_CHANCE) / math.log((failed + 1) / (looks + 2)), _LONGEST_ASKED)
 
 
 def same(one: Look, other: Look) -> bool:
