@@ -27,5 +27,8 @@ def delivery(body: bytes | None = None, **facts: Any) -> Delivery:
     return Delivery(1, event["id"], event["type"], "hook", "i1", 1, encoded, NOW)
 
 
-def context(client: httpx.AsyncClient, terminal: TextIO | None = None, now: datetime = NOW) -> SinkContext:
-    return SinkContext(client, now, terminal or io.StringIO())
+def context(
+    client: httpx.AsyncClient, terminal: TextIO | None = None, now: datetime = NOW, **more: Any
+) -> SinkContext:
+    """`more` as `SinkContext` has it."""
+    return SinkContext(client, now, terminal or io.StringIO(), **more)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from monitor.sinks.contract import SendFailed, SinkContext
+from monitor.sinks.contract import SendFailed
 from monitor.sinks.email import Email
 from tests.servers.mail import Server
 from tests.sinks.lives import OPENED, START, delivered
@@ -30,8 +30,7 @@ class Mailer:
 
     async def tell(self, told: dict[str, Any]) -> None:
         async with httpx.AsyncClient(trust_env=False) as client:
-            given = context(client, now=START)
-            await self._sink.send(delivered(told), SinkContext(client, given.now, given.terminal, self.memory))
+            await self._sink.send(delivered(told), context(client, now=START, memory=self.memory))
 
     async def fails(self, told: dict[str, Any] = OPENED) -> SendFailed:
         with pytest.raises(SendFailed) as raised:

@@ -1,4 +1,4 @@
-"""A pager that answers as told and notes what it was sent, and a sink that remembers what it has told it."""
+"""A sink that remembers what it has told, as the outbox lets it, and a pager that answers as told."""
 
 from __future__ import annotations
 
@@ -7,11 +7,32 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pytest
 import respx
 
-from monitor.sinks.contract import Sink, SinkContext
-from tests.sinks.lives import delivered
+from monitor.sinks.contract import SendFailed, Sink
+from tests.sinks.lives import START, delivered
 from tests.sinks.made import context
+
+
+class Stream:
+    """The events of one stream, one after another."""
+
+    def __init__(self, client: httpx.AsyncClient, sink: Sink) -> None:
+        self.memory: dict[str, Any] = {}
+        """What the sink keeps of it."""
+        self._client = client
+        self._sink = sink
+
+    async def tell(self, told: dict[str, Any], *, uncertain: bool = False) -> None:
+        there = context(self._client, now=START, memory=self.memory, uncertain=uncertain)
+        await self._sink.send(delivered(told), there)
+
+    async def fails(self, told: dict[str, Any], *, uncertain: bool = False) -> SendFailed:
+        with pytest.raises(SendFailed) as raised:
+            await self.tell(told, uncertain=uncertain)
+        assert "s3cr3t" not in str(raised.value)
+        return raised.value
 
 
 @dataclass
@@ -30,8 +51,7 @@ class Pager:
             respx.route().mock(side_effect=self._answer)
             async with httpx.AsyncClient(verify=False) as client:  # no authorities to load: nothing is sent
                 for told in bodies:
-                    base = context(client)
-                    await sink.send(delivered(told), SinkContext(client, base.now, base.terminal, self.memory))
+                    await sink.send(delivered(told), context(client, memory=self.memory))
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         found = self.answers.pop(0) if self.answers else None

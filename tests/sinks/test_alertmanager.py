@@ -19,7 +19,7 @@ from aiohttp import web
 
 from monitor.sinks import _http
 from monitor.sinks.alertmanager import Alertmanager
-from monitor.sinks.contract import SendFailed, SinkContext
+from monitor.sinks.contract import SendFailed
 from probes.contract import BadField, Secret
 from tests.servers.alertmanager import alertmanager, alerts
 from tests.sinks.lives import (
@@ -231,8 +231,7 @@ async def test_a_real_one_groups_escalates_and_resolves(tmp_path: Path) -> None:
                 async def tell(body: dict[str, Any]) -> None:
                     now = datetime.now(UTC)
                     made = body | {"at": now.isoformat(), "since": now.isoformat()}
-                    base = context(client, now=now)
-                    await sink.send(delivered(made), SinkContext(client, now, base.terminal, memory))
+                    await sink.send(delivered(made), context(client, now=now, memory=memory))
 
                 await tell(OPENED)
                 await _until(lambda: _states(told) == [{"warning": "firing"}])

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -182,17 +181,16 @@ async def test_its_time_is_limited(service: Service) -> None:
 async def test_what_hangs_holds_up_no_other(service: Service) -> None:
     """Apprise's own pool has as many threads as there are processors, and a few: a dozen hung sends stop all."""
     ended = service.hang()
-    sinks = [service.sink(query=f"/{number}?rto=5") for number in range(8)]
+    sinks = [service.sink(query=f"/{number}?rto=60") for number in range(8)]
     service.wanted = len(sinks) * MOST_UNDER_WAY
     hung = [asyncio.create_task(tell(sink)) for sink in sinks for _ in range(MOST_UNDER_WAY)]
-    await asyncio.wait_for(service.all_came.wait(), 10)
+    await asyncio.wait_for(service.all_came.wait(), 15)
     failed = await fails(sinks[0])
     assert (failed.permanent, str(failed)) == (False, "4 earlier sends have not ended yet")
     async with serving() as other:
-        began = time.monotonic()
         await tell(other.sink())
-        assert time.monotonic() - began < 1
         assert len(other.got) == 1
+    assert not any(task.done() for task in hung)
     ended.set()
     await asyncio.gather(*hung)
     await tell(sinks[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +10,6 @@ import httpx
 import pytest
 import respx
 
-from monitor.sinks import _http
 from monitor.sinks.contract import SendFailed, Sink
 from monitor.sinks.datadog import DatadogChecks
 from monitor.sinks.datadog_events import DatadogEvents
@@ -38,12 +36,6 @@ KEY = "s3cr3tk3y"
 CHECKS = DatadogChecks(Secret(KEY), site="datadoghq.eu", tags=("env:production",))
 EVENTS = DatadogEvents(Secret(KEY), site="datadoghq.eu", tags=("env:production",))
 SOON = timedelta(seconds=5)
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with _http.new_client() as shared:
-        yield shared
 
 
 async def sent(client: httpx.AsyncClient, sink: Sink, told: dict[str, Any], late: timedelta = SOON) -> Any:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 import respx
 
-from monitor.sinks import _http
 from monitor.sinks.contract import SendFailed
 from monitor.sinks.honeybadger import Honeybadger
 from probes.contract import BadField, Secret
@@ -20,12 +18,6 @@ from tests.sinks.official import hold, limits
 
 KEY = "hbp_s3cr3t"
 SINK = Honeybadger(Secret(KEY))
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with _http.new_client() as shared:
-        yield shared
 
 
 async def sent(client: httpx.AsyncClient, told: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 import respx
 
 from monitor.sinks import _http
-from monitor.sinks.contract import SendFailed, SinkContext
+from monitor.sinks.contract import SendFailed
 from monitor.sinks.intercom import Intercom
 from probes.contract import BadField, Secret
 from tests.sinks.lives import (
@@ -28,11 +28,10 @@ from tests.sinks.lives import (
     START,
     TEST,
     WORSE,
-    delivered,
     hostile,
 )
-from tests.sinks.made import context
 from tests.sinks.official import hold
+from tests.sinks.telling import Stream
 
 TOKEN = "dG9rOnM3Y3IzdA="
 SINK = Intercom(Secret(TOKEN), "1234", "brownout@example.com", closed_state="77")
@@ -93,29 +92,16 @@ async def client(workspace: Workspace) -> AsyncIterator[httpx.AsyncClient]:
             yield shared
 
 
-class Desk:
-    """Sends one after the other, with the memory that the outbox would keep."""
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self.memory: dict[str, Any] = {}
-        self._client = client
-
-    async def send(self, told: dict[str, Any], *, uncertain: bool = False, sink: Intercom = SINK) -> None:
-        made = context(self._client, now=START + timedelta(minutes=1))
-        there = SinkContext(made.client, made.now, made.terminal, self.memory, uncertain)
-        await sink.send(delivered(told), there)
-
-
 async def test_an_incident_is_one_ticket_from_its_begin_to_its_end(
     client: httpx.AsyncClient, workspace: Workspace
 ) -> None:
-    desk = Desk(client)
+    desk = Stream(client, SINK)
     for told, title in ((OPENED, "degraded"), (WORSE, "outage"), (ACKNOWLEDGED, "outage, acknowledged")):
-        await desk.send(told)
+        await desk.tell(told)
         [ticket] = workspace.tickets.values()
         assert ticket["open"] is True
         assert ticket["ticket_attributes"]["_default_title_"].endswith(f"Web shop: {title}")
-    await desk.send(RESOLVED)
+    await desk.tell(RESOLVED)
     [ticket] = workspace.tickets.values()
     assert (ticket["open"], ticket["ticket_state_id"]) == (False, "77")
     assert "back to normal" in ticket["ticket_attributes"]["_default_title_"]
@@ -124,31 +110,31 @@ async def test_an_incident_is_one_ticket_from_its_begin_to_its_end(
 
 @pytest.mark.parametrize("told", [CANNOT_TELL, DEPLOY, IMPAIRED, ALL["digest"]])
 async def test_these_make_no_ticket(client: httpx.AsyncClient, workspace: Workspace, told: dict[str, Any]) -> None:
-    await Desk(client).send(told)
+    await Stream(client, SINK).tell(told)
     assert workspace.calls == []
 
 
 async def test_a_test_leaves_nothing_open_and_a_drill_is_marked(
     client: httpx.AsyncClient, workspace: Workspace
 ) -> None:
-    desk = Desk(client)
-    await desk.send(TEST)
+    desk = Stream(client, SINK)
+    await desk.tell(TEST)
     assert workspace.tickets["1"]["open"] is False
     assert desk.memory == {}
-    await desk.send(DRILL)
+    await desk.tell(DRILL)
     for number, mark in (("1", "[TEST] "), ("2", "[DRILL] ")):
         assert mark in workspace.tickets[number]["ticket_attributes"]["_default_title_"]
 
 
 async def test_an_answer_that_is_lost_makes_no_second_ticket(client: httpx.AsyncClient, workspace: Workspace) -> None:
-    desk = Desk(client)
+    desk = Stream(client, SINK)
     workspace.cut_off = True
     with pytest.raises(SendFailed) as raised:
-        await desk.send(OPENED)
+        await desk.tell(OPENED)
     assert raised.value.uncertain
-    await desk.send(OPENED, uncertain=True)
+    await desk.tell(OPENED, uncertain=True)
     assert len(workspace.tickets) == 1
-    await desk.send(RESOLVED)
+    await desk.tell(RESOLVED)
     assert workspace.tickets["1"]["open"] is False
 
 
@@ -156,40 +142,40 @@ async def test_one_that_was_opened_without_our_knowing_is_closed_all_the_same(
     client: httpx.AsyncClient, workspace: Workspace
 ) -> None:
     """The opening was given up, or superseded, before anybody could know whether it had been taken."""
-    desk = Desk(client)
+    desk = Stream(client, SINK)
     workspace.cut_off = True
     with pytest.raises(SendFailed):
-        await desk.send(OPENED)
-    await desk.send(RESOLVED)
+        await desk.tell(OPENED)
+    await desk.tell(RESOLVED)
     assert workspace.tickets["1"]["open"] is False
     assert desk.memory == {}
 
 
 async def test_a_refused_opening_leaves_nothing_to_look_for(client: httpx.AsyncClient, workspace: Workspace) -> None:
-    desk = Desk(client)
+    desk = Stream(client, SINK)
     workspace.failing = [httpx.Response(422)]
     with pytest.raises(SendFailed) as raised:
-        await desk.send(OPENED)
+        await desk.tell(OPENED)
     assert raised.value.permanent
-    await desk.send(RESOLVED)
+    await desk.tell(RESOLVED)
     assert workspace.calls == ["POST /tickets"]
 
 
 async def test_a_ticket_that_somebody_deleted_is_left_alone(client: httpx.AsyncClient, workspace: Workspace) -> None:
-    desk = Desk(client)
-    await desk.send(OPENED)
+    desk = Stream(client, SINK)
+    await desk.tell(OPENED)
     workspace.tickets.clear()
-    await desk.send(WORSE)
-    await desk.send(RESOLVED)
+    await desk.tell(WORSE)
+    await desk.tell(RESOLVED)
     assert workspace.tickets == {}
     assert desk.memory == {}
 
 
 async def test_a_limit_is_waited_out_until_the_time_it_tells(client: httpx.AsyncClient, workspace: Workspace) -> None:
-    reset = int((START + timedelta(minutes=1, seconds=8)).timestamp())
+    reset = int((START + timedelta(seconds=8)).timestamp())
     workspace.failing = [httpx.Response(429, headers={"x-ratelimit-reset": str(reset)})]
     with pytest.raises(SendFailed) as raised:
-        await Desk(client).send(OPENED)
+        await Stream(client, SINK).tell(OPENED)
     assert not raised.value.permanent
     assert raised.value.retry_after == pytest.approx(8)
 
@@ -198,7 +184,7 @@ async def test_a_limit_is_waited_out_until_the_time_it_tells(client: httpx.Async
 async def test_hostile_text_stays_within_what_is_shown(
     client: httpx.AsyncClient, workspace: Workspace, name: str
 ) -> None:
-    await Desk(client).send(hostile(ALL[name]))
+    await Stream(client, SINK).tell(hostile(ALL[name]))
     for ticket in workspace.tickets.values():
         title, text = ticket["ticket_attributes"].values()
         assert len(title) <= 250

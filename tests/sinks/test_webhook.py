@@ -21,12 +21,6 @@ from tests.sinks.made import NOW, context, delivery
 URL = "https://user:pw@hooks.example.com/T0KEN?key=K3Y"
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with _http.new_client() as shared:
-        yield shared
-
-
 async def failure(client: httpx.AsyncClient, sink: Webhook | None = None) -> SendFailed:
     with pytest.raises(SendFailed) as raised:
         await (sink or Webhook(URL)).send(delivery(), context(client))

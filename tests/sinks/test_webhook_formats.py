@@ -19,7 +19,7 @@ from standardwebhooks.webhooks import Webhook as Reference
 
 from monitor.sinks import _http, _template
 from monitor.sinks._formats import Format
-from monitor.sinks.contract import SendFailed, SinkContext
+from monitor.sinks.contract import SendFailed
 from monitor.sinks.webhook import Webhook
 from probes.contract import BadField, Secret
 from tests.sinks.lives import (
@@ -221,8 +221,7 @@ async def _signed(sink: Webhook, told: dict[str, Any]) -> httpx.Request:
     with respx.mock:
         route = respx.post(URL).respond(204)
         async with _http.new_client() as client:
-            base = context(client, now=datetime.now(UTC))
-            await sink.send(delivered(told), SinkContext(client, base.now, base.terminal))
+            await sink.send(delivered(told), context(client, now=datetime.now(UTC)))
         return route.calls[0].request
 
 
