@@ -160,8 +160,7 @@ class Lane:
             log.error("outbox.dead_letter", sink=self._name, events=len(rows), error=error)
             given_up = rows
             await self._hand_over("", lambda to, rows=given_up: self._handover.refused(to, rows))  # type: ignore[misc]
-            for row in rows:
-                await self._store.dead(row, self._clock.now().at, error)
+            await self._store.dead(rows, self._clock.now().at, error)
             self._handover.settled(rows)
             self._tell(rows, Outcome.DEAD, 0.0, error)
 
@@ -190,9 +189,9 @@ class Lane:
 
     async def _ends_of(self, rows: Sequence[Delivery]) -> list[Delivery]:
         """What a removed sink is still told; the others are given up."""
-        for row in rows:
-            if row.event_type not in ENDS:
-                await self._store.dead(row, self._clock.now().at, REMOVED)
+        others = [row for row in rows if row.event_type not in ENDS]
+        if others:
+            await self._store.dead(others, self._clock.now().at, REMOVED)
         return [row for row in rows if row.event_type in ENDS]
 
     async def _mistrust_old_waits(self) -> None:
@@ -227,8 +226,7 @@ class Lane:
         if failure is None:
             outcome = Outcome.ACCEPTED
             await self._hand_over(said.event_id, lambda to: self._handover.accepted(to, parcel.rows))
-            for row in parcel.rows:
-                await self._settle(row.event_id, lambda row=row: self._store.delivered(row, now))  # type: ignore[misc]
+            await self._settle(said.event_id, lambda: self._store.delivered(parcel.rows, now))
             self._handover.settled(parcel.rows)
             await self._accepted_one(now, trouble=not parcel.is_mark)
             self._gathered += len(parcel.rows) - 1
@@ -249,12 +247,13 @@ class Lane:
         else:
             log.warning("outbox.retry", **facts, retry_in=round(wait, 1))
         given_up = [row for row in parcel.rows if failure.permanent or self._is_given_up(row)]
+        gone = {row.id for row in given_up}
+        waiting = [row for row in parcel.rows if row.id not in gone]
         await self._hand_over(said.event_id, lambda to: self._handover.refused(to, given_up))
-        for row in parcel.rows:
-            if row in given_up:
-                await self._settle(row.event_id, lambda row=row: self._store.dead(row, now, error))  # type: ignore[misc]
-            else:
-                await self._settle(row.event_id, lambda row=row: self._store.failed(row, retry_at, error))  # type: ignore[misc]
+        if given_up:
+            await self._settle(said.event_id, lambda: self._store.dead(given_up, now, error))
+        if waiting:
+            await self._settle(said.event_id, lambda: self._store.failed(waiting, retry_at, error))
         self._handover.settled(given_up)
         return Outcome.DEAD if wait is None else Outcome.RETRIED
 

@@ -118,11 +118,10 @@ class Outbox:
             now = self._steady.now()
             await self._store.hasten(sink, now)  # what waits out a backoff cannot be claimed
             batch = await self._store.claim(sink, now, now + _BURIAL, _BURIAL_BATCH)
-            for delivery in batch:
-                await self._store.dead(delivery, now, REMOVED)
-            buried += len(batch)
             if not batch:
                 break
+            await self._store.dead(batch, now, REMOVED)
+            buried += len(batch)
         return buried
 
     @property

@@ -43,13 +43,13 @@ class TroubledStore(MemoryStore):
         self._check("claim")
         return await super().claim(sink, now, lease_until, limit, deep=deep)
 
-    async def delivered(self, delivery: Delivery, now: datetime) -> None:
+    async def delivered(self, deliveries: Sequence[Delivery], now: datetime) -> None:
         self._check("delivered")
-        await super().delivered(delivery, now)
+        await super().delivered(deliveries, now)
 
-    async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
+    async def dead(self, deliveries: Sequence[Delivery], now: datetime, error: str) -> None:
         self._check("dead")
-        await super().dead(delivery, now, error)
+        await super().dead(deliveries, now, error)
 
 
 def test_a_store_in_trouble_is_asked_again_but_not_hammered() -> None:
@@ -199,7 +199,7 @@ def test_what_waits_for_a_sink_that_is_gone_is_given_up_and_not_told_weeks_later
         await before.commit([told(*streams)], NOBODY)
         now = START
         [first] = await before.claim("old", now, now, 1)
-        await before.failed(first, datetime.max.replace(tzinfo=now.tzinfo), "answered 503")
+        await before.failed([first], datetime.max.replace(tzinfo=now.tzinfo), "answered 503")
         async with working(MemoryStore(shelf), chat=fine) as bench:
             await asyncio.sleep(1)
             assert (await bench.store.backlog())["old"].waiting == 0

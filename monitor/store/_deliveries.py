@@ -25,6 +25,9 @@ _OURS = """event = (SELECT number FROM events WHERE id = ?) AND sink = ?
     AND attempts = ? AND state = 'leased' AND epoch = ?"""
 """Each lease raises `attempts`, so (row, attempt, epoch) names one lease, and a late answer matches none. The row is
 named by event and sink: one that was leased from memory has its number only since it is written down."""
+_DELIVERED = f"DELETE FROM outbox WHERE {_OURS}"  # noqa: S608
+_FAILED = f"UPDATE outbox SET state = 'waiting', due = ?, error = ? WHERE {_OURS}"  # noqa: S608
+_GIVEN_UP = f"UPDATE outbox SET state = 'dead', head = 0, died = ?, error = ? WHERE {_OURS}"  # noqa: S608
 _NEXT_IN_STREAM = """
     UPDATE outbox SET head = 1 WHERE id =
         (SELECT MIN(id) FROM outbox WHERE sink = ? AND stream = ? AND state <> 'dead')"""
@@ -71,26 +74,24 @@ def claim(
     return [_delivery(db.execute(_READ, (number,)).fetchone()) for number in ids]
 
 
-def delivered(db: sqlite3.Connection, epoch: int, delivery: Delivery) -> None:
-    done = db.execute(f"DELETE FROM outbox WHERE {_OURS}", _lease(delivery, epoch))  # noqa: S608
-    if done.rowcount:
-        db.execute(_NEXT_IN_STREAM, (delivery.sink, delivery.stream))
+def delivered(db: sqlite3.Connection, epoch: int, deliveries: Iterable[Delivery]) -> None:
+    for delivery in deliveries:
+        if db.execute(_DELIVERED, _lease(delivery, epoch)).rowcount:
+            db.execute(_NEXT_IN_STREAM, (delivery.sink, delivery.stream))
 
 
-def failed(db: sqlite3.Connection, epoch: int, delivery: Delivery, retry_at: datetime, error: str) -> None:
-    db.execute(
-        f"UPDATE outbox SET state = 'waiting', due = ?, error = ? WHERE {_OURS}",  # noqa: S608
-        (to_micros(retry_at), error, *_lease(delivery, epoch)),
-    )
+def failed(
+    db: sqlite3.Connection, epoch: int, deliveries: Iterable[Delivery], retry_at: datetime, error: str
+) -> None:
+    what = to_micros(retry_at), error
+    db.executemany(_FAILED, ((*what, *_lease(delivery, epoch)) for delivery in deliveries))
 
 
-def dead(db: sqlite3.Connection, epoch: int, delivery: Delivery, now: datetime, error: str) -> None:
-    done = db.execute(
-        f"UPDATE outbox SET state = 'dead', head = 0, died = ?, error = ? WHERE {_OURS}",  # noqa: S608
-        (to_micros(now), error, *_lease(delivery, epoch)),
-    )
-    if done.rowcount:
-        db.execute(_NEXT_IN_STREAM, (delivery.sink, delivery.stream))
+def dead(db: sqlite3.Connection, epoch: int, deliveries: Iterable[Delivery], now: datetime, error: str) -> None:
+    what = to_micros(now), error
+    for delivery in deliveries:
+        if db.execute(_GIVEN_UP, (*what, *_lease(delivery, epoch))).rowcount:
+            db.execute(_NEXT_IN_STREAM, (delivery.sink, delivery.stream))
 
 
 def hasten(db: sqlite3.Connection, sink: str, now: datetime) -> None:

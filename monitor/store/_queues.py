@@ -34,21 +34,24 @@ class MemoryOutbox(ABC):
             row.leased, row.due, row.attempts = True, lease_until, row.attempts + 1
         return [row.delivery(self._shelf.bodies[row.event.id]) for row in taken]
 
-    async def delivered(self, delivery: Delivery, now: datetime) -> None:  # noqa: ARG002  (the contract's)
+    async def delivered(self, deliveries: Sequence[Delivery], now: datetime) -> None:  # noqa: ARG002  (the contract's)
         self._guard()
-        if self._leased(delivery):
-            self._finish(delivery)
+        for delivery in deliveries:
+            if self._leased(delivery):
+                self._finish(delivery)
 
-    async def failed(self, delivery: Delivery, retry_at: datetime, error: str) -> None:  # noqa: ARG002
+    async def failed(self, deliveries: Sequence[Delivery], retry_at: datetime, error: str) -> None:  # noqa: ARG002
         self._guard()
-        if row := self._leased(delivery):
-            row.leased, row.due = False, retry_at
+        for delivery in deliveries:
+            if row := self._leased(delivery):
+                row.leased, row.due = False, retry_at
 
-    async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
+    async def dead(self, deliveries: Sequence[Delivery], now: datetime, error: str) -> None:
         self._guard()
-        if self._leased(delivery):
-            self._finish(delivery)
-            self._shelf.dead.append(DeadLetter(delivery, error, now))
+        for delivery in deliveries:
+            if self._leased(delivery):
+                self._finish(delivery)
+                self._shelf.dead.append(DeadLetter(delivery, error, now))
 
     async def hasten(self, sink: str, now: datetime) -> None:
         self._guard()

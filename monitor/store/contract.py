@@ -188,14 +188,15 @@ class Store(Protocol):
         and behind it, all that stands behind it in its stream.
         """
 
-    async def delivered(self, delivery: Delivery, now: datetime) -> None:
-        """The sink accepted it. Does nothing if the lease is no longer ours."""
+    async def delivered(self, deliveries: Sequence[Delivery], now: datetime) -> None:
+        """The sink accepted them: all of them are settled, or none. Does nothing for one whose lease is no longer
+        ours."""
 
-    async def failed(self, delivery: Delivery, retry_at: datetime, error: str) -> None:
-        """Try again at `retry_at`; the rows behind it in its stream wait."""
+    async def failed(self, deliveries: Sequence[Delivery], retry_at: datetime, error: str) -> None:
+        """As `delivered`: try them again at `retry_at`; the rows behind them in their streams wait."""
 
-    async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
-        """Give it up; it stays, listed, and its stream goes on."""
+    async def dead(self, deliveries: Sequence[Delivery], now: datetime, error: str) -> None:
+        """As `delivered`: give them up; they stay, listed, and their streams go on."""
 
     async def hasten(self, sink: str, now: datetime) -> None:
         """The sink accepts again: what waits for a later attempt is due now (leases stay)."""

@@ -147,14 +147,14 @@ class LastingStore(TwoSources):
     ) -> list[Delivery]:
         return await self._either(lambda store: store.claim(sink, now, lease_until, limit, deep=deep))
 
-    async def delivered(self, delivery: Delivery, now: datetime) -> None:
-        await self._either(lambda store: store.delivered(delivery, now))
+    async def delivered(self, deliveries: Sequence[Delivery], now: datetime) -> None:
+        await self._either(lambda store: store.delivered(deliveries, now))
 
-    async def failed(self, delivery: Delivery, retry_at: datetime, error: str) -> None:
-        await self._either(lambda store: store.failed(delivery, retry_at, error))
+    async def failed(self, deliveries: Sequence[Delivery], retry_at: datetime, error: str) -> None:
+        await self._either(lambda store: store.failed(deliveries, retry_at, error))
 
-    async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
-        await self._either(lambda store: store.dead(delivery, now, error))
+    async def dead(self, deliveries: Sequence[Delivery], now: datetime, error: str) -> None:
+        await self._either(lambda store: store.dead(deliveries, now, error))
 
     async def hasten(self, sink: str, now: datetime) -> None:
         await self._either(lambda store: store.hasten(sink, now))

@@ -156,14 +156,14 @@ class SqliteStore:
             lambda db: _deliveries.claim(db, self._held.epoch, sink, now, lease_until, limit, deep=deep)
         )
 
-    async def delivered(self, delivery: Delivery, now: datetime) -> None:  # noqa: ARG002  (other stores keep when)
-        await self._write(lambda db: _deliveries.delivered(db, self._held.epoch, delivery))
+    async def delivered(self, deliveries: Sequence[Delivery], now: datetime) -> None:  # noqa: ARG002  (the contract's)
+        await self._write(lambda db: _deliveries.delivered(db, self._held.epoch, deliveries))
 
-    async def failed(self, delivery: Delivery, retry_at: datetime, error: str) -> None:
-        await self._write(lambda db: _deliveries.failed(db, self._held.epoch, delivery, retry_at, error))
+    async def failed(self, deliveries: Sequence[Delivery], retry_at: datetime, error: str) -> None:
+        await self._write(lambda db: _deliveries.failed(db, self._held.epoch, deliveries, retry_at, error))
 
-    async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
-        await self._write(lambda db: _deliveries.dead(db, self._held.epoch, delivery, now, error), durable=True)
+    async def dead(self, deliveries: Sequence[Delivery], now: datetime, error: str) -> None:
+        await self._write(lambda db: _deliveries.dead(db, self._held.epoch, deliveries, now, error), durable=True)
 
     async def hasten(self, sink: str, now: datetime) -> None:
         await self._write(lambda db: _deliveries.hasten(db, sink, now))

@@ -117,15 +117,15 @@ class MortalStore:
         with self._fate.calling("claim"):
             return await self._inner.claim(sink, now, lease_until, limit, deep=deep)
 
-    async def delivered(self, delivery: Delivery, now: datetime) -> None:
+    async def delivered(self, deliveries: Sequence[Delivery], now: datetime) -> None:
         with self._fate.calling("delivered"):
-            await self._inner.delivered(delivery, now)
+            await self._inner.delivered(deliveries, now)
 
-    async def failed(self, delivery: Delivery, retry_at: datetime, error: str) -> None:
-        await self._inner.failed(delivery, retry_at, error)
+    async def failed(self, deliveries: Sequence[Delivery], retry_at: datetime, error: str) -> None:
+        await self._inner.failed(deliveries, retry_at, error)
 
-    async def dead(self, delivery: Delivery, now: datetime, error: str) -> None:
-        await self._inner.dead(delivery, now, error)
+    async def dead(self, deliveries: Sequence[Delivery], now: datetime, error: str) -> None:
+        await self._inner.dead(deliveries, now, error)
 
     async def hasten(self, sink: str, now: datetime) -> None:
         await self._inner.hasten(sink, now)

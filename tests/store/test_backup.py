@@ -38,10 +38,10 @@ async def filled(state_dir: Path) -> None:
     await store.open()
     await store.commit([whole_change(3), told(*(event(name, name) for name in ("sent", "late", "dead")))], NOBODY)
     never, sent, late, dead = await store.claim("hook", after(0), after(30), 9)
-    await store.failed(never, after(0), "503")
-    await store.delivered(sent, after(1))
-    await store.failed(late, after(60), "503")
-    await store.dead(dead, after(1), "410")
+    await store.failed([never], after(0), "503")
+    await store.delivered([sent], after(1))
+    await store.failed([late], after(60), "503")
+    await store.dead([dead], after(1), "410")
     await store.close()
 
 

@@ -123,10 +123,10 @@ def without_id(delivery: Delivery) -> tuple[Any, ...]:
 
 def settling(store: Store, how: str, delivery: Delivery, now: datetime) -> Awaitable[None]:
     if how == "delivered":
-        return store.delivered(delivery, now)
+        return store.delivered([delivery], now)
     if how == "failed":
-        return store.failed(delivery, now, "503")
-    return store.dead(delivery, now, "410")
+        return store.failed([delivery], now, "503")
+    return store.dead([delivery], now, "410")
 
 
 def test_all_stores_say_the_same() -> None:

@@ -82,7 +82,7 @@ async def test_committing_twice_changes_nothing(disk: Disk, opened: Opener) -> N
     store = await opened(disk)
     await store.commit([whole_change()], NOBODY)
     [delivery] = await store.claim("hook", after(0), after(30), 9)
-    await store.delivered(delivery, after(1))
+    await store.delivered([delivery], after(1))
     await store.commit([whole_change(), whole_change()], NOBODY)
     assert await store.next_due("hook") is None, "a delivered event is not queued again"
     assert len(await store.events(10)) == 1
@@ -141,9 +141,9 @@ async def test_an_agent_that_was_replaced_may_not_write(disk: Disk, opened: Open
         old.commit([told(event("e2"))], NOBODY),
         old.save([record()]),
         old.claim("hook", after(0), after(30), 9),
-        old.delivered(delivery, after(1)),
-        old.failed(delivery, after(5), "x"),
-        old.dead(delivery, after(5), "x"),
+        old.delivered([delivery], after(1)),
+        old.failed([delivery], after(5), "x"),
+        old.dead([delivery], after(5), "x"),
         old.hasten("hook", after(5)),
     ):
         with pytest.raises(Fenced, match="another agent"):
@@ -158,7 +158,7 @@ async def test_the_past_is_pruned_and_what_is_owed_is_not(disk: Disk) -> None:
     await store.commit([told(*(event(f"owed{n}", f"s{n}", ("slow",)) for n in range(2)))], NOBODY)
     await store.commit([told(*(event(f"dead{n}", f"s{n}", ("hook",)) for n in range(4)))], NOBODY)
     for n, delivery in enumerate(await store.claim("hook", after(0), after(30), 9)):
-        await store.dead(delivery, after(n), "gone")
+        await store.dead([delivery], after(n), "gone")
     past = tuple(incident(f"i{n}", resolved=after(50 + n), opened=n) for n in range(5))
     transitions = tuple(transition(seq=n) for n in range(5))
     events = tuple(event(f"sent{n}", sinks=()) for n in range(6))

@@ -83,9 +83,9 @@ async def test_rows_are_sent_from_memory_in_order_and_then_written_down(tmp_path
         first, f, g, h = await here.store.claim("hook", after(0), after(30), 99)
         assert (first.event_id, json.loads(first.body).get("durable")) == ("e1", None), "it is in the journal"
         assert json.loads(g.body)["durable"] is False
-        await here.store.delivered(first, after(1))
-        await here.store.failed(f, after(60), "503")
-        await here.store.dead(g, after(1), "410")
+        await here.store.delivered([first], after(1))
+        await here.store.failed([f], after(60), "503")
+        await here.store.dead([g], after(1), "410")
         await here.release()
         assert here.rows() == [
             ("f1", "waiting", 1, 1),
@@ -93,7 +93,7 @@ async def test_rows_are_sent_from_memory_in_order_and_then_written_down(tmp_path
             ("g1", "dead", 0, 1),
             ("h1", "leased", 1, 1),
         ]
-        await here.store.delivered(h, after(2))
+        await here.store.delivered([h], after(2))
         assert [row[0] for row in here.rows()] == ["f1", "e2", "g1"], "a send that was under way is settled later"
         [second] = await here.store.claim("hook", after(3), after(30), 99)
         assert (second.event_id, json.loads(second.body)["durable"]) == ("e2", False), (
@@ -108,7 +108,7 @@ async def test_a_lease_from_the_journal_is_settled_from_memory(tmp_path: Path) -
         await here.store.commit([told(event("e1"), event("e2"))], NOBODY)
         [first] = await here.store.claim("hook", after(0), after(30), 99)
         here.hold()
-        await here.store.delivered(first, after(1))
+        await here.store.delivered([first], after(1))
         assert await here.claimed(at=1) == ["e2"]
         await here.release()
         assert here.rows() == [("e2", "leased", 1, 1)]
@@ -170,7 +170,7 @@ async def test_memory_is_bounded_and_small_news_go_first(tmp_path: Path) -> None
         here.hold()
         await here.store.commit([big("sent", EventType.INCIDENT_OPENED, "s")], NOBODY)
         [sent] = await here.store.claim("hook", after(0), after(30), 99)
-        await here.store.delivered(sent, after(1))
+        await here.store.delivered([sent], after(1))
         for number in range(8):
             await here.store.commit([big(f"o{number}", EventType.INCIDENT_OPENED, f"i{number}")], NOBODY)
             await here.store.commit([big(f"c{number}", EventType.CHECK_CHANGED, f"c{number}")], NOBODY)
@@ -297,7 +297,7 @@ async def test_another_process_holds_the_journal(tmp_path: Path) -> None:
             assert shell.stdout.readline() == b"held\n"
             await here.store.commit([told(event("e1"))], NOBODY)
             [page] = await here.store.claim("hook", after(0), after(30), 9)
-            await here.store.delivered(page, after(1))
+            await here.store.delivered([page], after(1))
             assert "another program holds it" in here.store.condition.trouble
         await here.until(lambda: not here.store.condition.trouble)
         assert here.rows() == []
@@ -327,7 +327,7 @@ async def test_what_was_given_up_does_not_fill_the_memory(tmp_path: Path) -> Non
         for number in range(100):
             await here.store.commit([told(event(f"e{number}"))], NOBODY)
             [delivery] = await here.store.claim("hook", after(0), after(30), 9)
-            await here.store.dead(delivery, after(number), "410")
+            await here.store.dead([delivery], after(number), "410")
         letters = [letter.delivery.event_id for letter in await here.store.dead_letters(999)]
         assert 15 <= len(letters) <= 20
         assert letters[0] == "e99"

@@ -36,9 +36,9 @@ async def fill(folder: Path) -> None:
     await store.commit([whole_change(1), told(*(event(name, name) for name in ("sent", "late", "dead")))], NOBODY)
     await store.commit([Change(incidents=(incident("over", resolved=after(5)),))], NOBODY)
     _, sent, late, dead = await store.claim("hook", after(0), after(30), 9)
-    await store.delivered(sent, after(1))
-    await store.failed(late, after(60), "503")
-    await store.dead(dead, after(1), "410")
+    await store.delivered([sent], after(1))
+    await store.failed([late], after(60), "503")
+    await store.dead([dead], after(1), "410")
     await store.close()
 
 
@@ -50,7 +50,7 @@ async def lived(folder: Path) -> int:
     mending = asyncio.create_task(store.run())
     await store.commit([whole_change(7), told(event("new", "new"))], NOBODY)
     for delivery in await store.claim("hook", after(99), after(199), 9):
-        await store.failed(delivery, after(100), "503")
+        await store.failed([delivery], after(100), "503")
     await store.backlog()
     await store.next_due("hook")
     await store.dead_letters(9)
