@@ -72,7 +72,8 @@ def measure(options: Namespace) -> Line:
 
 def _rate(told: Mapping[str, Any]) -> float:
     """Acceptances a second, from the first to the last; the last commit stands for its beat."""
-    return len(told["accepted"]) / (max(told["accepted"]) - min(told["accepted"]) + 1 / BATCHES)
+    accepted: list[float] = told["accepted"]
+    return len(accepted) / (max(accepted) - min(accepted) + 1 / BATCHES)
 
 
 def _took(told: Mapping[str, Any], percent: float) -> float:
