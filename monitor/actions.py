@@ -161,8 +161,9 @@ class Actuator:
                 return Fate.FAILED, "it was removed from the configuration before it began"
             started = self._clock.now().tick
             done, text = await (self._command(deed, begun, body) if deed.run else self._call(deed, begun, body))
-            took = seconds(round(self._clock.now().tick - started, 1))
-            return Fate.DONE if done else Fate.FAILED, f"{text} (after {took})"
+            took = round(self._clock.now().tick - started, 1)
+            after = f" (after {seconds(took)})" if took else ""
+            return Fate.DONE if done else Fate.FAILED, f"{text}{after}"
 
     async def _command(self, deed: Deed, begun: Run, body: Mapping[str, Any]) -> tuple[bool, str]:
         limit = deed.timeout.total_seconds()

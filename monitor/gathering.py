@@ -32,6 +32,7 @@ _ORDER = (Class.OUTAGE, Class.DEGRADED, Class.UNKNOWN, Class.MARK, Class.RECOVER
 _STATES = {Class.OUTAGE: "outage", Class.DEGRADED: "degradation", Class.RECOVERED: "operational"}
 _ASIDE = frozenset({"acknowledged", "snoozed", "note", "action"})
 """Updates that tell nothing of how it stands: they are told along with what does."""
+_TAKEN_ON = frozenset({"acknowledged", "snoozed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,19 @@ def _present(nature: Nature, pairs: Sequence[tuple[Delivery, Told]], now: dateti
             done = (
                 said.sentence.removeprefix(about.sentence).strip() for said in aside
             )  # they begin by how it stands
+            taken_on = any(said.part("update").get("kind") in _TAKEN_ON for said in aside)
+            told = told if taken_on else _as_news(told, about)
             return _reworded(newest, told, " ".join([about.sentence, *done]))
     if now - newest.at > LATE:
         return _reworded(newest, told, f"{_at(newest.at, now)}: {told.sentence}")
     return newest
+
+
+def _as_news(told: Told, about: Told) -> Told:
+    """What stands now, told for what was new: an outage, and not that an action was taken as it began."""
+    why = ("state", "update")
+    body = {name: value for name, value in told.body.items() if name not in why}
+    return replace(told, body=body | {name: about.body[name] for name in why if name in about.body})
 
 
 def _asides(pairs: Sequence[tuple[Delivery, Told]]) -> list[Told]:

@@ -14,6 +14,8 @@ import pytest
 
 from monitor.core.model import Event, EventType
 from monitor.sending import SinkCondition
+from monitor.sinks._message import Message, compose
+from monitor.sinks._told import read
 from monitor.sinks.contract import Most, Nature, Repeating, SendFailed, SinkContext
 from monitor.store.contract import Delivery
 from tests.sending import FakeSink, accept, hang, refuse, working
@@ -34,6 +36,17 @@ class People(FakeSink):
     @property
     def sentences(self) -> list[str]:
         return [body["sentence"] for body in self.bodies]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader(People):
+    """Sees messages as they are laid out."""
+
+    messages: list[Message] = field(default_factory=list)
+
+    async def send(self, delivery: Delivery, context: SinkContext) -> None:
+        self.messages.append(compose(read(delivery), context.now))
+        await super(Reader, self).send(delivery, context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +302,29 @@ def test_a_note_does_not_hide_what_it_is_about() -> None:
             await bench.tell(news(1, at=1), note)
             await asyncio.sleep(60)
             assert chat.sentences[1:] == ["Service 1 has outage. Ann is on it."]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("kind", "headline"), [("action", ": outage"), ("acknowledged", "acknowledged")])
+def test_an_action_taken_as_it_begins_makes_the_first_message_none_of_an_action(kind: str, headline: str) -> None:
+    async def scenario() -> None:
+        chat = Reader()
+        async with working(hook=chat) as bench:
+            done = news(1, at=0)
+            body = {
+                **done.body,
+                "sentence": "Service 1 has outage. It is done.",
+                "update": {"kind": kind, "by": "it"},
+            }
+            evidence = {"checks": [{"id": "home", "state": "down", "why": "refused"}]}
+            done = replace(done, id="e2", body={**body, "evidence": evidence})
+            await bench.tell(news(1, at=0), done)
+            await asyncio.sleep(60)
+            [message] = chat.messages
+            assert message.sentence == "Service 1 has outage. It is done."
+            assert message.headline.endswith(headline)
+            assert bool(message.details) is (kind == "action"), "what was seen is told"
 
     run(scenario())
 

@@ -190,7 +190,8 @@ def _handled(told: Told) -> Iterator[tuple[str, Any]]:
     """What was done about it now, and else who has it."""
     update, given = told.part("update"), told.part("incident").get("acknowledged")
     if (label := _DONE.get(str(update.get("kind")))) is not None:
-        yield label, " by ".join(str(item) for item in (update.get("text"), update.get("by")) if item)
+        by = None if update.get("kind") == "action" else update.get("by")  # its text names the action
+        yield label, " by ".join(str(item) for item in (update.get("text"), by) if item)
     elif isinstance(given, dict) and told.cls is not Class.RECOVERED:
         until = given.get("until")
         label, when = ("Put off until", stamp(until)) if until else ("Acknowledged", stamp(given.get("at")))
