@@ -4,7 +4,6 @@ name."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from pydantic_core import core_schema
 from monitor.config.document import Plain
 from monitor.config.faults import Entry, Faults, Place
 from monitor.config.fields import TEXT_JSON, Duration, FieldsModel, Names, findings
+from monitor.config.model import Escalating
 from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary
 from monitor.config.units import format_duration
@@ -57,14 +57,6 @@ class _Steps(FieldsModel):
     """A list of steps, to be read by itself."""
 
     steps: tuple[StepKeys, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Escalating:
-    """Who is told `at_once`, and who later."""
-
-    at_once: tuple[str, ...] = ()
-    later: tuple[Step, ...] = ()
 
 
 def read_escalations(

@@ -9,7 +9,9 @@ from functools import cache
 from typing import get_args, get_type_hints
 
 from monitor.config.model import Config
-from monitor.core.model import EventType, Impact
+from monitor.config.reach import unreached
+from monitor.config.suggest import Vocabulary
+from monitor.core.model import Check, EventType, Impact, Service
 from monitor.core.routing import Route, possible, recipients, told_of_degradations
 from probes.contract import FilePath, Probe
 
@@ -18,12 +20,16 @@ _CHANGES = (EventType.CHECK_CHANGED, EventType.SERVICE_CHANGED)
 
 def hints(config: Config) -> tuple[str, ...]:
     """Each says where, what will happen, and what to write instead."""
-    return (*_of_the_agent(config), *_of_ends(config.routes))
+    return (*_of_the_agent(config), *_of_ends(config.routes), *_of_labels(config), *unreached(config))
 
 
 def missing_files(config: Config) -> tuple[str, ...]:
-    """What checks read and is not there. It may well be on the machine where they will run."""
+    """What checks read, or actions run, and is not there. It may well be on the machine where they will run."""
     found: dict[str, str] = {}
+    for name, action in config.actions.items():
+        if action.deed.run and not os.path.lexists(program := action.deed.run[0]):
+            apart = ": write its arguments apart, as in [program, argument]" if " " in program else ""
+            found[program] = f"actions.{name}.run: there is no program {program} here{apart}"
     for check in config.checks.values():
         for field in _files_of(type(check.probe)):
             path = getattr(check.probe, field)
@@ -64,6 +70,19 @@ def _of_ends(routes: Sequence[Route]) -> Iterator[str]:
                 f"routes[{index}].when: tells that something gets bad and never that it ends, as {told} has no "
                 "impact then: leave impact out, or tell of incident.* instead, which ends for whoever was told"
             )
+
+
+def _of_labels(config: Config) -> Iterator[str]:
+    """A label that nothing has takes nothing, or everything."""
+    items: list[Check | Service] = [*config.checks.values(), *config.services.values()]
+    known = Vocabulary("label", sorted({label for item in items for label in item.labels}))
+    rules = {f"routes[{index}].when": route.when for index, route in enumerate(config.routes)}
+    rules |= {f"actions.{name}.when": action.rule.when for name, action in config.actions.items()}
+    for place, when in rules.items():
+        for field in sorted(when.fields()):
+            label = field.removeprefix("label.")
+            if field.startswith("label.") and label not in known:
+                yield f"{place}: {known.unknown(label)}: nothing that is watched has it"
 
 
 def _begins(route: Route, event: EventType) -> bool:

@@ -103,6 +103,7 @@ def _load(path: Path, file: str, kinds: Kinds, env: Mapping[str, str]) -> Config
         groups=told.groups,
         oncall=told.oncall,
         actions=actions,
+        escalations=escalations,
     )
 
 

@@ -14,7 +14,7 @@ from monitor.core.history import Retention
 from monitor.core.maintenance import Window
 from monitor.core.model import Check, Service
 from monitor.core.rota import Person, Rota
-from monitor.core.routing import Route
+from monitor.core.routing import Route, Step
 from monitor.hooks import Hook
 from monitor.sinks.contract import Sink
 from monitor.tokens import Token
@@ -108,6 +108,14 @@ class Oncall:
 
 
 @dataclass(frozen=True, slots=True)
+class Escalating:
+    """Who is told `at_once`, and who later."""
+
+    at_once: tuple[str, ...] = ()
+    later: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     path: Path
     agent: AgentSettings
@@ -123,6 +131,8 @@ class Config:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     oncall: Oncall = field(default_factory=Oncall)
     actions: Mapping[str, Action] = field(default_factory=dict)
+    escalations: Mapping[str, Escalating] = field(default_factory=dict)
+    """As written; a route has the steps of the one that it names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ from fnmatch import fnmatchcase
 
 from pydantic import ValidationError
 
-from monitor.config.escalation import Escalating, check_targets, finish_steps
+from monitor.config.escalation import check_targets, finish_steps
 from monitor.config.faults import Entry, Faults
 from monitor.config.fields import NAMES
+from monitor.config.model import Escalating
 from monitor.config.schema import RouteKeys
 from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary, shorten
