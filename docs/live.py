@@ -33,6 +33,7 @@ from monitor.core.routing import Route
 from monitor.core.sight import Ailment, Outlook, Trouble
 from monitor.core.world import World
 from monitor.kinds import installed_kinds
+from monitor.sending import SinkState
 from monitor.store.contract import Backlog
 from monitor.store.memory import MemoryStore
 from monitor.telemetry import Telemetry
@@ -112,7 +113,12 @@ class _Tour:
         )
         self.world = World(plan, Journal("documentation", 1), moment(0))
         self.telemetry = Telemetry(
-            self.world, clock=_StillClock(1000), version="0.1.0", vantage="fra1", outlook=lambda: _OUTLOOK
+            self.world,
+            clock=_StillClock(1000),
+            version="0.1.0",
+            vantage="fra1",
+            outlook=lambda: _OUTLOOK,
+            sinks=lambda: {"hook": SinkState()},
         )
         self.events: list[Mapping[str, Any]] = []
         self._perform()
@@ -301,6 +307,9 @@ async def _scrape(telemetry: Telemetry) -> str:
     telemetry.arrival("ping", "accepted")
     telemetry.api_refused("missing")
     telemetry.turned_away("public")
+    telemetry.heartbeat("healthchecks", "well", "taken")
+    telemetry.hook("deploys", "done")
+    telemetry.acted("drain", "dry")
     watching = asyncio.create_task(telemetry.watch_outbox(_Store()))
     await asyncio.sleep(0)
     watching.cancel()

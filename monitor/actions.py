@@ -55,13 +55,15 @@ class Actuator:
         client: httpx.AsyncClient,
         clock: Clock,
         redact: Callable[[str], str] = str,
+        on_end: Callable[[str, str], None] = lambda _action, _result: None,
     ) -> None:
-        """`wanted` tells the actions that are in force."""
+        """`wanted` tells the actions that are in force; `on_end` hears which one has ended, and how."""
         self._pipeline = pipeline
         self._wanted = wanted
         self._client = client
         self._clock = clock
         self._redact = redact
+        self._on_end = on_end
         self._events: deque[Event] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -212,6 +214,7 @@ class Actuator:
         text = self._redact(text)
         facts = {"action": begun.action, "incident": begun.incident, "fate": fate.value, "text": text}
         (_log.error if fate is Fate.FAILED else _log.info)("action.ended", **facts)
+        self._on_end(begun.action, fate.value)
         self._pipeline.decide(lambda world, now: actions.finish(world, begun, fate, text, now))
 
 

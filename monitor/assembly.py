@@ -109,7 +109,12 @@ class Assembly:
         post = self._post(attendance, pipeline, scheduler)
         drills = Drills(pipeline, self._clock)
         actuator = Actuator(
-            pipeline, lambda: self.config.actions, client, self._clock, lambda text: self.config.redactor.text(text)
+            pipeline,
+            lambda: self.config.actions,
+            client,
+            self._clock,
+            lambda text: self.config.redactor.text(text),
+            on_end=telemetry.acted,
         )
         view = self._view(telemetry, post, feed, pipeline, drills, actuator)
         sites = listeners.sites(view, self._turned_away)
@@ -184,6 +189,7 @@ class Assembly:
 
     def _committed(self, feed: Feed, events: Sequence[Event]) -> None:
         feed.publish(events)
+        self.parts.telemetry.told(events)
         self.parts.drills.told(events)
         self.parts.actuator.told(events)
 

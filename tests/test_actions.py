@@ -52,6 +52,7 @@ class Stage:
     deciding: Deciding
     actuator: Actuator
     asked: list[httpx.Request]
+    counted: list[tuple[str, str]]
 
     def breaks(self) -> None:
         """The home is down, and that is committed."""
@@ -84,7 +85,7 @@ async def acting(deed: Deed, rule: Rule = FREE, status: int = 204) -> AsyncItera
             await asyncio.sleep(3600)
         return httpx.Response(status, content=nothing())
 
-    deciding = Deciding(story)
+    deciding, counted = Deciding(story), list[tuple[str, str]]()
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
         actuator = Actuator(
             cast(Pipeline, deciding),
@@ -92,10 +93,11 @@ async def acting(deed: Deed, rule: Rule = FREE, status: int = 204) -> AsyncItera
             client,
             SystemClock(),
             lambda text: text.replace("hush-hush", "***"),
+            on_end=lambda *ended: counted.append(ended),
         )
         running = asyncio.create_task(actuator.run())
         try:
-            yield Stage(story, deciding, actuator, asked)
+            yield Stage(story, deciding, actuator, asked, counted)
         finally:
             running.cancel()
             with suppress(asyncio.CancelledError):
@@ -115,6 +117,7 @@ async def test_a_command_is_run_and_what_it_says_is_recorded(tmp_path: Path) -> 
         run = await stage.ended()
     assert run.fate is Fate.DONE
     assert run.text.startswith("drain ended with 0, saying: drained shop ***")
+    assert stage.counted == [("drain", "done")]
     assert "The action drain was taken: drain ended with 0" in stage.story.texts[-1]
 
 

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from monitor.clock import SystemClock
 from monitor.config.redact import Redactor
-from monitor.core.model import Look
+from monitor.core import handling
+from monitor.core.model import EventType, Look
 from monitor.core.portions import portions
 from monitor.core.sight import Outlook, Trouble
 from monitor.outbox import Outcome
@@ -84,6 +85,27 @@ async def test_both_formats_tell_the_same_of_the_checks(openmetrics: bool) -> No
     assert info == 1
     assert value(samples, "brownout_agent_info", version="0.1.0", vantage="fra1") == 1
     assert text.endswith("# EOF\n") is openmetrics
+
+
+async def test_incidents_by_who_has_them_and_what_was_told_of_them() -> None:
+    world = troubled()
+    telemetry = watching(world)
+    (incident,) = {status.incident.id for status in world.services.values() if status.incident}
+    unacknowledged = "brownout_incidents_unacknowledged"
+    assert value(read(await scrape(telemetry)), unacknowledged, impact="outage") == 1
+    change = handling.acknowledge(world, incident, "ann", moment(100))
+    assert change is not None
+    (event,) = change.events
+    telemetry.told(
+        (event, replace(event, body={**event.body, "drill": True}), replace(event, type=EventType.DEPLOY_MARKED))
+    )
+    telemetry.acted("drain", "dry")
+    samples = read(await scrape(telemetry))
+    assert value(samples, unacknowledged, impact="outage") == 0
+    assert value(samples, "brownout_incidents_open", impact="outage") == 1
+    assert value(samples, "brownout_incident_events_total", kind="acknowledged") == 1, "a drill is none"
+    assert value(samples, "brownout_incident_events_total", kind="escalated") == 0
+    assert value(samples, "brownout_action_runs_total", action="drain", result="dry") == 1
 
 
 async def test_looks_are_counted_by_their_result_and_survive_a_reload() -> None:

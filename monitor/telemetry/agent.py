@@ -19,6 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from monitor.core.handled import Kind
 from monitor.core.sight import Outlook, Trouble
 from monitor.sending import SinkCondition, SinkState
 from monitor.store.contract import Backlog, JournalCondition
@@ -66,6 +67,9 @@ class AgentFigures:
     heartbeats: dict[tuple[str, str, str], int] = field(default_factory=dict)
     api_refused: dict[str, int] = field(default_factory=dict)
     turned_away: dict[str, int] = field(default_factory=dict)
+    incident_events: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("opened", *Kind, "resolved"), 0))
+    hooks: dict[tuple[str, str], int] = field(default_factory=dict)
+    action_runs: dict[tuple[str, str], int] = field(default_factory=dict)
     deliveries: dict[tuple[str, str], int] = field(default_factory=dict)
     sending: dict[str, Tally] = field(default_factory=dict)
     config_ok: bool = True
@@ -103,6 +107,7 @@ class AgentCollector(Collector):
         yield from self._seeing()
         yield from self._looking()
         yield from self._arriving()
+        yield from self._responding()
         yield from self._committing()
         yield from self._delivering()
         yield from self._waiting()
@@ -196,6 +201,32 @@ class AgentCollector(Collector):
         for listener, count in self._figures.turned_away.items():
             away.add_metric([listener], count)
         yield away
+
+    def _responding(self) -> Iterable[Metric]:
+        events = CounterMetricFamily(
+            "brownout_incident_events",
+            "What was told of incidents, by kind: escalated is a step that was taken, as nobody had acknowledged it.",
+            labels=["kind"],
+        )
+        for kind, count in self._figures.incident_events.items():
+            events.add_metric([kind], count)
+        yield events
+        hooks = CounterMetricFamily(
+            "brownout_hooks",
+            "What others have sent to /hooks, by what became of it: done, ignored, or refused (not signed, say).",
+            labels=["hook", "result"],
+        )
+        for (hook, result), count in self._figures.hooks.items():
+            hooks.add_metric([hook, result], count)
+        yield hooks
+        runs = CounterMetricFamily(
+            "brownout_action_runs",
+            "Actions taken about incidents, by what became of them: done, failed, or dry (on trial).",
+            labels=["action", "result"],
+        )
+        for (action, result), count in self._figures.action_runs.items():
+            runs.add_metric([action, result], count)
+        yield runs
 
     def _committing(self) -> Iterable[Metric]:
         figures, journal = self._figures, self._journal()

@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from monitor.clock import Clock
 from monitor.core.flags import flags
 from monitor.core.judge import Judge
-from monitor.core.model import Impact, Look
+from monitor.core.model import Event, Impact, Look
 from monitor.core.portions import Portion
 from monitor.core.sight import Outlook
 from monitor.core.world import World
@@ -48,6 +48,7 @@ _FLAGS = Family(
     "1 while a check is in maintenance, flaps, or is suppressed (explained by another); else there is no sample.",
 )
 _INCIDENTS = Family("brownout_incidents_open", "gauge", "Open incidents, by impact.")
+_UNACKNOWLEDGED = Family("brownout_incidents_unacknowledged", "gauge", "Open incidents that nobody has, by impact.")
 
 _T = TypeVar("_T")
 
@@ -188,6 +189,23 @@ class Telemetry:
         beats = self._figures.heartbeats
         beats[to, said, result] = beats.get((to, said, result), 0) + 1
 
+    def told(self, events: Iterable[Event]) -> None:
+        """These were committed."""
+        for event in events:
+            if event.type.value.startswith("incident.") and not event.body.get("drill"):
+                kind = event.body.get("update", {}).get("kind") or event.type.value.removeprefix("incident.")
+                self._figures.incident_events[kind] += 1
+
+    def hook(self, name: str, result: str) -> None:
+        """Something was sent to a hook of the configuration. The result comes from a closed set."""
+        hooks = self._figures.hooks
+        hooks[name, result] = hooks.get((name, result), 0) + 1
+
+    def acted(self, action: str, result: str) -> None:
+        """A run of an action has ended. The result comes from a closed set."""
+        runs = self._figures.action_runs
+        runs[action, result] = runs.get((action, result), 0) + 1
+
     def api_refused(self, kind: str) -> None:
         """A request was not let in. The word comes from a closed set: it becomes a label."""
         refused = self._figures.api_refused
@@ -321,9 +339,11 @@ class Telemetry:
                     incidents[incident.id] = incident.impact
             yield "".join([series.states(self._clean) for series in part]).encode()
             await asyncio.sleep(0)
-        open_now = list(incidents.values())
-        lines = [f'{_INCIDENTS.sample}{{impact="{impact.value}"}} {open_now.count(impact)}\n' for impact in Impact]
-        yield _INCIDENTS.heading(openmetrics=openmetrics) + "".join(lines).encode()
+        given = self._world.handling.acknowledgement
+        nobodys = [impact for name, impact in incidents.items() if given(name) is None]
+        for family, impacts in ((_INCIDENTS, list(incidents.values())), (_UNACKNOWLEDGED, nobodys)):
+            lines = [f'{family.sample}{{impact="{impact.value}"}} {impacts.count(impact)}\n' for impact in Impact]
+            yield family.heading(openmetrics=openmetrics) + "".join(lines).encode()
 
 
 def _slices(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

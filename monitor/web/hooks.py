@@ -67,7 +67,9 @@ class Hooks:
             return self._refused(hook, 413, "It is larger than anything that this hook is for.")
         try:
             wish = read(hook, request.headers, body, self._view.clock.now().at)
-            return web.Response(text=await self._do(wish, hashlib.sha256(body).digest()))
+            done = await self._do(wish, hashlib.sha256(body).digest())
+            self._view.telemetry.hook(name, "ignored" if done.startswith("ignored") else "done")
+            return web.Response(text=done)
         except Forged as forged:
             return self._refused(hook, 403, f"{forged}")
         except ValueError as error:
@@ -94,6 +96,7 @@ class Hooks:
         return "acknowledged"
 
     def _refused(self, hook: Hook, status: int, detail: str) -> web.Response:
+        self._view.telemetry.hook(hook.name, "refused")
         now, told = self._view.clock.now().tick, self._told.get(hook.name)
         if told is None or now - told >= TOLD_EVERY:
             _log.warning(

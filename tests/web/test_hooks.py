@@ -112,6 +112,14 @@ async def test_what_is_refused(served: Served) -> None:
     assert (await send(agent, "unknown", Vendor.GITHUB, github()))[0] == 422
     assert (await send(agent, "deploys", Vendor.GITHUB, "x" * BODY_LIMIT))[0] == 413
     assert len(agent.world.deploys) == 0
+    assert (await send(agent, "deploys", Vendor.GITHUB, {"zen": "ok"}, **{"X-GitHub-Event": "ping"}))[0] == 200
+    _, _, text = await agent.get("/metrics")
+    counted = {line for line in text.splitlines() if line.startswith("brownout_hooks_total")}
+    assert counted == {
+        'brownout_hooks_total{hook="deploys",result="refused"} 3.0',
+        'brownout_hooks_total{hook="deploys",result="ignored"} 1.0',
+        'brownout_hooks_total{hook="unknown",result="refused"} 1.0',
+    }
 
 
 def path_of(incident: str, agent: Agent) -> str:
