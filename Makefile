@@ -27,7 +27,7 @@ gate: $(VENV)/dev.stamp         ## everything but pytest
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: $(VENV)/dev.stamp         ## what takes a quarter of an hour: 200 kills, a minute's pause; SEED=N repeats the kills
+soak: $(VENV)/dev.stamp         ## what takes half an hour: 200 kills, a kill at every point, a minute's pause; SEED=N repeats the 200
 	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(if $(MOMENTS),--moments $(MOMENTS))
 	BROWNOUT_PAUSE=60 $(BIN)/pytest -q -p no:cacheprovider tests/faults/test_paused.py
 	$(BIN)/pytest -q -p no:cacheprovider -m long

@@ -104,6 +104,7 @@ class Assembly:
         feed = Feed(self._store, lambda value: self.config.redactor.value(value))
         pipeline = self._pipeline(world, runner, attendance, outbox, telemetry, recorder, feed)
         self._store.everything = pipeline.writer.everything
+        self._store.written_again = outbox.wake_all
         lookout = lookout_of(self.config, runner, self._clock, pipeline, world.sight, self._store, attendance)
         scheduler = self._scheduler(pipeline, telemetry)
         post = self._post(attendance, pipeline, scheduler)

@@ -140,6 +140,10 @@ class Outbox:
             if lane := self._lanes.get(name):
                 lane.woken.set()
 
+    def wake_all(self) -> None:
+        """What waits may be other than what was known."""
+        self.wake(self._lanes)
+
     async def drain(self, timeout: float) -> bool:
         """Begin no further send and let those under way finish for up to `timeout` seconds; True when all did.
 

@@ -15,7 +15,7 @@ import httpx
 from monitor.core.model import Event
 from monitor.outbox import Observer, Outbox, Outcome, Pace
 from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
-from monitor.store.contract import Delivery
+from monitor.store.contract import Delivery, Store
 from monitor.store.memory import MemoryStore
 from tests.store.made import NOBODY, told
 from tests.virtual_time import START, VirtualClock, run
@@ -74,7 +74,7 @@ class FakeSink(Sink):
 class Bench:
     """An outbox at work, and what is needed to feed and watch it."""
 
-    store: MemoryStore
+    store: Store
     outbox: Outbox
     running: asyncio.Task[None]
     results: list[tuple[str, Outcome, float]]
@@ -86,7 +86,7 @@ class Bench:
 
 @asynccontextmanager
 async def working(
-    store: MemoryStore | None = None,
+    store: Store | None = None,
     pace: Pace = EXACT,
     observer: Observer | None = None,
     notes: Mapping[str, Any] = {},

@@ -12,9 +12,12 @@ import pytest
 from monitor.core.model import Change, Event
 from monitor.outbox import Outcome
 from monitor.sinks.contract import SinkContext
-from monitor.store.contract import Delivery, Fenced, StoreError
+from monitor.store._peek import Known
+from monitor.store._rescue import Rescue
+from monitor.store.contract import Account, Delivery, Fenced, Row, StoreError
+from monitor.store.lasting import LastingStore
 from monitor.store.memory import MemoryStore, Shelf
-from tests.sending import FakeSink, hang, working
+from tests.sending import FakeSink, accept, hang, refuse, working
 from tests.store.made import NOBODY, event, told
 from tests.virtual_time import START, run
 
@@ -117,6 +120,57 @@ def test_what_is_about_to_be_opened_is_kept_first_but_a_full_disk_silences_nobod
             assert store._shelf.notes["sink:hook:check:a"] == {"opened": ["e1", "answered"]}
             assert sink.names == ["e1"]
             assert await store.backlog() == {}
+
+    run(scenario())
+
+
+class HangingDisk(MemoryStore):
+    """A journal on a disk that may not answer."""
+
+    rescues: Sequence[Rescue] = ()
+    unfamiliar = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def failed(self, deliveries: Sequence[Delivery], retry_at: datetime, error: str) -> None:
+        await self.answers.wait()
+        await super().failed(deliveries, retry_at, error)
+
+    async def peek(self, limit: int) -> Known | None:
+        return None
+
+    async def unfinished(self, limit: int) -> list[Row]:
+        return []
+
+    async def revive(self, origin: str) -> str:
+        await self.answers.wait()
+        return origin
+
+    async def catch_up(self, changes: Sequence[Change], accounts: Sequence[Account]) -> None: ...
+
+
+def test_what_waits_in_a_journal_whose_disk_hung_is_sent_again_without_any_news() -> None:
+    """Memory stands in for it, and knows of nothing that waits."""
+
+    async def scenario() -> None:
+        disk, sink = HangingDisk(), FakeSink([refuse()] * 2 + [accept])
+        store = LastingStore(disk)
+        async with working(store, hook=sink) as bench:
+            store.written_again = bench.outbox.wake_all
+            mending = asyncio.create_task(store.run())
+            disk.answers.clear()
+            await bench.tell(event("e1"))
+            await asyncio.sleep(30)
+            assert store.condition.trouble
+            assert sink.names == ["e1"]
+            disk.answers.set()
+            await asyncio.sleep(120)
+            assert sink.names == ["e1", "e1", "e1"]
+            assert await store.backlog() == {}
+            mending.cancel()
 
     run(scenario())
 

@@ -73,6 +73,9 @@ class LastingStore(TwoSources):
         self.everything: Callable[[], Change | None] = Change
         """Tells all that is known (every record, every open incident), for a file that had to be made anew; None
         while something decided has not come to us yet, since no record may be ahead of its events."""
+        self.written_again: Callable[[], None] = lambda: None
+        """Told when the journal is led to again: memory that began while it was silent knew nothing of what waits
+        there, and said so to whoever asked."""
 
     @property
     def condition(self) -> JournalCondition:
@@ -286,6 +289,7 @@ class LastingStore(TwoSources):
         self._diverted.clear()
         self._quiet = 0
         _log.warning("journal_written_again", events=spare.events, transitions=len(change.transitions))
+        self.written_again()
         return True
 
     def _note(self, error: StoreError) -> None:

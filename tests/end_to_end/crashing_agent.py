@@ -20,8 +20,9 @@ from monitor.kinds import installed_kinds
 from monitor.logs import configure_logs
 from monitor.store.lasting import LastingStore
 from monitor.store.sqlite import SqliteStore
-from tests.end_to_end.crashes import Fate, MortalSink, MortalStore, Point
+from tests.end_to_end.crashes import Fate, MortalStore, Point
 
+MODULE = "tests.end_to_end.crashing_agent"
 KILLED = -signal.SIGKILL
 """What `Popen` calls the end."""
 
@@ -42,7 +43,6 @@ async def main(file: Path, point: Point) -> None:
         config,
         load=lambda: load(file, kinds=kinds, env=os.environ),
         store=LastingStore(MortalStore(SqliteStore(config.agent.state_dir, vantage=config.agent.vantage.name), fate)),
-        sinks={name: MortalSink(sink, fate) for name, sink in config.sinks.items()},
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, agent.reload)
     await agent.run(stop)

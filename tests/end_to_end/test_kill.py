@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.end_to_end.crashing_agent import KILLED
+from tests.end_to_end.crashing_agent import KILLED, MODULE
 from tests.end_to_end.ledger import all_sent, check_journal, check_ledger
 from tests.end_to_end.rig import (
-    PATIENCE,
-    Agent,
     Receiver,
     Target,
     agent,
@@ -32,7 +26,6 @@ from tests.soak.kills import kills
 
 OUTAGE = [("opened", "outage"), ("updated", "degradation"), ("resolved", "degradation")]
 CHANGES = [("up", "down", "status"), ("down", "degraded", "failing"), ("degraded", "up", None)]
-MODULE = "tests.end_to_end.crashing_agent"
 
 
 def check_story(receiver: Receiver) -> None:
@@ -43,83 +36,6 @@ def check_story(receiver: Receiver) -> None:
     check_ledger(receiver)
     [name] = {webhook.event["incident"]["id"] for webhook in receiver.told if "incident" in webhook.event}
     assert name.startswith("inc_")
-
-
-async def state_of(running: Agent) -> str | None:
-    """The state of the check, if there is an agent to ask."""
-    try:
-        return str((await check_status(await running.started(), "home"))["state"])
-    except (httpx.TransportError, AssertionError):
-        return None
-
-
-def heard(receiver: Receiver, event: str) -> bool:
-    return any(webhook.event["type"] == event for webhook in receiver.webhooks)
-
-
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize(
-    "point",
-    [
-        "commit:before:1",
-        "commit:before:2",
-        "commit:after:2",
-        "commit:after:3",
-        "send:before:1",
-        "send:after:2",
-        "send:after:4",
-        "delivered:before:6",
-        "delivered:after:1",
-        "save:before:1",
-    ],
-)
-async def test_a_process_that_ends_at_a_point(tmp_path: Path, point: str) -> None:
-    async with listening(Receiver()) as receiver, answering(Target()) as target:
-        file = write_checks(tmp_path, receiver, page("home", target.url))
-        codes = [await life(tmp_path, file, point, receiver, target)]
-        while codes[-1] == KILLED:
-            codes.append(await life(tmp_path, file, "never:before:0", receiver, target))
-        assert codes == [KILLED, 0]
-        check_story(receiver)
-
-
-async def life(folder: Path, file: Path, point: str, receiver: Receiver, target: Target) -> int:
-    """One process: the rest of the story, or as much of it as it lives to see. Its exit code.
-
-    The outside does not go back: the target recovers when the outage was told, whoever was alive to tell it.
-    """
-    with agent(folder, file, point, module=MODULE) as running:
-
-        async def reach(holds: Callable[[], Awaitable[bool]], what: str) -> None:
-            loop = asyncio.get_running_loop()
-            give_up = loop.time() + PATIENCE
-            while running.process.poll() is None and not await holds():
-                assert loop.time() < give_up, f"waited in vain for {what}: {running.log}"
-                await asyncio.sleep(0.02)
-
-        async def well() -> bool:
-            return await state_of(running) == "up"
-
-        async def told(event: str) -> bool:
-            return heard(receiver, event)
-
-        async def all_told() -> bool:
-            return len(receiver.told) >= 6
-
-        if not heard(receiver, "incident.opened") and target.status == 200:
-            await reach(well, "a first good look")
-            if running.process.poll() is None:
-                target.status = 500
-        await reach(lambda: told("incident.opened"), "the outage")
-        if heard(receiver, "incident.opened"):
-            target.status = 200
-        await reach(lambda: told("incident.resolved"), "its end")
-        await reach(all_told, "the whole story")
-        with suppress(httpx.TransportError):
-            if running.process.poll() is None:
-                await look_times(await running.started(), "home", 3)
-                return await running.stop()
-        return await running.ended()
 
 
 @pytest.mark.timeout(180)

@@ -29,11 +29,14 @@ class Peer:
     url: str = ""
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        method, path, _ = head[0].split(" ")
-        headers = [tuple(line.split(": ", 1)) for line in head[1:] if line]
-        length = int(httpx.Headers(headers).get("content-length", 0))  # type: ignore[arg-type]
-        body = await reader.readexactly(length)
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            method, path, _ = head[0].split(" ")
+            headers = [tuple(line.split(": ", 1)) for line in head[1:] if line]
+            length = int(httpx.Headers(headers).get("content-length", 0))  # type: ignore[arg-type]
+            body = await reader.readexactly(length)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return writer.close()  # whoever asked was killed
         request = httpx.Request(method, self.url + path, headers=headers, content=body)  # type: ignore[arg-type]
         self.taken.append(request)
         self.at.append(asyncio.get_running_loop().time())
