@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from monitor.core.model import Change, Moment, Note, State, Transition, Verdict
-from monitor.core.snapshot import UNREADABLE, read_seconds
+from monitor.core.snapshot import read_notes, read_seconds
 from monitor.core.wording import duration, iso
 
 if TYPE_CHECKING:
     from monitor.core.world import World
 
-NOTE = "deploy:"
+PREFIX = "deploy:"
 """The beginning of the names of notes; what follows is a deploy's id."""
 KIND, MARKED = "deploy", "marked"
 """Of the transitions that keep what was marked."""
@@ -92,18 +92,9 @@ class Deploys:
     """Part of the world: those that are remembered, by id, in the order in which they were marked."""
 
     def __init__(self, notes: Mapping[str, Any]) -> None:
-        self._known: dict[str, Deploy] = {}
-        found = []
-        self.unreadable: list[str] = []
-        """The names of notes of another version, or of nobody."""
-        for name, value in notes.items():
-            if name.startswith(NOTE):
-                try:
-                    found.append(read_deploy(name.removeprefix(NOTE), value))
-                except UNREADABLE:
-                    self.unreadable.append(name)
-        for deploy in sorted(found, key=lambda item: (item.at, item.id)):
-            self._known[deploy.id] = deploy
+        found, self.unreadable = read_notes(notes, PREFIX, read_deploy)
+        ordered = sorted(found.values(), key=lambda item: (item.at, item.id))
+        self._known = {deploy.id: deploy for deploy in ordered}
 
     def __iter__(self) -> Iterator[Deploy]:
         """The newest first."""
@@ -114,7 +105,7 @@ class Deploys:
 
     def notes(self) -> Iterator[Note]:
         """All that is remembered: for a journal that has lost it."""
-        return (Note(NOTE + deploy.id, deploy.as_json()) for deploy in self._known.values())
+        return (Note(PREFIX + deploy.id, deploy.as_json()) for deploy in self._known.values())
 
     def twin(self, deploy: Deploy) -> Deploy | None:
         """The one that it repeats."""
@@ -139,11 +130,11 @@ class Deploys:
     def remember(self, deploy: Deploy) -> Iterator[Note]:
         """What is to be noted because of it: it, and those that are forgotten for it."""
         self._known[deploy.id] = deploy
-        yield Note(NOTE + deploy.id, deploy.as_json())
+        yield Note(PREFIX + deploy.id, deploy.as_json())
         while len(self._known) > MOST:
             oldest = min(self._known.values(), key=lambda item: (item.at, item.id)).id
             del self._known[oldest]
-            yield Note(NOTE + oldest, None)
+            yield Note(PREFIX + oldest, None)
 
 
 def mark(world: World, deploy: Deploy, now: Moment) -> Change | None:

@@ -16,7 +16,7 @@ from typing import Any
 from monitor.core.agenda import Agenda
 from monitor.core.model import Moment, Note
 from monitor.core.routing import Policy
-from monitor.core.snapshot import UNREADABLE, read_count, read_seconds
+from monitor.core.snapshot import read_count, read_notes, read_seconds
 
 PREFIX = "escalation:"
 """The beginning of the names of notes; what follows is an incident's id."""
@@ -81,15 +81,13 @@ class Escalation:
 
     def __init__(self, agenda: Agenda, notes: Mapping[str, Any], now: Moment) -> None:
         self._agenda = agenda
-        self._runs: dict[str, dict[str, Run]] = {}
+
+        def read(_incident: str, value: Any) -> dict[str, Run]:
+            return {str(key): _load(run, now) for key, run in value.items()}
+
+        self._runs, unreadable = read_notes(notes, PREFIX, read)
         """By the id of the incident, and by the key of the policy."""
-        self._news: dict[str, Note] = {}
-        for name, value in notes.items():
-            if name.startswith(PREFIX):
-                try:
-                    self._runs[name.removeprefix(PREFIX)] = {str(key): _load(run, now) for key, run in value.items()}
-                except UNREADABLE:
-                    self._news[name] = Note(name, None)  # by another version, or by nobody
+        self._news = {name: Note(name, None) for name in unreadable}
 
     def run(self, incident: str, policy: Policy) -> Run | None:
         return self._runs.get(incident, {}).get(key_of(policy))

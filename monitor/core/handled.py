@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from monitor.core.model import Impact, Note
-from monitor.core.snapshot import UNREADABLE, read_count, read_given_instant, read_instant
+from monitor.core.snapshot import read_count, read_given_instant, read_instant, read_notes
 from monitor.core.wording import cut, iso
 
 PREFIX = "handling:"
@@ -97,15 +97,9 @@ class Handling:
     """Part of the world."""
 
     def __init__(self, notes: Mapping[str, Any]) -> None:
-        self._known: dict[str, Handled] = {}
+        self._known, unreadable = read_notes(notes, PREFIX, lambda _incident, value: _load(value))
         """By the id of the incident."""
-        self._news: dict[str, Note] = {}
-        for name, value in notes.items():
-            if name.startswith(PREFIX):
-                try:
-                    self._known[name.removeprefix(PREFIX)] = _load(value)
-                except UNREADABLE:
-                    self._news[name] = Note(name, None)  # by another version, or by nobody
+        self._news = {name: Note(name, None) for name in unreadable}
 
     def of(self, incident: str) -> Handled:
         return self._known.get(incident, NOTHING)

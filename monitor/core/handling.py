@@ -8,7 +8,7 @@ comes to the same. What was done ends with the incident.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from monitor.core import drill
@@ -101,7 +101,7 @@ def woken(world: World, incident: str, now: Moment) -> Change | None:
         _wait(world, incident, given.until, now)
         return None
     world.handling.lift(incident)
-    asleep = duration(max(given.until - given.at, given.until - given.until))
+    asleep = duration(max(given.until - given.at, timedelta(0)))
     words = f"{given.by} put it off for {asleep}, which are over."
     return update(world, case, case.incident, now.at, words, Update(Kind.REMINDER, "", words))
 

@@ -12,12 +12,12 @@ from monitor.core.judge import Judge
 from monitor.core.model import EventType, Impact, Incident, Note
 from monitor.core.sentences import who
 from monitor.core.service import ServiceStatus
-from monitor.core.snapshot import UNREADABLE, read_count, read_given_instant, read_instant
+from monitor.core.snapshot import UNREADABLE, read_count, read_given_instant, read_instant, read_notes
 
 if TYPE_CHECKING:
     from monitor.core.world import World
 
-NOTE = "quiet:"
+PREFIX = "quiet:"
 """The beginning of the names of notes; what follows is an incident's id."""
 BEYOND = "quiet-beyond"
 """The name of the note of how many were too many to be remembered."""
@@ -64,22 +64,18 @@ class Quiet:
     """Part of the world: what is held back, by the incident's id."""
 
     def __init__(self, notes: Mapping[str, Any]) -> None:
-        self.held: dict[str, Held] = {}
+        self.held, self.unreadable = read_notes(notes, PREFIX, read_held)
         self.beyond: Counter[Kept] = Counter()
-        self.unreadable: list[str] = []
-        """The names of notes of another version, or of nobody."""
-        for name, value in notes.items():
-            try:
-                if name.startswith(NOTE):
-                    self.held[name.removeprefix(NOTE)] = read_held(name.removeprefix(NOTE), value)
-                elif name == BEYOND:
-                    self.beyond.update({(str(to), str(hours)): read_count(count) for to, hours, count in value})
-            except UNREADABLE:
-                self.unreadable.append(name)
+        try:
+            self.beyond.update(
+                {(str(to), str(hours)): read_count(count) for to, hours, count in notes.get(BEYOND, ())}
+            )
+        except UNREADABLE:
+            self.unreadable.append(BEYOND)
 
     def notes(self) -> Iterator[Note]:
         """All that is remembered: for a journal that has lost it."""
-        yield from (Note(NOTE + name, item.as_json()) for name, item in self.held.items())
+        yield from (Note(PREFIX + name, item.as_json()) for name, item in self.held.items())
         if self.beyond:
             yield self._beyond_note()
 
@@ -88,12 +84,12 @@ class Quiet:
         if self.held.get(item.incident) == item:
             return
         self.held[item.incident] = item
-        yield Note(NOTE + item.incident, item.as_json())
+        yield Note(PREFIX + item.incident, item.as_json())
         while len(self.held) > MOST:
             least = min(self.held.values(), key=lambda other: (other.ended is None, other.impact.value, other.since))
             del self.held[least.incident]
             self.beyond.update(least.kept)
-            yield from (Note(NOTE + least.incident, None), self._beyond_note())
+            yield from (Note(PREFIX + least.incident, None), self._beyond_note())
 
     def let_go(self, due: frozenset[Kept]) -> Iterator[Note]:
         """What was kept from these has been told."""
@@ -103,7 +99,7 @@ class Quiet:
                 yield from self.put(replace(item, kept=left))
             else:
                 del self.held[item.incident]
-                yield Note(NOTE + item.incident, None)
+                yield Note(PREFIX + item.incident, None)
         if due.intersection(self.beyond):
             self.beyond = Counter({kept: count for kept, count in self.beyond.items() if kept not in due})
             yield self._beyond_note()
@@ -131,7 +127,7 @@ def hold(
     if incident.merged_into is not None and incident.merged_into in quiet.held:
         other = quiet.held[incident.merged_into]  # which tells the same, and began as early
         del quiet.held[incident.id]
-        gone = Note(NOTE + incident.id, None)
+        gone = Note(PREFIX + incident.id, None)
         return (gone, *quiet.put(replace(other, kept=tuple(dict.fromkeys((*other.kept, *kept))))))
     title, several = who(statuses)
     worst = Impact.OUTAGE if before and before.impact is Impact.OUTAGE else incident.impact

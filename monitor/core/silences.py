@@ -15,12 +15,12 @@ from monitor.core.following import scene, update
 from monitor.core.model import Change, Moment, Note, merged
 from monitor.core.quiet_over import release
 from monitor.core.routing import AllOf, AnyOf, Expression, Not, Term
-from monitor.core.snapshot import UNREADABLE, read_seconds
+from monitor.core.snapshot import read_notes, read_seconds
 
 if TYPE_CHECKING:
     from monitor.core.world import World
 
-NOTE = "silence:"
+PREFIX = "silence:"
 """The beginning of the names of notes; what follows is a silence's id."""
 HEARING = "hearing"
 """The kind of the one item on the agenda: who hears may be others now, as a silence or hours begin or end."""
@@ -56,17 +56,9 @@ class Silences:
     """Part of the world: those that hold, by id."""
 
     def __init__(self, notes: Mapping[str, Any]) -> None:
-        self.known: dict[str, Silence] = {}
+        self.known, self.unreadable = read_notes(notes, PREFIX, read_silence)
         self.hours: tuple[tuple[bool, bool], ...] | None = None
         """Which routes counted by the clock when that was last asked."""
-        self.unreadable: list[str] = []
-        """The names of notes of another version, or of nobody."""
-        for name, value in notes.items():
-            if name.startswith(NOTE):
-                try:
-                    self.known[name.removeprefix(NOTE)] = read_silence(name.removeprefix(NOTE), value)
-                except UNREADABLE:
-                    self.unreadable.append(name)
 
     def hold(self, facts: Mapping[str, Sequence[str]], at: datetime) -> bool:
         """Whether what has these facts is silenced."""
@@ -75,14 +67,14 @@ class Silences:
 
     def notes(self) -> Iterator[Note]:
         """All that is remembered: for a journal that has lost it."""
-        return (Note(NOTE + name, item.as_json()) for name, item in self.known.items())
+        return (Note(PREFIX + name, item.as_json()) for name, item in self.known.items())
 
 
 def silence(world: World, asked: Silence, now: Moment) -> Change:
     """From now on."""
     world.silences.known[asked.id] = asked
     follow(world, now)
-    return Change(notes=(Note(NOTE + asked.id, asked.as_json()),))
+    return Change(notes=(Note(PREFIX + asked.id, asked.as_json()),))
 
 
 def end_silence(world: World, identity: str, now: Moment) -> Change | None:
@@ -90,7 +82,7 @@ def end_silence(world: World, identity: str, now: Moment) -> Change | None:
     item = world.silences.known.pop(identity, None)
     if item is None:
         return None
-    return merged([Change(notes=(Note(NOTE + identity, None),)), *_told_at_last(world, [item], now)])
+    return merged([Change(notes=(Note(PREFIX + identity, None),)), *_told_at_last(world, [item], now)])
 
 
 def reconsider(world: World, _subject: str, now: Moment) -> Change | None:
@@ -103,7 +95,7 @@ def reconsider(world: World, _subject: str, now: Moment) -> Change | None:
     changes: list[Change | None] = []
     if over:
         changes += [
-            Change(notes=tuple(Note(NOTE + item.id, None) for item in over)),
+            Change(notes=tuple(Note(PREFIX + item.id, None) for item in over)),
             *_told_at_last(world, over, now),
         ]
     digest = release(world, now)

@@ -24,7 +24,7 @@ LASTING = 600.0
 """Seconds after which an `unknown` is told."""
 TOGETHER = 60.0
 """Seconds: what would be told so soon afterwards is told along with it."""
-AGENDA, NOTE, NOTES = "unjudged", "unjudged", "unjudged:"
+AGENDA, NOTE, PREFIX = "unjudged", "unjudged", "unjudged:"
 _NAMED = 5
 """Checks named in a sentence."""
 
@@ -49,8 +49,8 @@ class Unjudged:
         try:
             self.count = read_count(notes.get(NOTE, 0))
             for name, value in notes.items():
-                if name.startswith(NOTES) and (since := read_instant(value["since"])) is not None:
-                    number = int(name.removeprefix(NOTES))
+                if name.startswith(PREFIX) and (since := read_instant(value["since"])) is not None:
+                    number = int(name.removeprefix(PREFIX))
                     self.batches[number] = Batch(frozenset(value["checks"]), frozenset(value["told"]), since)
                     self.count = max(self.count, number)
         except UNREADABLE:
@@ -140,7 +140,7 @@ def _ended(world: World, now: Moment) -> Iterator[tuple[Event, Note]]:
             AGENDA, world.plan.source.vantage, number, now.at, now.at, "impaired", "well", Verdict(State.UP)
         )
         event = world.teller.agent(EventType.AGENT_RECOVERED, transition, sentence, checks, owed=batch.told)
-        yield event, Note(f"{NOTES}{number}", None)
+        yield event, Note(f"{PREFIX}{number}", None)
 
 
 def _counts(world: World, judge: Judge) -> bool:
@@ -170,4 +170,4 @@ def _names(names: Iterable[str]) -> str:
 
 def _note(number: int, batch: Batch) -> Note:
     value = {"checks": sorted(batch.checks), "told": sorted(batch.told), "since": batch.since.isoformat()}
-    return Note(f"{NOTES}{number}", value)
+    return Note(f"{PREFIX}{number}", value)

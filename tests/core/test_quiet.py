@@ -9,7 +9,7 @@ from typing import Any
 from monitor.core import quiet
 from monitor.core.handling import acknowledge
 from monitor.core.model import Change, EventType, Impact, Incident, Journal, OutageRule, Service
-from monitor.core.quiet import BEYOND, NOTE, Held, Quiet, hold
+from monitor.core.quiet import BEYOND, PREFIX, Held, Quiet, hold
 from monitor.core.routing import Policy, Route, Step, Term
 from monitor.core.silences import end_silence, silence
 from monitor.core.succession import succeed
@@ -273,12 +273,18 @@ def test_it_is_bounded_and_tells_how_many_more_there_were() -> None:
 def test_what_nobody_has_written_is_forgotten() -> None:
     good = held("inc_1", 0, 60)
     value = good.as_json()
-    notes = {NOTE + "inc_1": value, NOTE + "a": 1, NOTE + "b": {**value, "since": None}, BEYOND: [1], "other": 1}
+    notes = {
+        PREFIX + "inc_1": value,
+        PREFIX + "a": 1,
+        PREFIX + "b": {**value, "since": None},
+        BEYOND: [1],
+        "other": 1,
+    }
     again = world(check("home"), journal=Journal("origin", 1, notes=notes))
     assert again.quiet.held == {"inc_1": good}
     change = again.start(moment(0))
     assert change is not None
-    assert [note.name for note in change.notes if note.value is None] == [NOTE + "a", NOTE + "b", BEYOND]
+    assert [note.name for note in change.notes if note.value is None] == [PREFIX + "a", PREFIX + "b", BEYOND]
 
 
 def test_nobody_reads_it_and_what_is_let_go_of_is_forgotten_for_these_only() -> None:
@@ -300,7 +306,10 @@ def test_one_that_becomes_part_of_another_is_told_with_it() -> None:
     status = here.services["api"]
     ended = replace(other, merged_into="inc_1")
     notes = hold(here, EventType.INCIDENT_RESOLVED, ended, [status], here.members(status), moment(60).at)
-    assert [(note.name, note.value is None) for note in notes] == [(NOTE + "inc_2", True), (NOTE + "inc_1", False)]
+    assert [(note.name, note.value is None) for note in notes] == [
+        (PREFIX + "inc_2", True),
+        (PREFIX + "inc_1", False),
+    ]
     assert here.quiet.held["inc_1"].kept == (("inc_1", QUIET.text), ("inc_2", QUIET.text))
     apart = replace(other, id="inc_3", merged_into="inc_9")
     list(here.quiet.put(held("inc_3", 0, None)))

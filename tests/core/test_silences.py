@@ -13,7 +13,7 @@ from monitor.core.hours import Hours
 from monitor.core.identity import silence_id
 from monitor.core.model import Change, Event, Impact, Journal, Moment, OutageRule, Service
 from monitor.core.routing import ALWAYS, AllOf, AnyOf, Not, Policy, Route, Step, Term
-from monitor.core.silences import NOTE, Silence, end_silence, silence
+from monitor.core.silences import PREFIX, Silence, end_silence, silence
 from monitor.core.world import World
 from probes.contract import Reason
 from tests.core.builders import START, check, look, moment, world
@@ -125,13 +125,13 @@ def test_a_silence_is_remembered_over_a_restart_and_what_nobody_wrote_is_forgott
     when = AllOf((AnyOf((Term("service", "shop"), ALWAYS)), Not(Term("impact", "outage", negated=True))))
     asked = replace(of("s", 0, 600), when=when)
     (note,) = silence(told.world, asked, moment(0)).notes
-    odd = {NOTE + "x": {"text": 1}, NOTE + "y": {**note.value, "when": ["odd"]}}
+    odd = {PREFIX + "x": {"text": 1}, PREFIX + "y": {**note.value, "when": ["odd"]}}
     again = world(check("home"), journal=Journal("origin", 1, notes={note.name: note.value, **odd}))
     assert again.silences.known == {"s": asked}
     change = again.start(moment(0))
     assert change is not None
-    assert {(item.name, item.value) for item in change.notes if item.name.startswith(NOTE)} == {
-        (NOTE + "x", None), (NOTE + "y", None),
+    assert {(item.name, item.value) for item in change.notes if item.name.startswith(PREFIX)} == {
+        (PREFIX + "x", None), (PREFIX + "y", None),
     }  # fmt: skip
     assert note in again.everything(moment(0)).notes
 

@@ -10,7 +10,7 @@ import pytest
 
 from monitor.core.model import Change, Event, Journal
 from monitor.core.sight import Ailment, Trouble
-from monitor.core.unjudged import LASTING, NOTE, NOTES, Unjudged
+from monitor.core.unjudged import LASTING, NOTE, PREFIX, Unjudged
 from monitor.core.world import World
 from probes.contract import Arrival, Observation, Passive, Presence, Reason
 from tests.core.builders import check, look, moment, world
@@ -177,10 +177,10 @@ def test_all_is_kept_for_a_journal_that_has_lost_it() -> None:
     "notes",
     [
         {NOTE: -1},
-        {f"{NOTES}x": {"since": "2026-01-01T00:00:00+00:00", "checks": [], "told": []}},
-        {f"{NOTES}1": {"since": "never"}},
-        {f"{NOTES}1": {"since": None}},
-        {f"{NOTES}1": 7},
+        {f"{PREFIX}x": {"since": "2026-01-01T00:00:00+00:00", "checks": [], "told": []}},
+        {f"{PREFIX}1": {"since": "never"}},
+        {f"{PREFIX}1": {"since": None}},
+        {f"{PREFIX}1": 7},
     ],
 )
 def test_a_note_that_nobody_has_written_costs_nothing(notes: Mapping[str, Any]) -> None:
