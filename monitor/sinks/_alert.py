@@ -11,10 +11,9 @@ from typing import Any, Final
 
 from monitor.core.wording import cut
 from monitor.sinks._message import compose, plain
-from monitor.sinks._paging import Act, Step, line, steps
+from monitor.sinks._paging import SEVERITIES, Act, Step, line, steps
 from monitor.sinks._told import Class, Told
 
-SEVERITIES: Final = {Class.OUTAGE: "critical", Class.DEGRADED: "warning"}
 Alert = dict[str, Any]
 """``labels``, ``annotations``, ``startsAt``, perhaps ``generatorURL``; ``endsAt`` once it has ended. A sink keeps
 them in the memory of the stream, by class."""
@@ -92,14 +91,14 @@ def notes(told: Told, now: datetime) -> dict[str, str]:
     found = {
         "summary": line(told.sentence, _SUMMARY_LIMIT),
         "description": cut(plain(message), _DESCRIPTION_LIMIT),
-        "runbook_url": next((url for name, _, url in message.links if name == "runbook"), ""),
+        "runbook_url": message.link("runbook") or "",
     }
     return {name: value for name, value in found.items() if value}
 
 
 def page(told: Told, now: datetime) -> str | None:
     """The agent's page, where that is a proper URL: Alertmanager refuses an alert with another."""
-    return next((url for name, _, url in compose(told, now).links if name == "page"), None)
+    return compose(told, now).link("page")
 
 
 def _name(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -53,16 +52,7 @@ async def post(sink: Datadog, path: str, body: Any, context: SinkContext) -> Non
     answer = await _http.ask(
         context.client, "POST", f"{base}{path}", json.dumps(body).encode(), headers, seconds=_SECONDS
     )
-    _http.judge(answer, context.now, wait=_seconds(answer.headers.get("x-ratelimit-reset")))
-
-
-def _seconds(text: str | None) -> float | None:
-    """``X-RateLimit-Reset``: how long until the limit is lifted, in seconds."""
-    try:
-        found = float(text or "")
-    except ValueError:
-        return None
-    return found if math.isfinite(found) and found >= 0 else None
+    _http.judge(answer, context.now, wait=_http.limit_reset(answer))
 
 
 def host_of(sink: Datadog, told: Told) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import re
 import socket
@@ -144,6 +145,16 @@ def judge(
     if abs(apart) > CLOCKS_APART:  # ours may be the wrong one: an event must not be given up for that
         raise SendFailed(f"{text}; its clock and ours are {abs(apart):.0f} s apart: set the wrong one")
     raise SendFailed(text, permanent=True)
+
+
+def limit_reset(answer: Answer) -> float | None:
+    """``X-RateLimit-Reset``: seconds until then, or an instant in Unix seconds, as the vendor has it; None: it tells
+    none."""
+    try:
+        found = float(answer.headers.get("x-ratelimit-reset", ""))
+    except ValueError:
+        return None
+    return found if math.isfinite(found) and found >= 0 else None
 
 
 def said(text: object, *secrets: Secret) -> str:

@@ -83,6 +83,10 @@ class Message:
     def symbol(self) -> str:
         return SYMBOLS[self.cls]
 
+    def link(self, wanted: str) -> str | None:
+        """The URL of that name: ``page``, ``runbook``, ``acknowledge``."""
+        return next((url for name, _, url in self.links if name == wanted), None)
+
 
 def compose(told: Told, now: datetime) -> Message:
     """`now` is when it is sent: late news says so."""

@@ -24,6 +24,8 @@ CLASSES: Final = (Class.OUTAGE, Class.DEGRADED)
 _ASIDE: Final = frozenset({"acknowledged", "snoozed", "note", "action"})
 """Updates that tell what people or we have done, while the trouble is what it was."""
 _TEXT_LIMIT: Final = 500
+SEVERITIES: Final = {Class.OUTAGE: "critical", Class.DEGRADED: "warning"}
+"""As most of them call the classes."""
 EASED_FOR: Final = timedelta(minutes=5)
 """What was better for so long and is an outage again pages again, although its alert is open and perhaps
 acknowledged: people have turned to something else."""

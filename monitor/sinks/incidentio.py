@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Final
 
 from monitor.core.wording import cut
-from monitor.sinks._checks import LONGEST, check_header, check_timeout, check_url
+from monitor.sinks._checks import LONGEST, check_key, check_timeout, check_url
 from monitor.sinks._message import compose, plain
-from monitor.sinks._paging import Act, Step, details, follow, line
-from monitor.sinks._told import Class, Told, read
+from monitor.sinks._paging import SEVERITIES, Act, Step, details, follow, line
+from monitor.sinks._told import Told, read
 from monitor.sinks.contract import Nature, Sink, SinkContext
 from monitor.store.contract import Delivery
 from probes.contract import BadField, Secret, check_fields
@@ -20,7 +20,6 @@ from probes.contract import BadField, Secret, check_fields
 TITLE_LIMIT: Final = 500
 DESCRIPTION_LIMIT: Final = 10_000
 _STATUSES: Final = {Act.OPEN: "firing", Act.CLOSE: "resolved"}
-_SEVERITIES: Final = {Class.OUTAGE: "critical", Class.DEGRADED: "warning"}
 _SOURCE = re.compile(r"[A-Za-z0-9]{10,40}", re.ASCII)
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~!&])")
 
@@ -63,7 +62,7 @@ class IncidentIo(Sink):
     def __post_init__(self) -> None:
         check_fields(
             lambda: _check_source(self.source),
-            lambda: _check_token(self.token.reveal()),
+            lambda: check_key(self.token, "token", "token"),
             lambda: check_url(self.url),
             lambda: check_timeout(self.timeout),
         )
@@ -95,7 +94,7 @@ def _event(step: Step, told: Told, context: SinkContext) -> dict[str, Any]:
     message = compose(told, context.now)
     service = told.part("service")
     known = {
-        "severity": _SEVERITIES[step.cls],
+        "severity": SEVERITIES[step.cls],
         "service": service.get("id"),
         "owner": service.get("owner") or told.part("check").get("owner"),
         "labels": service.get("labels"),
@@ -109,7 +108,7 @@ def _event(step: Step, told: Told, context: SinkContext) -> dict[str, Any]:
         "description": cut(_markdown(plain(message)), DESCRIPTION_LIMIT),
         "metadata": details(told) | {name: value for name, value in known.items() if value},
     }
-    page = next((url for name, _, url in message.links if name == "page"), None)
+    page = message.link("page")
     return event | ({"source_url": page} if page else {})
 
 
@@ -121,10 +120,3 @@ def _markdown(text: str) -> str:
 def _check_source(source: str) -> None:
     if not _SOURCE.fullmatch(source):
         raise BadField("source", "must be the id at the end of the alert source's URL: letters and digits")
-
-
-def _check_token(token: str) -> None:
-    try:
-        check_header("authorization", token)
-    except BadField:
-        raise BadField("token", "must be one line of ASCII: the token of the alert source") from None

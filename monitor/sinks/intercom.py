@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -178,7 +177,7 @@ class Intercom(Sink):
         answer = await _http.ask(context.client, method, url, encoded, headers, seconds=_CALL_SECONDS)
         if gone and answer.status == 404:
             return {}
-        reset = _unix(answer.headers.get("x-ratelimit-reset"))
+        reset = _http.limit_reset(answer)  # an instant
         _http.judge(answer, context.now, wait=None if reset is None else max(reset - context.now.timestamp(), 0.0))
         found = answer.json()
         return found if isinstance(found, dict) else {}
@@ -196,12 +195,3 @@ def _attributes(told: Told, context: SinkContext) -> dict[str, str]:
 def _check_id(name: str, value: str) -> None:
     if not _ID.fullmatch(value):
         raise BadField(name, "must be an ID, as it stands in Intercom's address of it")
-
-
-def _unix(text: str | None) -> float | None:
-    """``X-RateLimit-Reset`` of Intercom: an instant in Unix seconds."""
-    try:
-        found = float(text or "")
-    except ValueError:
-        return None
-    return found if math.isfinite(found) else None

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import quote
 
 from monitor.core.wording import cut
-from monitor.sinks._checks import LONGEST, check_header, check_timeout, check_url
+from monitor.sinks._checks import LONGEST, check_key, check_timeout, check_url
 from monitor.sinks._message import compose, plain
 from monitor.sinks._paging import Act, Step, details, follow, line, source
 from monitor.sinks._told import Class, Told, read
@@ -68,7 +68,7 @@ class Opsgenie(Sink):
 
     def __post_init__(self) -> None:
         check_fields(
-            lambda: _check_key(self.key.reveal()),
+            lambda: check_key(self.key, "key"),
             lambda: check_url(self.url),
             lambda: _check_tags(self.tags),
             lambda: check_timeout(self.timeout),
@@ -119,13 +119,6 @@ def _action(told: Told) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else cut(json.dumps(value, ensure_ascii=False))
-
-
-def _check_key(key: str) -> None:
-    try:
-        check_header("authorization", key)
-    except BadField:
-        raise BadField("key", "must be one line of ASCII: the API key of an integration of type API") from None
 
 
 def _check_tags(tags: tuple[str, ...]) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from monitor.sinks._checks import LONGEST, check_timeout, check_url
 from monitor.sinks._message import compose
-from monitor.sinks._paging import Act, Step, details, follow, line, source
+from monitor.sinks._paging import SEVERITIES, Act, Step, details, follow, line, source
 from monitor.sinks._told import Class, Told, read
 from monitor.sinks.contract import Nature, Sink, SinkContext
 from monitor.store.contract import Delivery
@@ -22,7 +22,6 @@ SUMMARY_LIMIT: Final = 1024
 _HOST: Final = "https://events.pagerduty.com"
 _KEY = re.compile(r"[A-Za-z0-9]{32}", re.ASCII)
 _ACTIONS: Final = {Act.OPEN: "trigger", Act.CLOSE: "resolve", Act.ACKNOWLEDGE: "acknowledge"}
-_SEVERITIES: Final = {Class.OUTAGE: "critical", Class.DEGRADED: "warning"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class PagerDuty(Sink):
         if step.act is not Act.OPEN:
             return event
         payload = _payload(told) | {
-            "severity": _SEVERITIES[step.cls],
+            "severity": SEVERITIES[step.cls],
             "component": line(told.part("check").get("name") or "", 255),
             "group": line(told.title, 255),
             "class": line(told.body.get("reason") or step.cls, 255),
