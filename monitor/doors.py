@@ -20,7 +20,7 @@ def doors_of(pipeline: Pipeline, invitations: Invitations, hooks: Callable[[], I
 
     async def acknowledge(incident: str, by: str) -> bool:
         def decide(world: World, now: Moment) -> tuple[bool, Change | None]:
-            known = handling.case_of(world, incident) is not None
+            known = incident in world.cases
             return known, handling.acknowledge(world, incident, by, now)
 
         return await decided(pipeline, decide)

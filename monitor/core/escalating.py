@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from monitor.core.escalation import ESCALATE, Run
 from monitor.core.following import scene, update
 from monitor.core.handled import Kind, Update
-from monitor.core.handling import case_of
 from monitor.core.incident import Case
 from monitor.core.model import Change, Moment
 from monitor.core.roster import resolved
@@ -49,7 +48,7 @@ class Ahead:
 
 def due(world: World, identity: str, now: Moment) -> Change | None:
     """Something may be due for an incident."""
-    case = case_of(world, identity)
+    case = world.cases.get(identity)
     if case is None or world.handling.acknowledgement(identity) is not None:
         world.escalation.follow(identity, (), now)
         return noted(world)
@@ -68,7 +67,7 @@ def take_up(world: World, now: Moment) -> Change | None:
     """At the start."""
     reconsider(world)
     for identity in world.escalation.incidents():
-        if case_of(world, identity) is None:
+        if identity not in world.cases:
             world.escalation.follow(identity, (), now)
     return noted(world)
 

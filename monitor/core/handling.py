@@ -40,17 +40,12 @@ RECONSIDER = 60.0
 """Seconds after which a snooze is looked at again, though it is not over: the clock may have been set."""
 
 
-def case_of(world: World, incident: str) -> Case | None:
-    """The open incident of that id; None where there is none."""
-    return world.cases.get(incident)
-
-
 def acknowledge(world: World, incident: str, by: str, now: Moment) -> Change | None:
     """Somebody has it: from now on nobody else is called for it, and nobody is reminded. None: no such incident is
     open, or it was acknowledged already, which stays so."""
     if incident in world.drills:
         return drill.acknowledge(world, incident, by, now)
-    case, given = case_of(world, incident), world.handling.acknowledgement(incident)
+    case, given = world.cases.get(incident), world.handling.acknowledgement(incident)
     if case is None or (given is not None and given.until is None):
         return None
     by = plain(by, LONGEST_BY)
@@ -60,7 +55,7 @@ def acknowledge(world: World, incident: str, by: str, now: Moment) -> Change | N
 def snooze(world: World, incident: str, until: datetime, by: str, now: Moment) -> Change | None:
     """Somebody puts it off: it is as if it were acknowledged until then, and told anew if it is still open. None: no
     such incident is open, or that time is over."""
-    case = case_of(world, incident)
+    case = world.cases.get(incident)
     if case is None or until <= now.at:
         return None
     by = plain(by, LONGEST_BY)
@@ -69,7 +64,7 @@ def snooze(world: World, incident: str, until: datetime, by: str, now: Moment) -
 
 def note(world: World, incident: str, text: str, by: str, now: Moment) -> Change | None:
     """Somebody tells the others something. None: no such incident is open, or there is no text."""
-    case, by, text = case_of(world, incident), plain(by, LONGEST_BY), plain(text, LONGEST_TEXT)
+    case, by, text = world.cases.get(incident), plain(by, LONGEST_BY), plain(text, LONGEST_TEXT)
     if case is None or not text:
         return None
     handled = world.handling.of(incident)
@@ -94,7 +89,7 @@ def again(world: World, kept: Transition, now: Moment) -> Change | None:
 
 def woken(world: World, incident: str, now: Moment) -> Change | None:
     """An incident was put off for long enough: it is told anew."""
-    case, given = case_of(world, incident), world.handling.acknowledgement(incident)
+    case, given = world.cases.get(incident), world.handling.acknowledgement(incident)
     if case is None or given is None or given.until is None:
         return None
     if given.until > now.at:
@@ -109,7 +104,7 @@ def woken(world: World, incident: str, now: Moment) -> Change | None:
 def take_up(world: World, now: Moment) -> Change | None:
     """At the start: what was done about incidents that are not open any more is forgotten."""
     for incident in world.handling.incidents():
-        if case_of(world, incident) is None:
+        if incident not in world.cases:
             world.handling.forget(incident)
         else:
             world.agenda.enter(SNOOZE, incident, now.tick)

@@ -8,12 +8,13 @@ from aiohttp import web
 
 from monitor.core.wording import iso
 from monitor.web.access import TOKEN_NAME
-from monitor.web.problem import problem
+from monitor.web.problem import Problem
 from monitor.web.stream import JSON, dumps
 from monitor.web.view import View
 
 SHOWN = 20
 """Runs of each, the newest."""
+_NOBODY = "This agent takes no actions."
 
 
 class ActionRoutes:
@@ -29,14 +30,14 @@ class ActionRoutes:
     async def stop(self, request: web.Request) -> web.Response:
         """None is taken any more; what runs is ended."""
         if self._view.acting is None:
-            return problem(503, "This agent takes no actions.")
+            raise Problem(503, _NOBODY)
         await self._view.acting.stop(request[TOKEN_NAME])
         return await self.all(request)
 
     async def start(self, request: web.Request) -> web.Response:
         """They are taken again, for what happens from now on."""
         if self._view.acting is None:
-            return problem(503, "This agent takes no actions.")
+            raise Problem(503, _NOBODY)
         await self._view.acting.start(request[TOKEN_NAME])
         return await self.all(request)
 

@@ -10,7 +10,7 @@ from monitor.core.deploys import Deploy
 from monitor.web.access import TOKEN_NAME
 from monitor.web.body import asked_in
 from monitor.web.items import Redact
-from monitor.web.problem import Problem, problem
+from monitor.web.problem import Problem
 from monitor.web.stream import JSON, dumps
 from monitor.web.view import View
 
@@ -29,7 +29,7 @@ class DeployRoutes:
     async def mark(self, request: web.Request) -> web.Response:
         """201: it is marked. 200: it was marked before."""
         if self._view.doors is None:
-            return problem(503, "This agent takes no marks.")
+            raise Problem(503, "This agent takes no marks.")
         asked = await asked_in(request, '{"version": "v42", "services": ["shop"]}')
         try:
             deploy, new = await self._view.doors.mark(asked, request[TOKEN_NAME], "")

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from monitor.web.access import TOKEN_NAME
 from monitor.web.body import asked_in
-from monitor.web.problem import Problem, problem
+from monitor.web.problem import Problem
 from monitor.web.stream import JSON, dumps
 from monitor.web.view import Playing, View
 
@@ -20,7 +20,7 @@ class DrillRoutes:
     async def begin(self, request: web.Request) -> web.Response:
         """From now on. 201: it has been opened."""
         if (drills := self._view.drills) is None:
-            return _nobody()
+            raise Problem(503, "This agent plays no drills.")
         asked = await asked_in(request, '{"service": "shop", "impact": "outage", "for": "1m"}')
         try:
             course = await drills.begin(asked, request[TOKEN_NAME])
@@ -35,7 +35,3 @@ class DrillRoutes:
         if course is None:
             raise Problem(404, "No drill since the agent's start has this id.")
         return web.Response(body=dumps(self._view.redact(course)), content_type=JSON)
-
-
-def _nobody() -> web.Response:
-    return problem(503, "This agent plays no drills.")

@@ -9,11 +9,11 @@ import hashlib
 from collections import Counter, OrderedDict
 from html import escape
 from importlib.resources import files
+from urllib.parse import parse_qs
 
 import structlog
 from aiohttp import web
 
-from monitor.core.handling import case_of
 from monitor.hooks import Acknowledged, Deployed, Forged, Hook, Wish, read
 from monitor.invitations import Expired
 from monitor.web.arrivals import read_body
@@ -139,7 +139,7 @@ class Invited:
 
     def _page(self, incident: str) -> web.Response:
         world = self._view.world()
-        case = case_of(world, incident)
+        case = world.cases.get(incident)
         if case is None:
             return _shown(200, "This incident is over", "There is nothing left to acknowledge.")
         service = world.services.get(next(iter(case.services), ""))
@@ -154,8 +154,6 @@ class Invited:
 
 
 def _field(body: bytes, name: str) -> str:
-    from urllib.parse import parse_qs
-
     try:
         found = parse_qs(body.decode(), max_num_fields=10).get(name, [""])[0]
     except ValueError:

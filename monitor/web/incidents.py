@@ -14,7 +14,7 @@ from monitor.web import query
 from monitor.web.access import TOKEN_NAME
 from monitor.web.body import asked_in
 from monitor.web.items import incident_item
-from monitor.web.problem import Problem, problem, unreadable
+from monitor.web.problem import Problem, unreadable
 from monitor.web.stream import JSON, dumps, json_pieces, stream
 from monitor.web.view import Deed, Responses, View
 
@@ -71,7 +71,7 @@ class Incidents:
     async def _act(self, request: web.Request, deed: Callable[[Responses], Deed]) -> web.Response:
         identity, port = request.match_info["id"], self._view.responses
         if port is None:
-            return problem(503, "This agent takes nothing of that kind.")
+            raise Problem(503, "This agent takes nothing of that kind.")
         asked = await asked_in(request, '{"by": "ann"}', may_be_empty=True)
         try:
             known = await deed(port)(identity, asked, request[TOKEN_NAME])

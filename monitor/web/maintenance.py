@@ -14,14 +14,15 @@ from monitor.core.world import World
 from monitor.web.access import TOKEN_NAME
 from monitor.web.body import asked_in
 from monitor.web.items import Redact
-from monitor.web.problem import Problem, problem
+from monitor.web.problem import Problem
 from monitor.web.stream import JSON, dumps
 from monitor.web.view import View
 
 _MEMBERS_LIMIT = 100
+_NOBODY = "This agent takes no announcements."
 
 
-class Maintenance:
+class MaintenanceRoutes:
     """The routes of windows."""
 
     def __init__(self, view: View) -> None:
@@ -37,7 +38,7 @@ class Maintenance:
     async def begin(self, request: web.Request) -> web.Response:
         """From now on. 201: it is in force, and in the journal unless that cannot be written."""
         if self._view.announcements is None:
-            return _nobody()
+            raise Problem(503, _NOBODY)
         asked = await asked_in(request, '{"what": "shop", "for": "2h", "why": "a deploy"}')
         try:
             window = await self._view.announcements.begin(asked, request[TOKEN_NAME])
@@ -50,7 +51,7 @@ class Maintenance:
     async def end(self, request: web.Request) -> web.Response:
         """Before its time; what is otherwise than before is told now."""
         if self._view.announcements is None:
-            return _nobody()
+            raise Problem(503, _NOBODY)
         name, world = request.match_info["id"], self._view.world()
         if any(window.id == name for window in world.plan.maintenance):
             raise Problem(409, "This window is written in the file: change it there, and reload.")
@@ -75,7 +76,3 @@ def window_item(window: Window, span: Span, world: World, at: float, redact: Red
         "why": cut(why),
         "by": by or None,
     }
-
-
-def _nobody() -> web.Response:
-    return problem(503, "This agent takes no announcements.")

@@ -19,7 +19,7 @@ EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo
 """Time zones are known in between."""
 
 
-class Oncall:
+class OncallRoutes:
     """The route of rotas."""
 
     def __init__(self, view: View) -> None:

@@ -18,9 +18,9 @@ from monitor.web.feed import Feed
 from monitor.web.guard import MAY_READ, NOTHING_HERE, add_headers, host_guard, problems
 from monitor.web.hooks import add_doors
 from monitor.web.incidents import Incidents
-from monitor.web.maintenance import Maintenance
+from monitor.web.maintenance import MaintenanceRoutes
 from monitor.web.names import hostname
-from monitor.web.oncall import Oncall
+from monitor.web.oncall import OncallRoutes
 from monitor.web.openapi import OpenApi
 from monitor.web.pages import Pages, readyz
 from monitor.web.past import PastRoutes
@@ -92,12 +92,12 @@ def _add_reading(app: web.Application, view: View) -> None:
     read("/api/v1/incidents", incidents.all)
     read("/api/v1/incidents/{id}", incidents.one)
     read("/api/v1/events", pages.events)
-    read("/api/v1/maintenance", Maintenance(view).all)
+    read("/api/v1/maintenance", MaintenanceRoutes(view).all)
     read("/api/v1/actions", ActionRoutes(view).all)
     read("/api/v1/drills/{id}", DrillRoutes(view).one)
     read("/api/v1/deploys", DeployRoutes(view).all)
     read("/api/v1/silences", SilenceRoutes(view).all)
-    read("/api/v1/oncall", Oncall(view).show)
+    read("/api/v1/oncall", OncallRoutes(view).show)
     read("/api/v1/sinks", sinks.all)
     read("/api/v1/sinks/dead", sinks.dead)
     read("/api/v1/config", Configuration(view).show)
@@ -105,7 +105,7 @@ def _add_reading(app: web.Application, view: View) -> None:
 
 def _add_deeds(app: web.Application, view: View) -> None:
     """What people and scripts bring about: each needs a token."""
-    incidents, maintenance, silences = Incidents(view), Maintenance(view), SilenceRoutes(view)
+    incidents, maintenance, silences = Incidents(view), MaintenanceRoutes(view), SilenceRoutes(view)
     sinks = SinkRoutes(view)
 
     def do(method: str, path: str, handler: Handler, scope: Scope = Scope.OPERATE) -> None:

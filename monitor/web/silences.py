@@ -12,9 +12,11 @@ from monitor.core.wording import cut, iso
 from monitor.web.access import TOKEN_NAME
 from monitor.web.body import asked_in
 from monitor.web.items import Redact
-from monitor.web.problem import Problem, problem
+from monitor.web.problem import Problem
 from monitor.web.stream import JSON, dumps
 from monitor.web.view import View
+
+_NOBODY = "This agent takes no silences."
 
 
 class SilenceRoutes:
@@ -33,7 +35,7 @@ class SilenceRoutes:
     async def begin(self, request: web.Request) -> web.Response:
         """From now on. 201: it holds, and is in the journal unless that cannot be written."""
         if self._view.silencer is None:
-            return _nobody()
+            raise Problem(503, _NOBODY)
         asked = await asked_in(request, '{"when": "service = shop", "for": "2h", "why": "a move"}')
         try:
             made = await self._view.silencer.begin(asked, request[TOKEN_NAME])
@@ -44,7 +46,7 @@ class SilenceRoutes:
     async def end(self, request: web.Request) -> web.Response:
         """Before its time; what is still open of it is told now."""
         if self._view.silencer is None:
-            return _nobody()
+            raise Problem(503, _NOBODY)
         if not await self._view.silencer.end(request.match_info["id"]):
             raise Problem(404, "No silence has this id; /api/v1/silences lists them.")
         return web.Response(status=204)
@@ -60,7 +62,3 @@ def _item(item: Silence, redact: Redact) -> dict[str, Any]:
         "why": cut(why),
         "by": by or None,
     }
-
-
-def _nobody() -> web.Response:
-    return problem(503, "This agent takes no silences.")

@@ -169,7 +169,7 @@ def test_behind_a_step_that_nobody_stands_for_the_next_is_taken_at_once() -> Non
 
 def test_what_is_ahead() -> None:
     here = home(Route(("chat",), policy=replace(PAGE, remind=timedelta(hours=1))), Route(("hook",)))
-    case = handling.case_of(here.world, here.incident)
+    case = here.world.cases.get(here.incident)
     assert case is not None
 
     def seen(at: float) -> list[tuple[float, str, tuple[str, ...]]]:
