@@ -11,6 +11,7 @@ from typing import Any
 from monitor.clock import Clock
 from monitor.config.units import parse_duration
 from monitor.core import drill
+from monitor.core.handled import Kind
 from monitor.core.model import Change, Event, Impact, Moment
 from monitor.core.wording import iso
 from monitor.core.world import World
@@ -38,6 +39,8 @@ class Course:
     """Of each event that was told the sinks that have neither taken nor refused it."""
     over: datetime | None = None
     """When its end was told."""
+    acknowledged: Mapping[str, Any] | None = None
+    """By whom, and when: from then on no further step was taken."""
 
 
 class Drills:
@@ -76,6 +79,8 @@ class Drills:
             "opened": iso(incident.opened),
             "by": course.drill.by or None,
             "over": iso(course.over),
+            "only": list(course.drill.only),
+            "acknowledged": course.acknowledged,
             "told": list(course.told),
             "attempts": list(course.attempts),
             "owed": [{"event": event, "sink": sink} for event, sink in course.owed],
@@ -99,6 +104,9 @@ class Drills:
                 }
             )
             course.owed.update(dict.fromkeys((event.id, sink) for sink in event.sinks))
+            update = body.get("update") or {}
+            if update.get("kind") == Kind.ACKNOWLEDGED:
+                course.acknowledged = {"by": update.get("by"), "at": iso(event.at)}
             if event.type.value == "incident.resolved":
                 course.over = event.at
 

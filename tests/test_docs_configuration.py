@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
+from monitor.config.hints import hints
 from monitor.config.jsonschema import schema as config_schema
 from monitor.config.load import load
 from monitor.config.model import Config
@@ -65,7 +66,9 @@ def test_the_readme_shows_a_whole_configuration(tmp_path: Path) -> None:
     block = next(block for block in BLOCKS if block.page.parent == ROOT and block.language == "yaml")
     assert 15 <= len(block.text.splitlines()) <= 20
     config = _load(block.text, tmp_path)
-    assert list(config.checks) == ["home", "this host"]
+    assert list(config.checks) == ["home"]
+    assert hints(config) == ()
+    assert [step.to for step in config.routes[1].policy.steps] == [("oncall",), ("everyone",)]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))

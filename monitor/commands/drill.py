@@ -76,7 +76,8 @@ class Account:
         """Print what is new."""
         for told in course["told"][len(self.events) :]:
             self.events[told["event"]] = word = _word(told)
-            self._line(told["at"], word, f"for {', '.join(told['sinks']) or 'nobody: no route takes it'}")
+            whose = f"by {told['update']['by']}, " if word == "acknowledged" else ""
+            self._line(told["at"], word, f"{whose}for {', '.join(told['sinks']) or _nobody(course, word)}")
         for attempt in course["attempts"][self.attempts :]:
             self.attempts += 1
             self._line(attempt["at"], "", f"{attempt['sink']} {self._outcome(attempt)}")
@@ -88,7 +89,9 @@ class Account:
 
     def verdict(self, course: Mapping[str, Any]) -> str:
         if self.reached(course):
-            return "Every sink was reached."
+            given = course["acknowledged"]
+            by = f" {given['by']} has acknowledged it: no further step was taken." if given else ""
+            return harmless(f"Every sink was reached.{by}")
         if refused := _refused(course):
             return harmless(f"Not reached: {', '.join(refused)}. Nothing real was told to anybody.")
         if owed := sorted({row["sink"] for row in course["owed"]}):
@@ -108,12 +111,19 @@ class Account:
     def _line(self, at: str, word: str, text: str) -> None:
         if not self.quiet:
             since = (datetime.fromisoformat(at) - datetime.fromisoformat(self.opened)).total_seconds()
-            print(harmless(f"{since:+8.1f} s  {word or '-':<12} {text}"), flush=True)
+            print(f"{since:+8.1f} s  {harmless(word) or '-':<12} {harmless(text)}", flush=True)
 
 
 def _word(told: Mapping[str, Any]) -> str:
     update = told["update"]
     return str(update["kind"] if update else told["type"].removeprefix("incident."))
+
+
+def _nobody(course: Mapping[str, Any], word: str) -> str:
+    """Why nobody is told this."""
+    if course["only"]:
+        return f"nobody: this drill is for {', '.join(course['only'])} only"
+    return {"opened": "nobody: no route takes it", "escalated": "nobody: nobody stands there now"}.get(word, "nobody")
 
 
 def _refused(course: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ async def test_a_drill_reaches_everybody_and_changes_nothing(tmp_path: Path) -> 
 
             code, printed = await asyncio.to_thread(play)
             assert (code, printed.splitlines()[-1]) == (0, "Every sink was reached."), printed
+            assert re.match(r"    \+0\.\d s  opened       for hook$", printed.splitlines()[0]), printed
             told = [item.event for item in receiver.told[before:]]
             assert [event["type"] for event in told] == ["incident.opened", "incident.resolved"]
             assert all(event["drill"] and event["sentence"].startswith("[DRILL] ") for event in told)
