@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitor.config.routes import closed_lookups, one_of, parse_when
+from monitor.config.suggest import Vocabulary
 from monitor.config.units import parse_end
 from monitor.core.calming import end_maintenance, maintain
 from monitor.core.identity import maintenance_id, silence_id
@@ -18,11 +19,11 @@ from monitor.core.world import World
 from monitor.deciding import decided
 from monitor.pipeline import Pipeline
 
-MOST_WINDOWS = 200
+MOST_WINDOWS, MOST_SILENCES = 200, 200
 """That are announced by hand at one time."""
-MOST_NAMES, LONGEST_NAME = 100, 300
-LONGEST_WHY = 200
-MOST_SILENCES, LONGEST_WHEN = 200, 500
+MOST_NAMES = 100
+"""Of one window."""
+LONGEST_NAME, LONGEST_WHY, LONGEST_WHEN = 300, 200, 500
 """Characters."""
 
 
@@ -84,10 +85,10 @@ def silence_of(asked: Mapping[str, Any], by: str, world: World, now: Moment) -> 
     if not isinstance(text, str) or not 0 < len(text) <= LONGEST_WHEN or not text.isprintable():
         raise ValueError(f"when must be a text such as service = shop, of at most {LONGEST_WHEN} characters")
     plan = world.plan
-    names = [check.name for check in plan.checks.values()]
+    ids = {check.name: check.id for check in plan.checks.values()}
     open_ended = {
-        "service": one_of("service", plan.services),
-        "check": one_of("check", [*plan.checks, *names], {check.name: check.id for check in plan.checks.values()}),
+        "service": one_of(Vocabulary("service", plan.services)),
+        "check": one_of(Vocabulary("check", [*plan.checks, *ids]), ids),
     }
     when = parse_when(text, closed_lookups() | open_ended)
     why = _why(asked)

@@ -30,7 +30,7 @@ from monitor.config.maintenance import Coverable, coverable, read_maintenance
 from monitor.config.model import AgentSettings, Config, ConfigError, Fault, Oncall
 from monitor.config.oncall import read_oncall
 from monitor.config.people import EVERYONE, Targets, check_groups, read_groups, read_people, ways_of
-from monitor.config.routes import Known, Lookup, closed_lookups, read_routes
+from monitor.config.routes import Known, Lookup, closed_lookups, one_of, read_routes
 from monitor.config.schema import MAIN_ONLY, SECTIONS, AgentKeys, DefaultsKeys
 from monitor.config.secrets import Secrets
 from monitor.config.services import read_services
@@ -79,7 +79,7 @@ def _load(path: Path, file: str, kinds: Kinds, env: Mapping[str, str]) -> Config
     watched = _read_watched(sections, defaults, kinds, secrets, faults)
     _check_hooks(agent, sections.single.get("agent"), watched.names, faults)
     _check_services(told.sinks, sections.sinks, watched.names, faults)
-    lookups = closed_lookups() | {"service": _open(watched.names), "check": _check_lookup(watched.references)}
+    lookups = closed_lookups() | {"service": one_of(watched.names), "check": _check_lookup(watched.references)}
     escalations = read_escalations(sections.escalations, told.targets, secrets, faults)
     known = Known(lookups, told.targets, escalations)
     by_default = tuple(sections.sinks) or ((EVERYONE,) if told.people else ())
@@ -292,15 +292,6 @@ def _check_services(
         for service in getattr(sink, sink.by_service):
             if service not in known:
                 faults.add(within, known.unknown(service), key=service)
-
-
-def _open(words: Vocabulary) -> Lookup:
-    def look_up(value: str) -> str:
-        if "*" in value or value in words:
-            return value
-        raise ValueError(words.unknown(value))
-
-    return look_up
 
 
 def _check_lookup(references: References) -> Lookup:

@@ -12,7 +12,7 @@ A value may hold ``*``; one with spaces or signs is quoted.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -117,9 +117,8 @@ def parse_when(text: str, lookups: Mapping[str, Lookup]) -> Expression:
     return expression
 
 
-def one_of(noun: str, values: Iterable[str], meaning: Mapping[str, str] | None = None) -> Lookup:
+def one_of(known: Vocabulary, meaning: Mapping[str, str] | None = None) -> Lookup:
     """For a field whose values the configuration has. `meaning`: what they stand for, where that is another."""
-    known = Vocabulary(noun, values)
 
     def look_up(value: str) -> str:
         if "*" in value or value in known:
