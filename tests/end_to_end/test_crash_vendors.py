@@ -30,10 +30,10 @@ from probes.contract import Secret
 from tests.end_to_end.crashes import Fate, MortalSink, Point, Side
 from tests.end_to_end.ledger import check_journal, rows
 from tests.end_to_end.story import EVERYTHING, STORY, Outside, once, tell_story
+from tests.sinks import site as statuspages
 from tests.sinks import test_intercom as intercom
 from tests.sinks import test_pagerduty as pagerduty
-from tests.sinks import test_slack as slack
-from tests.sinks import test_statuspage as statuspages
+from tests.sinks import test_slack_bot as slack
 
 VENDORS = ("pager", "chat", "public", "tickets")
 

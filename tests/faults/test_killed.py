@@ -14,7 +14,7 @@ from tests.end_to_end.rig import Agent, Receiver, Target, agent, answering, list
 from tests.end_to_end.stage import page, write_checks
 from tests.faults.peer import Peer, peering
 from tests.sinks.test_pagerduty import KEY, Service
-from tests.sinks.test_slack import CHANNEL, TOKEN, Workspace
+from tests.sinks.test_slack_bot import CHANNEL, TOKEN, Workspace
 
 _SINKS = """\
 sinks:

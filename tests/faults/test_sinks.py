@@ -19,7 +19,7 @@ from tests.faults.other_sides import Side, Telling, telling
 from tests.faults.wall_clock import COMPILER
 from tests.servers.authority import Kind, authority
 from tests.sinks import test_pagerduty as pagerduty
-from tests.sinks import test_slack as slack
+from tests.sinks import test_slack_bot as slack
 
 pytestmark = [
     pytest.mark.timeout(180),
