@@ -1,8 +1,10 @@
-"""An agent in a process of its own, being watched: `python -m bench._watched FILE WARM SECONDS [pauses]`.
+"""An agent in a process of its own, being watched: `python -m bench._watched FILE WARM SECONDS [pauses]
+[drained]`.
 
 The real `Agent` with all its parts; only `World.observe` is wrapped, to take exact figures where histograms have
 buckets. Prints "ready", and at the end what was seen in the `SECONDS` after `WARM`, as JSON; with `pauses` also what
 the worst pause of its loop came from, which costs the core some CPU time of its own (not counted as the agent's).
+With `drained` it has longer to send what was decided last.
 """
 
 from __future__ import annotations
@@ -90,7 +92,7 @@ def queued() -> float:
     return int(schedstat.read_text().split()[1]) / 1e9 if schedstat.exists() else 0.0
 
 
-async def watch(file: Path, warm: float, seconds: float, *, pauses: bool) -> dict[str, Any]:
+async def watch(file: Path, warm: float, seconds: float, *, pauses: bool, drained: bool) -> dict[str, Any]:
     witness = Witness()
     async with started(file) as agent, asyncio.TaskGroup() as group:
         feeling = [group.create_task(witness.pauses.feel())] if pauses else []
@@ -100,12 +102,13 @@ async def watch(file: Path, warm: float, seconds: float, *, pauses: bool) -> dic
         witness.begin()
         await asyncio.sleep(seconds)
         seen = witness.end()
-        await asyncio.sleep(1)  # what was decided last is still on its way
+        await asyncio.sleep(5 if drained else 1)  # what was decided last is still on its way
         for task in feeling:
             task.cancel()
     return seen
 
 
 if __name__ == "__main__":
-    told = watch(Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), pauses="pauses" in sys.argv)
+    also = {"pauses": "pauses" in sys.argv, "drained": "drained" in sys.argv}
+    told = watch(Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), **also)
     print(json.dumps(uvloop.run(told)))

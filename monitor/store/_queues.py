@@ -114,7 +114,7 @@ class MemoryOutbox(ABC):
         for sink, queues in self._shelf.queues.items():
             rows = [row for queue in queues.values() for row in queue]
             if rows:
-                found[sink] = Backlog(len(rows), 0, min(row.event.at for row in rows))
+                found[sink] = Backlog(len(rows), 0, min(rows, key=lambda row: row.id).event.at)
         for letter in self._shelf.dead:
             was = found.get(letter.delivery.sink, Backlog(0, 0, None))
             found[letter.delivery.sink] = replace(was, dead=was.dead + 1)

@@ -128,7 +128,8 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How one sink stands: `waiting` counts rows neither accepted nor given up, `oldest` is their earliest `at`."""
+    """How one sink stands: `waiting` counts rows neither accepted nor given up, `oldest` is when the event of the
+    one happened that was queued first."""
 
     waiting: int
     dead: int
