@@ -63,9 +63,9 @@ class Apprise(Sink):
 
     Over-long text is cut to what the service takes. With `short: true` a message is one sentence and a link, for
     text messages. What a target says mentions nobody. An answer of 4xx makes a dead letter at once, where Apprise
-    tells the status; anything else is tried again. Apprise does not tell how long a service asks to wait. It sends
-    by proxies of the environment (`HTTPS_PROXY`), which no other sink does. It is one project more between an outage
-    and a person: do not let it be the only way to be paged.
+    tells the status; anything else is tried again. No redirect is followed. Apprise does not tell how long a service
+    asks to wait. It sends by proxies of the environment (`HTTPS_PROXY`), which no other sink does. It is one project
+    more between an outage and a person: do not let it be the only way to be paged.
     """
 
     kind: ClassVar[str] = "apprise"
@@ -141,7 +141,7 @@ def _defused(text: str) -> str:
 
 class _Threads:
     """Sends under way, by sink. A thread for each, as nobody can end one: those that hang must hold up neither other
-    sinks nor the agent's own end."""
+    sinks nor the agent's own end. What hangs in HTTP ends when its time is over: its connections are cut."""
 
     def __init__(self) -> None:
         self._busy: Counter[Secret] = Counter()
@@ -149,6 +149,8 @@ class _Threads:
 
     async def run(self, sink: Secret, work: Callable[[], int]) -> int:
         """What `work` returns or raises. Raises `SendFailed` while too many are under way."""
+        from monitor.sinks import _requests  # brings what only Apprise needs
+
         loop = asyncio.get_running_loop()
         done: asyncio.Future[int] = loop.create_future()
         with self._lock:
@@ -156,11 +158,15 @@ class _Threads:
                 raise SendFailed(f"{MOST_UNDER_WAY} earlier sends have not ended yet")
             self._busy[sink] += 1
 
+        lines = _requests.Lines()
+
         def serve() -> None:
+            _requests.here.lines = lines
             try:
                 found: int | BaseException = work()
             except BaseException as error:  # noqa: BLE001  (it is raised where it was asked for)
                 found = error
+            lines.close()
             with self._lock:
                 self._busy[sink] -= 1
                 self._busy += Counter()  # without those of sinks that are gone
@@ -168,7 +174,10 @@ class _Threads:
                 loop.call_soon_threadsafe(_settle, done, found)
 
         threading.Thread(target=serve, name="apprise", daemon=True).start()
-        return await done
+        try:
+            return await done
+        finally:
+            lines.cut()
 
 
 def _settle(done: asyncio.Future[int], found: int | BaseException) -> None:
@@ -213,6 +222,9 @@ def _apprise() -> ModuleType:
         warnings.simplefilter("ignore")  # of its own modules, which are none of ours
         import apprise
 
+        from monitor.sinks import _requests
+
+        _requests.bound()
         apprise.Apprise.instantiate("json://localhost")  # loads all of its plug-ins
     logging.getLogger("apprise").addHandler(_refusals)
     for name in ("apprise", "urllib3"):  # they log addresses, which hold secrets, and what was answered

@@ -6,8 +6,9 @@ import asyncio
 import json
 import logging
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from monitor.sinks._told import read
 from monitor.sinks.apprise import MOST_UNDER_WAY, Apprise, texts
 from monitor.sinks.contract import SendFailed
 from probes.contract import BadField, Secret
+from tests.end_to_end.rig import until
 from tests.sinks.lives import ALL, DIGEST, OPENED, RESOLVED, START, WORSE, delivered, hostile
 from tests.sinks.made import context
 
@@ -237,3 +239,63 @@ def test_who_has_not_installed_it_is_told_what_to_do(monkeypatch: pytest.MonkeyP
 
 def test_its_repr_shows_no_secret() -> None:
     assert "s3cr3t" not in repr(Apprise(Secret("json://localhost/s3cr3t")))
+
+
+@asynccontextmanager
+async def lying(said: bytes, flood: bytes) -> AsyncIterator[tuple[Apprise, list[bytes]]]:
+    """Says the one, then the other for ever. What was asked."""
+    asked: list[bytes] = []
+    under_way: list[asyncio.Task[Any] | None] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        under_way.append(asyncio.current_task())
+        writers.append(writer)
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(said)
+        with suppress(OSError):
+            while flood:
+                writer.write(flood)
+                await writer.drain()
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield Apprise(Secret(f"json://127.0.0.1:{port}/s3cr3t"), timeout=timedelta(seconds=1)), asked
+        for (
+            writer
+        ) in writers:  # what failed in urllib3 refers to itself and to its connection, which stays for a while
+            writer.transport.abort()
+        await asyncio.gather(*filter(None, under_way), return_exceptions=True)
+
+
+async def no_thread_left() -> None:
+    await until(lambda: not any(item.name == "apprise" for item in threading.enumerate()), "no thread is left")
+
+
+@pytest.mark.parametrize(
+    ("said", "flood", "outcome"),
+    [
+        (b"HTTP/1.1 500 No\r\n\r\n", b"x" * 65536, "answered 500"),
+        (b"HTTP/1.1 500 No\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 999, "answered 500"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 999, "no answer within 1 s"),
+    ],
+    ids=["body", "chunks", "interim answers"],
+)
+async def test_an_endless_answer_has_an_end(said: bytes, flood: bytes, outcome: str) -> None:
+    """Apprise reads all of it, into memory, in a thread that nobody ends."""
+    async with lying(said, flood) as (sink, _):
+        assert str(await fails(sink)) == outcome
+        await no_thread_left()
+
+
+async def test_a_redirect_gets_no_secrets() -> None:
+    async with lying(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", b"") as (elsewhere, asked):
+        host = elsewhere.url.reveal().removeprefix("json")
+        moved = f"HTTP/1.1 308 Moved\r\nlocation: http{host}\r\ncontent-length: 0\r\n\r\n".encode()
+        async with lying(moved, b"") as (sink, _):
+            assert str(await fails(sink)) == "answered 308"
+    assert asked == []
