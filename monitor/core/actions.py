@@ -30,7 +30,7 @@ PREFIX: Final = "action:"
 STOPPED: Final = "actions-stopped"
 """The note that all are stopped."""
 KEPT: Final = 100
-"""Runs that are remembered of each action, and as many that were held; those of open incidents always are."""
+"""Runs that are remembered of each action, and as many that were held; those taken for open incidents always are."""
 
 
 class Fate(StrEnum):
@@ -239,7 +239,9 @@ def _keep(world: World, name: str, runs: tuple[Run, ...]) -> Change:
     held = [item.id for item in runs if item.fate is Fate.HELD][-KEPT:]
     others = [item.id for item in runs if item.fate is not Fate.HELD][-KEPT:]
     wanted = {*held, *others}
-    runs = tuple(item for item in runs if item.id in wanted or item.incident in world.cases)
+    taken = (item for item in runs if item.fate is not Fate.HELD and item.incident in world.cases)
+    wanted.update(item.id for item in taken)  # brakes bound these; what is held would be all of a storm, each time
+    runs = tuple(item for item in runs if item.id in wanted)
     world.actions.runs[name] = runs
     return Change(notes=(_note(name, runs),))
 

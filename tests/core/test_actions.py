@@ -232,6 +232,18 @@ def test_runs_are_bounded() -> None:
     assert len(here.world.actions.runs["drain"]) == KEPT
 
 
+def test_what_is_held_in_a_storm_is_bounded_though_it_is_open() -> None:
+    """All of it was noted anew with each incident: of 10,000, for minutes."""
+    here = acting(drain=FREE)
+    here.kill("home", 10)
+    (run,) = here.take(20)
+    held = tuple(replace(run, id=f"run_{n}", fate=Fate.HELD) for n in range(KEPT + 9))
+    here.world.actions.runs["drain"] = (run, *held)
+    here.finish(run, 25)
+    assert len(here.world.actions.runs["drain"]) == KEPT + 1
+    assert here.world.actions.runs["drain"][0].fate is Fate.DONE
+
+
 def test_a_run_of_nobody_is_told_and_not_kept() -> None:
     here = acting(drain=FREE)
     stray = Run("run_x", "drain", "inc_none", Trigger.OPENED, moment(0).at, dry=False, fate=Fate.RUNNING)
