@@ -14,6 +14,7 @@ from monitor.core.model import Incident, ServiceState, State
 from monitor.core.service import WORST_FIRST, ServiceStatus
 from monitor.core.wording import clock, cut, iso
 from monitor.core.world import World
+from monitor.web.duty import on_duty
 from monitor.web.health import impaired
 from monitor.web.items import CHECKS_WORST_FIRST, check_item, incident_item, service_item
 from monitor.web.stream import json_pieces
@@ -82,6 +83,7 @@ class StatusDocument:
                 "now": iso(view.clock.now().at),
                 "impaired": impaired(view.health()),
             },
+            "duty": view.redact(on_duty(world, view.clock.now().at)),
             "summary": {"state": state.value, "sentence": cut(view.redact(sentence))},
             "counts": {
                 "checks": {state.value: len(judges) for state, judges in found.checks.items()},

@@ -9,8 +9,11 @@ from typing import Any, cast
 
 import pytest
 
+from monitor.core.actions import Stop
 from monitor.core.hours import Hours
 from monitor.core.rota import Directory, Person, Rota, Rotation
+from monitor.core.routing import ALWAYS
+from monitor.core.silences import Silence, silence
 from tests.web.conftest import Agent, Serve
 from tests.web.contract import assert_described
 from tests.web.made import shop
@@ -56,3 +59,23 @@ async def test_it_says_now_and_nobody(serve: Serve, agent: Agent) -> None:
 async def test_a_time_that_is_none_is_refused(agent: Agent, at: str) -> None:
     status, headers, text = await agent.get(f"/api/v1/oncall?at={at}")
     assert_problem(status, headers, text, 400)
+
+
+async def test_the_status_says_who_hears_of_trouble(agent: Agent) -> None:
+    now = agent.clock.now()
+    assert (await status_of(agent))["silences"] == []
+    unix = now.at.timestamp()
+    silence(agent.world, Silence("s-1", "service = shop", ALWAYS, unix, unix + 60, "a move"), now)
+    agent.world.actions.stopped = Stop("ann", now.at)
+    agent.clock.at += 1  # an answer is kept for half a second
+    told = await status_of(agent)
+    assert told["oncall"] == [{"rota": "oncall", "who": ["bob"], "until": "2026-03-02T08:00:00.000Z"}]
+    assert [(item["when"], item["why"]) for item in told["silences"]] == [("service = shop", "a move")]
+    assert told["actions_stopped_by"] == "ann"
+
+
+async def status_of(agent: Agent) -> dict[str, Any]:
+    status, headers, text = await agent.get("/api/v1/status")
+    told = json.loads(text)
+    assert_described("/api/v1/status", status, headers["Content-Type"], told)
+    return dict(told["duty"])

@@ -41,6 +41,18 @@ function showFlags(parent, flags) {
   list(parent, flags, (flag) => flag, () => make("span", "flag"), (node, flag) => text(node, FLAGS[flag] || flag));
 }
 
+// Who hears of trouble now, and of which nobody does.
+function showDuty({ oncall, silences, actions_stopped_by: stopped }) {
+  const parts = oncall.map(({ rota, who, until }) => {
+    const name = rota === "oncall" ? "On call" : `On call (${rota})`;
+    return `${name}: ${who.join(", ")}${until ? ` until ${clock(until)}` : ""}`;
+  });
+  parts.push(...silences.map(({ when, until, why }) => `Silenced: ${when} until ${clock(until)}${why ? ` (${why})` : ""}`));
+  if (stopped !== null) parts.push(`Actions are stopped by ${stopped || "somebody"}`);
+  $("duty").hidden = parts.length === 0;
+  text($("duty"), parts.join(" · "));
+}
+
 function showOverall(status) {
   const { summary, counts, agent } = status;
   attribute($("overall"), "data-state", summary.state);
@@ -48,6 +60,7 @@ function showOverall(status) {
   const parts = ["down", "degraded", "unknown", "up"].filter((state) => counts.checks[state]);
   const total = Object.values(counts.checks).reduce((sum, count) => sum + count, 0);
   text($("counts"), `${plural(total, "check")}: ${parts.map((state) => `${counts.checks[state]} ${state}`).join(", ")}`);
+  showDuty(status.duty);
   text($("agent"), `${agent.vantage} · ${agent.version} · running ${ago(age(agent.started))}`);
   attribute($("icon"), "href", `static/icon-${KIND[summary.state] || "unknown"}.svg`);
   document.title = summary.state === "operational" ? "All well · Brownout" : `${summary.sentence} · Brownout`;
