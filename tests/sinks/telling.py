@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -37,16 +36,24 @@ class Stream:
 
 @dataclass
 class Pager:
-    """`take` gets each request that is not refused, and answers it."""
+    """What a test's own is made of: `take` gets each request that is not refused, and answers it."""
 
-    take: Callable[[httpx.Request], httpx.Response]
+    sink: ClassVar[Sink]
+    """The one that `tell` is about."""
     answers: list[httpx.Response | Exception] = field(default_factory=list)
     """What the next requests get instead; a 2xx is as if nothing stood there."""
     memory: dict[str, Any] = field(default_factory=dict)
     """What the sink keeps of the stream."""
 
-    async def tell(self, sink: Sink, *bodies: dict[str, Any]) -> None:
+    def take(self, request: httpx.Request) -> httpx.Response:
+        raise NotImplementedError
+
+    async def tell(self, *bodies: dict[str, Any]) -> None:
         """The events one after another, as the outbox hands them over."""
+        await self.send(self.sink, *bodies)
+
+    async def send(self, sink: Sink, *bodies: dict[str, Any]) -> None:
+        """The same, by another sink."""
         with respx.mock:
             respx.route().mock(side_effect=self._answer)
             async with httpx.AsyncClient(verify=False) as client:  # no authorities to load: nothing is sent

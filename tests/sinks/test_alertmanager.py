@@ -43,14 +43,12 @@ SINK = Alertmanager(("http://one:9093/",), labels={"team": "web", "a-b": "x", "0
 
 
 @dataclass
-class Fake:
+class Fake(Pager):
     """An Alertmanager that keeps alerts by their labels."""
 
+    sink = SINK
     alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
     posts: list[list[dict[str, Any]]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.pager = Pager(self.take)
 
     def take(self, request: httpx.Request) -> httpx.Response:
         assert request.url.path == "/api/v2/alerts"
@@ -83,24 +81,24 @@ def fake() -> Fake:
 
 
 async def repeated(fake: Fake, after: timedelta, sink: Alertmanager = SINK) -> dict[str, Any]:
-    kept = {INCIDENT: fake.pager.memory}
+    kept = {INCIDENT: fake.memory}
     with respx.mock:
         respx.route().mock(side_effect=fake.take)
         async with httpx.AsyncClient(verify=False) as client:
             await sink.repeat(kept, context(client, now=NOW + after))
-    return fake.pager.memory
+    return fake.memory
 
 
 async def test_an_incidents_life(fake: Fake) -> None:
-    await fake.pager.tell(SINK, OPENED)
+    await fake.tell(OPENED)
     assert fake.firing() == ["warning"]
-    await fake.pager.tell(SINK, WORSE)
+    await fake.tell(WORSE)
     assert fake.firing() == ["critical"]
     assert len(fake.posts[-1]) == 2, "the one begins and the other ends in the same request"
-    await fake.pager.tell(SINK, ACKNOWLEDGED, REMINDER, CANNOT_TELL | {"incident": WORSE["incident"]})
+    await fake.tell(ACKNOWLEDGED, REMINDER, CANNOT_TELL | {"incident": WORSE["incident"]})
     assert fake.firing() == ["critical"]
     assert len(fake.alerts) == 2, "labels stay what they were"
-    await fake.pager.tell(SINK, RESOLVED)
+    await fake.tell(RESOLVED)
     assert fake.firing() == []
     [ended] = fake.posts[-1]
     assert ended["annotations"]["summary"] == RESOLVED["sentence"]
@@ -108,7 +106,7 @@ async def test_an_incidents_life(fake: Fake) -> None:
 
 async def test_labels_identify_and_annotations_explain(fake: Fake) -> None:
     told = OPENED | {"service": OPENED["service"] | {"labels": {"tier.one": "gold", "severity": "page"}}}
-    await fake.pager.tell(SINK, told)
+    await fake.tell(told)
     [[alert]] = fake.posts
     assert alert["labels"] == {
         "alertname": "BrownoutDegradation", "severity": "warning", "incident": INCIDENT, "service": "shop",
@@ -121,7 +119,7 @@ async def test_labels_identify_and_annotations_explain(fake: Fake) -> None:
 
 
 async def test_what_is_open_is_told_again_before_it_lapses(fake: Fake) -> None:
-    await fake.pager.tell(SINK, WORSE)
+    await fake.tell(WORSE)
     for minute in range(1, 10):
         assert fake.firing(NOW + timedelta(minutes=minute)) == ["critical"]
         await repeated(fake, timedelta(minutes=minute))
@@ -129,7 +127,7 @@ async def test_what_is_open_is_told_again_before_it_lapses(fake: Fake) -> None:
 
 
 async def test_an_end_is_told_for_five_minutes_more(fake: Fake) -> None:
-    await fake.pager.tell(SINK, WORSE, RESOLVED)
+    await fake.tell(WORSE, RESOLVED)
     ends = [alert["endsAt"] for alert in fake.alerts.values()]
     assert await repeated(fake, timedelta(minutes=4))
     assert [alert["endsAt"] for alert in fake.alerts.values()] == ends
@@ -139,34 +137,34 @@ async def test_an_end_is_told_for_five_minutes_more(fake: Fake) -> None:
 
 
 async def test_what_was_not_accepted_is_not_remembered(fake: Fake) -> None:
-    fake.pager.answers = [httpx.Response(503)]
+    fake.answers = [httpx.Response(503)]
     with pytest.raises(SendFailed):
-        await fake.pager.tell(SINK, OPENED)
-    assert fake.pager.memory == {}
+        await fake.tell(OPENED)
+    assert fake.memory == {}
 
 
 async def test_one_of_a_cluster_is_enough(fake: Fake) -> None:
     cluster = Alertmanager(("http://one:9093", "http://two:9093"))
-    fake.pager.answers = [httpx.ConnectError("gone"), httpx.Response(200)]
-    await fake.pager.tell(cluster, OPENED)
+    fake.answers = [httpx.ConnectError("gone"), httpx.Response(200)]
+    await fake.send(cluster, OPENED)
     assert fake.firing() == ["warning"]
-    fake.pager.answers = [httpx.Response(400), httpx.Response(503)]
+    fake.answers = [httpx.Response(400), httpx.Response(503)]
     with pytest.raises(SendFailed) as raised:
-        await fake.pager.tell(cluster, WORSE)
+        await fake.send(cluster, WORSE)
     assert not raised.value.permanent
 
 
 async def test_a_test_lapses_by_itself(fake: Fake) -> None:
-    await fake.pager.tell(SINK, TEST, RESOLVED | {"test": True})
+    await fake.tell(TEST, RESOLVED | {"test": True})
     [[alert]] = fake.posts
     assert alert["labels"]["test"] == "true"
-    assert fake.pager.memory == {}
+    assert fake.memory == {}
     assert fake.firing(NOW + timedelta(minutes=6)) == []
 
 
 @pytest.mark.parametrize("name", ALL)
 async def test_hostile_text(fake: Fake, name: str) -> None:
-    await fake.pager.tell(SINK, hostile(ALL[name]))
+    await fake.tell(hostile(ALL[name]))
     for alert in fake.alerts.values():
         assert all(value.isprintable() for value in alert["labels"].values())
         assert len(json.dumps(alert)) < 20_000
@@ -182,10 +180,10 @@ async def test_hostile_text(fake: Fake, name: str) -> None:
     ],
 )
 async def test_refusals(fake: Fake, answer: httpx.Response, permanent: bool, shown: str) -> None:
-    fake.pager.answers = [answer]
+    fake.answers = [answer]
     sink = Alertmanager(("http://one:9093",), headers={"authorization": Secret("T0KEN")})
     with pytest.raises(SendFailed) as raised:
-        await fake.pager.tell(sink, OPENED)
+        await fake.send(sink, OPENED)
     assert raised.value.permanent is permanent
     assert shown in str(raised.value)
     assert "T0KEN" not in str(raised.value) + repr(sink)

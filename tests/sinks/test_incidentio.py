@@ -23,18 +23,13 @@ _SCHEMA = "components/schemas/AlertEventsCreateHTTPPayloadV2"
 
 
 @dataclass
-class Source:
+class Source(Pager):
     """An alert source, and the severity of its open alerts by key."""
 
+    sink = SINK
     open: dict[str, str] = field(default_factory=dict)
     taken: list[str] = field(default_factory=list)
     sent: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.pager = Pager(self.take)
-
-    async def tell(self, *bodies: dict[str, Any]) -> None:
-        await self.pager.tell(SINK, *bodies)
 
     def take(self, request: httpx.Request) -> httpx.Response:
         assert request.headers["authorization"] == f"Bearer {TOKEN}"
@@ -83,7 +78,7 @@ async def test_a_test_leaves_nothing_open(source: Source) -> None:
     await source.tell(TEST, RESOLVED | {"test": True})
     assert source.taken == ["firing degraded", "resolved outage", "resolved degraded"]
     assert source.sent[0]["metadata"]["test"] is True
-    assert source.pager.memory == {}
+    assert source.memory == {}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -105,13 +100,13 @@ async def test_hostile_text(source: Source, name: str) -> None:
     ],
 )
 async def test_refusals(source: Source, answer: httpx.Response | Exception, permanent: bool, shown: str) -> None:
-    source.pager.answers = [answer]
+    source.answers = [answer]
     with pytest.raises(SendFailed) as raised:
         await source.tell(OPENED)
     assert raised.value.permanent is permanent
     assert shown in str(raised.value)
     assert TOKEN not in str(raised.value) + repr(SINK)
-    assert source.pager.memory == {}
+    assert source.memory == {}
 
 
 @pytest.mark.parametrize(

@@ -35,18 +35,13 @@ _PAYLOADS = {"close": "CloseAlert", "acknowledge": "AcknowledgeAlert", "notes": 
 
 
 @dataclass
-class Team:
+class Team(Pager):
     """A team's alerts, by alias, with their priority."""
 
+    sink = SINK
     open: dict[str, str] = field(default_factory=dict)
     taken: list[str] = field(default_factory=list)
     sent: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.pager = Pager(self.take)
-
-    async def tell(self, *bodies: dict[str, Any]) -> None:
-        await self.pager.tell(SINK, *bodies)
 
     def take(self, request: httpx.Request) -> httpx.Response:
         assert request.headers["authorization"] == f"GenieKey {KEY}"
@@ -94,7 +89,7 @@ async def test_an_incidents_life(team: Team) -> None:
     assert team.open == {OUTAGE: "P1"}
     await team.tell(RESOLVED)
     assert team.open == {}
-    assert team.pager.memory == {}
+    assert team.memory == {}
     assert team.taken == [
         "open degraded", "open outage", "close degraded", "acknowledge outage", "notes outage", "close outage",
         "close degraded",
@@ -116,7 +111,7 @@ async def test_what_is_shown(team: Team) -> None:
 async def test_a_test_leaves_nothing_open(team: Team) -> None:
     await team.tell(TEST, RESOLVED | {"test": True})
     assert team.taken == ["open degraded", "close outage", "close degraded"]
-    assert team.pager.memory == {}
+    assert team.memory == {}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -135,13 +130,13 @@ async def test_hostile_text(team: Team, name: str) -> None:
     ],
 )
 async def test_refusals(team: Team, answer: httpx.Response | Exception, permanent: bool, shown: str) -> None:
-    team.pager.answers = [answer]
+    team.answers = [answer]
     with pytest.raises(SendFailed) as raised:
         await team.tell(DRILL)
     assert raised.value.permanent is permanent
     assert shown in str(raised.value)
     assert KEY not in str(raised.value) + repr(SINK)
-    assert team.pager.memory == {}
+    assert team.memory == {}
 
 
 @pytest.mark.parametrize(

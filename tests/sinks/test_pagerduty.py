@@ -38,22 +38,17 @@ NOTE = WORSE | {"id": "evt_note", "update": {"kind": "note", "by": "Ann", "text"
 
 
 @dataclass
-class Service:
+class Service(Pager):
     """A service in PagerDuty: its open alerts, and everybody who was paged."""
 
+    sink = SINK
     taken: list[str] = field(default_factory=list)
     open: dict[str, str] = field(default_factory=dict)
     """By key, whether it is triggered or acknowledged."""
     paged: list[str] = field(default_factory=list)
     sent: list[dict[str, Any]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.pager = Pager(self.answer)
-
-    async def tell(self, *bodies: dict[str, Any]) -> None:
-        await self.pager.tell(SINK, *bodies)
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
+    def take(self, request: httpx.Request) -> httpx.Response:
         sent = json.loads(request.content)
         path = request.url.path.removeprefix("/v2")
         hold("pagerduty", f"paths/{path.replace('/', '~1')}/post/requestBody/content/application~1json/schema", sent)
@@ -94,7 +89,7 @@ async def test_an_incidents_life(service: Service) -> None:
     assert service.open == {OUTAGE: "acknowledged"}
     await service.tell(RESOLVED)
     assert service.open == {}
-    assert service.pager.memory == {}
+    assert service.memory == {}
     assert service.paged == ["warning", "critical"]
     assert service.taken == [
         "trigger degraded", "trigger outage", "resolve degraded", "acknowledge outage", "trigger outage",
@@ -107,7 +102,7 @@ async def test_getting_better_pages_nobody_and_the_end_closes_it(service: Servic
     assert service.open == {OUTAGE: "acknowledged"}
     await service.tell(RESOLVED)
     assert service.open == {}
-    assert service.pager.memory == {}
+    assert service.memory == {}
     assert service.paged == ["critical"]
 
 
@@ -117,11 +112,11 @@ async def test_what_was_better_for_long_and_is_out_again_pages_again(
 ) -> None:
     again = body("incident.updated", "degradation", "outage", "Web shop has an outage.", after)
     await service.tell(WORSE, ACKNOWLEDGED, BETTER)
-    service.pager.answers = [httpx.Response(202), httpx.Response(503)]
+    service.answers = [httpx.Response(202), httpx.Response(503)]
     if after > 700:
         with pytest.raises(SendFailed):  # after it was closed
             await service.tell(again)
-    service.pager.answers = []
+    service.answers = []
     await service.tell(again)
     assert set(service.open) == {OUTAGE}
     assert service.paged == paged
@@ -129,7 +124,7 @@ async def test_what_was_better_for_long_and_is_out_again_pages_again(
 
 async def test_what_was_accepted_is_not_sent_again_when_the_next_step_fails(service: Service) -> None:
     await service.tell(OPENED)
-    service.pager.answers = [httpx.Response(202), httpx.Response(500)]
+    service.answers = [httpx.Response(202), httpx.Response(500)]
     with pytest.raises(SendFailed):
         await service.tell(WORSE)
     del service.open[OUTAGE]  # somebody has resolved it by hand
@@ -140,7 +135,7 @@ async def test_what_was_accepted_is_not_sent_again_when_the_next_step_fails(serv
 @pytest.mark.parametrize("memory", [{}, {"degraded": "evt_old"}])
 async def test_the_end_closes_whatever_is_remembered(service: Service, memory: dict[str, Any]) -> None:
     """The memory may be that of an older backup."""
-    service.pager.memory = memory
+    service.memory = memory
     service.open = {OUTAGE: "triggered", DEGRADED: "triggered"}
     await service.tell(RESOLVED)
     assert service.open == {}
@@ -148,7 +143,7 @@ async def test_the_end_closes_whatever_is_remembered(service: Service, memory: d
 
 async def test_an_answer_that_was_cut_off_makes_no_second_alert(service: Service) -> None:
     await service.tell(OPENED)
-    del service.pager.memory["degraded"]
+    del service.memory["degraded"]
     await service.tell(OPENED)
     assert service.paged == ["warning"]
 
@@ -221,14 +216,14 @@ async def test_hostile_text_stays_within_the_limits(service: Service, name: str)
     ],
 )
 async def test_refusals(service: Service, answer: httpx.Response | Exception, permanent: bool, shown: str) -> None:
-    service.pager.answers = [answer]
+    service.answers = [answer]
     with pytest.raises(SendFailed) as raised:
         await service.tell(OPENED)
     assert raised.value.permanent is permanent
     assert shown in str(raised.value)
     assert KEY not in str(raised.value)
     assert str(raised.value).isprintable()
-    assert service.pager.memory == {}
+    assert service.memory == {}
 
 
 @pytest.mark.parametrize(

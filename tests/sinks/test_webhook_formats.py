@@ -44,11 +44,8 @@ SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
 
 @dataclass
-class Receiver:
+class Receiver(Pager):
     requests: list[httpx.Request] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.pager = Pager(self.take)
 
     def take(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -70,7 +67,7 @@ def receiver() -> Receiver:
 @pytest.mark.parametrize("name", ALL)
 async def test_cloudevents(receiver: Receiver, name: str) -> None:
     for told in (ALL[name], hostile(ALL[name])):
-        await receiver.pager.tell(Webhook(URL, format=Format.CLOUDEVENTS, secret=(Secret(SECRET),)), told)
+        await receiver.send(Webhook(URL, format=Format.CLOUDEVENTS, secret=(Secret(SECRET),)), told)
         sent = receiver.bodies[-1]
         hold("cloudevents", "", sent)
         assert sent["data"] == json.loads(json.dumps(told))
@@ -81,7 +78,7 @@ async def test_cloudevents(receiver: Receiver, name: str) -> None:
 
 
 async def test_half_a_character_is_none(receiver: Receiver) -> None:
-    await receiver.pager.tell(Webhook(URL, format=Format.CLOUDEVENTS), OPENED | {"why": "\ud800"})
+    await receiver.send(Webhook(URL, format=Format.CLOUDEVENTS), OPENED | {"why": "\ud800"})
     assert receiver.bodies[0]["data"]["why"] == "?"
 
 
@@ -90,8 +87,8 @@ async def test_half_a_character_is_none(receiver: Receiver) -> None:
 
 async def test_alertmanagers_webhook(receiver: Receiver) -> None:
     sink = Webhook(URL, format=Format.ALERTMANAGER)
-    await receiver.pager.tell(sink, OPENED, CANNOT_TELL | {"incident": OPENED["incident"]}, WORSE, ACKNOWLEDGED)
-    await receiver.pager.tell(sink, RESOLVED)
+    await receiver.send(sink, OPENED, CANNOT_TELL | {"incident": OPENED["incident"]}, WORSE, ACKNOWLEDGED)
+    await receiver.send(sink, RESOLVED)
     opened, worse, resolved = receiver.bodies
     for sent in receiver.bodies:
         hold("alertmanager-webhook", "", sent)
@@ -106,7 +103,7 @@ async def test_alertmanagers_webhook(receiver: Receiver) -> None:
     assert opened["alerts"][0]["endsAt"] == "0001-01-01T00:00:00Z"
     assert opened["commonLabels"]["service"] == "shop"
     assert "severity" not in worse["commonLabels"]
-    assert receiver.pager.memory == {}
+    assert receiver.memory == {}
 
 
 def _alerts(sent: dict[str, Any]) -> dict[str, str]:
@@ -115,22 +112,22 @@ def _alerts(sent: dict[str, Any]) -> dict[str, str]:
 
 async def test_an_end_is_told_without_memory_and_a_test_leaves_nothing_open(receiver: Receiver) -> None:
     sink = Webhook(URL, format=Format.ALERTMANAGER)
-    await receiver.pager.tell(sink, RESOLVED, TEST, RESOLVED | {"test": True}, DEPLOY)
+    await receiver.send(sink, RESOLVED, TEST, RESOLVED | {"test": True}, DEPLOY)
     assert [sent["status"] for sent in receiver.bodies] == ["resolved", "firing", "resolved"]
     assert _alerts(receiver.bodies[0]) == {"critical": "resolved", "warning": "resolved"}
-    assert receiver.pager.memory == {}
+    assert receiver.memory == {}
 
 
 async def test_what_was_refused_is_not_remembered(receiver: Receiver) -> None:
-    receiver.pager.answers = [httpx.Response(503)]
+    receiver.answers = [httpx.Response(503)]
     with pytest.raises(SendFailed):
-        await receiver.pager.tell(Webhook(URL, format=Format.ALERTMANAGER), OPENED)
-    assert receiver.pager.memory == {}
+        await receiver.send(Webhook(URL, format=Format.ALERTMANAGER), OPENED)
+    assert receiver.memory == {}
 
 
 @pytest.mark.parametrize("name", ALL)
 async def test_hostile_alerts(receiver: Receiver, name: str) -> None:
-    await receiver.pager.tell(Webhook(URL, format=Format.ALERTMANAGER), hostile(ALL[name]))
+    await receiver.send(Webhook(URL, format=Format.ALERTMANAGER), hostile(ALL[name]))
     for sent in receiver.bodies:
         hold("alertmanager-webhook", "", sent)
 
@@ -146,7 +143,7 @@ TEMPLATE = (
 @pytest.mark.parametrize("name", ALL)
 async def test_a_template_makes_the_body(receiver: Receiver, name: str) -> None:
     for told in (ALL[name], hostile(ALL[name])):
-        await receiver.pager.tell(Webhook(URL, template=TEMPLATE, secret=(Secret(SECRET),)), told)
+        await receiver.send(Webhook(URL, template=TEMPLATE, secret=(Secret(SECRET),)), told)
         sent = receiver.bodies[-1]
         assert sent["text"] == told["sentence"]
         assert sent["why"] == "?"
@@ -156,7 +153,7 @@ async def test_a_template_makes_the_body(receiver: Receiver, name: str) -> None:
 
 
 async def test_what_a_target_has_written_is_no_template(receiver: Receiver) -> None:
-    await receiver.pager.tell(
+    await receiver.send(
         Webhook(URL, template="{{ event.why }}", content_type="text/plain"), OPENED | {"why": "{{ 7 * 191 }}"}
     )
     assert receiver.requests[0].content == b"{{ 7 * 191 }}"
@@ -166,7 +163,7 @@ async def test_what_a_target_has_written_is_no_template(receiver: Receiver) -> N
 async def test_a_template_that_fails_at_an_event_makes_a_dead_letter(receiver: Receiver) -> None:
     sink = Webhook(URL, template='{"at": 1{{ event.advice }}}')
     with pytest.raises(SendFailed) as raised:
-        await receiver.pager.tell(sink, OPENED)
+        await receiver.send(sink, OPENED)
     assert raised.value.permanent
     assert str(raised.value) == "the template makes no JSON of this event"
 
