@@ -11,7 +11,7 @@ from monitor.config.suggest import Vocabulary
 from monitor.config.units import parse_end
 from monitor.core.calming import end_maintenance, maintain
 from monitor.core.identity import maintenance_id, silence_id
-from monitor.core.maintenance import LONGEST_AD_HOC, Span, Window, find
+from monitor.core.maintenance import LONGEST_AD_HOC, Span, Window, called, find
 from monitor.core.model import Change, Moment
 from monitor.core.silences import Silence, end_silence, silence
 from monitor.core.wording import seconds
@@ -85,7 +85,7 @@ def silence_of(asked: Mapping[str, Any], by: str, world: World, now: Moment) -> 
     if not isinstance(text, str) or not 0 < len(text) <= LONGEST_WHEN or not text.isprintable():
         raise ValueError(f"when must be a text such as service = shop, of at most {LONGEST_WHEN} characters")
     plan = world.plan
-    ids = {check.name: check.id for check in plan.checks.values()}
+    ids = {name: check for name, check in called(plan).items() if check is not None and name not in plan.checks}
     open_ended = {
         "service": one_of(Vocabulary("service", plan.services)),
         "check": one_of(Vocabulary("check", [*plan.checks, *ids]), ids),

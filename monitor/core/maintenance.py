@@ -155,14 +155,14 @@ def find(names: Iterable[str], watched: Watched) -> Scope:
     checks: dict[str, None] = {}
     services: dict[str, None] = {}
     labels: dict[str, str] = {}
-    called = _called(watched)
+    by_name = called(watched)
     for place, name in enumerate(names, 1):
         kind, colon, rest = name.partition(":")
         if not colon or kind not in ("check", "service", "label"):
             kind, rest = "", name
         found = {
             "service": rest if rest in watched.services and not watched.services[rest].implicit else None,
-            "check": rest if rest in watched.checks else called.get(rest),
+            "check": rest if rest in watched.checks else by_name.get(rest),
         }
         meant = {key: value for key, value in found.items() if value is not None and kind in ("", key)}
         if len(meant) == 2 and watched.services[rest].checks != (meant["check"],):
@@ -182,7 +182,7 @@ def find(names: Iterable[str], watched: Watched) -> Scope:
     return scope
 
 
-def _called(watched: Watched) -> dict[str, str | None]:
+def called(watched: Watched) -> dict[str, str | None]:
     """The ids of checks by their names; None where several have the same."""
     found: dict[str, str | None] = {}
     for check in watched.checks.values():

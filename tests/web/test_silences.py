@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -98,6 +99,17 @@ async def test_what_is_wrong_is_refused(agent: Agent, body: Any, why: str) -> No
     assert status == 400
     assert why in problem["detail"]
     assert not agent.world.silences.known
+
+
+async def test_a_name_that_several_checks_have_silences_none_of_them(agent: Agent) -> None:
+    plan = agent.world.plan
+    twin = replace(plan.checks["home"], id="home-2")
+    agent.world.plan = replace(plan, checks={**plan.checks, "home-2": twin, "home-1": replace(twin, id="home-1")})
+    assert (await ask(agent, FINE))[0] == 201, "an id is one check's"
+    named = replace(twin, id="a", name="twins")
+    agent.world.plan = replace(plan, checks={**plan.checks, "a": named, "b": replace(named, id="b")})
+    status, problem = await ask(agent, {"when": "check = twins", "for": "2h"})
+    assert (status, 'unknown check "twins"' in problem["detail"]) == (400, True)
 
 
 async def test_who_may_not_silences_nothing_and_there_is_a_most(agent: Agent) -> None:
