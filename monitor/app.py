@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import TextIO
@@ -28,7 +27,7 @@ from monitor.core.model import Journal
 from monitor.core.world import World
 from monitor.duty import Duty
 from monitor.listeners import Listeners
-from monitor.parts import lasting_store, plan_of, told_of_open
+from monitor.parts import lasting_store, plan_of
 from monitor.presence import Attendance
 from monitor.reload import Accepted, Ended, Reloaded, Reloader, tell_hints
 from monitor.runner import new_runner
@@ -158,12 +157,12 @@ class Agent:
         parts.feed.review()
         self._upkeep.adopt(config.checks.values())
         parts.telemetry.redefined(name for name, sink in sinks.items() if assembly.sinks.get(name) is not sink)
-        retired = parts.outbox.adopt(assembly.sinks, told_of_open(assembly.world))
+        parts.outbox.adopt(assembly.sinks)
         parts.scheduler.resize(config.agent.limits.looks, config.agent.limits.looks_per_host)
         if found.learnt:
             parts.telemetry.write_anew()
         parts.calendars.adopt(config)
-        plan = replace(plan_of(config, parts.calendars.shifts), retired=retired)
+        plan = plan_of(config, parts.calendars.shifts)
         level_sinks = assembly.level_sinks()
         now = self._clock.now()
         parts.recorder.define(Definition(now.at, plan, just_seen(assembly.world.judges, now)))

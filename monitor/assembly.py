@@ -26,7 +26,7 @@ from monitor.drilling import Drills
 from monitor.invitations import Invitations
 from monitor.listeners import Listeners
 from monitor.outbox import Outbox, Outcome
-from monitor.parts import Parts, lookout_of, plan_of
+from monitor.parts import Parts, lookout_of, open_at, plan_of
 from monitor.pipeline import Pipeline
 from monitor.postmaster import Postmaster
 from monitor.presence import Attendance, Listener, uptime
@@ -185,6 +185,7 @@ class Assembly:
             random=Random(),  # noqa: S311  (jitter, not secrets)
             notes=journal.notes,
             invite=self._invitations.inviting,
+            open_at=lambda: open_at(self.world),
             on_result=lambda *attempt: self._attempted(telemetry, *attempt),
         )
 

@@ -12,6 +12,7 @@ import httpx
 import structlog
 
 from monitor.clock import Clock, SteadyClock
+from monitor.fallback import HandOvers
 from monitor.keepsakes import Keepsakes
 from monitor.sending import Observer, Pace
 from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
@@ -29,6 +30,7 @@ class Shared:
     notes: Mapping[str, Any]
     """Those of the journal, by name."""
     keepsakes: Keepsakes
+    handovers: HandOvers
     client: httpx.AsyncClient
     terminal: TextIO
     clock: Clock

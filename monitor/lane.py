@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from monitor.attempt import Attempts, Shared
-from monitor.fallback import ENDS, PREFIX, HandOver
+from monitor.bearing import Bearing
+from monitor.fallback import ENDS
 from monitor.gathering import Parcel, parcels
+from monitor.repeating import Repeater
 from monitor.restraint import Restraint
-from monitor.sending import Outcome, SinkCondition, SinkState
+from monitor.sending import Outcome, SinkState
 from monitor.settling import Settling
 from monitor.sinks.contract import Fallback, Nature, Repeating, SendFailed, Sink
 from monitor.store.contract import Delivery, Fenced, StoreError
@@ -26,6 +29,10 @@ from monitor.store.contract import Delivery, Fenced, StoreError
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("brownout.outbox")
 
 REMOVED = "the sink was removed from the configuration"
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+"""When an event is due that was never tried."""
+MOMENT = timedelta(milliseconds=1)
+"""What is not to be met again in the same round is due so much later."""
 _SHORTEST_WAIT = 0.005
 _STEP = 5.0
 """Seconds: the wall clock was set, and not merely kept in time."""
@@ -42,10 +49,10 @@ class Lane:
         self.woken = asyncio.Event()
         self.sending: set[asyncio.Task[None]] = set()
         self.draining = False
-        self.leaving = False
-        """Whether it is to end, once what is under way has ended."""
         self.retired = False
         """Whether it was removed, and is told the end of what it was told of, and nothing else."""
+        self._held = False
+        """Whether it was told of something that is open still."""
         self.sink = sink
         self._sharpened = False
         """Whether its sink was defined anew, and what waits is to be tried at once."""
@@ -56,59 +63,48 @@ class Lane:
         kept = self._keepsakes.view(name)
         limit = shared.pace.send_timeout
         self._attempts = Attempts(name, kept, shared.client, shared.terminal, shared.clock, limit, shared.invite)
-        self._restraint = self._new_restraint()
+        self._bearing = Bearing(name, sink, shared)
         self._ahead: float | None = None
         """By how much the wall clock was ahead of the steady one at the last turn; None before the first."""
         self._settle = Settling(name, shared.pace)
-        self._repeating = False
-        """Whether the sink is being told again what is open: its memories are not to be changed meanwhile."""
+        self._repeater = Repeater(name, shared, self._attempts, self._settle, self.sending, self.woken)
         self._beside: dict[str, asyncio.Task[None]] = {}
         """What runs beside the sends: telling a sink again what it forgets, looking for what a fallback is to get."""
         self._wake = shared.wake
-        self._handover = HandOver(name, shared.store, shared.notes.get(PREFIX + name))
-        self._error = ""
-        """Of the last attempt, where it failed."""
-        self._since: datetime | None = None
-        """When they began to fail."""
-        self._accepted: datetime | None = None
+        self._handover = shared.handovers.of(name)
         self._gathered = 0
 
-    def _new_restraint(self) -> Restraint:
-        return Restraint(self._pace, self.sink.most, gathers=self.sink.nature is Nature.HUMAN)
+    @property
+    def _restraint(self) -> Restraint:
+        return self._bearing.restraint
 
     @property
     def state(self) -> SinkState:
-        restraint = self._restraint
-        condition = SinkCondition.FAILING if restraint.broken else SinkCondition.FINE
-        condition = SinkCondition.DISABLED if restraint.disabled else condition
-        since = self._since if condition is not SinkCondition.FINE else None
-        counts = self._gathered, self._handover.count
-        error = restraint.disabled or self._error
-        return SinkState(condition, since, error, self._accepted, *counts, retired=self.retired)
+        return self._bearing.state(gathered=self._gathered, handed_over=self._handover.count, retired=self.retired)
 
     def redefine(self, sink: Sink) -> None:
         """Send by another definition of the sink. Whoever has corrected an address awaits the page now."""
         self.sink, self._sharpened, self.retired = sink, True, False
-        self._restraint = self._new_restraint()
+        self._bearing.begin_anew(sink)
         self.woken.set()
 
-    def retire(self) -> None:
-        self.retired = True
-        self.woken.set()
-
-    def leave(self) -> None:
-        """Begin nothing more; `run` ends when what is under way is settled."""
-        self.leaving = self.draining = True
+    def retire(self, *, held: bool) -> None:
+        """It was removed: `run` ends when nothing is under way and no end waits any more, unless one is to come as it
+        is `held` to be told of something open."""
+        self._sharpened = self._sharpened or not self.retired  # what waits out a backoff is given up, too
+        self.retired, self._held = True, held
         self.woken.set()
 
     async def run(self) -> None:
-        """Deliver until cancelled, or until it has left."""
+        """Deliver until cancelled, or until it is removed and nothing is owed to it."""
         trouble = 0
         async with asyncio.TaskGroup() as group:
-            while not self.leaving:
+            while True:
                 self.woken.clear()
                 try:
                     wait = await self._turn(group)
+                    if await self._is_over():
+                        break
                     trouble = 0
                 except Fenced:
                     raise
@@ -123,18 +119,27 @@ class Lane:
                         await self.woken.wait()
             for task in self._beside.values():
                 task.cancel()
+            self._beside.clear()
+
+    async def _is_over(self) -> bool:
+        if self._held or not self.retired or self.sending:
+            return False
+        return await self._store.next_due(self._name) is None and self.retired  # it may have come back meanwhile
 
     async def _turn(self, group: asyncio.TaskGroup) -> float | None:
         """Start what can be started; tell how long nothing else can be (None: until woken)."""
+        if lost := await self._keepsakes.hand_to(self._name, self.sink.kind):
+            advice = "what is open there under these keys, nobody closes: do it by hand"
+            log.error("outbox.sink_of_another_type", sink=self._name, of=lost[:20], count=len(lost), advice=advice)
         self._begin_beside(group)
         free = self._restraint.at_once - len(self.sending)
         # With an answer that the store has not taken yet, claiming could hand out that very row again.
-        if free <= 0 or self.draining or self._settle.under_way or self._repeating:
+        if free <= 0 or self.draining or self._settle.under_way or self._repeater.under_way:
             return None
         if self._restraint.disabled:
             await self._give_up_all()
             return None
-        if (held := self._restraint.wait(self._clock.now().tick)) > 0 and not self._sharpened:
+        if (held := self._restraint.wait(self._clock.now().tick)) > 0:
             return min(held, self._pace.recheck)
         await self._mistrust_old_waits()
         if self._sharpened:
@@ -153,21 +158,33 @@ class Lane:
         return min(max((due - self._steady.now()).total_seconds(), _SHORTEST_WAIT), self._pace.recheck)
 
     async def _give_up_all(self) -> None:
-        """What comes for a sink that is disabled: listed, and to be sent again once somebody has seen to it."""
+        """What comes for a sink that is disabled: listed, and to be sent again once somebody has seen to it. What is
+        open there is to be ended all the same: the end waits for that."""
         now, error = self._steady.now(), f"the sink is disabled: {self._restraint.disabled}"
-        await self._store.hasten(self._name, now)
-        while rows := await self._store.claim(self._name, now, now + timedelta(minutes=1), 100, deep=True):
-            log.error("outbox.dead_letter", sink=self._name, events=len(rows), error=error)
-            given_up = rows
-            await self._hand_over("", lambda to, rows=given_up: self._handover.refused(to, rows))  # type: ignore[misc]
-            await self._store.dead(rows, self._clock.now().at, error)
-            self._handover.settled(rows)
-            self._tell(rows, Outcome.DEAD, 0.0, error)
+        if self._sharpened:
+            await self._store.hasten(self._name, now)
+        due = now if self._sharpened else AT_ONCE  # the ends that wait have been met by then
+        while rows := await self._store.claim(self._name, due, now + timedelta(minutes=1), 100, deep=True):
+            disabled = bool(self._restraint.disabled)  # somebody may have seen to it just now
+            kept = [row for row in rows if row.event_type in ENDS or not disabled]
+            await self._hand_over("", lambda to, rows=rows: self._handover.refused(to, rows))  # type: ignore[misc]
+            if kept:
+                await self._store.failed(kept, now + MOMENT, error)
+            await self._list_dead([row for row in rows if row not in kept], error)
+        self._sharpened = self._sharpened and not self._restraint.disabled
+
+    async def _list_dead(self, rows: Sequence[Delivery], error: str) -> None:
+        if not rows:
+            return
+        log.error("outbox.dead_letter", sink=self._name, events=len(rows), error=error)
+        await self._store.dead(rows, self._clock.now().at, error)
+        self._handover.settled(rows)
+        self._tell(rows, Outcome.DEAD, 0.0, error)
 
     def _begin_beside(self, group: asyncio.TaskGroup) -> None:
         if isinstance(self.sink, Repeating) and "repeat" not in self._beside:
             self._beside["repeat"] = group.create_task(self._keep_repeating(), name=f"repeat {self._name}")
-        if self.sink.fallback is not None and "fallback" not in self._beside:
+        if self._has_fallback and "fallback" not in self._beside:
             self._beside["fallback"] = group.create_task(self._keep_handing_over(), name=f"fallback {self._name}")
 
     async def _claimed(self, free: int) -> list[Parcel]:
@@ -214,30 +231,41 @@ class Lane:
 
     async def _deliver(self, parcel: Parcel) -> None:
         loop, said = asyncio.get_running_loop(), parcel.said
-        began = loop.time()
+        began, sink = loop.time(), self.sink
         memory = self._keepsakes.at(self._name, said.stream)
         failure = await self._attempts.send(
-            self.sink, said, parcel.rows, memory, lambda: self._keepsakes.note(self._name, {said.stream: memory})
+            sink, said, parcel.rows, memory, lambda: self._keepsakes.note(self._name, {said.stream: memory})
         )
         seconds = loop.time() - began
         kept = {said.stream: memory} | {stream: {} for stream in parcel.ended if failure is None}
-        await self._settle(said.event_id, lambda: self._keepsakes.keep(self._name, kept))
+        if sink.kind == self.sink.kind:
+            await self._settle(said.event_id, lambda: self._keepsakes.keep(self._name, kept))
         now = self._clock.now().at
         if failure is None:
             outcome = Outcome.ACCEPTED
             await self._hand_over(said.event_id, lambda to: self._handover.accepted(to, parcel.rows))
             await self._settle(said.event_id, lambda: self._store.delivered(parcel.rows, now))
             self._handover.settled(parcel.rows)
-            await self._accepted_one(now, trouble=not parcel.is_mark)
+            if sink is self.sink:
+                await self._accepted(trouble=not parcel.is_mark)
+                await self._settle(said.event_id, self._bearing.note)
             self._gathered += len(parcel.rows) - 1
+        elif sink is not self.sink:
+            outcome = await self._give_to_next(parcel, failure)
         else:
             outcome = await self._give_back(parcel, failure, now)
         self._tell(parcel.rows, outcome, seconds, str(failure or ""))
 
+    async def _give_to_next(self, parcel: Parcel, failure: SendFailed) -> Outcome:
+        """The sink was defined anew meanwhile: what went wrong with the one before says nothing of the one now."""
+        now, event_id = self._steady.now(), parcel.said.event_id
+        await self._settle(event_id, lambda: self._store.failed(parcel.rows, now, str(failure)))
+        return Outcome.RETRIED
+
     async def _give_back(self, parcel: Parcel, failure: SendFailed, now: datetime) -> Outcome:
         error, said = str(failure), parcel.said
         wait = self._pace.wait(parcel.attempt, failure, self._random.random())
-        self._failed(error, asked=self._pace.asked(failure), retry=wait or 0.0, gone=failure.gone)
+        self._failed(failure, retry=wait or 0.0)
         facts = {"sink": self._name, "event_id": said.event_id, "attempt": parcel.attempt, "error": error}
         if len(parcel.rows) > 1:
             facts["events"] = len(parcel.rows)
@@ -247,9 +275,11 @@ class Lane:
         else:
             log.warning("outbox.retry", **facts, retry_in=round(wait, 1))
         given_up = [row for row in parcel.rows if failure.permanent or self._is_given_up(row)]
+        await self._hand_over(said.event_id, lambda to: self._handover.refused(to, given_up))
+        if failure.gone:  # the end waits until somebody has seen to the sink
+            given_up = [row for row in given_up if row.event_type not in ENDS]
         gone = {row.id for row in given_up}
         waiting = [row for row in parcel.rows if row.id not in gone]
-        await self._hand_over(said.event_id, lambda to: self._handover.refused(to, given_up))
         if given_up:
             await self._settle(said.event_id, lambda: self._store.dead(given_up, now, error))
         if waiting:
@@ -265,26 +295,13 @@ class Lane:
         age = (self._steady.now() - row.at).total_seconds()
         return tried and (age > 0.99 * sum(pace.backoff) or row.attempt > 10 * len(pace.backoff))
 
-    def _failed(self, error: str, *, asked: float = 0.0, retry: float = 0.0, gone: bool = False) -> None:
-        was = self._restraint.broken
-        self._restraint.sent(self._clock.now().tick, accepted=False, asked=asked, retry=retry)
-        if not self._error:
-            self._since = self._clock.now().at
-        self._error = error
-        if self._restraint.broken and not was:
-            log.error("outbox.sink_failing", sink=self._name, error=error, effect="tried one at a time, now and then")
-        if gone:
-            self._restraint.disabled = error
-            log.error("outbox.sink_disabled", sink=self._name, error=error, advice="correct it, or remove it")
+    def _failed(self, failure: SendFailed, *, retry: float = 0.0) -> None:
+        self._bearing.failed(str(failure), asked=self._pace.asked(failure), retry=retry, gone=failure.gone)
+        self._sharpened = self._sharpened or failure.gone  # what waits out a backoff is given up, too
 
-    async def _accepted_one(self, now: datetime, *, trouble: bool = True) -> None:
+    async def _accepted(self, *, trouble: bool = True) -> None:
         """After it was down: the resolve behind an alert must not wait out a backoff."""
-        was = self._restraint.broken
-        self._error, self._since, self._accepted = "", None, now
-        is_back = self._restraint.sent(self._clock.now().tick, accepted=True, trouble=trouble)
-        if was:
-            log.info("outbox.sink_accepts_again", sink=self._name)
-        if is_back:
+        if self._bearing.accepted(trouble=trouble):
             with contextlib.suppress(StoreError):  # it comes by itself, only later
                 await self._store.hasten(self._name, self._steady.now())
 
@@ -299,47 +316,36 @@ class Lane:
 
     # --- who is told instead -------------------------------------------------------------------------------
 
-    async def _hand_over(self, event_id: str, hand: Callable[[Fallback], Awaitable[bool]]) -> None:
-        fallback = self.sink.fallback
-        if fallback is not None:
-            await self._settle(event_id, lambda: self._hand(fallback, hand))
+    @property
+    def _has_fallback(self) -> bool:
+        """There may be none any more, and one that was told what began."""
+        return self.sink.fallback is not None or any(self._handover.open_at)
 
-    async def _hand(self, fallback: Fallback, hand: Callable[[Fallback], Awaitable[bool]]) -> None:
-        if await hand(fallback):
-            self._wake((fallback.to,))
+    async def _hand_over(self, event_id: str, hand: Callable[[Fallback | None], Awaitable[set[str]]]) -> None:
+        if self._has_fallback:
+            await self._settle(event_id, lambda: self._hand(hand))
+
+    async def _hand(self, hand: Callable[[Fallback | None], Awaitable[set[str]]]) -> None:
+        self._wake(await hand(self.sink.fallback))
 
     async def _keep_handing_over(self) -> None:
-        while (fallback := self.sink.fallback) is not None:
+        while self._has_fallback:
             now = self._steady.now()
             await self._hand_over("", lambda to, now=now: self._handover.look(to, now))  # type: ignore[misc]
-            await asyncio.sleep(min(fallback.after.total_seconds() / 10, _LOOK_EVERY))
+            after = self.sink.fallback.after.total_seconds() if self.sink.fallback is not None else math.inf
+            await asyncio.sleep(min(after / 10, _LOOK_EVERY))
         del self._beside["fallback"]
 
     # --- sinks that forget ---------------------------------------------------------------------------------
 
     async def _keep_repeating(self) -> None:
-        while isinstance(sink := self.sink, Repeating):
-            await self._repeat(sink)
-            await asyncio.sleep(sink.again.total_seconds())
+        await self._repeater.run(lambda: self.sink, lambda: not self._restraint.disabled, self._repeated)
         del self._beside["repeat"]
 
-    async def _repeat(self, sink: Repeating) -> None:
-        """Have the sink told again what is open. Nothing is sent meanwhile: both write the same memories."""
-        self._repeating = True
-        try:
-            while self.sending:
-                await asyncio.wait(set(self.sending))
-            kept = self._keepsakes.of(self._name)
-            if not kept or self._restraint.disabled:
-                return
-            context = self._attempts.context({}, lambda: self._keepsakes.note(self._name, kept))
-            failure = await self._attempts.held_to_time(lambda: sink.repeat(kept, context), doing="repeat")
-            await self._settle("", lambda: self._keepsakes.keep(self._name, kept))
-        finally:
-            self._repeating = False
-            self.woken.set()
+    async def _repeated(self, sink: Sink, failure: SendFailed | None) -> None:
+        if sink is not self.sink:
+            return  # it says nothing of how another one is
         if failure is None:
-            await self._accepted_one(self._clock.now().at)
+            await self._accepted()
         else:
-            log.warning("outbox.repeat_failed", sink=self._name, error=str(failure))
-            self._failed(str(failure), asked=self._pace.asked(failure), gone=failure.gone)
+            self._failed(failure)

@@ -8,8 +8,8 @@ between sends it twice with the same event id, and never not at all.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
 from random import Random
 from typing import Any, TextIO
 
@@ -18,18 +18,20 @@ import structlog
 
 from monitor.attempt import Shared
 from monitor.clock import Clock, SteadyClock
+from monitor.fallback import HandOvers
 from monitor.keepsakes import Keepsakes
-from monitor.lane import REMOVED, Lane
+from monitor.lane import Lane
 from monitor.sending import Observer, Outcome, Pace, SinkState
 from monitor.sinks.contract import Sink
-from monitor.store.contract import Delivery, Fenced, Store, StoreError
+from monitor.store.contract import Delivery, Store
+from monitor.strays import OpenAt, Strays
 
 __all__ = ["Observer", "Outbox", "Outcome", "Pace"]
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("brownout.outbox")
 
-_BURIAL = timedelta(minutes=10)
-_BURIAL_BATCH = 100
+_STRAYS_EVERY = 600.0
+"""Seconds."""
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -49,40 +51,40 @@ class Outbox:
         on_result: Observer | None = None,
         pace: Pace = Pace(),  # noqa: B008  (frozen)
         invite: Callable[[Delivery], Delivery] = lambda delivery: delivery,
+        open_at: OpenAt = dict,
     ) -> None:
         """`notes` are those of the journal: what the sinks have kept is among them. `invite` puts into what
         people are sent how they acknowledge it."""
         self.terminal = terminal
         self._store = store
         self._steady = SteadyClock(clock)
-        keepsakes = Keepsakes(store, notes)
-        self._shared = Shared(
-            store, notes, keepsakes, client, terminal, clock, self._steady, random, on_result, pace, self.wake, invite
-        )
+        keepsakes, handovers = Keepsakes(store, notes), HandOvers(store, notes)
+        ports = (client, terminal, clock, self._steady, random)
+        self._shared = Shared(store, notes, keepsakes, handovers, *ports, on_result, pace, self.wake, invite)
         self._lanes = {name: Lane(name, sink, self._shared) for name, sink in sinks.items()}
-        self._leaving: set[Lane] = set()
+        self._stray = asyncio.Event()
+        self._open_at = open_at
+        self._strays = Strays(store, self._steady, self._lanes, handovers, open_at, self.wake)
         self._group: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
         """Deliver until cancelled. Raises `Fenced` (in a group) when another agent has taken over the journal."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            group.create_task(self._bury_strays(), name="outbox strays")
+            group.create_task(self._tend_strays(), name="outbox strays")
             for name, lane in self._lanes.items():
                 group.create_task(self._work(name, lane), name=f"outbox {name}")
             await asyncio.Event().wait()  # with nobody to tell, too: that is fine for who only scrapes
 
-    def adopt(self, sinks: Mapping[str, Sink], held: frozenset[str] = frozenset()) -> frozenset[str]:
-        """Deliver to these sinks from now on. What waits for one that has gone is given up, as after a restart; but
-        those that are `held` were told of something that is open: they are told its end, and are the answer."""
-        retired = (self._lanes.keys() - sinks.keys()) & held
-        for name in self._lanes.keys() - sinks.keys() - retired:
-            lane = self._lanes.pop(name)
-            self._leaving.add(lane)
-            lane.leave()
-        for name in retired:
-            log.warning("outbox.sink_retired", sink=name, effect="it is told the end of what it was told of, no more")
-            self._lanes[name].retire()
+    def adopt(self, sinks: Mapping[str, Sink]) -> None:
+        """Deliver to these sinks from now on. One that is gone is told the ends of what it was told of, and nothing
+        else: it stays for as long as there may be one."""
+        held = self._open_at().keys() | self._shared.handovers.open_at().keys()
+        for name in self._lanes.keys() - sinks.keys():
+            if not self._lanes[name].retired:
+                effect = "it is told the end of what it was told of, no more"
+                log.warning("outbox.sink_retired", sink=name, effect=effect)
+            self._lanes[name].retire(held=name in held)
         for name, sink in sinks.items():
             known = self._lanes.get(name)
             if known is None:
@@ -91,38 +93,26 @@ class Outbox:
                     self._group.create_task(self._work(name, lane), name=f"outbox {name}")
             elif known.sink is not sink or known.retired:
                 known.redefine(sink)
-        return frozenset(retired)
 
     async def _work(self, name: str, lane: Lane) -> None:
         await lane.run()
-        self._leaving.discard(lane)
-        if name not in self._lanes:
-            await self._bury_strays()
+        while not lane.retired:  # it came back while it was ending
+            await lane.run()
+        del self._lanes[name]
+        self._stray.set()
 
-    async def _bury_strays(self) -> None:
-        """Give up what waits for sinks that the configuration no longer has: nobody would send it, until the day
-        when a sink of that name is back and would tell of outages of weeks ago."""
-        try:
-            backlog = await self._store.backlog()
-            for sink in sorted(sink for sink, kept in backlog.items() if kept.waiting and sink not in self._lanes):
-                log.warning("outbox.sink_removed", sink=sink, events=await self._bury(sink), error=REMOVED)
-        except Fenced:
-            raise
-        except StoreError as error:  # they wait on; the next start tries again
-            log.warning("outbox.store_failed", error=str(error))
+    async def _tend_strays(self) -> None:
+        """What comes for a sink that is gone is seen to at once; what an agent before had leased, after that."""
+        while True:
+            self._stray.clear()
+            await self._strays.tend()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STRAYS_EVERY):
+                    await self._stray.wait()
 
-    async def _bury(self, sink: str) -> int:
-        """Make dead letters of all rows of a sink, batch by batch, as lanes want the store too. How many it was."""
-        buried = 0
-        while sink not in self._lanes:  # it may come back meanwhile
-            now = self._steady.now()
-            await self._store.hasten(sink, now)  # what waits out a backoff cannot be claimed
-            batch = await self._store.claim(sink, now, now + _BURIAL, _BURIAL_BATCH)
-            if not batch:
-                break
-            await self._store.dead(batch, now, REMOVED)
-            buried += len(batch)
-        return buried
+    async def owed(self) -> Mapping[str, list[str]]:
+        """By each sink that is gone: of what it is still to be told the end, by stream. Raises `StoreError`."""
+        return await self._strays.owed()
 
     @property
     def states(self) -> Mapping[str, SinkState]:
@@ -135,14 +125,17 @@ class Outbox:
             lane.redefine(lane.sink)
 
     def wake(self, sinks: Iterable[str]) -> None:
-        """Something was queued for these sinks; names without a lane are ignored."""
+        """Something was queued for these sinks."""
         for name in sinks:
             if lane := self._lanes.get(name):
                 lane.woken.set()
+            else:
+                self._stray.set()
 
     def wake_all(self) -> None:
         """What waits may be other than what was known."""
         self.wake(self._lanes)
+        self._stray.set()
 
     async def drain(self, timeout: float) -> bool:
         """Begin no further send and let those under way finish for up to `timeout` seconds; True when all did.
@@ -150,7 +143,7 @@ class Outbox:
         To be followed by cancelling `run`.
         """
         sending: set[asyncio.Task[None]] = set()
-        for lane in (*self._lanes.values(), *self._leaving):
+        for lane in self._lanes.values():
             lane.draining = True
             sending |= lane.sending
         if not sending:

@@ -113,7 +113,16 @@ def plan_of(config: Config, shifts: Mapping[str, Sequence[Shift]] | None = None)
     )
 
 
-def told_of_open(world: World) -> frozenset[str]:
-    """The sinks that were told of an incident that is open."""
-    open_now = {status.incident.id: status.incident for status in world.services.values() if status.incident}
-    return frozenset(sink for incident in open_now.values() for sink in incident.told)
+def open_at(world: World) -> dict[str, dict[str, None]]:
+    """By each sink that was told of something whose end it was not told: what that is, by its stream in the outbox.
+    Sinks that are gone are among them."""
+    incidents = [status.incident for status in world.services.values() if status.incident]
+    incidents += [drill.incident for drill in world.drills.values()]
+    streams = [(incident.id, incident.told) for incident in incidents]
+    impaired = [world.sight.told or frozenset(), *(batch.told for batch in world.unjudged.batches.values())]
+    streams += [(f"agent:{world.plan.source.vantage}", told) for told in impaired]
+    found: dict[str, dict[str, None]] = {}
+    for stream, told in streams:
+        for sink in told:
+            found.setdefault(sink, {})[stream] = None
+    return found

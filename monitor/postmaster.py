@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -19,6 +19,7 @@ from monitor.sinks._overheard import Overheard
 from monitor.sinks._told import Class, read
 from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
 from monitor.store.contract import Backlog, DeadLetter, Delivery, Store
+from monitor.strays import ADVICE, SAID
 
 LETTERS, MOST_LETTERS = 50, 10_000
 TEST_LIMIT = 20.0
@@ -50,8 +51,12 @@ class Postmaster:
     async def all(self) -> list[dict[str, Any]]:
         """How each sink stands, also those that are only remembered. Raises `StoreError`."""
         backlog, states, sinks = await self._store.backlog(), self._outbox().states, self._sinks()
-        names = dict.fromkeys((*sinks, *states, *sorted(backlog)))
-        return [_item(name, sinks.get(name), states.get(name), backlog.get(name, _BACKLOG)) for name in names]
+        owed = await self._outbox().owed()
+        names = dict.fromkeys((*sinks, *states, *sorted(backlog), *sorted(owed)))
+        return [
+            _item(name, sinks.get(name), states.get(name), backlog.get(name, _BACKLOG), owed.get(name, []))
+            for name in names
+        ]
 
     async def dead(self, limit: int) -> list[dict[str, Any]]:
         """Dead letters, the newest first. Raises `StoreError`."""
@@ -162,8 +167,10 @@ class Postmaster:
         return Delivery(0, identity, kind, name, incident, 1, json.dumps(body, ensure_ascii=False).encode(), now)
 
 
-def _item(name: str, sink: Sink | None, state: SinkState | None, backlog: Backlog) -> dict[str, Any]:
-    state = state or SinkState(retired=True)
+def _item(
+    name: str, sink: Sink | None, state: SinkState | None, backlog: Backlog, owed: Sequence[str]
+) -> dict[str, Any]:
+    state = state or SinkState(retired=True, error=ADVICE if owed else "")
     return {
         "name": name,
         "type": sink.kind if sink else None,
@@ -173,6 +180,7 @@ def _item(name: str, sink: Sink | None, state: SinkState | None, backlog: Backlo
         "since": iso(state.since),
         "error": state.error or None,
         "accepted": iso(state.accepted),
+        "owed": list(owed[:SAID]),
         "waiting": backlog.waiting,
         "oldest": iso(backlog.oldest),
         "dead": backlog.dead,

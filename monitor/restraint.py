@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 
 from monitor.sending import Pace
 from monitor.sinks.contract import Most
@@ -16,15 +17,15 @@ _DOWN_AFTER = 3
 class Restraint:
     """Of one sink."""
 
-    def __init__(self, pace: Pace, most: Most | None, *, gathers: bool) -> None:
-        """`gathers`: messages are for people, and `pace.gather` seconds apart."""
+    def __init__(self, pace: Pace, most: Most | None, *, gathers: bool, told: Iterable[float] = ()) -> None:
+        """`gathers`: messages are for people, and `pace.gather` seconds apart. `told`: when some were sent before."""
         self._pace = pace
         self._most = most
         self._gathers = gathers
         self._failures: int | None = None
         """In a row; None before the first outcome: what waited before a restart is brought forward by a success."""
         self._asked_until = self._trial_at = self._gathers_until = -math.inf
-        self._told: deque[float] = deque()
+        self.told: deque[float] = deque(told)
         """When messages were sent, within the span of `most`."""
         self.disabled = ""
         """Why nothing is sent any more; empty while it is."""
@@ -56,7 +57,7 @@ class Restraint:
             if trouble:  # a deploy is none, and what breaks behind it must not wait
                 self._gathers_until = now + self._pace.gather if self._gathers else -math.inf
             if self._most is not None:
-                self._told.append(now)
+                self.told.append(now)
             return was_down and self._asked_until <= now
         self._failures = (self._failures or 0) + 1
         if self.broken:
@@ -66,17 +67,12 @@ class Restraint:
             self._gathers_until = now + min(retry, self._pace.gather)
         return False
 
-    def begin_anew(self) -> None:
-        """The sink is another one, or somebody has seen to it."""
-        self._failures, self.disabled = None, ""
-        self._asked_until = self._trial_at = self._gathers_until = -math.inf
-
     def _readable_at(self, now: float) -> float:
         """When the next message may go by `most`. The first half of them goes as it comes; the second half is spread
         over the span, so that nobody ever waits for the end of it."""
         if self._most is None:
             return -math.inf
-        span, told = self._most.per.total_seconds(), self._told
+        span, told = self._most.per.total_seconds(), self.told
         while told and told[0] + span <= now:
             told.popleft()
         if len(told) >= self._most.count:

@@ -17,6 +17,7 @@ from monitor.outbox import Observer, Outbox, Outcome, Pace
 from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
 from monitor.store.contract import Delivery, Store
 from monitor.store.memory import MemoryStore
+from monitor.strays import OpenAt
 from tests.store.made import NOBODY, told
 from tests.virtual_time import START, VirtualClock, run
 
@@ -89,11 +90,12 @@ async def working(
     store: Store | None = None,
     pace: Pace = EXACT,
     observer: Observer | None = None,
-    notes: Mapping[str, Any] = {},
+    notes: Mapping[str, Any] | None = None,
+    open_at: OpenAt = dict,
     **sinks: Sink,
 ) -> AsyncIterator[Bench]:
     store = store or MemoryStore()
-    await store.open()
+    journal = await store.open()
     results: list[tuple[str, Outcome, float]] = []
     async with httpx.AsyncClient(trust_env=False) as client:
         outbox = Outbox(
@@ -103,7 +105,8 @@ async def working(
             terminal=io.StringIO(),
             clock=VirtualClock(),
             random=Random(1),
-            notes=notes,
+            notes=journal.notes if notes is None else notes,
+            open_at=open_at,
             on_result=observer or (lambda row, what, took, _: results.append((row.sink, what, took))),
             pace=pace,
         )

@@ -54,7 +54,7 @@ def _do(client: httpx.Client, url: str, token: str, options: Namespace) -> int:
             return _shown(letters, options, _letters, "There are no dead letters.", bad=bool(letters))
         case _:
             sinks = read(client, url, token, "sinks")["sinks"]
-            bad = any(sink["condition"] != "fine" or sink["dead"] for sink in sinks)
+            bad = any(sink["condition"] != "fine" or sink["dead"] or sink["owed"] for sink in sinks)
             return _shown(sinks, options, _sinks, "There are no sinks: write one under sinks:", bad=bad)
 
 
@@ -74,7 +74,7 @@ def _sinks(sinks: Iterable[Mapping[str, Any]]) -> Table:
         state = "removed" if sink["retired"] else sink["condition"]
         state = "retrying" if state == "fine" and sink["error"] else state
         waiting = f"{sink['waiting']} (since {_clock(sink['oldest'])})" if sink["waiting"] else "0"
-        why = sink["error"] or ""
+        why = ": ".join(filter(None, (", ".join(f"brownout:{stream}" for stream in sink["owed"]), sink["error"])))
         if sink["handed_over"]:
             why += f" ({sink['handed_over']} told by {sink['fallback']} instead)"
         cells = (sink["name"], sink["type"] or "-", state, _clock(sink["accepted"]), waiting, str(sink["dead"]), why)

@@ -30,7 +30,7 @@ class Plan:
     routes: tuple[Route, ...]
     source: Source
     sinks: frozenset[str]
-    """The names of all sinks there are: whoever was told of an incident and is gone since, is told no more."""
+    """The names of all sinks there are: whoever was told of an incident and is gone since, is told its end alone."""
     maintenance: tuple[Window, ...] = ()
     """The windows that are written down."""
     roster: Roster = field(default=Themselves(), compare=False)
@@ -39,8 +39,6 @@ class Plan:
     """Of the sinks those that people read."""
     updates: Mapping[str, Updates] = field(default_factory=dict)
     """Of the sinks those that are not told all that happens meanwhile."""
-    retired: frozenset[str] = field(default=frozenset(), compare=False)
-    """Sinks that were removed while they were told of something that is open: they are told its end, and no more."""
     actions: Mapping[str, Rule] = field(default_factory=dict, compare=False)
     """What is done by itself, by name."""
     acts: bool = field(default=True, compare=False)

@@ -175,12 +175,11 @@ def _close(old: World, status: ServiceStatus, plan: Plan, now: Moment) -> Change
 
 def _told_to(change: Change, plan: Plan) -> Change:
     """By the routes that were, as it is to those who were told; as far as their sinks are still there. An end is owed
-    to those that were removed just now, too."""
-    ends = plan.sinks | plan.retired
+    to those that are not, too."""
     events = []
     for event in change.events:
-        there = ends if event.type is EventType.INCIDENT_RESOLVED else plan.sinks
-        events.append(replace(event, sinks=tuple(name for name in event.sinks if name in there)))
+        owed = event.type is EventType.INCIDENT_RESOLVED
+        events.append(replace(event, sinks=tuple(name for name in event.sinks if owed or name in plan.sinks)))
     return replace(change, events=tuple(events))
 
 

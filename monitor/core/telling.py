@@ -139,7 +139,7 @@ class Teller:
         if told is EventType.AGENT_RECOVERED:
             routed = tuple(name for name in routed if self.plan.updates.get(name) is not Updates.NONE)
             owed = [name for name in owed if self.plan.updates.get(name) is not Updates.NONE]
-        to = dict.fromkeys((*routed, *sorted(self.plan.sinks.intersection(owed))))
+        to = dict.fromkeys((*routed, *sorted(owed)))
         key = (transition.kind, transition.subject, transition.seq)
         stream = f"agent:{self.plan.source.vantage}"
         return self._event(told, key, transition.at, stream, body, facts, tuple(to))
@@ -182,12 +182,13 @@ class Teller:
         return resolved(self.plan.roster, recipients(self.plan.routes, facts, at), at)
 
     def _owed(self, incident: Incident, facts: Mapping[str, Sequence[str]], at: datetime) -> tuple[str, ...]:
-        """Whoever was told of the incident is told how it goes on, and that it ended, whatever the routes say now."""
-        if incident.resolved is None and self.silenced(facts, at):
+        """Whoever was told of the incident is told how it goes on, whatever the routes say now. Its end is owed to
+        those, too, that are no more: it may still be open there, and waits for them in the outbox."""
+        if incident.resolved is not None:
+            return tuple(sorted(incident.told))
+        if self.silenced(facts, at):
             return ()
-        routed = () if incident.resolved else self._recipients(facts, at)
-        there = self.plan.sinks | self.plan.retired if incident.resolved else self.plan.sinks
-        return tuple(dict.fromkeys((*routed, *sorted(incident.told & there))))
+        return tuple(dict.fromkeys((*self._recipients(facts, at), *sorted(incident.told & self.plan.sinks))))
 
     def _wants(self, sink: str, told: EventType, incident: Incident, kind: Kind, *, news: bool) -> bool:
         """Whether it is told that, as its `updates:` say. `news`: it calls for somebody, or the sink is named."""

@@ -96,7 +96,7 @@ def test_an_open_incident_goes_with_its_check_to_another_service() -> None:
     assert len({event["incident"]["id"] for event in again.events if "incident" in event}) == 1
 
 
-def test_a_sink_that_is_gone_is_told_no_more() -> None:
+def test_a_sink_that_is_gone_is_owed_the_end_and_nothing_else() -> None:
     story = begun(Story(shop()))
     story.kill("home", 30)
     again = Story(shop(journal=journal_of(story), at=40, routes=(Route(("chat",)),)))
@@ -105,7 +105,7 @@ def test_a_sink_that_is_gone_is_told_no_more() -> None:
         event.sinks for change in again.changes for event in change.events if event.stream.startswith("inc_")
     ] == [
         ("chat",),
-        ("chat",),
+        ("chat", "hook"),
     ]
 
 
