@@ -23,22 +23,29 @@ def read_sinks(
     sinks = {name: _read_sink(name, entry, kinds, secrets, faults) for name, entry in entries.items()}
     known = Vocabulary("sink", entries)
     for name, sink in sinks.items():
-        if sink is not None:
-            _check_common(name, sink, entries[name], known, faults)
+        _check_common(name, sink, entries[name], known, faults)
     return sinks
 
 
-def _check_common(name: str, sink: Sink, entry: Entry, known: Vocabulary, faults: Faults) -> None:
-    if sink.fallback is not None and sink.fallback.to == name:
+def _check_common(name: str, sink: Sink | None, entry: Entry, known: Vocabulary, faults: Faults) -> None:
+    """`sink`: None for one with a fault; what is wrong besides is told in the same go."""
+    instead = _written_fallback(entry) if sink is None else sink.fallback.to if sink.fallback is not None else None
+    if instead == name:
         faults.add(entry.place, "names this sink itself: name another one", "fallback", "to")
-    elif sink.fallback is not None and sink.fallback.to not in known:
-        faults.add(entry.place, known.unknown(sink.fallback.to), "fallback", "to")
-    if sink.most is not None and sink.nature is not Nature.HUMAN:
+    elif instead is not None and instead not in known:
+        faults.add(entry.place, known.unknown(instead), "fallback", "to")
+    if sink is not None and sink.most is not None and sink.nature is not Nature.HUMAN:
         told = f"a {sink.kind} gets all that it has to know, and no less: this is for sinks that people read"
         faults.add(entry.place, told, "most")
     if sink.updates is not Updates.ALL and sink.nature is not Nature.HUMAN:
         told = f"a {sink.kind} must be told how it goes on, and its end: this is for sinks that people read"
         faults.add(entry.place, told, "updates")
+
+
+def _written_fallback(entry: Entry) -> str | None:
+    fallback = entry.value.get("fallback") if isinstance(entry.value, dict) else None
+    written = fallback.get("to") if isinstance(fallback, dict) else None
+    return written if isinstance(written, str) and "$" not in written else None  # the name may be a variable's
 
 
 def _read_sink(name: str, entry: Entry, kinds: Kinds, secrets: Secrets, faults: Faults) -> Sink | None:

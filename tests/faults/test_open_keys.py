@@ -1,7 +1,10 @@
-"""A reload removes what holds an open alert: the check, or the sink while its other side is away. A real agent."""
+"""A reload or a restart removes what holds an open alert: the check, or the sink while its other side is away. A real
+agent."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import signal
 from collections.abc import AsyncIterator
@@ -12,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.commands.called import called
 from tests.end_to_end.rig import Agent, Receiver, Target, agent, answering, listening, until, until_state
 from tests.end_to_end.stage import page, write_checks
 from tests.faults.peer import Peer, peering
@@ -89,3 +93,32 @@ async def test_the_sink_goes_while_its_other_side_is_away(tmp_path: Path) -> Non
         stage.shop.status = 200
         await stage.logged("outbox.retry")
         stage.peer.answer = stage.service.answer
+
+
+async def test_the_sink_is_gone_at_the_restart_and_comes_back(tmp_path: Path) -> None:
+    service = Service()
+    async with listening(Receiver()) as receiver, answering(Target()) as shop, peering(Peer(service.answer)) as peer:
+        stage = Stage(tmp_path, receiver, service, peer, shop, shop)
+        file = stage.write(page("shop", shop.url))
+        with agent(tmp_path, "run", file) as running:
+            await until_state(await running.started(), "shop", "up")
+            shop.status = 500
+            await until(lambda: len(service.open) == 1, "the alert")
+            await running.kill()
+        stage.write(page("shop", shop.url), pager=False)
+        with agent(tmp_path, "run", file) as running:
+            url = await running.started()
+            await until(lambda: bool(running.lines("outbox.end_owed")), "what is owed is said")
+            shop.status = 200
+            await until_state(url, "shop", "up")
+            await until(lambda: receiver.open_incidents == 0, "the end, for those who are there")
+            listed = await asyncio.to_thread(called, "sinks", "--json", "--url", url)
+            assert await running.stop() == 0
+        [gone] = [sink for sink in json.loads(listed.stdout) if sink["name"] == "pager"]
+        assert listed.returncode == 1
+        assert [key.rpartition("/")[0] for key in service.open] == [f"brownout:{gone['owed'][0]}"]
+        stage.write(page("shop", shop.url))
+        with agent(tmp_path, "run", file) as running:
+            await until(lambda: service.open == {}, "the alert's end")
+            assert await running.stop() == 0
+    assert service.paged == ["critical"]
