@@ -34,10 +34,12 @@ def _check_common(name: str, sink: Sink | None, entry: Entry, known: Vocabulary,
         faults.add(entry.place, "names this sink itself: name another one", "fallback", "to")
     elif instead is not None and instead not in known:
         faults.add(entry.place, known.unknown(instead), "fallback", "to")
-    if sink is not None and sink.most is not None and sink.nature is not Nature.HUMAN:
+    if sink is None or sink.nature is Nature.HUMAN:
+        return
+    if sink.most is not None:
         told = f"a {sink.kind} gets all that it has to know, and no less: this is for sinks that people read"
         faults.add(entry.place, told, "most")
-    if sink.updates is not Updates.ALL and sink.nature is not Nature.HUMAN:
+    if sink.updates is not Updates.ALL:
         told = f"a {sink.kind} must be told how it goes on, and its end: this is for sinks that people read"
         faults.add(entry.place, told, "updates")
 
