@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from monitor.clock import Clock
+from monitor.config.suggest import Vocabulary
 from monitor.config.units import parse_duration
 from monitor.core import drill
 from monitor.core.handled import Kind
@@ -57,6 +58,8 @@ class Drills:
         service, impact, lasts, only = _checked(asked)
 
         def decide(world: World, now: Moment) -> tuple[drill.Drill, Change | None]:
+            if service not in (known := world.plan.services):
+                raise ValueError(f"no service has this name{Vocabulary('service', known).meant(service)}")
             played, change = drill.begin(world, service, impact, lasts, now, by, only)
             self._courses[played.incident.id] = Course(played)
             while len(self._courses) > KEPT:

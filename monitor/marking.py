@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from monitor.config.suggest import Vocabulary
 from monitor.core.deploys import Deploy, mark
 from monitor.core.identity import deploy_id
 from monitor.core.model import Change, Moment
@@ -80,7 +81,8 @@ def _services(named: Any, world: World) -> tuple[str, ...]:
         raise ValueError(f"services must be the name of a service, or a list of up to {MOST_SERVICES}")
     for place, name in enumerate(names, 1):
         if not isinstance(name, str) or name not in world.plan.services:
-            raise ValueError(f"service {place} is none of this agent; /api/v1/services lists them")
+            near = Vocabulary("service", world.plan.services).meant(str(name))
+            raise ValueError(f"service {place} is none of this agent{near}; brownout status lists them")
     return tuple(dict.fromkeys(names))
 
 

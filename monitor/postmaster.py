@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from monitor.clock import Clock
+from monitor.config.suggest import Vocabulary
 from monitor.core.identity import event_id, incident_id
 from monitor.core.wording import cut, iso
 from monitor.outbox import Outbox
@@ -28,7 +29,7 @@ _BACKLOG = Backlog(0, 0, None)
 
 
 class Unknown(LookupError):
-    """No sink, or no dead letter, is called so."""
+    """No sink is called so. Its text is which one may be meant."""
 
 
 class Postmaster:
@@ -83,7 +84,7 @@ class Postmaster:
         Raises `Unknown`."""
         sink = self._sinks().get(name)
         if sink is None:
-            raise Unknown(name)
+            raise Unknown(Vocabulary("sink", self._sinks()).meant(name))
         began, memory = self._clock.now(), dict[str, Any]()
         steps: list[dict[str, Any]] = []
         overheard = Overheard()

@@ -39,6 +39,11 @@ class Vocabulary:
             return f"{said}: known are {', '.join(self._known)}"
         return said
 
+    def meant(self, word: str) -> str:
+        """`` (did you mean home?)``, for answers that must not repeat what was sent; empty where nothing is near."""
+        near = self._nearest(word)
+        return f" (did you mean {near}?)" if near is not None else ""
+
     def _nearest(self, word: str) -> str | None:
         if self._budget < len(self._known):
             return None

@@ -58,8 +58,8 @@ class SinkRoutes:
         """Send a marked event, and tell what the other side answered: 200 also where it has refused."""
         try:
             outcome = await self._mail.test(request.match_info["name"])
-        except LookupError:
-            raise Problem(404, "No sink has this name; /api/v1/sinks lists them.") from None
+        except LookupError as unknown:
+            raise Problem(404, f"No sink has this name{unknown}; brownout sinks lists them.") from None
         return self._answer(outcome)
 
     @property

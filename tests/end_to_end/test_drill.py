@@ -53,4 +53,7 @@ async def test_a_drill_reaches_everybody_and_changes_nothing(tmp_path: Path) -> 
             code, printed = await asyncio.to_thread(lambda: play("--sinks", "pagers"))
             assert code == 2
             assert printed == "brownout: the agent refused: No drill was begun: no sink is called pagers.\n"
+            wrong = ("drill", "outage", "shp", "--url", url)
+            misspelt = await asyncio.to_thread(lambda: called(*wrong, BROWNOUT_TOKEN=TOKEN))
+            assert "No drill was begun: no service has this name (did you mean shop?)." in misspelt.stderr
             await until(lambda: receiver.told[-1].event["type"] == "incident.resolved", "the end")

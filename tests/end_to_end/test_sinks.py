@@ -39,7 +39,10 @@ async def test_what_was_refused_is_listed_and_sent_again_and_a_removed_sink_is_t
             assert [event["test"] for event in tested] == [True, True]
             assert all(event["sentence"].startswith("[TEST] ") for event in tested)
             code, printed = await sinks("test", "hooks")
-            assert (code, "refused: No sink has this name; /api/v1/sinks lists them.\n" in printed) == (2, True)
+            assert (
+                code,
+                "refused: No sink has this name (did you mean hook?); brownout sinks lists them.\n" in printed,
+            ) == (2, True)
 
             receiver.refuses = 410
             shop.status = 500

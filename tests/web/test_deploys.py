@@ -89,6 +89,7 @@ async def test_it_may_have_been_earlier(agent: Agent) -> None:
         ({"version": "v1", "when": 1}, "1 unknown key(s)"),
         ({"version": "v1", "services": ["shop", "nobody"]}, "service 2 is none of this agent"),
         ({"version": "v1", "services": [3]}, "service 1 is none of this agent"),
+        ({"version": "v1", "services": ["shp"]}, "service 1 is none of this agent (did you mean shop?)"),
         ({"version": "v1", "services": {}}, "services must be the name of a service"),
         ({"version": "v1", "url": "javascript:alert(1)"}, "url must be a URL"),
         ({"version": "v1", "url": "http://[x"}, "url must be a URL"),
