@@ -178,7 +178,7 @@ class Actuator:
                 environment=clean_environment(**facts_of(begun, body)),
             )
         except TimeoutError:
-            return False, f"no end within {seconds(limit)}: it was ended, with all that it had started"
+            return False, f"no end within {seconds(limit)}: it was ended, with its session"
         except Hung:
             return False, "the disk that holds the program does not answer"
         except LookFailed as failed:

@@ -101,9 +101,14 @@ def link_key(state_dir: Path, origin: str) -> bytes:
 
 def _secret(file: Path) -> bytes:
     try:
-        if len(known := file.read_bytes()) >= 32:
+        exposed = file.stat().st_mode & 0o077 != 0
+        if len(known := file.read_bytes()) >= 32 and not exposed:
             return known
-        file.unlink()  # cut off by a full disk
+        file.unlink()  # cut off by a full disk; or copied here so that others may read it, and make links
+        if exposed:
+            _log.warning(
+                "links_void", file=str(file), why="others could read the key: earlier links open nothing now"
+            )
     except FileNotFoundError:
         pass
     except OSError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from monitor.invitations import KEY_FILE, VALID, Expired, Invitations, link_key
 from monitor.store.contract import Delivery
@@ -91,3 +92,14 @@ def test_where_nothing_can_be_kept_links_are_made_all_the_same(tmp_path: Path) -
     (tmp_path / KEY_FILE).mkdir()
     assert len(link_key(tmp_path, "origin")) == 32
     assert len(link_key(tmp_path / "nowhere", "origin")) == 32
+
+
+def test_a_key_that_others_may_read_is_made_anew(tmp_path: Path) -> None:
+    before = link_key(tmp_path, "origin")
+    (tmp_path / KEY_FILE).chmod(0o644)
+    with structlog.testing.capture_logs() as logged:
+        after = link_key(tmp_path, "origin")
+    assert after != before
+    assert [line["event"] for line in logged] == ["links_void"]
+    assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
+    assert link_key(tmp_path, "origin") == after
