@@ -70,3 +70,10 @@ def write_checks(
         )
     )
     return file
+
+
+def tell_also(file: Path, **sinks: str) -> None:
+    """Add sinks to a file of `write_checks`, by name the fields of each; they are told of incidents, too."""
+    added = "".join(f"  {name}: {{{fields}}}\n" for name, fields in sinks.items())
+    text = file.read_text("utf-8").replace("sinks:\n", f"sinks:\n{added}", 1)
+    file.write_text(text.replace("- {to: [hook]}", f"- {{to: [{', '.join(['hook', *sinks])}]}}"), "utf-8")

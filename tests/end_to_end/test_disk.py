@@ -24,17 +24,26 @@ from tests.end_to_end.rig import (
     until,
     until_state,
 )
-from tests.end_to_end.stage import CALM, page, write_checks
+from tests.end_to_end.stage import CALM, page, tell_also, write_checks
 from tests.end_to_end.test_kill import CHANGES, OUTAGE
+from tests.faults.peer import Peer, peering
+from tests.sinks.test_pagerduty import KEY, Service
 
 pytestmark = pytest.mark.timeout(120)
 
 
 async def test_a_full_disk_silences_nobody(tmp_path: Path) -> None:
-    """Outage and its end are told while the disk is full; the end of a second outage when it is mended."""
+    """Outage and its end are told while the disk is full, and an alert that was opened is closed; nothing is told
+    again when it is mended."""
+    service = Service()
     with small_disk(tmp_path / "state") as disk:
-        async with listening(Receiver()) as receiver, answering(Target()) as target:
+        async with (
+            listening(Receiver()) as receiver,
+            peering(Peer(service.answer)) as peer,
+            answering(Target()) as target,
+        ):
             file = write_checks(tmp_path, receiver, page("home", target.url), pace=CALM)
+            tell_also(file, pager=f"type: pagerduty, routing_key: {KEY}, url: {peer.url!r}")
             with agent(tmp_path, "run", file) as running:
                 url = await running.started()
                 await until_state(url, "home", "up")
@@ -42,9 +51,11 @@ async def test_a_full_disk_silences_nobody(tmp_path: Path) -> None:
                 target.status = 500
                 await until(lambda: len(receiver.told) == 2, "the outage")
                 assert all(hook.event["durable"] is False for hook in receiver.told)
+                await until(lambda: len(service.open) == 1, "the alert")
                 await trouble_is_told(url, "the disk is full")
                 target.status = 200
                 await until(lambda: len(receiver.told) == 6, "the recovery")
+                await until(lambda: service.open == {}, "the alert's end")
                 disk.empty()
                 await until(lambda: bool(running.lines("journal_written_again")), "the journal")
                 await healthy(url)
@@ -61,6 +72,7 @@ async def test_a_full_disk_silences_nobody(tmp_path: Path) -> None:
                 await running.stop()
             assert receiver.repeated == []
             assert len(receiver.told) == 6
+    assert (service.open, service.paged) == ({}, ["critical"])
 
 
 async def test_what_was_not_accepted_in_time_is_sent_from_the_journal(tmp_path: Path) -> None:

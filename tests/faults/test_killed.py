@@ -11,16 +11,11 @@ import pytest
 
 from tests.end_to_end.ledger import check_journal, check_ledger, rows
 from tests.end_to_end.rig import Agent, Receiver, Target, agent, answering, listening, until
-from tests.end_to_end.stage import page, write_checks
+from tests.end_to_end.stage import page, tell_also, write_checks
 from tests.faults.peer import Peer, peering
 from tests.sinks.test_pagerduty import KEY, Service
 from tests.sinks.test_slack_bot import CHANNEL, TOKEN, Workspace
 
-_SINKS = """\
-sinks:
-  pager: {{type: pagerduty, routing_key: {key}, url: "{url}"}}
-  chat: {{type: slack, token: {token}, channel: {channel}, api: "{url}/api"}}
-"""
 _MOST_KILLS = 8
 
 
@@ -58,9 +53,11 @@ async def test_every_alert_is_closed_and_an_incident_is_one_message(tmp_path: Pa
         peering(Peer(killing.answer)) as peer,
     ):
         file = write_checks(tmp_path, receiver, page("shop", shop.url))
-        sinks = _SINKS.format(key=KEY, url=peer.url, token=TOKEN, channel=CHANNEL)
-        text = file.read_text("utf-8").replace("sinks:\n", sinks, 1)
-        file.write_text(text.replace("- {to: [hook]}", "- {to: [hook, pager, chat]}"), "utf-8")
+        tell_also(
+            file,
+            pager=f"type: pagerduty, routing_key: {KEY}, url: {peer.url!r}",
+            chat=f"type: slack, token: {TOKEN}, channel: {CHANNEL}, api: '{peer.url}/api'",
+        )
         supervisor = asyncio.create_task(killing.supervise(tmp_path, file))
         state = tmp_path / "state"
         await until(lambda: shop.requests > 2, "looks")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +16,7 @@ import pytest
 
 from tests.commands.called import called
 from tests.end_to_end.rig import Agent, Receiver, Target, agent, answering, listening, until, until_state
-from tests.end_to_end.stage import page, write_checks
+from tests.end_to_end.stage import page, tell_also, write_checks
 from tests.faults.peer import Peer, peering
 from tests.sinks.test_pagerduty import KEY, Service
 
@@ -40,9 +39,7 @@ class Stage:
     def write(self, *checks: str, pager: bool = True) -> Path:
         file = write_checks(self.folder, self.receiver, *checks)
         if pager:
-            sink = f"sinks:\n  pager: {{type: pagerduty, routing_key: {KEY}, url: {self.peer.url!r}}}\n"
-            text = file.read_text("utf-8").replace("sinks:\n", sink, 1)
-            file.write_text(re.sub(r"- \{to: \[hook\]\}", "- {to: [hook, pager]}", text), "utf-8")
+            tell_also(file, pager=f"type: pagerduty, routing_key: {KEY}, url: {self.peer.url!r}")
         return file
 
     def reload(self) -> None:
