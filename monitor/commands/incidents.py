@@ -48,7 +48,7 @@ def _show(incidents: Iterable[Incident]) -> None:
     table = table_of("Incident", "Services", "Impact", "Since", "Lasts", "Who has it, or is next")
     for item in incidents:
         since = f"{at(item['since']):%m-%d %H:%M}"
-        cells = (short(item), _services(item), item["impact"], since, _lasted(item), _who(item))
+        cells = (short(item), _services(item), item["impact"], since, _lasted(item), _who(item) or "over")
         table.add_row(*(Text(harmless(cell)) for cell in cells))
     if table.row_count:
         Console(highlight=False).print(table)

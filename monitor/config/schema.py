@@ -211,7 +211,7 @@ class HistoryKeys(FieldsModel):
 
 class TokenKeys(FieldsModel):
     token: _Token = _key("The token itself; best from the environment, a file or a credential", ...)
-    scopes: _Scopes = _key("What it allows: read, operate (announce maintenance), admin (reload)", ...)
+    scopes: _Scopes = _key("What it allows: read, operate (what people on call and scripts do), admin (reload)", ...)
 
 
 class HookKeys(FieldsModel):
