@@ -54,7 +54,8 @@ def measure(options: Namespace) -> Line:
         ),
         Figure("accepted_p99", median([_took(item, 99) for item in calm]), "ms"),
         Figure("loop_lateness_p99", median([percentile(item["lags"], 99) * 1000 for item in calm]), "ms", 20.0),
-        Figure("cpu", median([item["cpu"] / item["sent"] * 1000 for item in calm]), "ms/webhook"),
+        Figure("cpu", median(list(map(_cpu, calm))), "ms/webhook"),
+        Figure("cpu_beside_a_hung_sink", median(list(map(_cpu, stuck))), "ms/webhook"),
         Figure("p99_beside_a_hung_sink", median([_took(item, 99) for item in stuck]), "ms"),
         Figure("hung_to_calm_p99", median(ratios), "times", 1.1),
         Figure("lost", sum(item["sent"] - len(item["took"]) for item in told), "events", 0),
@@ -74,6 +75,12 @@ def _rate(told: Mapping[str, Any]) -> float:
     """Acceptances a second, from the first to the last; the last commit stands for its beat."""
     accepted: list[float] = told["accepted"]
     return len(accepted) / (max(accepted) - min(accepted) + 1 / BATCHES)
+
+
+def _cpu(told: Mapping[str, Any]) -> float:
+    """Milliseconds a webhook."""
+    spent: float = told["cpu"]
+    return spent / int(told["sent"]) * 1000
 
 
 def _took(told: Mapping[str, Any], percent: float) -> float:
