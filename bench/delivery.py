@@ -101,8 +101,9 @@ def _seen(options: Namespace, *, every: str, flips: int, flip_every: str) -> See
         file = written(
             Path(name), CHECKS - flips, port=free_port(), target=target, every=every, sinks=sinks, more=more
         )
-        warm = 3.0 if options.quick else WARM
-        with peer("bench._watched", str(file), str(warm), str(options.seconds), "drained", core=mine) as process:
+        drained = () if options.quick else ("drained",)
+        warm = 1.0 if options.quick else WARM
+        with peer("bench._watched", str(file), str(warm), str(options.seconds), *drained, core=mine) as process:
             answer(process)
             told = answer(process)
         accepted: dict[str, float] = finish(receiver)
