@@ -59,7 +59,7 @@ async def paged(folder: Path) -> AsyncIterator[Stage]:
         listening(Receiver()) as receiver,
         answering(Target()) as shop,
         answering(Target()) as other,
-        peering(Peer(service.answer)) as peer,
+        peering(Peer(service.take)) as peer,
     ):
         stage = Stage(folder, receiver, service, peer, shop, other)
         file = stage.write(page("shop", shop.url), page("other", other.url))
@@ -89,12 +89,12 @@ async def test_the_sink_goes_while_its_other_side_is_away(tmp_path: Path) -> Non
         await stage.logged("outbox.sink_retired")
         stage.shop.status = 200
         await stage.logged("outbox.retry")
-        stage.peer.answer = stage.service.answer
+        stage.peer.answer = stage.service.take
 
 
 async def test_the_sink_is_gone_at_the_restart_and_comes_back(tmp_path: Path) -> None:
     service = Service()
-    async with listening(Receiver()) as receiver, answering(Target()) as shop, peering(Peer(service.answer)) as peer:
+    async with listening(Receiver()) as receiver, answering(Target()) as shop, peering(Peer(service.take)) as peer:
         stage = Stage(tmp_path, receiver, service, peer, shop, shop)
         file = stage.write(page("shop", shop.url))
         with agent(tmp_path, "run", file) as running:
