@@ -109,7 +109,7 @@ class Outside:
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         with self.reaper.taking():
-            return self.service.answer(request)
+            return self.service.take(request)
 
     @property
     def paged(self) -> dict[str, str]:

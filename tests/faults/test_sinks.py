@@ -36,7 +36,7 @@ async def test_a_day_of_refusals_and_an_expired_certificate(tmp_path: Path) -> N
     service, made = pagerduty.Service(), authority(tmp_path)
     made.issue("noon", Kind(end=datetime.now(UTC) + timedelta(hours=12)))
     tls = made.server("noon")
-    log, pager = Side(WEBHOOK), Side(PAGER, service.answer)
+    log, pager = Side(WEBHOOK), Side(PAGER, service.take)
     chat, secure = Side("type: slack, url"), Side(WEBHOOK, tls=tls)
     sides = {"log": log, "pager": pager, "chat": chat, "secure": secure}
     async with telling(tmp_path, sides, trusting(tmp_path / "ca.pem")) as agent:
@@ -102,7 +102,7 @@ async def test_each_has_a_trouble_of_its_own(tmp_path: Path) -> None:
         return httpx.Response(204)
 
     def unsteady(request: httpx.Request) -> httpx.Response:
-        answer = service.answer(request)
+        answer = service.take(request)
         if service.taken.count(service.taken[-1]) == 1:
             raise httpx.ReadError("")
         return answer
