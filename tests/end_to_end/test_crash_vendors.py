@@ -81,15 +81,15 @@ class Vendors(Outside):
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         vendors = {
-            "slack.com": self.chat,
-            "api.statuspage.io": self.public,
-            "events.pagerduty.com": self.pager,
-            "api.intercom.io": self.tickets,
+            "slack.com": self.chat.answer,
+            "api.statuspage.io": self.public.answer,
+            "events.pagerduty.com": self.pager.take,
+            "api.intercom.io": self.tickets.answer,
         }
         if self.away and self.crashes and self.act < len(STORY):
             return httpx.Response(503)
         try:
-            return vendors[request.url.host].answer(request)
+            return vendors[request.url.host](request)
         except AssertionError as error:
             self.wrong.append(error)
             raise

@@ -39,7 +39,7 @@ async def test_a_full_disk_silences_nobody(tmp_path: Path) -> None:
     with small_disk(tmp_path / "state") as disk:
         async with (
             listening(Receiver()) as receiver,
-            peering(Peer(service.answer)) as peer,
+            peering(Peer(service.take)) as peer,
             answering(Target()) as target,
         ):
             file = write_checks(tmp_path, receiver, page("home", target.url), pace=CALM)

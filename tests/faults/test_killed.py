@@ -28,8 +28,8 @@ class Killing:
         self._running: Agent | None = None
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        vendor = self.workspace if request.url.path.startswith("/api/") else self.service
-        found = vendor.answer(request)
+        vendor = self.workspace.answer if request.url.path.startswith("/api/") else self.service.take
+        found = vendor(request)
         self.taken += 1
         if self.taken % 2 and self.kills < _MOST_KILLS and self._running is not None:
             self.kills += 1
