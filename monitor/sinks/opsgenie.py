@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Final
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from urllib.parse import quote
 
 from monitor.core.wording import cut
@@ -14,9 +17,12 @@ from monitor.sinks._checks import LONGEST, check_key, check_timeout, check_url
 from monitor.sinks._message import compose, plain
 from monitor.sinks._paging import Act, Step, details, follow, line, source
 from monitor.sinks._told import Class, Told, read
-from monitor.sinks.contract import Nature, Sink, SinkContext
+from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
 from monitor.store.contract import Delivery
 from probes.contract import BadField, Secret, check_fields
+
+if TYPE_CHECKING:
+    from monitor.sinks._http import Answer
 
 MESSAGE_LIMIT: Final = 130
 """Characters, as those below (Opsgenie's docs, "Alerts and alert fields")."""
@@ -27,6 +33,11 @@ _SOURCE_LIMIT: Final = 100
 _TAG_LIMIT: Final = 50
 _TAGS: Final = 20
 _PRIORITIES: Final = {Class.OUTAGE: "P1", Class.DEGRADED: "P3"}
+_WAITS: Final = (0.0, 0.5, 1.0)
+"""Seconds before each question what came of a request: it takes one (202) before it does it."""
+_ASKING: Final = 3.0
+"""Seconds for each such question."""
+_NUMBER: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _PATHS: Final = {Act.CLOSE: "close", Act.ACKNOWLEDGE: "acknowledge", Act.NOTE: "notes"}
 
 
@@ -56,6 +67,10 @@ class Opsgenie(Sink):
     note. Should it be out again after 5 minutes or more, it is closed and opened anew, so that it calls again.
     Notes and acknowledgements made in Brownout are added to the alert, and so is that the state cannot be judged
     any more: that opens and closes nothing. `brownout sinks test` opens an alert, and closes it at once.
+
+    A request is taken before it is done, so the sink asks for a second or two what came of it (the integration needs
+    the right to read). An alert that was not opened, or is still open, is tried again; what cannot be known counts as
+    done.
     """
 
     kind: ClassVar[str] = "opsgenie"
@@ -78,11 +93,18 @@ class Opsgenie(Sink):
         told = read(delivery)
 
         async def take(step: Step) -> None:
+            alert = f"/v2/alerts/{quote(step.key, safe='')}"
             if step.act is Act.OPEN:
-                await self._post("/v2/alerts", self._alert(step, told, context), context)
-            else:
-                path = f"/v2/alerts/{quote(step.key, safe='')}/{_PATHS[step.act]}?identifierType=alias"
-                await self._post(path, _action(told), context)
+                taken = await self._post("/v2/alerts", self._alert(step, told, context), context)
+                if (why := await self._refused(taken, context)) is not None:
+                    raise SendFailed(f"it took the alert, and has not opened it: {why}")
+                return
+            path = f"{alert}/{_PATHS[step.act]}?identifierType=alias"
+            taken = await self._post(path, _action(told), context)
+            if step.act is Act.CLOSE and (why := await self._refused(taken, context)) is not None:
+                there = await self._find(f"{alert}?identifierType=alias", context)
+                if there.get("status") == "open":
+                    raise SendFailed(f"it took the end, and has not closed the alert: {why}")
 
         await follow(told, delivery, context, take)
 
@@ -99,22 +121,56 @@ class Opsgenie(Sink):
             "details": {name: _text(value) for name, value in details(told).items() if name != "seen"},
         }
 
-    async def _post(self, path: str, body: Mapping[str, Any], context: SinkContext) -> None:
+    async def _refused(self, taken: Answer, context: SinkContext) -> str | None:
+        """Why a request that it took was not done in the end; None where it was, or that cannot be known."""
+        number = _mapping(taken.json()).get("requestId")
+        if not isinstance(number, str) or not _NUMBER.fullmatch(number):
+            return None
+        for wait in _WAITS:
+            await asyncio.sleep(wait)
+            done = await self._find(f"/v2/alerts/requests/{number}", context)
+            if done.get("isSuccess") is not None:
+                return None if done["isSuccess"] is True else self._said(done.get("status")) or "it does not say why"
+        return None
+
+    async def _find(self, path: str, context: SinkContext) -> Mapping[str, Any]:
+        """The data of an answer; nothing where there is none: to ask is not to tell, and may fail."""
+        try:
+            answer = await self._ask("GET", path, context, seconds=min(_ASKING, self.timeout.total_seconds()))
+        except SendFailed:
+            return {}
+        return _mapping(_mapping(answer.json()).get("data")) if answer.status == HTTPStatus.OK else {}
+
+    async def _post(self, path: str, body: Mapping[str, Any], context: SinkContext) -> Answer:
         from monitor.sinks import _http  # brings httpx, which only an agent that sends needs
 
-        headers = {"content-type": "application/json", "authorization": f"GenieKey {self.key.reveal()}"}
         encoded = json.dumps(body, ensure_ascii=False).encode()
-        url = self.url.rstrip("/") + path
-        answer = await _http.ask(context.client, "POST", url, encoded, headers, seconds=self.timeout.total_seconds())
-        refusal = answer.json()
-        message = refusal.get("message") if isinstance(refusal, dict) else None
-        _http.judge(answer, context.now, said=_http.said(message, self.key))
+        answer = await self._ask("POST", path, context, encoded, seconds=self.timeout.total_seconds())
+        _http.judge(answer, context.now, said=self._said(_mapping(answer.json()).get("message")))
+        return answer
+
+    async def _ask(
+        self, method: str, path: str, context: SinkContext, body: bytes | None = None, *, seconds: float
+    ) -> Answer:
+        from monitor.sinks import _http
+
+        headers = {"content-type": "application/json", "authorization": f"GenieKey {self.key.reveal()}"}
+        return await _http.ask(context.client, method, self.url.rstrip("/") + path, body, headers, seconds=seconds)
+
+    def _said(self, text: object) -> str:
+        from monitor.sinks import _http
+
+        return _http.said(text, self.key)
 
 
 def _action(told: Told) -> dict[str, Any]:
     by = told.part("update").get("by")
     found = {"note": line(told.sentence, _NOTE_LIMIT), "source": "Brownout"}
     return found | ({"user": line(by, _SOURCE_LIMIT)} if by else {})
+
+
+def _mapping(found: object) -> Mapping[str, Any]:
+    return found if isinstance(found, dict) else {}
 
 
 def _text(value: object) -> str:

@@ -29,6 +29,7 @@ from tests.sinks.official import document, hold, limits
 from tests.sinks.telling import Pager
 
 KEY = "0pen-5esame"
+NUMBER = "43a29c5c-3dbf-4fa4-9c26-f4f71023e120"
 SINK = Opsgenie(Secret(KEY), "https://api.atlassian.com/jsm/ops/integration/", tags=("web",))
 DEGRADED, OUTAGE = f"brownout:{INCIDENT}/degraded", f"brownout:{INCIDENT}/outage"
 _PAYLOADS = {"close": "CloseAlert", "acknowledge": "AcknowledgeAlert", "notes": "AddNoteToAlert"}
@@ -42,23 +43,42 @@ class Team(Pager):
     open: dict[str, str] = field(default_factory=dict)
     taken: list[str] = field(default_factory=list)
     sent: list[dict[str, Any]] = field(default_factory=list)
+    fate: dict[str, Any] = field(default_factory=lambda: {"isSuccess": True, "status": "Done"})
+    """What came of each request, as it tells when it is asked; nothing: it knows of none."""
+    late: list[dict[str, Any]] = field(default_factory=list)
+    """What it tells before."""
+    number: str = NUMBER
+    asked: list[str] = field(default_factory=list)
 
     def take(self, request: httpx.Request) -> httpx.Response:
         assert request.headers["authorization"] == f"GenieKey {KEY}"
+        path = request.url.raw_path.decode().removeprefix("/jsm/ops/integration/v2/alerts")
+        if request.method == "GET":
+            return self._asked(path)
         sent = json.loads(request.content)
         self.sent.append(sent)
-        path = request.url.raw_path.decode().removeprefix("/jsm/ops/integration/v2/alerts")
         if not path:
             self._open(sent)
-            return httpx.Response(202, json={"result": "Request will be processed", "requestId": "r"})
+            if self.fate.get("isSuccess") is False:
+                del self.open[sent["alias"]]
+            return httpx.Response(202, json={"result": "Request will be processed", "requestId": self.number})
         target, _, query = path.partition("?")
         _, alias, action = target.split("/")
         assert query == "identifierType=alias"
         hold("opsgenie", f"definitions/{_PAYLOADS[action]}Payload", sent)
         self.taken.append(f"{action} {unquote(alias).rpartition('/')[2]}")
-        if action == "close":
+        if action == "close" and self.fate.get("isSuccess"):
             self.open.pop(unquote(alias), None)
-        return httpx.Response(202)
+        return httpx.Response(202, json={"requestId": self.number})
+
+    def _asked(self, path: str) -> httpx.Response:
+        self.asked.append(path)
+        if path == f"/requests/{NUMBER}":
+            found = self.late.pop(0) if self.late else self.fate
+            hold("opsgenie", "definitions/AlertRequestStatus", found)
+            return httpx.Response(200, json={"data": found}) if found else httpx.Response(404, json={"message": "?"})
+        alias = unquote(path.removeprefix("/").removesuffix("?identifierType=alias"))
+        return httpx.Response(200, json={"data": {"status": "open" if alias in self.open else "closed"}})
 
     def _open(self, sent: dict[str, Any]) -> None:
         hold("opsgenie", "definitions/CreateAlertPayload", sent)
@@ -106,6 +126,42 @@ async def test_what_is_shown(team: Team) -> None:
     assert long in sent["description"]
     assert sent["tags"] == ["outage", "shop", "drill", "web"]
     assert sent["details"]["condition"] == "p95(response_time, 5m) > 800ms"
+
+
+async def test_what_it_took_and_did_not_do_is_told_again(team: Team) -> None:
+    team.fate = {"isSuccess": False, "status": f"Key {KEY} has no right to create"}
+    with pytest.raises(SendFailed, match="took the alert, and has not opened it") as raised:
+        await team.tell(OPENED)
+    assert not raised.value.permanent
+    assert KEY not in str(raised.value)
+    assert team.memory == {}
+
+    team.fate = {"isSuccess": True}
+    await team.tell(OPENED)
+    team.fate = {"isSuccess": False, "status": "No right"}
+    with pytest.raises(SendFailed, match="has not closed the alert: No right"):
+        await team.tell(RESOLVED)
+    assert team.open == {DEGRADED: "P3"}
+    team.open.clear()
+    await team.tell(RESOLVED)
+    assert team.memory == {}, "what somebody has closed, or deleted, needs no end"
+
+
+@pytest.mark.parametrize(("late", "fate", "asked"), [([{}], {"isSuccess": True}, 2), ([], {}, 3)])
+async def test_what_it_has_not_done_yet_is_asked_for_again_but_not_for_long(
+    team: Team, late: list[dict[str, Any]], fate: dict[str, Any], asked: int
+) -> None:
+    team.late, team.fate = late, fate
+    await team.tell(OPENED)
+    assert team.asked == [f"/requests/{NUMBER}"] * asked
+    assert team.open == {DEGRADED: "P3"}
+
+
+async def test_an_answer_without_a_number_is_asked_nothing(team: Team) -> None:
+    team.number = "../../heartbeats"
+    await team.tell(OPENED)
+    assert team.asked == []
+    assert team.open == {DEGRADED: "P3"}
 
 
 async def test_a_test_leaves_nothing_open(team: Team) -> None:
