@@ -21,14 +21,7 @@ _AT_ONCE = os.cpu_count() or 1
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     "point",
-    [
-        "commit:before:3",
-        "commit:after:6",
-        "commit:before:10",
-        "delivered:after:7",
-        "request:before:11",
-        "request:after:17",
-    ],
+    ["commit:before:3", "delivered:after:7", "commit:after:10", "request:before:11", "request:after:17"],
 )
 async def test_a_process_that_ends_at_a_point(tmp_path: Path, point: str) -> None:
     assert await die_once(tmp_path, Point.parse(point)), "the point was there"
