@@ -119,20 +119,6 @@ def test_a_chain_is_one_incident_although_its_middle_is_not_seen_to_fail() -> No
     sound(story)
 
 
-def test_a_thousand_services_on_one_host_are_one_incident_told_a_few_times() -> None:
-    names = [f"c{number}" for number in range(1010)]
-    story = tiers({"host": (), **dict.fromkeys(names, ("host",))})
-    story.kill("host", 30)
-    for name in names:
-        story.kill(name, 31)
-    assert len(story.told("incident")) == 10
-    assert story.checks == [("host", "down")]
-    assert len(story.changes[-1].incidents) == 0, "beyond the limit of names nothing more is written down"
-    sound_incident = story.world.services["c1009"].incident
-    assert sound_incident is not None
-    assert len(sound_incident.checks) == 1000
-
-
 def test_what_somebody_has_written_down_is_named_first_and_the_cause_has_the_runbook() -> None:
     shop = Service("shop", "Web shop", ("front",), OutageRule(1, ("front",)), runbook="/shop")
     checks = [check("database", runbook="/database"), check("front", service="shop", depends_on=("database",))]

@@ -1,4 +1,4 @@
-"""Every target for a part of some seconds, of a minute in CI (`FUZZ_SECONDS`); `make fuzz` does so for an hour."""
+"""Every target for some seconds, for half a minute in all in CI (`FUZZ_SECONDS`); `make fuzz` does so for an hour."""
 
 from __future__ import annotations
 

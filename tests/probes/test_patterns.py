@@ -13,17 +13,18 @@ from probes._patterns import pattern, searched
 
 
 async def test_a_slow_pattern_holds_the_loop_but_once() -> None:
-    """The first such body takes a tenth of a second; the next ones are searched beside the loop."""
+    """The first such body takes a tenth of a second; the next ones are searched beside the loop, all in less."""
     wanted = pattern("body", "(?s)(order|cart).{0,500}(paid|done)")
     body = "".join(Random(1).choices(["order", "cart", "x"], k=20_000))[:64_000].encode()
     look = Look(10.0)
     try:
+        first = thread_time()
         assert await searched(look, wanted, body) is None
         began = thread_time()
         assert await searched(look, wanted, body) is None
         assert await searched(look, wanted, body + b"paid") is not None
         assert await searched(look, wanted, b"order paid") is not None
-        assert thread_time() - began < 0.02
+        assert thread_time() - began < began - first
     finally:
         look.close()
 
