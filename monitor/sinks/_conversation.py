@@ -189,8 +189,8 @@ class Conversation:
             self.context.client, "GET" if get else "POST", url, body, headers, seconds=_CALL_SECONDS
         )
         _http.judge(answer, self.context.now)
-        found = answer.json()
-        if not isinstance(found, dict) or "ok" not in found:
+        found = answer.mapping()
+        if "ok" not in found:
             raise _Refused(_UNREADABLE)
         if found["ok"] is not True:
             raise _Refused(word_of(str(found.get("error"))))

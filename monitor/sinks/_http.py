@@ -74,6 +74,11 @@ class Answer:
         except (ValueError, RecursionError):
             return None
 
+    def mapping(self) -> dict[str, Any]:
+        """The object in JSON that it is; nothing in it where it is none."""
+        found = self.json()
+        return found if isinstance(found, dict) else {}
+
 
 async def post(
     client: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, now: datetime

@@ -84,8 +84,7 @@ class IncidentIo(Sink):
         url = f"{self.url.rstrip('/')}/v2/alert_events/http/{self.source}"
         seconds = self.timeout.total_seconds()
         answer = await _http.ask(context.client, "POST", url, body, headers, seconds=seconds)
-        refusal = answer.json()
-        errors = refusal.get("errors") if isinstance(refusal, dict) else None
+        errors = answer.mapping().get("errors")
         texts = [item.get("message") for item in errors if isinstance(item, dict)] if isinstance(errors, list) else []
         _http.judge(answer, context.now, said=_http.said(texts, self.token))
 

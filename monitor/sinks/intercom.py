@@ -179,8 +179,7 @@ class Intercom(Sink):
             return {}
         reset = _http.limit_reset(answer)  # an instant
         _http.judge(answer, context.now, wait=None if reset is None else max(reset - context.now.timestamp(), 0.0))
-        found = answer.json()
-        return found if isinstance(found, dict) else {}
+        return answer.mapping()
 
 
 def _attributes(told: Told, context: SinkContext) -> dict[str, str]:

@@ -123,7 +123,7 @@ class Opsgenie(Sink):
 
     async def _refused(self, taken: Answer, context: SinkContext) -> str | None:
         """Why a request that it took was not done in the end; None where it was, or that cannot be known."""
-        number = _mapping(taken.json()).get("requestId")
+        number = taken.mapping().get("requestId")
         if not isinstance(number, str) or not _NUMBER.fullmatch(number):
             return None
         for wait in _WAITS:
@@ -139,14 +139,15 @@ class Opsgenie(Sink):
             answer = await self._ask("GET", path, context, seconds=min(_ASKING, self.timeout.total_seconds()))
         except SendFailed:
             return {}
-        return _mapping(_mapping(answer.json()).get("data")) if answer.status == HTTPStatus.OK else {}
+        data = answer.mapping().get("data") if answer.status == HTTPStatus.OK else None
+        return data if isinstance(data, dict) else {}
 
     async def _post(self, path: str, body: Mapping[str, Any], context: SinkContext) -> Answer:
         from monitor.sinks import _http  # brings httpx, which only an agent that sends needs
 
         encoded = json.dumps(body, ensure_ascii=False).encode()
         answer = await self._ask("POST", path, context, encoded, seconds=self.timeout.total_seconds())
-        _http.judge(answer, context.now, said=self._said(_mapping(answer.json()).get("message")))
+        _http.judge(answer, context.now, said=self._said(answer.mapping().get("message")))
         return answer
 
     async def _ask(
@@ -167,10 +168,6 @@ def _action(told: Told) -> dict[str, Any]:
     by = told.part("update").get("by")
     found = {"note": line(told.sentence, _NOTE_LIMIT), "source": "Brownout"}
     return found | ({"user": line(by, _SOURCE_LIMIT)} if by else {})
-
-
-def _mapping(found: object) -> Mapping[str, Any]:
-    return found if isinstance(found, dict) else {}
 
 
 def _text(value: object) -> str:

@@ -111,9 +111,7 @@ class PagerDuty(Sink):
         headers = {"content-type": "application/json"}
         seconds = self.timeout.total_seconds()
         answer = await _http.ask(context.client, "POST", self.url.rstrip("/") + path, body, headers, seconds=seconds)
-        refusal = answer.json()
-        errors = refusal.get("errors") if isinstance(refusal, dict) else None
-        _http.judge(answer, context.now, said=_http.said(errors, self.routing_key))
+        _http.judge(answer, context.now, said=_http.said(answer.mapping().get("errors"), self.routing_key))
 
 
 def _payload(told: Told) -> dict[str, Any]:
