@@ -21,10 +21,10 @@ from monitor.core.judge import Judge
 from monitor.core.model import Look, Moment
 from monitor.deadman import RECHECK, Deadman, request_of
 from monitor.kinds import installed_kinds
-from monitor.sinks import _http
 from monitor.store.contract import Backlog
 from probes.contract import Observation, Secret
 from tests.core.builders import check
+from tests.sinks.made import mockable
 from tests.sinks.official import document
 from tests.virtual_time import START, VirtualClock, run
 
@@ -88,7 +88,7 @@ def play(story: Callable[[Scene], Awaitable[None]], *pings: Ping, every: float =
         scene.add("home")
         with respx.mock(assert_all_called=False) as mock:
             mock.route().mock(side_effect=scene.answer)
-            async with _http.new_client() as client:
+            async with mockable() as client:
                 deadman = Deadman(
                     lambda: scene.wanted,
                     lambda: scene.judges.values(),

@@ -10,18 +10,18 @@ import os
 import re
 import socket
 import ssl
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final
 
 import httpx
 
-from monitor.sinks._paced import PacedTransport
+from monitor.sinks._lines import Lines
 from monitor.sinks.contract import SendFailed
 from probes.contract import Secret
 
@@ -36,27 +36,17 @@ RETRIED: Final = frozenset({408, 425, 429})
 """Besides 5xx (contracts, section 0): the request was fine, the moment was not."""
 _DEEPEST: Final = 16
 _ENDED: Final = "it ended the connection without an answer, or its answer is no HTTP"
-_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-_ASKED_FOR: Final = "sniffio"
-"""httpcore imports it at each request, several times, to ask whether this is trio."""
-
-try:
-    __import__(_ASKED_FOR)
-except ImportError:  # or each time all of the path is searched for it in vain, on the loop: a third of a send
-    sys.modules[_ASKED_FOR] = None  # type: ignore[assignment]
+_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
+_OURS: Final = {
+    "user-agent": f"brownout/{version('brownout')}",
+    "accept": "*/*",
+    "accept-encoding": "identity",  # unpacked: an answer is read as it comes, and only so much of it
+}
 
 
 def new_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
     """The one client of all sinks. `transport`: by which it asks, if not by its own."""
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
-    return httpx.AsyncClient(
-        transport=transport or PacedTransport(limits),
-        # Unpacked: an answer is read as it comes, and only so much of it.
-        headers={"user-agent": f"brownout/{version('brownout')}", "accept-encoding": "identity"},
-        timeout=httpx.Timeout(20.0, connect=10.0),
-        follow_redirects=False,
-        trust_env=False,
-    )
+    return httpx.AsyncClient(transport=transport or Lines(), headers=_OURS, follow_redirects=False, trust_env=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +96,8 @@ async def ask(
     """
     try:
         async with asyncio.timeout(seconds):
-            request = client.build_request(method, url, content=body, headers=headers)
+            # Not by the client, which puts together anew what is always the same: a tenth of a send.
+            request = httpx.Request(method, _url(url), headers=_OURS | dict(headers), content=body)
             response = await client.send(request, stream=True, follow_redirects=False)
     except TimeoutError:
         raise SendFailed(f"no answer within {seconds:g} s", uncertain=True) from None
@@ -122,6 +113,11 @@ async def ask(
         return Answer(response.status_code, response.headers, await _read(response))
     finally:
         await response.aclose()
+
+
+@lru_cache(64)
+def _url(url: str) -> httpx.URL:
+    return httpx.URL(url)
 
 
 def judge(

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from monitor.sinks._paced import PacedTransport
+from monitor.sinks._lines import Lines
 
 LONGEST = 2000
 """Bytes of an answer that are kept, of each."""
@@ -19,7 +19,7 @@ class Overheard(httpx.AsyncBaseTransport):
     """A transport that keeps what is answered: the status, and the beginning of the body."""
 
     def __init__(self) -> None:
-        self._inner = PacedTransport(httpx.Limits())
+        self._inner = Lines()
         self.answers: list[dict[str, Any]] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from monitor.sinks import _http
+from tests.sinks.made import mockable
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with _http.new_client() as shared:
+    async with mockable() as shared:
         yield shared

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import httpx
 
+from monitor.sinks import _http
 from monitor.sinks.contract import SinkContext
 from monitor.store.contract import Delivery
 
@@ -32,3 +33,8 @@ def context(
 ) -> SinkContext:
     """`more` as `SinkContext` has it."""
     return SinkContext(client, now, terminal or io.StringIO(), **more)
+
+
+def mockable() -> httpx.AsyncClient:
+    """What sinks are given, by httpx's own transport: it is that one's place that respx takes."""
+    return _http.new_client(httpx.AsyncHTTPTransport())

@@ -12,13 +12,12 @@ from urllib.parse import parse_qs
 import httpx
 import respx
 
-from monitor.sinks import _http
 from monitor.sinks.statuspage import Statuspage
 from probes.contract import Secret
 from tests.sinks.lives import (
     delivered,
 )
-from tests.sinks.made import context
+from tests.sinks.made import context, mockable
 from tests.sinks.official import hold, limits
 from tests.virtual_time import run
 
@@ -128,7 +127,7 @@ def play(story: Callable[[Sender, Site], Awaitable[None]], **keys: Any) -> Site:
     async def scenario() -> None:
         with respx.mock(assert_all_called=False) as mock:
             mock.route(host="api.statuspage.io").mock(side_effect=site.answer)
-            async with _http.new_client() as client:
+            async with mockable() as client:
                 await story(Sender(client, **keys), site)
 
     run(scenario())

@@ -12,7 +12,6 @@ import httpx
 import pytest
 import respx
 
-from monitor.sinks import _http
 from monitor.sinks.contract import SendFailed
 from monitor.sinks.intercom import Intercom
 from probes.contract import BadField, Secret
@@ -30,6 +29,7 @@ from tests.sinks.lives import (
     WORSE,
     hostile,
 )
+from tests.sinks.made import mockable
 from tests.sinks.official import hold
 from tests.sinks.telling import Stream
 
@@ -88,7 +88,7 @@ def workspace() -> Workspace:
 async def client(workspace: Workspace) -> AsyncIterator[httpx.AsyncClient]:
     with respx.mock(assert_all_called=False) as mock:
         mock.route(host="api.intercom.io").mock(side_effect=workspace.answer)
-        async with _http.new_client() as shared:
+        async with mockable() as shared:
             yield shared
 
 

@@ -17,7 +17,7 @@ import pytest
 import respx
 from standardwebhooks.webhooks import Webhook as Reference
 
-from monitor.sinks import _http, _template
+from monitor.sinks import _template
 from monitor.sinks._formats import Format
 from monitor.sinks.contract import SendFailed
 from monitor.sinks.webhook import Webhook
@@ -35,7 +35,7 @@ from tests.sinks.lives import (
     delivered,
     hostile,
 )
-from tests.sinks.made import context
+from tests.sinks.made import context, mockable
 from tests.sinks.official import hold, limits
 from tests.sinks.telling import Pager
 
@@ -217,7 +217,7 @@ def test_one_of_them() -> None:
 async def _signed(sink: Webhook, told: dict[str, Any]) -> httpx.Request:
     with respx.mock:
         route = respx.post(URL).respond(204)
-        async with _http.new_client() as client:
+        async with mockable() as client:
             await sink.send(delivered(told), context(client, now=datetime.now(UTC)))
         return route.calls[0].request
 
