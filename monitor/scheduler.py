@@ -9,13 +9,8 @@ their own at each host, or fifty checks of one dead host would keep one another 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
-import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
-
-import uvloop
 
 from monitor.clock import Clock
 from monitor.core.judgement import CALM, Judgement
@@ -25,23 +20,16 @@ from monitor.grid import ASKED_EVERY, Slot, Turn, until_beat
 from monitor.hanging import Hanging
 from monitor.room import Room
 from monitor.runner import Order
+from monitor.timetable import Timetable
 from probes.contract import Probe
 
 FIRST_LOOKS_A_SECOND = 200.0
 """Checks are looked at for the first time at this rate, or when their grid says so if that is sooner."""
 
-LONGEST_SLEEP = 1.0
-"""Seconds: the loop passes at least as often, so that its progress can be watched."""
-SHORTEST_SLEEP = 0.001
-"""Seconds that the loop sleeps at least: the timers of uvloop count milliseconds, and a shorter sleep would be none,
-but one turn after another until it is over."""
-
 _EXTRA_IN_FLIGHT = 10
 """Extra looks of one check at a time, at most."""
 _STALE_EXTRA = 1.0
 """Seconds: an extra look so late is left out. After a pause they would all come at once, and prove nothing."""
-_STARTS_A_PASS = 100
-"""Looks started before the loop gets a turn: a burst of due beats must not hold everything else."""
 
 
 class Observer(Protocol):
@@ -91,23 +79,19 @@ class Scheduler:
         self._extra_timeout = extra_timeout
         self._clock = clock
         self._observer = observer
-        self._progress = progress
         self._released = released
         self._soft_deadline = soft_deadline
         self._overdue = overdue
         self._checks = {check.id: check for check in checks}
         """Those to begin with."""
         self._slots: dict[str, Slot] = {}
-        self._due: list[tuple[float, int, Turn]] = []
-        self._order = itertools.count()
         self._scheduled: Room[Turn] = Room(limit, limit_per_host, lambda turn: turn.wanted)
         self._extras: Room[Turn] = Room(limit, limit_per_host, lambda turn: turn.wanted)
         self._hanging = Hanging(self._find_overdue)
-        self._pass: asyncio.Handle | None = None
-        """The next pass, and its tick."""
-        self._pass_at = -math.inf
-        self._ending = False
-        self._begun = self._over = False
+        self._timetable = Timetable(
+            clock, self._start, progress=progress, beside=self._hanging.find, broken=self._break
+        )
+        self._begun = self._ending = False
         self._first_at = 0.0
         """The tick from which on the next new check may be looked at for the first time."""
 
@@ -133,19 +117,17 @@ class Scheduler:
         """Look for ever. An error that is not a probe's own ends everything, loudly."""
         self._begun = True
         self._loop = asyncio.get_running_loop()
-        self._shortest = SHORTEST_SLEEP if isinstance(self._loop, uvloop.Loop) else 0.0
         self._broken: asyncio.Future[None] = self._loop.create_future()
         async with asyncio.TaskGroup() as looks:
             self._crew = Crew(self._look, looks)
             self._enter(self._checks.values())
             self._checks.clear()
             try:
-                self._go_on()
+                self._timetable.begin()
                 await self._broken
             finally:
-                self._over = self._ending = True
-                if self._pass is not None:
-                    self._pass.cancel()
+                self._ending = True
+                self._timetable.end()
 
     def adopt(self, former: Iterable[str], checks: Iterable[Check]) -> None:
         """Look at `checks` from now on, in the place of those with the `former` ids. What is looked at as before
@@ -169,7 +151,6 @@ class Scheduler:
         for slot in before.values():
             slot.gone, slot.pace = True, None
             self._release(slot)
-        self._pass_soon()
 
     def resize(self, limit: int, limit_per_host: int) -> None:
         """So many looks at once from now on, in all and per host."""
@@ -194,55 +175,18 @@ class Scheduler:
             # A beat right behind the first look would tell nothing new.
             if first + slot.every / 2 > slot.beat:
                 slot.beat += slot.every if first != slot.beat else 0
-            self._plan(Turn(slot, first, None))
-
-    def _plan(self, turn: Turn) -> None:
-        heapq.heappush(self._due, (turn.tick, next(self._order), turn))
-
-    def _go_on(self) -> None:
-        """One pass: start what is due, and have the next pass when there is more, or a second has passed. No task
-        waits for that: waking one takes longer than the pass."""
-        try:
-            self._progress()
-            now = self._clock.now().tick
-            more = self._start_due(now)
-            until = min(self._hanging.find(now), self._due[0][0] if self._due else math.inf, now + LONGEST_SLEEP)
-        except BaseException as error:  # noqa: BLE001  (it ends the scheduler, not only this pass)
-            self._break(error)
-            return
-        if more:
-            self._pass_soon()
-            return
-        self._pass_at = until
-        self._pass = self._loop.call_later(max(until - now, self._shortest), self._go_on)
+            self._timetable.plan(Turn(slot, first, None))
 
     def _break(self, error: BaseException) -> None:
         self._ending = True
         if not self._broken.done():
             self._broken.set_exception(error)
 
-    def _pass_soon(self) -> None:
-        """Have the next pass in the loop's next turn."""
-        if self._over:
-            return
-        if self._pass is not None:
-            self._pass.cancel()
-        self._pass_at = -math.inf
-        self._pass = self._loop.call_soon(self._go_on)
-
-    def _start_due(self, now: float) -> bool:
-        """Start what is due. True: there is more, after the loop had its turn."""
-        for _ in range(_STARTS_A_PASS):
-            if not self._due or self._due[0][0] > now:
-                return False
-            _, _, turn = heapq.heappop(self._due)
-            if not turn.wanted:
-                continue
-            if turn.generation is None:
-                self._beat(turn, now)
-            else:
-                self._extra(turn, now)
-        return True
+    def _start(self, turn: Turn, now: float) -> None:
+        if turn.generation is None:
+            self._beat(turn, now)
+        else:
+            self._extra(turn, now)
 
     def _beat(self, turn: Turn, now: float) -> None:
         slot, missed = turn.slot, 0
@@ -251,7 +195,7 @@ class Scheduler:
         if slot.beat <= now:  # paused or starved: go on with the grid, do not run after it
             missed = int((now - slot.beat) // slot.every) + 1
             slot.beat += missed * slot.every
-        self._plan(Turn(slot, slot.beat, None))
+        self._timetable.plan(Turn(slot, slot.beat, None))
         # After a pause all checks are overdue: looked at now, they would be so at once. An agent that is always so
         # late still looks, at every other beat.
         slot.left_out = missed > 0 and not slot.left_out
@@ -334,8 +278,8 @@ class Scheduler:
         """Have a scheduled look noticed that takes suspiciously long."""
         slot.began = now
         soft = self._soft_deadline(slot.check.id)
-        if soft is not None and self._hanging.watch(slot, now, soft) < self._pass_at:
-            self._pass_soon()
+        if soft is not None:
+            self._timetable.pass_by(self._hanging.watch(slot, now, soft))
 
     def _find_overdue(self, slot: Slot) -> None:
         if not slot.gone and (judgement := self._overdue(slot.check.id)) is not None:
@@ -382,6 +326,4 @@ class Scheduler:
 
     def _plan_extra(self, slot: Slot, tick: float) -> None:
         slot.planned += 1
-        self._plan(Turn(slot, tick, slot.generation))
-        if self._due[0][0] == tick and self._pass_at > tick:
-            self._pass_soon()
+        self._timetable.plan(Turn(slot, tick, slot.generation))
