@@ -124,6 +124,8 @@ class _Line(asyncio.Protocol):
         self._came = bytearray()
         self._ended = False
         self._error: Exception | None = None
+        self._broken: LookFailed | None = None
+        """What was wrong with the answer."""
         self._waiter: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -158,7 +160,10 @@ class _Line(asyncio.Protocol):
         self._transport.abort()
 
     async def hand_to(self, reader: http1.ResponseReader) -> None:
-        """What has come, or what comes next. Raises `httpx.TransportError`."""
+        """What has come, or what comes next. Raises `httpx.TransportError`; but where a head came along with what is
+        wrong behind it, only when asked for more: the head says what became of the request."""
+        if self._broken is not None:
+            raise httpx.RemoteProtocolError("no whole answer") from self._broken
         if reader.held:
             await asyncio.sleep(0)
             data = b""
@@ -170,7 +175,9 @@ class _Line(asyncio.Protocol):
             else:
                 reader.eof()
         except LookFailed as error:
-            raise httpx.RemoteProtocolError("no whole answer") from error
+            self._broken = error
+            if not reader.headers_complete:
+                raise httpx.RemoteProtocolError("no answer") from error
 
     async def _next(self) -> bytes:
         """Nothing (b"") at the end."""
