@@ -69,6 +69,19 @@ class Unit(StrEnum):
     BYTES_PER_SECOND = "bytes_per_second"
 
 
+_COURSE = (
+    Reason.CONNECT_TIMEOUT,
+    Reason.TLS_TIMEOUT,
+    Reason.SEND_TIMEOUT,
+    Reason.FIRST_BYTE_TIMEOUT,
+    Reason.TRANSFER_TIMEOUT,
+    Reason.QUERY_TIMEOUT,
+    Reason.REPLY_TIMEOUT,
+    Reason.PLUGIN_TIMEOUT,
+)
+"""The steps of a look in the order in which it takes them, each by the reason of a look that waits there in vain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """One named figure that a probe reports, as thresholds, metrics and docs know it."""
@@ -85,7 +98,9 @@ class Measurement:
 
     def unended(self, reason: Reason | None) -> bool:
         """Whether a look that ended for this reason has not seen the end of what is measured."""
-        return reason is not None and self.cut_by is not None and reason.before_end_of(self.cut_by)
+        if reason is None or self.cut_by is None or reason not in _COURSE:
+            return False
+        return _COURSE.index(reason) <= _COURSE.index(self.cut_by)
 
 
 @quick(frozen=True, slots=True)

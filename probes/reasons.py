@@ -41,11 +41,6 @@ class Reason(StrEnum):
         """Whether the look ended at its time limit, waiting for the target."""
         return self.value.endswith("_timeout")
 
-    def before_end_of(self, step: Reason) -> bool:
-        """Whether a look that ended for this reason ran into its limit during that step, which is named by its own
-        time-out, or in one before it."""
-        return self in _COURSE and _COURSE.index(self) <= _COURSE.index(step)
-
     @property
     def sure(self) -> bool:
         """Whether no loss of packets on the way looks like it, as somebody has said so in full: a run of such
@@ -324,18 +319,6 @@ class Reason(StrEnum):
         "report it with the traceback from the agent's log",
     )  # fmt: skip
 
-
-_COURSE = (
-    Reason.CONNECT_TIMEOUT,
-    Reason.TLS_TIMEOUT,
-    Reason.SEND_TIMEOUT,
-    Reason.FIRST_BYTE_TIMEOUT,
-    Reason.TRANSFER_TIMEOUT,
-    Reason.QUERY_TIMEOUT,
-    Reason.REPLY_TIMEOUT,
-    Reason.PLUGIN_TIMEOUT,
-)
-"""The steps of a look in the order in which it takes them, each by the reason of a look that waits there in vain."""
 
 _SURE = frozenset(
     {
