@@ -1,8 +1,8 @@
 """One sink's worker: leases the due rows of its sink, sends a few streams at a time, and settles each row: delivered,
 to be tried again, or dead. It shares nothing with other lanes but the store.
 
-What may be sent when is `monitor.restraint`'s, what is said of several rows at once `monitor.gathering`'s, and one
-attempt `monitor.attempt`'s.
+When something may be sent is `monitor.restraint`'s, which rows that are `monitor.claiming`'s, what is said of several
+at once `monitor.gathering`'s, and one attempt `monitor.attempt`'s.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from monitor.attempt import Attempts, Shared
 from monitor.bearing import Bearing
+from monitor.claiming import AT_ONCE, MOMENT, Claims
 from monitor.fallback import ENDS
 from monitor.gathering import Parcel, parcels
 from monitor.repeating import Repeater
@@ -28,18 +29,9 @@ from monitor.store.contract import Delivery, Fenced, StoreError
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("brownout.outbox")
 
-REMOVED = "the sink was removed from the configuration"
-AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
-"""When an event is due that was never tried."""
-MOMENT = timedelta(milliseconds=1)
-"""What is not to be met again in the same round is due so much later."""
 _SHORTEST_WAIT = 0.005
-_STEP = 5.0
-"""Seconds: the wall clock was set, and not merely kept in time."""
 _LOOK_EVERY = 15.0
 """Seconds between two looks for what a fallback is to get."""
-_STREAMS = 5_000
-"""That are gathered into one message at most."""
 
 
 class Lane:
@@ -64,8 +56,7 @@ class Lane:
         limit = shared.pace.send_timeout
         self._attempts = Attempts(name, kept, shared.client, shared.terminal, shared.clock, limit, shared.invite)
         self._bearing = Bearing(name, sink, shared)
-        self._ahead: float | None = None
-        """By how much the wall clock was ahead of the steady one at the last turn; None before the first."""
+        self._claims = Claims(name, shared)
         self._settle = Settling(name, shared.pace)
         self._repeater = Repeater(name, shared, self._attempts, self._settle, self.sending, self.woken)
         self._beside: dict[str, asyncio.Task[None]] = {}
@@ -141,7 +132,7 @@ class Lane:
             return None
         if (held := self._restraint.wait(self._clock.now().tick)) > 0:
             return min(held, self._pace.recheck)
-        await self._mistrust_old_waits()
+        await self._claims.mistrust_old_waits()
         if self._sharpened:
             await self._store.hasten(self._name, self._steady.now())
             self._sharpened = False
@@ -188,40 +179,12 @@ class Lane:
             self._beside["fallback"] = group.create_task(self._keep_handing_over(), name=f"fallback {self._name}")
 
     async def _claimed(self, free: int) -> list[Parcel]:
-        """What is to be sent now, leased."""
-        now, nature = self._steady.now(), self.sink.nature
-        until = now + timedelta(seconds=self._pace.send_timeout + self._pace.lease_margin)
-        if nature is not Nature.HUMAN:
-            rows = await self._store.claim(self._name, now, until, free, deep=nature is Nature.LEVEL)
-        else:
-            due = await self._store.next_due(self._name)
-            if due is None or due > now:
-                return []
-            await self._store.hasten(self._name, now)  # what waits to be tried again is told along
-            rows = await self._store.claim(self._name, now, until, _STREAMS, deep=True)
+        nature = self.sink.nature
+        rows = await self._claims.claim(nature, free)
         apart = self._keepsakes.view(self._name) if self.sink.edits else ()
-        if self.retired:
-            rows = await self._ends_of(rows)
+        if self.retired:  # it may have been removed while we claimed
+            rows = await self._claims.ends_of(rows)
         return await parcels(nature, rows, self._clock.now().at, apart)
-
-    async def _ends_of(self, rows: Sequence[Delivery]) -> list[Delivery]:
-        """What a removed sink is still told; the others are given up."""
-        others = [row for row in rows if row.event_type not in ENDS]
-        if others:
-            await self._store.dead(others, self._clock.now().at, REMOVED)
-        return [row for row in rows if row.event_type in ENDS]
-
-    async def _mistrust_old_waits(self) -> None:
-        """What an agent before us wrote down by a clock that was wrong, then or until now, must not wait for that."""
-        before, self._ahead = self._ahead, self._steady.ahead
-        if before is None:
-            due = await self._store.next_due(self._name)
-            wrong = due is not None and (due - self._steady.now()).total_seconds() > self._pace.longest
-        else:
-            wrong = abs(self._ahead - before) > _STEP
-        if wrong:
-            log.info("outbox.clock_was_set", sink=self._name, effect="what waits to be sent again is sent now")
-            await self._store.hasten(self._name, self._steady.now())
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self.sending.discard(task)

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from monitor.claiming import MOMENT, REMOVED
 from monitor.clock import SteadyClock
 from monitor.fallback import ENDS, HandOvers
-from monitor.lane import MOMENT, REMOVED
 from monitor.store.contract import Fenced, Store, StoreError
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("brownout.outbox")

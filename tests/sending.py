@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
 from typing import Any, ClassVar
 
 import httpx
 
-from monitor.core.model import Event
+from monitor.core.model import Event, EventType
 from monitor.outbox import Observer, Outbox, Outcome, Pace
-from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
+from monitor.sinks.contract import Nature, Repeating, SendFailed, Sink, SinkContext
 from monitor.store.contract import Delivery, Store
 from monitor.store.memory import MemoryStore
 from monitor.strays import OpenAt
@@ -127,3 +129,76 @@ def after(seconds: float, *sinks: FakeSink, events: tuple[Event, ...], pace: Pac
             return bench
 
     return run(scenario())
+
+
+def until(open_now: asyncio.Event, then: Behaviour = accept) -> Behaviour:
+    """Answers when the event is set, as `then` does."""
+
+    async def send(delivery: Delivery) -> None:
+        await open_now.wait()
+        await then(delivery)
+
+    return send
+
+
+@dataclass(frozen=True, slots=True)
+class People(FakeSink):
+    """Reads what it is sent."""
+
+    nature: ClassVar[Nature] = Nature.HUMAN
+
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+
+    async def send(self, delivery: Delivery, context: SinkContext) -> None:
+        self.bodies.append(json.loads(delivery.body))
+        await super(People, self).send(delivery, context)
+
+    @property
+    def sentences(self) -> list[str]:
+        return [body["sentence"] for body in self.bodies]
+
+
+def news(number: int, state: str = "outage", at: float = 0.0, **more: Any) -> Event:
+    """What is told of one incident: opened, or resolved with state `resolved`."""
+    resolved, moment = state == "resolved", START + timedelta(seconds=at)
+    kind = EventType.INCIDENT_RESOLVED if resolved else EventType.INCIDENT_OPENED
+    stream, over = f"inc_{number}", moment.isoformat() if resolved else None
+    body = {
+        "id": f"evt_{number}_{state}",
+        "type": kind.value,
+        "at": moment.isoformat(),
+        "sentence": f"Service {number} has {state}.",
+        "vantage": "fra1",
+        "state": {"old": "operational", "new": state},
+        "since": START.isoformat() if resolved else moment.isoformat(),
+        "why": "connection refused",
+        "service": {"id": str(number), "title": f"Service {number}"},
+        "incident": {"id": stream, "root": "home", "services": [str(number)], "resolved": over},
+    }
+    return Event(body["id"], kind, moment, stream, body | more, ("hook",))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetful(Repeating):
+    """Keeps what is open in its memory, as the sink for Alertmanager does."""
+
+    kind: ClassVar[str] = "forgetful"
+    nature: ClassVar[Nature] = Nature.LEVEL
+    again: ClassVar[timedelta] = timedelta(minutes=1)
+
+    repeats: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)
+    troubles: list[bool] = field(default_factory=list)
+
+    async def send(self, delivery: Delivery, context: SinkContext) -> None:
+        if delivery.event_type == EventType.INCIDENT_RESOLVED:
+            context.memory["ended"] = True
+        else:
+            context.memory["open"] = delivery.event_id
+
+    async def repeat(self, kept: Mapping[str, MutableMapping[str, Any]], context: SinkContext) -> None:
+        self.repeats.append(((context.now - START).total_seconds(), tuple(sorted(kept))))
+        if self.troubles and self.troubles.pop():
+            await hang(None)  # type: ignore[arg-type]
+        for memory in kept.values():
+            if "ended" in memory:
+                memory.clear()

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from monitor.lane import REMOVED
+from monitor.claiming import REMOVED
 from monitor.sinks.contract import Fallback
 from monitor.store.memory import MemoryStore, Shelf
-from tests.sending import FakeSink, accept, refuse, working
-from tests.test_gathering import news
+from tests.sending import FakeSink, accept, news, refuse, working
 from tests.virtual_time import run
 
 TO = Fallback("chat", timedelta(minutes=10))
@@ -97,5 +96,52 @@ def test_a_removed_sink_is_told_the_end_of_what_it_holds_and_nothing_else() -> N
             bench.outbox.adopt({})
             await asyncio.sleep(1)
             assert bench.outbox.states == {}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("how", ["another", "none", "removed", "restarted"])
+def test_a_fallback_that_was_told_the_beginning_is_told_the_end_whatever_the_file_says_by_then(how: str) -> None:
+    async def scenario() -> None:
+        shelf, chat, other = Shelf(), FakeSink(), FakeSink()
+        still = {"hook": ["inc_1"]}
+        pager = FakeSink([refuse()], fallback=TO)
+        async with working(MemoryStore(shelf), open_at=lambda: still, hook=pager, chat=chat, other=other) as bench:
+            await bench.tell(news(1))
+            await asyncio.sleep(700)
+            assert chat.names == ["evt_1_outage"]
+            after = {
+                "another": {"hook": FakeSink(fallback=Fallback("other"))},
+                "none": {"hook": FakeSink()},
+                "removed": {},
+                "restarted": {},
+            }[how]
+            if how != "restarted":
+                bench.outbox.adopt({**after, "chat": chat, "other": other})
+                await asyncio.sleep(60)
+                still.clear()
+                await bench.tell(news(1, "resolved", at=800))
+                await asyncio.sleep(700)
+        async with working(MemoryStore(shelf), open_at=lambda: still, chat=chat, other=other, **after) as bench:
+            if how == "restarted":
+                await bench.tell(news(1, "resolved", at=800))
+            await asyncio.sleep(60)
+        assert chat.names == ["evt_1_outage", "evt_1_resolved"]
+        assert other.names == []
+
+    run(scenario())
+
+
+def test_a_fallback_that_is_removed_is_told_the_end_too() -> None:
+    async def scenario() -> None:
+        pager, chat = FakeSink([refuse()], fallback=TO), FakeSink()
+        async with working(hook=pager, chat=chat) as bench:
+            await bench.tell(news(1))
+            await asyncio.sleep(700)
+            bench.outbox.adopt({"hook": FakeSink()})
+            await asyncio.sleep(60)
+            await bench.tell(news(1, "resolved", at=800))
+            await asyncio.sleep(60)
+            assert chat.names == ["evt_1_outage", "evt_1_resolved"]
 
     run(scenario())

@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import pairwise
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
-from monitor.core.model import Event, EventType
+from monitor.core.model import EventType
 from monitor.sending import SinkCondition
 from monitor.sinks._message import Message, compose
 from monitor.sinks._told import read
-from monitor.sinks.contract import Most, Nature, Repeating, SendFailed, SinkContext
+from monitor.sinks.contract import Nature, SendFailed, SinkContext
 from monitor.store.contract import Delivery
-from tests.sending import FakeSink, accept, hang, refuse, working
-from tests.store.made import NOBODY, event, told
-from tests.virtual_time import START, VirtualClock, run
-
-
-@dataclass(frozen=True, slots=True)
-class People(FakeSink):
-    nature: ClassVar[Nature] = Nature.HUMAN
-
-    bodies: list[dict[str, Any]] = field(default_factory=list)
-
-    async def send(self, delivery: Delivery, context: SinkContext) -> None:
-        self.bodies.append(json.loads(delivery.body))
-        await super(People, self).send(delivery, context)
-
-    @property
-    def sentences(self) -> list[str]:
-        return [body["sentence"] for body in self.bodies]
+from tests.sending import People, accept, news, refuse, working
+from tests.store.made import NOBODY, told
+from tests.virtual_time import START, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +52,6 @@ class Board(People):
         if body["state"]["new"] == "resolved":
             context.memory.clear()
         await super(Board, self).send(delivery, context)
-
-
-def news(number: int, state: str = "outage", at: float = 0.0, **more: Any) -> Event:
-    """What is told of one incident: opened, or resolved with state `resolved`."""
-    resolved, moment = state == "resolved", START + timedelta(seconds=at)
-    kind = EventType.INCIDENT_RESOLVED if resolved else EventType.INCIDENT_OPENED
-    stream, over = f"inc_{number}", moment.isoformat() if resolved else None
-    body = {
-        "id": f"evt_{number}_{state}",
-        "type": kind.value,
-        "at": moment.isoformat(),
-        "sentence": f"Service {number} has {state}.",
-        "vantage": "fra1",
-        "state": {"old": "operational", "new": state},
-        "since": START.isoformat() if resolved else moment.isoformat(),
-        "why": "connection refused",
-        "service": {"id": str(number), "title": f"Service {number}"},
-        "incident": {"id": stream, "root": "home", "services": [str(number)], "resolved": over},
-    }
-    return Event(body["id"], kind, moment, stream, body | more, ("hook",))  # type: ignore[arg-type]
 
 
 def test_the_first_at_once_and_a_storm_behind_it_is_one_message_with_counts_and_the_worst_first() -> None:
@@ -251,33 +214,6 @@ def test_after_an_outage_of_the_sink_it_gets_the_present(kind: type[People]) -> 
     run(scenario())
 
 
-def test_after_a_day_of_500_a_log_gets_all_in_order() -> None:
-    """Each stream in its order, every event once, and soon after it is back."""
-
-    async def back(delivery: Delivery) -> None:
-        if asyncio.get_running_loop().time() < 86_400:
-            raise SendFailed("answered 500")
-
-    async def scenario() -> None:
-        sink = FakeSink([back])
-        async with working(hook=sink) as bench:
-            for number in range(1400):
-                await bench.tell(replace(event(f"e{number}", f"check:{number % 50}"), at=VirtualClock().now().at))
-                await asyncio.sleep(60)
-            await asyncio.sleep(86_400 - asyncio.get_running_loop().time() + 600)
-            taken = [name for at, name in sink.begun if at >= 86_400]
-            assert await bench.store.backlog() == {}
-            assert await bench.store.dead_letters(9) == []
-        numbers = [int(name[1:]) for name in taken]
-        assert sorted(numbers) == list(range(1400))
-        for stream in range(50):
-            told_of_it = [number for number in numbers if number % 50 == stream]
-            assert told_of_it == sorted(told_of_it)
-        assert len(sink.begun) < 4_500, "and its breaker kept the load from it"
-
-    run(scenario())
-
-
 def test_a_resolve_that_was_late_alone_says_when_it_was() -> None:
     async def scenario() -> None:
         chat = People([accept, refuse(retry_after=900.0), accept])
@@ -360,94 +296,6 @@ def test_a_level_sink_skips_what_it_never_got() -> None:
                 "incident.resolved",
             ]
             assert pager.sentences[-1].startswith("Service 1 was down 00:00-00:00 UTC (3 s). It was home")
-
-    run(scenario())
-
-
-def test_caps_hold_and_are_never_silent_for_long() -> None:
-    async def scenario() -> None:
-        chat = People(most=Most(30, timedelta(hours=1)))
-        async with working(hook=chat) as bench:
-            for number in range(4 * 3600 // 31):
-                await bench.tell(news(number, at=asyncio.get_running_loop().time()))
-                await asyncio.sleep(31)
-            await asyncio.sleep(600)
-            assert await bench.store.backlog() == {}
-        times = chat.times
-        assert max(sum(begin <= at < begin + 3600 for at in times) for begin in times) <= 30
-        assert max(later - sooner for sooner, later in pairwise(times)) <= 300
-        assert len(times) > 70
-
-    run(scenario())
-
-
-def test_a_sink_that_wants_nothing_more_is_disabled_until_it_is_corrected() -> None:
-    async def scenario() -> None:
-        gone, right = People([refuse(gone=True)]), People()
-        async with working(hook=gone) as bench:
-            await bench.tell(news(1))
-            await asyncio.sleep(100)
-            await bench.tell(news(2), news(3))
-            await asyncio.sleep(100_000)
-            assert len(gone.bodies) == 1
-            assert bench.outbox.states["hook"].condition is SinkCondition.DISABLED
-            letters = await bench.store.dead_letters(9)
-            assert {letter.error for letter in letters} == {"answered 503", "the sink is disabled: answered 503"}
-            assert len(letters) == 3
-            bench.outbox.adopt({"hook": right})
-            await bench.tell(news(4, at=100_200))
-            await asyncio.sleep(1)
-            assert right.sentences == ["Service 4 has outage."]
-            assert bench.outbox.states["hook"].condition is SinkCondition.FINE
-
-    run(scenario())
-
-
-@dataclass(frozen=True, slots=True)
-class Forgetful(Repeating):
-    """Keeps what is open in its memory, as the sink for Alertmanager does."""
-
-    kind: ClassVar[str] = "forgetful"
-    nature: ClassVar[Nature] = Nature.LEVEL
-    again: ClassVar[timedelta] = timedelta(minutes=1)
-
-    repeats: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)
-    troubles: list[bool] = field(default_factory=list)
-
-    async def send(self, delivery: Delivery, context: SinkContext) -> None:
-        if delivery.event_type == EventType.INCIDENT_RESOLVED:
-            context.memory["ended"] = True
-        else:
-            context.memory["open"] = delivery.event_id
-
-    async def repeat(self, kept: Mapping[str, MutableMapping[str, Any]], context: SinkContext) -> None:
-        self.repeats.append(((context.now - START).total_seconds(), tuple(sorted(kept))))
-        if self.troubles and self.troubles.pop():
-            await hang(None)  # type: ignore[arg-type]
-        for memory in kept.values():
-            if "ended" in memory:
-                memory.clear()
-
-
-def repeated(sink: Forgetful) -> Iterable[tuple[str, ...]]:
-    return [streams for _, streams in sink.repeats]
-
-
-def test_what_is_open_is_told_again_until_it_is_over_through_restarts_and_hangs() -> None:
-    async def scenario() -> None:
-        sink = Forgetful(troubles=[True])
-        async with working(hook=sink) as bench:
-            await bench.tell(news(1), news(2))
-            await asyncio.sleep(150)
-            assert [at for at, _ in sink.repeats] == [0.0, 22.0, 82.0, 142.0], "the first one hung for 20 s"
-            await bench.tell(news(2, "resolved"))
-            await asyncio.sleep(180)
-            assert repeated(sink)[3:] == [("inc_1", "inc_2"), ("inc_1", "inc_2"), ("inc_1",), ("inc_1",)]  # type: ignore[index]
-            notes = dict(bench.store._shelf.notes)
-        after = Forgetful()
-        async with working(notes=notes, hook=after):
-            await asyncio.sleep(1)
-            assert after.repeats[0][1] == ("inc_1",), "at once after a restart"
 
     run(scenario())
 

@@ -4,35 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import timedelta
-from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import structlog
 
-from monitor.lane import REMOVED
+from monitor.claiming import REMOVED
 from monitor.sending import SinkCondition
-from monitor.sinks.contract import Fallback, Most, Nature, SinkContext
 from monitor.store.contract import Delivery
 from monitor.store.memory import MemoryStore, Shelf
-from tests.sending import Behaviour, FakeSink, accept, refuse, working
+from tests.sending import FakeSink, Forgetful, People, accept, news, refuse, until, working
 from tests.store.made import NOBODY, event, told
-from tests.test_gathering import Forgetful, People, news
 from tests.virtual_time import run
 
 DAY = 86400.0
-
-
-def until(open_now: asyncio.Event, then: Behaviour = accept) -> Behaviour:
-    """Answers when the event is set, as `then` does."""
-
-    async def send(delivery: Delivery) -> None:
-        await open_now.wait()
-        await then(delivery)
-
-    return send
 
 
 def dead(letters: list[Any]) -> list[str]:
@@ -221,151 +206,6 @@ def test_somebody_sees_to_a_sink_while_what_waits_is_given_up() -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize("how", ["restart", "reload"])
-def test_a_cap_holds_through_restarts_and_reloads(how: str) -> None:
-    async def scenario() -> None:
-        shelf, most = Shelf(), Most(4, timedelta(hours=1))
-        times: list[float] = []
-        chat = People(most=most)
-        for number in range(12):
-            async with working(MemoryStore(shelf), hook=chat) as bench:
-                await bench.tell(news(number, at=asyncio.get_running_loop().time()))
-                await asyncio.sleep(300)
-                if how == "reload":
-                    bench.outbox.adopt({"hook": People(most=most, begun=chat.begun)})
-                await asyncio.sleep(300)
-        times = chat.times
-        assert max(sum(begin <= at < begin + 3600 for at in times) for begin in times) <= 4
-        assert max(later - sooner for sooner, later in pairwise(times)) <= 2400, "and nobody waits for long"
-        async with working(MemoryStore(shelf), hook=People()) as bench:
-            await bench.tell(news(99))
-            await asyncio.sleep(1)
-            assert not [name for name in shelf.notes if name.startswith("most:")]
-
-    run(scenario())
-
-
-def test_a_cap_of_a_clock_that_was_ahead_holds_nothing_back() -> None:
-    async def scenario() -> None:
-        chat = People(most=Most(1, timedelta(hours=1)))
-        async with working(hook=chat, notes={"most:hook": [4e9, 4e9 + 1]}) as bench:
-            await bench.tell(news(1))
-            await asyncio.sleep(1)
-            assert len(chat.bodies) == 1
-
-    run(scenario())
-
-
-def test_what_lapses_is_told_again_soon_where_the_first_attempt_after_a_restart_fails() -> None:
-    async def scenario() -> None:
-        sink = Forgetful()
-        async with working(hook=sink) as bench:
-            await bench.tell(news(1))
-            await asyncio.sleep(1)
-            notes = dict(bench.store._shelf.notes)
-        after = Forgetful(troubles=[False, True, True])
-        async with working(notes=notes, hook=after):
-            await asyncio.sleep(200)
-            assert [at for at, _ in after.repeats][:4] == [1.0, 23.0, 48.0, 108.0], "each hung for 20 s"
-
-    run(scenario())
-
-
-TO = Fallback("chat", timedelta(minutes=10))
-
-
-@pytest.mark.parametrize("how", ["another", "none", "removed", "restarted"])
-def test_a_fallback_that_was_told_the_beginning_is_told_the_end_whatever_the_file_says_by_then(how: str) -> None:
-    async def scenario() -> None:
-        shelf, chat, other = Shelf(), FakeSink(), FakeSink()
-        still = {"hook": ["inc_1"]}
-        pager = FakeSink([refuse()], fallback=TO)
-        async with working(MemoryStore(shelf), open_at=lambda: still, hook=pager, chat=chat, other=other) as bench:
-            await bench.tell(news(1))
-            await asyncio.sleep(700)
-            assert chat.names == ["evt_1_outage"]
-            after = {
-                "another": {"hook": FakeSink(fallback=Fallback("other"))},
-                "none": {"hook": FakeSink()},
-                "removed": {},
-                "restarted": {},
-            }[how]
-            if how != "restarted":
-                bench.outbox.adopt({**after, "chat": chat, "other": other})
-                await asyncio.sleep(60)
-                still.clear()
-                await bench.tell(news(1, "resolved", at=800))
-                await asyncio.sleep(700)
-        async with working(MemoryStore(shelf), open_at=lambda: still, chat=chat, other=other, **after) as bench:
-            if how == "restarted":
-                await bench.tell(news(1, "resolved", at=800))
-            await asyncio.sleep(60)
-        assert chat.names == ["evt_1_outage", "evt_1_resolved"]
-        assert other.names == []
-
-    run(scenario())
-
-
-def test_a_fallback_that_is_removed_is_told_the_end_too() -> None:
-    async def scenario() -> None:
-        pager, chat = FakeSink([refuse()], fallback=TO), FakeSink()
-        async with working(hook=pager, chat=chat) as bench:
-            await bench.tell(news(1))
-            await asyncio.sleep(700)
-            bench.outbox.adopt({"hook": FakeSink()})
-            await asyncio.sleep(60)
-            await bench.tell(news(1, "resolved", at=800))
-            await asyncio.sleep(60)
-            assert chat.names == ["evt_1_outage", "evt_1_resolved"]
-
-    run(scenario())
-
-
-@dataclass(frozen=True, slots=True)
-class Keeping(FakeSink):
-    """Keeps in its memory what it has opened."""
-
-    nature: ClassVar[Nature] = Nature.LEVEL
-    seen: list[dict[str, Any]] = field(default_factory=list)
-
-    async def send(self, delivery: Delivery, context: SinkContext) -> None:
-        self.seen.append(dict(context.memory))
-        await super(Keeping, self).send(delivery, context)
-        context.memory["key"] = self.kind
-
-
-@dataclass(frozen=True, slots=True)
-class Another(Keeping):
-    kind: ClassVar[str] = "another"
-
-
-@pytest.mark.parametrize("how", ["reload", "restart", "under way"])
-def test_what_another_type_of_sink_has_kept_is_not_read_and_said_to_be_open(how: str) -> None:
-    async def scenario() -> None:
-        shelf, answered, after = Shelf(), asyncio.Event(), Another()
-        before = Keeping([until(answered)] if how == "under way" else [accept])
-        async with working(MemoryStore(shelf), hook=before) as bench:
-            await bench.tell(news(1))
-            await asyncio.sleep(1)
-            if how != "restart":
-                bench.outbox.adopt({"hook": after})
-                await asyncio.sleep(1)
-                answered.set()
-                await asyncio.sleep(1)
-        async with working(MemoryStore(shelf), hook=after) as bench:
-            await bench.tell(news(1, "resolved"))
-            await asyncio.sleep(1)
-        async with working(MemoryStore(shelf), hook=after) as bench:
-            await bench.tell(news(1, "degradation", at=9))
-            await asyncio.sleep(1)
-        assert after.seen == [{}, {"key": "another"}]
-
-    with structlog.testing.capture_logs() as logged:
-        run(scenario())
-    lost = [line["of"] for line in logged if line["event"] == "outbox.sink_of_another_type"]
-    assert lost == ([] if how == "under way" else [["inc_1"]])
-
-
 def test_what_is_no_end_is_given_up_at_once_and_one_that_came_back_meanwhile_loses_nothing() -> None:
     async def scenario() -> None:
         shelf, back = Shelf(), FakeSink()
@@ -380,5 +220,27 @@ def test_what_is_no_end_is_given_up_at_once_and_one_that_came_back_meanwhile_los
             bench.outbox.adopt({"hook": back})
             await asyncio.sleep(1)
             assert back.names == ["evt_1_resolved"]
+
+    run(scenario())
+
+
+def test_a_sink_that_wants_nothing_more_is_disabled_until_it_is_corrected() -> None:
+    async def scenario() -> None:
+        gone, right = People([refuse(gone=True)]), People()
+        async with working(hook=gone) as bench:
+            await bench.tell(news(1))
+            await asyncio.sleep(100)
+            await bench.tell(news(2), news(3))
+            await asyncio.sleep(100_000)
+            assert len(gone.bodies) == 1
+            assert bench.outbox.states["hook"].condition is SinkCondition.DISABLED
+            letters = await bench.store.dead_letters(9)
+            assert {letter.error for letter in letters} == {"answered 503", "the sink is disabled: answered 503"}
+            assert len(letters) == 3
+            bench.outbox.adopt({"hook": right})
+            await bench.tell(news(4, at=100_200))
+            await asyncio.sleep(1)
+            assert right.sentences == ["Service 4 has outage."]
+            assert bench.outbox.states["hook"].condition is SinkCondition.FINE
 
     run(scenario())

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pytest
 
 from monitor.core.model import Change, Event
 from monitor.outbox import Outcome
-from monitor.sinks.contract import SinkContext
+from monitor.sinks.contract import SendFailed, SinkContext
 from monitor.store._peek import Known
 from monitor.store._rescue import Rescue
 from monitor.store.contract import Account, Delivery, Fenced, Row, StoreError
@@ -19,7 +19,7 @@ from monitor.store.lasting import LastingStore
 from monitor.store.memory import MemoryStore, Shelf
 from tests.sending import FakeSink, accept, hang, refuse, working
 from tests.store.made import NOBODY, event, told
-from tests.virtual_time import START, run
+from tests.virtual_time import START, VirtualClock, run
 
 
 class TroubledStore(MemoryStore):
@@ -298,5 +298,32 @@ def test_an_outbox_without_sinks_buries_too_and_lives() -> None:
             await asyncio.sleep(1)
             assert not bench.running.done()
             assert len(await bench.store.dead_letters(9)) == 1
+
+    run(scenario())
+
+
+def test_after_a_day_of_500_a_log_gets_all_in_order() -> None:
+    """Each stream in its order, every event once, and soon after it is back."""
+
+    async def back(delivery: Delivery) -> None:
+        if asyncio.get_running_loop().time() < 86_400:
+            raise SendFailed("answered 500")
+
+    async def scenario() -> None:
+        sink = FakeSink([back])
+        async with working(hook=sink) as bench:
+            for number in range(1400):
+                await bench.tell(replace(event(f"e{number}", f"check:{number % 50}"), at=VirtualClock().now().at))
+                await asyncio.sleep(60)
+            await asyncio.sleep(86_400 - asyncio.get_running_loop().time() + 600)
+            taken = [name for at, name in sink.begun if at >= 86_400]
+            assert await bench.store.backlog() == {}
+            assert await bench.store.dead_letters(9) == []
+        numbers = [int(name[1:]) for name in taken]
+        assert sorted(numbers) == list(range(1400))
+        for stream in range(50):
+            told_of_it = [number for number in numbers if number % 50 == stream]
+            assert told_of_it == sorted(told_of_it)
+        assert len(sink.begun) < 4_500, "and its breaker kept the load from it"
 
     run(scenario())

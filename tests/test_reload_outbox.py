@@ -8,9 +8,12 @@ from typing import Any, cast
 
 import structlog
 
+from monitor.claiming import REMOVED
 from monitor.core.model import Check
 from monitor.outbox import Outcome
 from monitor.start import Stop
+from monitor.store.contract import Delivery
+from monitor.store.memory import MemoryStore
 from monitor.upkeep import PATIENCE, Upkeep
 from probes.contract import Probe
 from tests.core.builders import check
@@ -42,6 +45,29 @@ def test_a_corrected_sink_is_tried_at_once_and_the_old_one_never_again() -> None
             await asyncio.sleep(0.1)
             assert right.names == ["e1"], "nobody waits for five minutes after having corrected the address"
             assert len(wrong.names) == tries
+
+    run(main())
+
+
+def test_a_sink_that_is_removed_while_its_rows_are_claimed_is_told_none_of_them() -> None:
+    class Slow(MemoryStore):
+        meanwhile: Callable[[], None] | None = None
+
+        async def claim(self, *given: Any, **more: Any) -> list[Delivery]:
+            rows = await super().claim(*given, **more)
+            if rows and self.meanwhile is not None:
+                self.meanwhile()
+            return rows
+
+    async def main() -> None:
+        store, sink = Slow(), FakeSink()
+        async with working(store, hook=sink) as bench:
+            store.meanwhile = lambda: bench.outbox.adopt({})
+            await bench.tell(event("e1"))
+            await asyncio.sleep(1)
+            assert sink.names == []
+            [letter] = await bench.store.dead_letters(10)
+            assert letter.error == REMOVED
 
     run(main())
 

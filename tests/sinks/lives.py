@@ -157,3 +157,8 @@ def delivered(told: dict[str, Any], attempt: int = 1) -> Delivery:
     stream = str((told.get("incident") or {}).get("id") or told["type"])
     at = datetime.fromisoformat(told["at"])
     return Delivery(1, told["id"], told["type"], "chat", stream, attempt, json.dumps(told).encode(), at)
+
+
+def other(told: dict[str, Any], identity: str = "inc_2") -> dict[str, Any]:
+    """The same, told of another incident."""
+    return told | {"incident": told["incident"] | {"id": identity}}
