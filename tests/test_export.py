@@ -104,7 +104,7 @@ def test_transitions_events_and_incidents(file: Path, capsys: pytest.CaptureFixt
     [event] = exported(capsys, file, "--what", "events", *ever)
     assert event["id"] == "e1"
     [incident] = exported(capsys, file, "--what", "incidents", *ever)
-    assert incident["checks"] == ["a", "b"]
+    assert (incident["checks"], incident["worst"]) == (["a", "b"], "outage")
     assert cells(capsys, file, "--what", "incidents", *ever)[0]["checks"] == "a b"
     assert json.loads(cells(capsys, file, "--what", "events", *ever)[0]["body"])["id"] == "e1"
     assert cells(capsys, file, "--what", "transitions", *ever)[0]["old"] == "up"

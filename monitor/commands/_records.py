@@ -35,7 +35,9 @@ CSV: Mapping[str, tuple[str, ...]] = {
         "was",
     ),
     "events": ("id", "type", "at", "sentence", "body"),
-    "incidents": ("id", "services", "root", "checks", "impact", "opened", "since", "resolved", "updates", "why"),
+    "incidents": (
+        "id", "services", "root", "checks", "impact", "opened", "since", "resolved", "updates", "why", "worst",
+    ),
 }  # fmt: skip
 """The columns, by what is exported."""
 
@@ -130,6 +132,7 @@ def incidents(db: sqlite3.Connection, since: datetime, until: datetime, clean: C
             "resolved": _iso(item.resolved) if item.resolved else None,
             "updates": item.updates,
             "why": clean(item.why),
+            "worst": item.worst.value,
         }
 
 

@@ -48,7 +48,7 @@ def _show(incidents: Iterable[Incident]) -> None:
     table = table_of("Incident", "Services", "Impact", "Since", "Lasts", "Who has it, or is next")
     for item in incidents:
         since = f"{at(item['since']):%m-%d %H:%M}"
-        cells = (short(item), _services(item), item["impact"], since, _lasted(item), _who(item) or "over")
+        cells = (short(item), _services(item), _impact(item), since, _lasted(item), _who(item) or "over")
         table.add_row(*(Text(harmless(cell)) for cell in cells))
     if table.row_count:
         Console(highlight=False).print(table)
@@ -58,7 +58,7 @@ def _show(incidents: Iterable[Incident]) -> None:
 
 def _show_one(incident: Incident) -> None:
     lines = [
-        f"{incident['id']}: {incident['impact']} of {_services(incident)}",
+        f"{incident['id']}: {_impact(incident)} of {_services(incident)}",
         f"since {clock(incident['since'])}, {'open for' if incident['open'] else 'over after'} {_lasted(incident)}",
         f"{incident['root']}: {incident['why']}",
     ]
@@ -77,6 +77,15 @@ def _said(event: Mapping[str, Any]) -> tuple[str, str]:
         return event["type"].removeprefix("incident."), event["sentence"]
     by = f"by {update['by']}" if update["by"] else ""
     return update["kind"], ": ".join(filter(None, (by, update["text"])))
+
+
+def _impact(incident: Incident) -> str:
+    """Of one that is over what it was at its worst; of one that is open what it is now, and what it was before."""
+    now = incident["impact"]
+    worst = incident.get("worst", now)  # an agent of an earlier version tells none
+    if not incident["open"]:
+        return str(worst)
+    return str(now) if now == worst else f"{now}, was an {worst}"
 
 
 def _services(incident: Incident) -> str:

@@ -232,7 +232,9 @@ def _absorb(world: World, case: Case, other: Case) -> None:
     case.services |= other.services
     case.grow(other.incident.services, other.known)
     incident, gone = case.incident, other.incident
-    case.incident = replace(incident, since=min(incident.since, gone.since), told=incident.told.union(gone.told))
+    worst = Impact.OUTAGE if Impact.OUTAGE in (incident.worst, gone.worst) else Impact.DEGRADATION
+    since, told = min(incident.since, gone.since), incident.told.union(gone.told)
+    case.incident = replace(incident, since=since, told=told, worst=worst)
 
 
 def _end(world: World, case: Case, other: Case, at: datetime) -> Change:

@@ -235,6 +235,12 @@ class Incident:
     told: frozenset[str] = frozenset()
     """The sinks that were told of it: its resolve is owed to each, whatever the routes say by then."""
     why: str = ""
+    worst: Impact = Impact.DEGRADATION
+    """Of all that `impact` has been: never less than that is."""
+
+    def __post_init__(self) -> None:
+        if self.impact is Impact.OUTAGE:
+            object.__setattr__(self, "worst", Impact.OUTAGE)
 
     def lasted(self, at: datetime) -> timedelta:
         """From `since` to its end, or to `at` while it is open; nothing where the clock was set back in between."""

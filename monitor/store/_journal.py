@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -52,16 +52,16 @@ _SAVE_SERVICE = """
     WHERE excluded.seq >= services.seq"""
 INCIDENT_COLUMNS = (
     "id", "services", "root", "checks", "impact", "opened", "since", "updates", "resolved", "merged_into",
-    "told", "why",
+    "told", "why", "worst",
 )  # fmt: skip
-_INCIDENTS = f"SELECT {', '.join(INCIDENT_COLUMNS)} FROM incidents"  # noqa: S608
 _SAVE_INCIDENT = """
     INSERT INTO incidents
-        (id, services, root, checks, impact, opened, since, updates, resolved, merged_into, told, why)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        (id, services, root, checks, impact, opened, since, updates, resolved, merged_into, told, why, worst)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET services = excluded.services, root = excluded.root, checks = excluded.checks,
         impact = excluded.impact, opened = excluded.opened, since = excluded.since, updates = excluded.updates,
-        resolved = excluded.resolved, merged_into = excluded.merged_into, told = excluded.told, why = excluded.why
+        resolved = excluded.resolved, merged_into = excluded.merged_into, told = excluded.told, why = excluded.why,
+        worst = excluded.worst
     WHERE excluded.updates > incidents.updates OR (excluded.updates = incidents.updates
         AND (incidents.resolved IS NULL OR excluded.resolved IS NOT NULL))"""
 _SAVE_NOTE = """
@@ -103,7 +103,7 @@ def read_journal(db: sqlite3.Connection, vantage: str, epoch: int) -> Journal:
         epoch=epoch,
         checks={row[0]: read_check(row) for row in checks},
         services={row[0]: read_service(row) for row in services},
-        incidents=tuple(map(read_incident, db.execute(f"{_INCIDENTS} WHERE resolved IS NULL ORDER BY opened, id"))),
+        incidents=tuple(incidents(db, "WHERE resolved IS NULL ORDER BY opened, id")),
         notes=_read_notes(db, vantage),
     )
 
@@ -184,8 +184,16 @@ def _add_event(db: sqlite3.Connection, event: Event, supersedes: frozenset[str],
     return True
 
 
+def incidents(db: sqlite3.Connection, which: str, values: Sequence[Any] = ()) -> Iterator[Incident]:
+    """`which`: what follows the table in a query, with its `values`; read as they are taken. Raises `ValueError`."""
+    known = {row[1] for row in db.execute("PRAGMA table_info(incidents)")}
+    # A journal of an earlier version that is only read has no `worst`.
+    columns = ", ".join(INCIDENT_COLUMNS if "worst" in known else (*INCIDENT_COLUMNS[:-1], "impact"))
+    yield from map(read_incident, db.execute(f"SELECT {columns} FROM incidents {which}", values))  # noqa: S608
+
+
 def newest_incidents(db: sqlite3.Connection, limit: int) -> list[Incident]:
-    return list(map(read_incident, db.execute(f"{_INCIDENTS} ORDER BY opened DESC, id DESC LIMIT ?", (limit,))))
+    return list(incidents(db, "ORDER BY opened DESC, id DESC LIMIT ?", (limit,)))
 
 
 def newest_bodies(db: sqlite3.Connection, limit: int) -> list[bytes]:
@@ -193,8 +201,7 @@ def newest_bodies(db: sqlite3.Connection, limit: int) -> list[bytes]:
 
 
 def find_incident(db: sqlite3.Connection, identity: str) -> Incident | None:
-    row = db.execute(f"{_INCIDENTS} WHERE id = ?", (identity,)).fetchone()
-    return None if row is None else read_incident(row)
+    return next(incidents(db, "WHERE id = ?", (identity,)), None)
 
 
 def bodies_of(db: sqlite3.Connection, stream: str, limit: int) -> list[bytes]:
@@ -227,13 +234,13 @@ def _incident_row(i: Incident) -> tuple[Any, ...]:
     lists = [json.dumps(names) for names in (i.services, i.checks, sorted(i.told))]
     return (
         i.id, lists[0], i.root, lists[1], i.impact.value, to_micros(i.opened), to_micros(i.since), i.updates,
-        resolved, i.merged_into, lists[2], i.why.encode("utf-8", "replace").decode(),
+        resolved, i.merged_into, lists[2], i.why.encode("utf-8", "replace").decode(), i.worst.value,
     )  # fmt: skip
 
 
 def read_incident(row: tuple[Any, ...]) -> Incident:
     """Of the columns in `INCIDENT_COLUMNS`. Raises `ValueError`."""
-    identity, services, root, checks, impact, opened, since, updates, resolved, merged_into, told, why = row
+    identity, services, root, checks, impact, opened, since, updates, resolved, merged_into, told, why, worst = row
     return Incident(
         id=read_text(identity),
         services=read_names(services),
@@ -247,6 +254,7 @@ def read_incident(row: tuple[Any, ...]) -> Incident:
         merged_into=None if merged_into is None else read_text(merged_into),
         told=frozenset(read_names(told)),
         why=read_text(why),
+        worst=Impact(worst),
     )
 
 

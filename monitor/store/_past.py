@@ -13,7 +13,7 @@ from monitor.core.history import SPANS_LIMIT, Past, Span
 from monitor.core.model import Incident, State, Transition, Verdict
 from monitor.core.ribbon import spans
 from monitor.store._codec import from_micros, read_count, read_object, read_text, to_micros
-from monitor.store._journal import INCIDENT_COLUMNS, read_incident
+from monitor.store._journal import incidents
 from probes.contract import Reason
 
 _VERDICT = tuple(field.name for field in fields(Verdict))
@@ -80,11 +80,8 @@ def each_event(db: sqlite3.Connection, since: datetime, until: datetime) -> Iter
 
 def each_incident(db: sqlite3.Connection, since: datetime, until: datetime) -> Iterator[Incident]:
     """Those that were open at some time in that span, oldest first."""
-    query = f"""
-        SELECT {", ".join(INCIDENT_COLUMNS)} FROM incidents WHERE opened < ? AND (resolved IS NULL OR resolved >= ?)
-        ORDER BY opened, id"""  # noqa: S608
-    for row in db.execute(query, (to_micros(until), to_micros(since))):
-        yield read_incident(row)
+    which = "WHERE opened < ? AND (resolved IS NULL OR resolved >= ?) ORDER BY opened, id"
+    return incidents(db, which, (to_micros(until), to_micros(since)))
 
 
 def states(

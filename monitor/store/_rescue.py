@@ -204,7 +204,8 @@ def _fits_service(row: Mapping[str, Any]) -> None:
 
 
 def _fits_incident(row: Mapping[str, Any]) -> None:
-    _journal.read_incident(tuple(row[name] for name in _journal.INCIDENT_COLUMNS))
+    whole = {"worst": row["impact"], **row}  # an earlier version kept none
+    _journal.read_incident(tuple(whole[name] for name in _journal.INCIDENT_COLUMNS))
 
 
 def _fits_note(row: Mapping[str, Any]) -> None:

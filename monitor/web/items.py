@@ -165,6 +165,7 @@ def incident_item(incident: Incident, world: World, now: Moment, redact: Redact)
     return {
         "id": incident.id,
         "impact": incident.impact.value,
+        "worst": incident.worst.value,
         "open": incident.resolved is None,
         "opened": iso(incident.opened),
         "since": iso(incident.since),

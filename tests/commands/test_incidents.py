@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from monitor.commands._asking import NotAsked
-from monitor.commands._incidents import in_words, the_open_one
-from tests.commands.called import called, checks
+from monitor.commands._incidents import PATH, in_words, the_open_one
+from tests.commands.called import called, checks, in_thread
+from tests.end_to_end.rig import serving
 
 TOKEN = "operate-operate-operate"
 
@@ -58,6 +60,39 @@ def test_incidents_in_words() -> None:
     assert in_words(KNOWN[0]) == "the outage of shop and api"
     assert in_words(KNOWN[1]) == "the outage of search"
     assert in_words(incident("x", "a", "b", "c", "d", "e")) == "the outage of a, b, c and 2 more"
+
+
+def known_of(**facts: Any) -> dict[str, Any]:
+    times = {"since": "2026-03-01T12:00:00Z", "resolved": None if facts["open"] else "2026-03-01T12:10:00Z"}
+    told = {"acknowledged": None, "next": [], "events": [], "root": "home", "why": "refused"}
+    return {"id": "inc_abcdefghijkl", "services": ["shop"], "impact": "degradation", **times, **told, **facts}
+
+
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        ({"open": False, "worst": "outage"}, "outage"),
+        ({"open": False, "worst": "degradation"}, "degradation"),
+        ({"open": False}, "degradation"),
+        ({"open": True, "worst": "outage"}, "degradation, was an outage"),
+        ({"open": True, "worst": "degradation"}, "degradation"),
+        ({"open": True, "worst": "outage", "impact": "outage"}, "outage"),
+    ],
+)
+async def test_an_outage_that_ended_as_a_degradation_is_shown_as_one(facts: dict[str, Any], shown: str) -> None:
+    incident = known_of(**facts)
+
+    async def listed(_: Any) -> Any:
+        return web.json_response({"incidents": [incident]})
+
+    async def one(_: Any) -> Any:
+        return web.json_response(incident)
+
+    async with serving({PATH: listed, f"{PATH}/{incident['id']}": one}) as url:
+        found = await in_thread("incidents", "--url", url, columns="160")
+        assert f"  {shown}  " in found.stdout
+        found = await in_thread("incidents", "shop", "--url", url)
+        assert found.stdout.startswith(f"inc_abcdefghijkl: {shown} of shop\n")
 
 
 @pytest.mark.parametrize(

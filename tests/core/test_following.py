@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from monitor.core.model import Check, OutageRule, Service
+from monitor.core.model import Check, Impact, OutageRule, Service
 from monitor.core.routing import Route, Term
 from probes.contract import Reason
 from tests.core.builders import check, moment, world
@@ -106,6 +106,36 @@ def test_less_than_an_outage_is_told_when_the_worst_has_left() -> None:
     update = next(event for event in reversed(story.events) if event["type"] == "incident.updated")
     assert update["sentence"].startswith("App and Database are no longer out, but still degraded")
     story.heal("app", 90)
+    *_, ended = [incident for change in story.changes for incident in change.incidents]
+    assert (ended.impact, ended.worst) == (Impact.DEGRADATION, Impact.OUTAGE), "what it was is kept"
+    sound(story)
+
+
+def test_what_an_incident_was_that_has_become_part_of_another_is_known_of_that_one() -> None:
+    soft = {name: Service(name, name, (name, f"{name}-slow"), OutageRule(1, (name,))) for name in ("app", "jobs")}
+    checks = [
+        check("database"),
+        check("app", depends_on=("database",)),
+        check("app-slow", service="app", depends_on=("database",)),
+        check("jobs", depends_on=("database",)),
+        check("jobs-slow", service="jobs", depends_on=("database",)),
+    ]
+    story = Tiers(world(*checks, services=soft, routes=ROUTES))
+    begun(story, [item.id for item in checks])
+    story.kill("app-slow", 30)
+    for name in ("jobs-slow", "jobs"):
+        story.kill(name, 40)
+    story.wait(60)
+    story.heal("jobs", 60)
+    seen = [status.incident for status in story.world.services.values() if status.incident]
+    assert [(item.impact.value, item.worst.value) for item in seen] == [
+        ("degradation", "degradation"), ("degradation", "outage")
+    ]  # fmt: skip
+    story.kill("database", 100)
+    for item in checks:
+        story.heal(item.id, 120)
+    ended = {item.id: item for change in story.changes for item in change.incidents}
+    assert [item.worst.value for item in ended.values()] == ["outage", "outage"]
     sound(story)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from monitor.core.model import Change, Note
+from monitor.core.model import Change, Impact, Note
 from monitor.store._codec import decode_body
 from monitor.store.contract import Fenced, Keep, StoreError, Unstorable
 from tests.store.conftest import Disk, Opener
@@ -117,6 +117,18 @@ async def test_notes_are_replaced_and_forgotten(disk: Disk, opened: Opener) -> N
     later = disk.crashed().store()
     assert (await later.open()).notes == {"b": "?x", "c": False, "d": {"x": [2]}}
     await later.close()
+
+
+async def test_the_worst_that_an_incident_was_is_kept(disk: Disk) -> None:
+    store = disk.store()
+    await store.open()
+    less = replace(incident(updates=1), impact=Impact.DEGRADATION)
+    mild = replace(incident("i2"), impact=Impact.DEGRADATION, worst=Impact.DEGRADATION)
+    for state in (incident(), mild, less, replace(less, updates=2, resolved=after(9))):
+        await store.commit([Change(incidents=(state,))], NOBODY)
+    found = {item.id: (item.impact, item.worst) for item in await store.incidents(9)}
+    assert found == {"i1": (Impact.DEGRADATION, Impact.OUTAGE), "i2": (Impact.DEGRADATION, Impact.DEGRADATION)}
+    await store.close()
 
 
 async def test_open_incidents_only_are_told_at_opening(disk: Disk) -> None:
