@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from probes._dns.server import PORT
 from probes._dns.talk import MOST_IGNORED
-from probes._names.resolv_conf import ResolvConf, Watched, resolv_conf
-from probes.contract import Blame, Context, Observation, Reason
+from probes.contract import Blame, Reason
 from probes.dns import Dns
 from tests.probes.judged import prompt_look as look
+from tests.probes.lying import (
+    BY_UDP,
+    OPT,
+    SHOP,
+    SHORT,
+    A,
+    Case,
+    Make,
+    check,
+    good,
+    limit,
+    other_id,
+    our_resolver,
+    then_good,
+)
 from tests.probes.test_look_garbage import left_behind
 from tests.servers.name_server import (
     HANG,
-    NAME,
     RESET,
-    NameServer,
     Script,
     Step,
     answering,
@@ -33,131 +42,7 @@ from tests.servers.name_server import (
     silent,
 )
 
-Make = Callable[..., Context]
-
-SHOP = "shop.example.com"
-A = f"{NAME} 300 A 203.0.113.7"
-SHORT, LONG = 0.15, 5.0
-"""Seconds for looks that are not answered, and for those that are."""
-OPT = 11
-"""Bytes at the end of a question: the record that says that it has EDNS."""
-LOOP = [f"{NAME} 60 CNAME www.example.com.", f"www.example.com. 60 CNAME {NAME}"]
-
-
-def limit(reason: str) -> float:
-    return SHORT if Reason(reason).timed_out else LONG
-
-
-def good(question: bytes) -> bytes:
-    return reply(question, A)
-
-
-def other_id(message: bytes) -> bytes:
-    return patched(message, 0, bytes((message[0] ^ 1,)))
-
-
-def counting(message: bytes, answers: int) -> bytes:
-    """The message, saying that it has so many answers."""
-    return patched(message, 6, answers.to_bytes(2, "big"))
-
-
-def pointing(question: bytes, offset: int) -> bytes:
-    """An answer whose name is a pointer to that offset."""
-    head = question[:2] + bytes.fromhex("8180 0001 0001 0000 0000")
-    record = (0xC000 | offset).to_bytes(2, "big") + bytes.fromhex("0001 0001 0000012c 0004 cb007107")
-    return head + question[len(head) : -OPT] + record
-
-
 # --- by UDP, where anybody can send -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Case:
-    """What a server does, and what is told of it: the detail, or a piece of evidence."""
-
-    name: str
-    script: Script
-    reason: str
-    detail: str = ""
-    ours: str = "dns_servfail"
-    """The reason where it is our own resolver that does so."""
-    ignored: str = ""
-
-
-def _then_good(first: Callable[[bytes], bytes]) -> Script:
-    return lambda question: [first(question), good(question)]
-
-
-BY_UDP = [
-    Case("silence", silent, "query_timeout", "the query was not answered within", "dns_timeout"),
-    Case("wrong id", lambda q: [other_id(good(q))], "query_timeout", ours="dns_timeout", ignored="1 with another id"),
-    Case(
-        "wrong question",
-        lambda q: [patched(good(q), 13, b"h0p")],
-        "query_timeout",
-        ours="dns_timeout",
-        ignored="1 to another question",
-    ),
-    Case(
-        "wrong type",
-        lambda q: [patched(good(q), 12 + len(SHOP) + 2, b"\0\x1c")],
-        "query_timeout",
-        ours="dns_timeout",
-        ignored="1 to another question",
-    ),
-    Case(
-        "our question",
-        lambda q: [q, q],
-        "query_timeout",
-        ours="dns_timeout",
-        ignored="2 our own question, sent back",
-    ),
-    Case(
-        "a question of its own",
-        lambda q: [patched(q, 13, b"other")],
-        "query_timeout",
-        ours="dns_timeout",
-        ignored="1 a question",
-    ),
-    Case(
-        "no header", lambda q: [q[:11], b""], "query_timeout", ours="dns_timeout", ignored="2 shorter than a header"
-    ),
-    Case(
-        "an answer to an update",
-        lambda q: [patched(good(q), 2, b"\xa8")],
-        "query_timeout",
-        ours="dns_timeout",
-        ignored="1 to no query",
-    ),
-    Case("NXDOMAIN", answering(rcode="NXDOMAIN"), "dns_nxdomain", "shop.example.com does not exist", "dns_nxdomain"),
-    Case("NODATA", answering(), "answer", "shop.example.com has no A record", "answer"),
-    Case("SERVFAIL", answering(rcode="SERVFAIL"), "rcode", "the answer is SERVFAIL, not NOERROR"),
-    Case(
-        "SERVFAIL, and why",
-        answering(rcode="SERVFAIL", error=(7, "signature expired\n")),
-        "rcode",
-        "the answer is SERVFAIL, not NOERROR: EDE 7",
-    ),
-    Case("REFUSED", answering(rcode="REFUSED"), "rcode", "the answer is REFUSED, not NOERROR", "dns_refused"),
-    Case("a header and no more", lambda q: [q[:2] + b"\x81\x81" + bytes(8)], "rcode", "the answer is FORMERR"),
-    Case("a loop of aliases", answering(*LOOP), "answer", "the aliases (CNAME) go in a circle", "answer"),
-    Case("NXDOMAIN with records", answering(A, rcode="NXDOMAIN"), "protocol", "it says NXDOMAIN, and has records"),
-    Case("cut off within", lambda q: [good(q)[:-20]], "protocol", "the answer cannot be read", "dns_protocol"),
-    Case("more behind", lambda q: [good(q) + b"more"], "protocol", "the answer cannot be read"),
-    Case("fewer than it says", lambda q: [counting(good(q), 9)], "protocol", "the answer cannot be read"),
-    Case("far more than is read", lambda q: [counting(good(q), 65_535)], "too_large", "records; read are up to 250"),
-    Case("a pointer to itself", lambda q: [pointing(q, len(q) - 11)], "protocol", "the answer cannot be read"),
-    Case("a pointer ahead", lambda q: [pointing(q, 400)], "protocol", "the answer cannot be read"),
-]
-
-
-def check(case: Case, seen: Observation, reason: str) -> None:
-    assert seen.reason is not None
-    assert (seen.reason, case.detail in seen.detail) == (reason, True), seen
-    assert seen.evidence.get("ignored", "") == case.ignored
-    assert "\n" not in str(seen.evidence) + seen.detail
-    if seen.reason is Reason.QUERY_TIMEOUT:
-        assert seen.measurements["response_time"] >= SHORT
 
 
 @pytest.mark.parametrize("case", BY_UDP, ids=lambda case: case.name)
@@ -177,7 +62,7 @@ async def test_a_server_that_is_looked_at(make_context: Make, case: Case) -> Non
 async def test_what_anybody_could_have_sent_hides_no_answer(
     make_context: Make, bad: Callable[[bytes], bytes]
 ) -> None:
-    with name_server(_then_good(lambda question: bad(good(question)))) as server:
+    with name_server(then_good(lambda question: bad(good(question)))) as server:
         seen = await look(Dns(SHOP, server=server.address), make_context())
     assert seen.ok, seen
     assert seen.evidence["ignored"].startswith("1 ")
@@ -249,79 +134,6 @@ async def test_no_tls_there(make_context: Make) -> None:
     with name_server(silent, lambda question: [HANG]) as server:
         seen = await look(Dns(SHOP, server=server.address, transport="tls"), make_context(SHORT))
     assert seen.reason in (Reason.TLS_TIMEOUT, Reason.TLS_PROTOCOL), seen
-
-
-# --- our own resolver ---------------------------------------------------------------------------------------------
-
-OURS = {"silence", "wrong id", "NXDOMAIN", "NODATA", "SERVFAIL", "REFUSED", "a loop of aliases", "cut off within"}
-HERE = f"127.53.{os.getpid() // 256 % 256}.{os.getpid() % 254 + 1}"
-
-
-@contextmanager
-def our_resolver(script: Script, folder: Path, first: str = "") -> Iterator[tuple[NameServer, Watched[ResolvConf]]]:
-    """On the one port where a resolver is asked, behind the `first` one; skips where that is not for us."""
-    conf = folder / "resolv.conf"
-    named = f"nameserver {first}\n" if first else ""
-    conf.write_text(f"# ours\nsearch example.com\n{named}nameserver\t{HERE}\n")
-    try:
-        with name_server(script, where=(HERE, PORT)) as server:
-            yield server, resolv_conf(str(conf))
-    except PermissionError:
-        pytest.skip("port 53 is not for us")
-
-
-@pytest.mark.parametrize("case", [case for case in BY_UDP if case.name in OURS], ids=lambda case: case.name)
-async def test_our_own_resolver_cannot_tell(tmp_path: Path, make_context: Make, case: Case) -> None:
-    with our_resolver(case.script, tmp_path) as (_, conf):
-        seen = await look(Dns(SHOP, _resolver=conf), make_context(limit(case.ours)))
-    check(case, seen, case.ours)
-    assert seen.reason is not None
-    says_something = seen.reason in (Reason.DNS_NXDOMAIN, Reason.ANSWER)
-    assert seen.reason.blame is (Blame.TARGET if says_something else Blame.CANNOT_TELL)
-
-
-async def test_our_own_resolver_answers(tmp_path: Path, make_context: Make) -> None:
-    with our_resolver(answering(A), tmp_path) as (server, conf):
-        probe = Dns(SHOP, _resolver=conf)
-        seen = await look(probe, make_context())
-        assert (probe.target, probe.host) == ("A shop.example.com", None)
-    assert seen.ok, seen
-    assert seen.evidence["address"] == f"{HERE}:53"
-    assert len(server.by_udp) == 1
-    gone = await look(probe, make_context(SHORT))
-    assert gone.reason is Reason.DNS_SERVFAIL, "nobody listens there any more"
-
-
-OTHER = f"127.54.{os.getpid() // 256 % 256}.{os.getpid() % 254 + 1}"
-
-
-@pytest.mark.parametrize(
-    ("first", "passed"),
-    [
-        (answering(rcode="SERVFAIL"), "SERVFAIL"),
-        (answering(rcode="REFUSED"), "REFUSED"),
-        (silent, "no answer while it was its turn"),
-        (None, "127.54"),
-    ],
-    ids=["fails", "refuses", "silent", "nobody"],
-)
-async def test_the_next_server_of_resolv_conf(
-    tmp_path: Path, make_context: Make, first: Script | None, passed: str
-) -> None:
-    with our_resolver(answering(A), tmp_path, OTHER) as (server, conf), ExitStack() as stack:
-        if first is not None:
-            stack.enter_context(name_server(first, where=(OTHER, PORT)))
-        seen = await look(Dns(SHOP, _resolver=conf), make_context(0.6))
-    assert seen.ok, seen
-    assert (seen.evidence["address"], len(server.by_udp)) == (f"{HERE}:53", 1)
-    assert seen.evidence["passed_over"].startswith(f"{OTHER}: ")
-    assert passed in seen.evidence["passed_over"]
-
-
-async def test_both_servers_of_resolv_conf_fail(tmp_path: Path, make_context: Make) -> None:
-    with our_resolver(answering(rcode="SERVFAIL"), tmp_path, OTHER) as (_, conf):
-        seen = await look(Dns(SHOP, _resolver=conf), make_context())
-    assert (seen.reason, "ECONNREFUSED" in seen.evidence["passed_over"]) == (Reason.DNS_SERVFAIL, True), seen
 
 
 def only_without_edns(question: bytes) -> list[Step]:

@@ -14,9 +14,7 @@ import respx
 
 from monitor.sinks.statuspage import Statuspage
 from probes.contract import Secret
-from tests.sinks.lives import (
-    delivered,
-)
+from tests.sinks.lives import delivered
 from tests.sinks.made import context, mockable
 from tests.sinks.official import hold, limits
 from tests.virtual_time import run

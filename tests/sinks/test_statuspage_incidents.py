@@ -15,15 +15,7 @@ from monitor.sinks.contract import SendFailed
 from monitor.sinks.statuspage import Statuspage
 from probes.contract import Secret
 from tests.sending import working
-from tests.sinks.lives import (
-    HOSTILE,
-    OPENED,
-    RESOLVED,
-    WORSE,
-    delivered,
-    hostile,
-    other,
-)
+from tests.sinks.lives import HOSTILE, OPENED, RESOLVED, WORSE, delivered, hostile, other
 from tests.sinks.site import API, KEY, SHOP, Sender, Site, play
 from tests.virtual_time import run
 
