@@ -45,7 +45,6 @@ people:
   ann:
     sms: {type: webhook, url: "${SMS_GATEWAY_URL}"}
     call: {type: webhook, url: "${CALL_GATEWAY_URL}"}
-groups: {everyone: [ann]}
 """
 """As the page shows them; the run has addresses that are here."""
 CHECKS = """\

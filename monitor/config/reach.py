@@ -19,8 +19,9 @@ def unreached(config: Config) -> Iterator[str]:
             yield f"escalations.{name}: no route has it, so nobody is called by it: write escalate: {name} at one"
     reached = _reached(config, _targets(config))
     told = "no route leads there, so nobody is told by it: name it in to: of a route or of an escalation that one has"
-    for name in config.groups:
-        if name not in reached and name != EVERYONE:
+    yield from _not_everyone(config)
+    for name, members in config.groups.items():
+        if name not in reached and (name != EVERYONE or members != tuple(config.people)):
             yield f"groups.{name}: {told}"
     for name in config.oncall.rotas:
         if name not in reached:
@@ -28,6 +29,19 @@ def unreached(config: Config) -> Iterator[str]:
     for name in config.people:
         if name not in reached:
             yield f"people.{name}: no route leads there, so {name} is told nothing"
+
+
+def _not_everyone(config: Config) -> Iterator[str]:
+    """Whom a group that is called so leaves out, in whose place all people would be."""
+    if EVERYONE not in config.groups:
+        return
+    inside = _reached(config, [EVERYONE])
+    for name in config.people:
+        if name not in inside:
+            yield (
+                f"groups.{EVERYONE}: {name} is not in it: it takes the place of the group of that name that is there "
+                f"without being written, which is all people: add {name}, or call yours otherwise"
+            )
 
 
 def _empty(config: Config, route: Route, where: str) -> Iterator[str]:

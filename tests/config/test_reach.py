@@ -31,6 +31,11 @@ routes:
 """
 UNTOLD = "no route leads there, so nobody is told by it: name it in to: of a route or of an escalation that one has"
 
+LEFT_OUT = (
+    "groups.everyone: bob is not in it: it takes the place of the group of that name that is there without being "
+    "written, which is all people: add bob, or call yours otherwise"
+)
+
 
 def loaded(folder: Path, *replaced: tuple[str, str]) -> Config:
     text = WRITTEN
@@ -50,6 +55,7 @@ def loaded(folder: Path, *replaced: tuple[str, str]) -> Config:
         ("after: 9m, to: web", "after: 9m, to: web.sms"),
         ("after: 9m, to: web", "after: 9m, to: [web, everyone]"),
         ("web: [ann]", "web: [web, ann]"),
+        ("web: [ann]", "web: [everyone]\n  everyone: [ann, bob.sms, chat]"),
     ],
 )
 def test_all_are_reached(tmp_path: Path, old: str, new: str) -> None:
@@ -60,6 +66,7 @@ def test_all_are_reached(tmp_path: Path, old: str, new: str) -> None:
     ("old", "new", "told"),
     [
         ("after: 9m, to: web", "after: 9m, to: ann", [f"groups.web: {UNTOLD}"]),
+        ("web: [ann]", "web: [ann]\n  everyone: [web, chat]", [LEFT_OUT, f"groups.everyone: {UNTOLD}"]),
         (
             "after: 5m, to: oncall.sms",
             "after: 5m, to: ann.call",
