@@ -36,6 +36,7 @@ RETRIED: Final = frozenset({408, 425, 429})
 """Besides 5xx (contracts, section 0): the request was fine, the moment was not."""
 _DEEPEST: Final = 16
 _ENDED: Final = "it ended the connection without an answer, or its answer is no HTTP"
+_NOT_CONNECTED: Final = "none of its addresses takes a connection, or it ends them before TLS is set up"
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
 _OURS: Final = {
     "user-agent": f"brownout/{version('brownout')}",
@@ -207,7 +208,8 @@ async def _read(response: httpx.Response) -> bytes:
 
 def cause(error: BaseException) -> str:
     """The system's own word for it. httpx wraps that deep, and its texts may quote the URL or the other side."""
-    found = _ENDED if isinstance(error, httpx.RemoteProtocolError) else type(error).__name__
+    known: dict[type, str] = {httpx.RemoteProtocolError: _ENDED, httpx.ConnectError: _NOT_CONNECTED}
+    found = known.get(type(error), type(error).__name__)
     link: BaseException | None = error
     for _ in range(_DEEPEST):  # a chain of causes may be a ring
         if link is None:

@@ -97,7 +97,7 @@ class Lines(httpx.AsyncBaseTransport):
                 return await self._dialled(host, port, origin, trust)
         except TimeoutError as error:
             raise httpx.ConnectTimeout("no connection in time") from error
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # uvloop has either where a connection cannot be made
             raise httpx.ConnectError("no connection") from error
 
     async def _dialled(self, host: str, port: int, origin: Origin, trust: ssl.SSLContext | None) -> _Line:

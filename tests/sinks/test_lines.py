@@ -41,13 +41,16 @@ class Other:
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         return head + await self._reader.readexactly(length)
 
+    async def some(self) -> bytes:
+        return await self._reader.read(65536)
+
     async def say(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()
 
     async def gone(self) -> None:
         """Until we have closed it."""
-        while await self._reader.read(65536):
+        while await self.some():
             pass
 
     def reset(self) -> None:
@@ -334,6 +337,17 @@ async def test_a_certificate_that_is_none(
     async with Server(always).open(made.server(kind), "localhost") as server:
         error = await failure(client, server)
     assert (str(error), error.uncertain) == (f"cannot reach it: {says}", False)
+
+
+async def test_it_hangs_up_on_tls(client: httpx.AsyncClient) -> None:
+    async def handle(other: Other) -> None:
+        await other.some()
+
+    async with Server(handle).open() as server:
+        server.url = server.url.replace("http:", "https:")
+        error = await failure(client, server)
+    assert "it ends them before TLS is set up" in str(error)
+    assert not error.uncertain
 
 
 # --- how long -----------------------------------------------------------------------------------------------
