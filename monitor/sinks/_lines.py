@@ -62,8 +62,9 @@ class Lines(httpx.AsyncBaseTransport):
         except BaseException:
             line.close()
             raise
-        body = _Body(self, line, reader)
-        return httpx.Response(reader.status, headers=reader.headers, stream=body, request=request)
+        # As bytes: httpx takes no text but ASCII, and servers say what they like.
+        told = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reader.headers]
+        return httpx.Response(reader.status, headers=told, stream=_Body(self, line, reader), request=request)
 
     async def aclose(self) -> None:
         for line in list(self._open):

@@ -202,11 +202,12 @@ async def test_a_second_answer_at_once_is_none(client: httpx.AsyncClient) -> Non
         (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, 200, b"ok"),
         (b"HTTP/1.1 202 A\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n", 202, b"ok"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+        (b"HTTP/1.1 204 Gr\xfc\xdfe\r\nServer: \xe9\xff\r\n\r\n", 204, b""),
         (b"HTTP/1.1 503 No\r\nContent-Length: 9\r\n\r\nok", 503, b"ok"),
         (b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\n", 503, b""),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + b"x" * 99999, 200, b"x" * _http.BODY_LIMIT),
     ],
-    ids=["interim", "chunks", "no content", "cut short", "broken chunks", "long"],
+    ids=["interim", "chunks", "no content", "not ASCII", "cut short", "broken chunks", "long"],
 )
 async def test_the_status_says_it(client: httpx.AsyncClient, answer: bytes, status: int, body: bytes) -> None:
     """A body that is broken changes nothing."""
