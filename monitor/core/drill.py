@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 from monitor.core.calm import when
 from monitor.core.handled import CHANGED, LONGEST_BY, Kind, Update, plain
 from monitor.core.identity import drill_id
-from monitor.core.judge import Judge
 from monitor.core.model import (
     Change,
     Event,
@@ -30,6 +29,7 @@ from monitor.core.model import (
     ServiceState,
 )
 from monitor.core.roster import resolved
+from monitor.core.scene import Scene
 from monitor.core.service import ServiceStatus
 from monitor.core.snapshot import UNREADABLE, read_count, read_seconds
 from monitor.core.wording import cut, duration, seconds
@@ -192,8 +192,7 @@ def _wait(world: World, drill: Drill, now: Moment) -> None:
 
 def _steps(world: World, drill: Drill) -> Iterator[tuple[float, tuple[str, ...]]]:
     """Of all policies that such an incident has: after how many seconds who is told."""
-    status, members = _scene(world, drill)
-    for policy in world.teller.policies(drill.incident, [status], members, drill.incident.opened):
+    for policy in world.teller.policies(_scene(world, drill), drill.incident.opened):
         for step in policy.steps:
             yield step.after.total_seconds(), step.to
 
@@ -245,12 +244,12 @@ def _service(world: World, name: str) -> Service:
     return world.plan.services.get(name) or Service(name, name, (), OutageRule(1, ()))
 
 
-def _scene(world: World, drill: Drill) -> tuple[ServiceStatus, dict[str, Judge]]:
+def _scene(world: World, drill: Drill) -> Scene:
     incident = drill.incident
     state = ServiceState(incident.impact.value) if incident.resolved is None else ServiceState.OPERATIONAL
     service = _service(world, incident.services[0])
     members = {name: world.judges[name] for name in service.checks if name in world.judges}
-    return ServiceStatus(service, state, incident.since), members
+    return Scene(incident, (ServiceStatus(service, state, incident.since),), members)
 
 
 def _event(
@@ -263,9 +262,8 @@ def _event(
     to: tuple[str, ...] | None = None,
 ) -> Event:
     incident = drill.incident
-    status, members = _scene(world, drill)
     old = None if told is EventType.INCIDENT_OPENED else incident.impact
-    event = world.teller.incident(told, incident, old, [status], members, now.at, update=what, to=to)
+    event = world.teller.incident(told, _scene(world, drill), old, now.at, update=what, to=to)
     body = {**event.body, "sentence": cut(MARK + sentence), "drill": True, "why": "a drill", "evidence": {}}
     for part in ("check", "blame", "advice", "threshold"):
         body.pop(part, None)  # nothing is wrong with any

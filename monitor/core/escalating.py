@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from monitor.core.escalation import ESCALATE, Run
-from monitor.core.following import scene, update
+from monitor.core.following import scene_of, update
 from monitor.core.handled import Kind, Update
 from monitor.core.incident import Case
 from monitor.core.model import Change, Moment
@@ -52,7 +52,7 @@ def due(world: World, identity: str, now: Moment) -> Change | None:
     if case is None or world.handling.acknowledgement(identity) is not None:
         world.escalation.follow(identity, (), now)
         return noted(world)
-    policies = world.teller.policies(case.incident, *scene(world, case), now.at)
+    policies = world.teller.policies(scene_of(world, case), now.at)
     world.escalation.follow(identity, policies, now, world.teller.calls_again)
     if not policies:
         return noted(world)
@@ -88,7 +88,7 @@ def ahead(world: World, case: Case, now: Moment) -> list[Ahead]:
     if world.handling.acknowledgement(case.incident.id) is not None:
         return []
     found = []
-    for policy, to in world.teller.policies(case.incident, *scene(world, case), now.at).items():
+    for policy, to in world.teller.policies(scene_of(world, case), now.at).items():
         run = world.escalation.run(case.incident.id, policy) or Run(now.tick, now.tick)
         step, reminder = run.step_due(policy), run.reminder_due(policy)
         soonest = min(step, reminder)
@@ -137,7 +137,7 @@ def _told(world: World, case: Case, calls: Iterable[Call], now: Moment) -> Chang
     words = f"Nobody has acknowledged it for {duration(waited)}"
     words += ": " + "; ".join(_who(call) for call in steps) + "." if steps else "."
     what = Update(Kind.ESCALATED if steps else Kind.REMINDER, "", words)
-    routed = world.teller.routed(case.incident, *scene(world, case), now.at) if steps else ()
+    routed = world.teller.routed(scene_of(world, case), now.at) if steps else ()
     told = (sink for sink in routed if sink not in world.plan.updates)
     to = tuple(dict.fromkeys((*told, *(sink for call in calls for sink in call.sinks))))
     return update(world, case, case.incident, now.at, words, what, to)

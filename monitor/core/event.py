@@ -12,7 +12,8 @@ from typing import Any
 from monitor.core.deploys import Deploy
 from monitor.core.handled import CHANGED, Acknowledgement, Update, acknowledged_json
 from monitor.core.judge import Judge
-from monitor.core.model import EventType, Impact, Incident, Service, ServiceState, State, Transition, Verdict
+from monitor.core.model import EventType, Impact, Service, ServiceState, State, Transition, Verdict
+from monitor.core.scene import Scene
 from monitor.core.sentences import check_sentence, deploy_sentence, incident_sentence, service_sentence
 from monitor.core.service import ServiceStatus, doubt
 from monitor.core.wording import cut, iso
@@ -96,23 +97,19 @@ def service_body(
 
 def incident_body(
     told: EventType,
-    incident: Incident,
+    scene: Scene,
     old: Impact | None,
-    statuses: Sequence[ServiceStatus],
-    members: Mapping[str, Judge],
     at: datetime,
     source: Source,
     standing: Standing,
     note: str = "",
     update: Update = CHANGED,
 ) -> dict[str, Any]:
-    """``incident.*``. `old` is the impact that was told last; `statuses` are the services to speak of, the first of
-    them before all; `members` are the judges of their checks, `standing` how these stand; `note` is a further
+    """``incident.*``. `old` is the impact that was told last; `standing` is how the checks stand; `note` is a further
     sentence about what goes on; `update` is why it is told of again."""
-    check = members.get(incident.root) if incident.resolved else _leading(incident, members)
-    status = statuses[0]
+    incident, check, status = scene.incident, scene.leading, scene.statuses[0]
     deploy = None if incident.resolved else standing.behind(incident.services, incident.since)
-    sentence = incident_sentence(incident, statuses, old, check, members, standing.told, deploy)
+    sentence = incident_sentence(scene, old, standing.told, deploy)
     body = _head(told, at, f"{sentence} {note}" if note and not incident.resolved else sentence, source)
     new = "resolved" if incident.resolved else incident.impact.value
     body["state"] = {"old": old.value if old else "operational", "new": new}
@@ -120,22 +117,22 @@ def incident_body(
         body["update"] = {"kind": update.kind.value, "by": update.by or None, "text": cut(update.text)}
     body["since"] = iso(incident.since)
     body |= _because(check.verdict) if check and not incident.resolved else {"reason": None, "why": incident.why}
-    body["incident"] = _incident(incident, statuses, at, standing)
+    body["incident"] = _incident(scene, at, standing)
     body |= _deployed(deploy, incident.since)
     body["service"] = _service(status)
     if check is not None:
         body["check"] = _check(check, source)
-    body["evidence"] = {**(_evidence(check, source) if check else {}), "checks": _members(members.values(), standing)}
+    seen = _evidence(check, source) if check else {}
+    body["evidence"] = seen | {"checks": _members(scene.members.values(), standing)}
     runbooks = [status.service.runbook, check.check.runbook if check else None]
-    if len(statuses) > 1:
+    if len(scene.statuses) > 1:
         runbooks.reverse()  # that of the cause helps more than that of one of those that it has taken along
     body["links"] = _links(next(filter(None, runbooks), None), source)
     return body
 
 
-def _incident(
-    incident: Incident, statuses: Sequence[ServiceStatus], at: datetime, standing: Standing
-) -> dict[str, Any]:
+def _incident(scene: Scene, at: datetime, standing: Standing) -> dict[str, Any]:
+    incident = scene.incident
     merged = {} if incident.merged_into is None else {"merged_into": incident.merged_into}
     return {
         "id": incident.id,
@@ -148,7 +145,7 @@ def _incident(
         "checks": list(incident.checks[:MEMBERS_LIMIT]),
         "services": list(incident.services[:MEMBERS_LIMIT]),
         "acknowledged": acknowledged_json(standing.acknowledged(incident.id)),
-        "affected": [] if incident.resolved else [item.service.id for item in statuses[:MEMBERS_LIMIT]],
+        "affected": [] if incident.resolved else [item.service.id for item in scene.statuses[:MEMBERS_LIMIT]],
         **merged,
     }
 
@@ -184,13 +181,6 @@ def deploy_body(
 
 def _deployed(deploy: Deploy | None, began: datetime | None) -> dict[str, Any]:
     return {} if deploy is None else {"deploy": deploy.as_told(began)}
-
-
-def _leading(incident: Incident, members: Mapping[str, Judge]) -> Judge | None:
-    """The check to speak of now: the worst of the bad ones, the root first among equals."""
-    bad = [judge for judge in members.values() if judge.state.bad]
-    order = [(judge.state is not State.DOWN, judge.check.id != incident.root, judge.since) for judge in bad]
-    return bad[order.index(min(order))] if bad else members.get(incident.root)
 
 
 def _head(told: EventType, at: datetime, sentence: str, source: Source) -> dict[str, Any]:

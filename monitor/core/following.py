@@ -19,6 +19,7 @@ from monitor.core.incident import Case, absorbed, outgrown
 from monitor.core.judge import Judge
 from monitor.core.model import Change, EventType, Impact, Incident, Moment, ServiceState, State, merged
 from monitor.core.quiet import hold
+from monitor.core.scene import Scene
 from monitor.core.service import WORST_FIRST, ServiceStatus
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _grow(
     told = others or another or incident.impact is not before.impact or outgrown(before, incident)
     if not (told or _is_news(world, case, before, incident, at)):
         case.incident = incident
-        held = hold(world, EventType.INCIDENT_UPDATED, incident, *scene(world, case), at)
+        held = hold(world, EventType.INCIDENT_UPDATED, scene_of(world, case), at)
         return Change(incidents=(incident,), notes=held) if held or incident != before else None
     notes = (_not_as_told(before, incident), note) if another else (note,)
     return merged(
@@ -151,7 +152,7 @@ def _is_news(world: World, case: Case, before: Incident, incident: Incident, at:
     joined = {service.id: service for service in (*services, *own)}
     if not world.teller.is_news(incident, joined.values(), checks, at):
         return False
-    return not incident.told.issuperset(world.teller.routed(incident, *scene(world, case), at))
+    return not incident.told.issuperset(world.teller.routed(replace(scene_of(world, case), incident=incident), at))
 
 
 def update(
@@ -309,8 +310,8 @@ def tell(
         world.handling.lift(incident.id)
         note = f"{note} {given.by} has acknowledged the degradation, not this.".strip()
     old = None if told is EventType.INCIDENT_OPENED else case.incident.impact
-    statuses, members = scene(world, case, statuses)
-    event = world.teller.incident(told, incident, old, statuses, members, at, note, what, to)
+    scene = replace(scene_of(world, case, statuses), incident=incident)
+    event = world.teller.incident(told, scene, old, at, note, what, to)
     case.incident = replace(incident, told=incident.told.union(event.sinks))
     if incident.resolved is not None:
         world.cases.pop(incident.id, None)
@@ -318,18 +319,16 @@ def tell(
     else:
         world.cases[incident.id] = case
     calling = incident.resolved is None and world.handling.acknowledgement(incident.id) is None
-    policies = world.teller.policies(incident, statuses, members, at) if calling else ()
+    policies = world.teller.policies(scene, at) if calling else ()
     again = world.teller.calls_again if calling else math.inf
     world.escalation.follow(incident.id, policies, world.calm.moment, again)
-    held = hold(world, told, case.incident, statuses, members, at)
+    held = hold(world, told, replace(scene, incident=case.incident), at)
     notes = (*world.handling.written(), *world.escalation.written(), *held)
     return Change(incidents=(case.incident,), events=(event,), notes=notes)
 
 
-def scene(
-    world: World, case: Case, statuses: Sequence[ServiceStatus] = ()
-) -> tuple[Sequence[ServiceStatus], dict[str, Judge]]:
-    """The services to speak of, and the judges of their checks by id."""
+def scene_of(world: World, case: Case, statuses: Sequence[ServiceStatus] = ()) -> Scene:
+    """`statuses`: the services to speak of; if there is none, those that are not well, the worst first."""
     if not statuses:
         live = (world.services[name] for name in case.services)
         # Among equals those first that somebody has written down: they are what customers know.
@@ -337,4 +336,4 @@ def scene(
     members = world.members(statuses[0])
     for status in statuses[1:]:
         members |= {judge.check.id: judge for judge in world.bad(status)}
-    return statuses, members
+    return Scene(case.incident, statuses, members)

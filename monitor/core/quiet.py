@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from monitor.core.judge import Judge
-from monitor.core.model import EventType, Impact, Incident, Note
+from monitor.core.model import EventType, Impact, Note
+from monitor.core.scene import Scene
 from monitor.core.sentences import who
-from monitor.core.service import ServiceStatus
 from monitor.core.snapshot import UNREADABLE, read_count, read_given_instant, read_instant, read_notes
 
 if TYPE_CHECKING:
@@ -108,18 +107,11 @@ class Quiet:
         return Note(BEYOND, [[*kept, count] for kept, count in self.beyond.items()] or None)
 
 
-def hold(
-    world: World,
-    told: EventType,
-    incident: Incident,
-    statuses: Sequence[ServiceStatus],
-    members: Mapping[str, Judge],
-    at: datetime,
-) -> tuple[Note, ...]:
+def hold(world: World, told: EventType, scene: Scene, at: datetime) -> tuple[Note, ...]:
     """Remember what is not told of the incident now because it is quiet, and how goes on what is remembered."""
-    quiet = world.quiet
+    quiet, incident = world.quiet, scene.incident
     before = quiet.held.get(incident.id)
-    kept = () if incident.resolved else world.teller.hushed(told, incident, statuses, members, at)
+    kept = () if incident.resolved else world.teller.hushed(told, scene, at)
     if before is not None:
         kept = tuple(dict.fromkeys((*before.kept, *kept)))
     if not kept:
@@ -129,7 +121,7 @@ def hold(
         del quiet.held[incident.id]
         gone = Note(PREFIX + incident.id, None)
         return (gone, *quiet.put(replace(other, kept=tuple(dict.fromkeys((*other.kept, *kept))))))
-    title, several = who(statuses)
+    title, several = who(scene.statuses)
     worst = Impact.OUTAGE if before and before.impact is Impact.OUTAGE else incident.impact
     why = before.why if before and incident.resolved else f"{incident.root}: {incident.why}"
     item = Held(incident.id, title, several, worst, incident.since, why, kept, incident.told, ended=incident.resolved)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from monitor.core.digest import Digest, Item, counted, was
 from monitor.core.escalation import ESCALATE
-from monitor.core.following import scene
+from monitor.core.following import scene_of
 from monitor.core.incident import Case
 from monitor.core.model import Change, Event, EventType, Impact, Incident, Moment
 from monitor.core.quiet import Held, Kept
@@ -69,7 +69,7 @@ def _untold(world: World, item: Held, sink: str, at: datetime) -> bool:
         return sink not in item.told
     if sink in case.incident.told:
         return False
-    return not world.silences.hold(world.teller.facts_of(case.incident, *scene(world, case)), at)
+    return not world.silences.hold(world.teller.facts_of(scene_of(world, case)), at)
 
 
 def _told(world: World, letters: Mapping[str, Iterable[str]], now: Moment) -> Iterator[Incident]:
@@ -131,7 +131,6 @@ def _item(world: World, item: Held, at: datetime) -> Item:
 
 def _sentence(world: World, case: Case, at: datetime) -> str:
     """As an update of it would begin."""
-    incident = case.incident
     told = EventType.INCIDENT_UPDATED
-    event = world.teller.incident(told, incident, incident.impact, *scene(world, case), at, to=())
+    event = world.teller.incident(told, scene_of(world, case), case.incident.impact, at, to=())
     return str(event.body["sentence"])

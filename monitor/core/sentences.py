@@ -9,6 +9,7 @@ from monitor.core.deploys import Deploy
 from monitor.core.incident import WENT
 from monitor.core.judge import Judge
 from monitor.core.model import Check, Impact, Incident, Service, ServiceState, State, Transition
+from monitor.core.scene import Scene
 from monitor.core.service import ServiceStatus, doubt
 from monitor.core.wording import clock, duration
 
@@ -42,23 +43,16 @@ def service_sentence(
             return f"{service.title} has an outage since {since}{because}."
 
 
-def incident_sentence(
-    incident: Incident,
-    statuses: Sequence[ServiceStatus],
-    old: Impact | None,
-    leading: Judge | None,
-    members: Mapping[str, Judge],
-    told: Callable[[Judge], State],
-    deploy: Deploy | None,
-) -> str:
-    """`old` is the impact that was told last, `leading` the check to speak of; `told` the states that people were
-    told of checks, `deploy` what the trouble came soon after."""
+def incident_sentence(scene: Scene, old: Impact | None, told: Callable[[Judge], State], deploy: Deploy | None) -> str:
+    """`old` is the impact that was told last; `told` the states that people were told of checks, `deploy` what the
+    trouble came soon after."""
+    incident, statuses = scene.incident, scene.statuses
     if incident.resolved is not None:
         return _end_sentence(incident, statuses, incident.resolved)
     status = statuses[0]
     whose, several = who([item for item in statuses if item.state is status.state])
-    because = _why(incident, leading, members)
-    if incident.impact is Impact.DEGRADATION and (question := _doubt(status, members, told)):
+    because = _why(scene)
+    if incident.impact is Impact.DEGRADATION and (question := _doubt(status, scene.members, told)):
         because = f"{because} Of the checks that make an outage, {question}."
     if incident.impact is Impact.OUTAGE:
         began = min(
@@ -111,13 +105,13 @@ def who(statuses: Sequence[ServiceStatus]) -> tuple[str, bool]:
             return f"{titles[0]} and {len(titles) - 1} more services", True
 
 
-def _why(incident: Incident, leading: Judge | None, members: Mapping[str, Judge]) -> str:
+def _why(scene: Scene) -> str:
     """The worst that is wrong, and where that is not the cause, also the cause."""
-    others = sum(judge.state.bad for judge in members.values()) - 1
+    incident, leading, root = scene.incident, scene.leading, scene.root
+    others = sum(judge.state.bad for judge in scene.members.values()) - 1
     # While it flaps it may be well at this moment: then it is why the incident was opened that is said.
     because = f"{leading.check.id if leading else incident.root}: {(leading and leading.verdict.why) or incident.why}"
     because += f" (and {others} more)." if others > 0 else "."
-    root = members.get(incident.root)
     if root is None or root is leading or not root.state.bad or not others:
         return because
     return f"{because} The cause is probably {root.check.id}: {root.verdict.why}."

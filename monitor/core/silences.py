@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from monitor.core.following import scene, update
+from monitor.core.following import scene_of, update
 from monitor.core.model import Change, Moment, Note, merged
 from monitor.core.quiet_over import release
 from monitor.core.routing import AllOf, AnyOf, Expression, Not, Term
@@ -125,7 +125,7 @@ def follow(world: World, now: Moment) -> None:
 def _told_at_last(world: World, over: Sequence[Silence], now: Moment) -> Iterator[Change | None]:
     """What was silenced, and is still open."""
     for case in list(world.cases.values()):
-        facts = world.teller.facts_of(case.incident, *scene(world, case))
+        facts = world.teller.facts_of(scene_of(world, case))
         mine = [item for item in over if item.when.matches(facts)]
         if mine and not world.silences.hold(facts, now.at):
             yield update(world, case, case.incident, now.at, "It is not silenced any more.")
@@ -136,7 +136,7 @@ def _told_to_others(world: World, now: Moment) -> Iterator[Change | None]:
     for case in list(world.cases.values()):
         if world.handling.acknowledgement(case.incident.id) is not None:
             continue
-        routed = world.teller.routed(case.incident, *scene(world, case), now.at)
+        routed = world.teller.routed(scene_of(world, case), now.at)
         others = tuple(name for name in routed if name not in case.incident.told)
         if others:
             yield update(world, case, case.incident, now.at, to=others)

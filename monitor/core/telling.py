@@ -19,6 +19,7 @@ from monitor.core.model import Check, Event, EventType, Impact, Incident, Servic
 from monitor.core.plan import Plan
 from monitor.core.roster import resolved
 from monitor.core.routing import Policy, hushed, policies, recipients, told_of_degradations
+from monitor.core.scene import Scene
 from monitor.core.service import ServiceStatus
 
 
@@ -66,21 +67,18 @@ class Teller:
     def incident(
         self,
         told: EventType,
-        incident: Incident,
+        scene: Scene,
         old: Impact | None,
-        statuses: Sequence[ServiceStatus],
-        members: Mapping[str, Judge],
         at: datetime,
         note: str = "",
         update: Update = CHANGED,
         to: tuple[str, ...] | None = None,
     ) -> Event:
-        """``incident.*``. `old` is the impact that was told last, `statuses` are the services to speak of, the first
-        of them before all, and `members` the judges of their checks, by id. `to`: the sinks that are told; None: all
-        to whom it is owed."""
-        source, standing = self.plan.source, self.standing
-        body = incident_body(told, incident, old, statuses, members, at, source, standing, note, update)
-        facts = _incident_facts(told, incident, statuses, members)
+        """``incident.*``. `old` is the impact that was told last. `to`: the sinks that are told; None: all to whom it
+        is owed."""
+        incident = scene.incident
+        body = incident_body(told, scene, old, at, self.plan.source, self.standing, note, update)
+        facts = _incident_facts(told, scene)
         key = (incident.id, incident.updates, told.value)
         named = (
             self._owed(incident, facts, at) if to is None else tuple(name for name in to if name in self.plan.sinks)
@@ -94,28 +92,22 @@ class Teller:
         facts = facts_about(EventType.INCIDENT_UPDATED, services, checks, incident.impact, incident.impact.value)
         return not incident.told.issuperset(self._recipients(facts, at))
 
-    def routed(
-        self, incident: Incident, statuses: Sequence[ServiceStatus], members: Mapping[str, Judge], at: datetime
-    ) -> tuple[str, ...]:
+    def routed(self, scene: Scene, at: datetime) -> tuple[str, ...]:
         """The sinks that the routes have for an update of an incident."""
-        return self._recipients(_incident_facts(EventType.INCIDENT_UPDATED, incident, statuses, members), at)
+        return self._recipients(self.facts_of(scene), at)
 
-    def facts_of(
-        self, incident: Incident, statuses: Sequence[ServiceStatus], members: Mapping[str, Judge]
-    ) -> Mapping[str, Sequence[str]]:
+    def facts_of(self, scene: Scene) -> Mapping[str, Sequence[str]]:
         """What a `when:` can ask about an update of an incident."""
-        return _incident_facts(EventType.INCIDENT_UPDATED, incident, statuses, members)
+        return _incident_facts(EventType.INCIDENT_UPDATED, scene)
 
     @property
     def calls_again(self) -> float:
         """Seconds until other policies may be for an incident because of the hour; infinite: none ever are."""
         return HOURS if any(route.policy and route.during for route in self.plan.routes) else math.inf
 
-    def policies(
-        self, incident: Incident, statuses: Sequence[ServiceStatus], members: Mapping[str, Judge], at: datetime
-    ) -> dict[Policy, tuple[str, ...]]:
+    def policies(self, scene: Scene, at: datetime) -> dict[Policy, tuple[str, ...]]:
         """By which policies others are called for it, each with the targets of the routes that have it."""
-        facts = self.facts_of(incident, statuses, members)
+        facts = self.facts_of(scene)
         return {} if self.silenced(facts, at) else policies(self.plan.routes, facts, at)
 
     def agent(
@@ -153,18 +145,11 @@ class Teller:
         facts = facts_about(EventType.DEPLOY_MARKED, concerned, (), None, "")
         return self._event(EventType.DEPLOY_MARKED, (deploy.id,), at, f"deploy:{deploy.id}", body, facts)
 
-    def hushed(
-        self,
-        told: EventType,
-        incident: Incident,
-        statuses: Sequence[ServiceStatus],
-        members: Mapping[str, Judge],
-        at: datetime,
-    ) -> tuple[tuple[str, str], ...]:
+    def hushed(self, told: EventType, scene: Scene, at: datetime) -> tuple[tuple[str, str], ...]:
         """From which targets it is kept now, and by which quiet hours."""
         if not any(route.quiet for route in self.plan.routes):
             return ()
-        facts = _incident_facts(told, incident, statuses, members)
+        facts = _incident_facts(told, scene)
         return () if self.silenced(facts, at) else hushed(self.plan.routes, facts, at)
 
     def digest(
@@ -221,13 +206,11 @@ def worth_telling(transition: Transition) -> bool:
     return not (transition.old == "unknown" and transition.seq == 1 and transition.new in ("up", "operational"))
 
 
-def _incident_facts(
-    told: EventType, incident: Incident, statuses: Sequence[ServiceStatus], members: Mapping[str, Judge]
-) -> dict[str, Sequence[str]]:
+def _incident_facts(told: EventType, scene: Scene) -> dict[str, Sequence[str]]:
+    incident, members = scene.incident, scene.members
+    services, state = [status.service for status in scene.statuses], scene.statuses[0].state.value
     checks = [members[check].check for check in incident.checks if check in members]
-    facts = facts_about(
-        told, [status.service for status in statuses], checks, incident.impact, statuses[0].state.value
-    )
+    facts = facts_about(told, services, checks, incident.impact, state)
     return facts | {"service": tuple(dict.fromkeys((*facts["service"], *incident.services)))}
 
 
