@@ -11,6 +11,7 @@ import httpx
 from rich.table import Table
 
 from monitor.commands._asking import (
+    PATIENCE,
     TOKEN,
     NotAsked,
     bearer,
@@ -22,7 +23,6 @@ from monitor.commands._asking import (
     request,
 )
 from monitor.commands._common import FINDING, fail
-from monitor.commands._configuration import print_faults
 from monitor.config.model import ConfigError
 
 
@@ -34,13 +34,14 @@ def asked(
     writes: bool,
     manual: str,
     must_fit: Callable[[Namespace], None] = lambda _options: None,
+    patience: float = PATIENCE,
 ) -> int:
     """The exit code. `ask` gets a client, the address of `path`, and the token, which may be none unless this
     `writes`. `must_fit` comes before all else, and refuses options that make no sense together. What either raises as
-    `NotAsked` is said. `manual`: the page of docs/ that tells of the token."""
+    `NotAsked` is said. `manual`: the page of docs/ that tells of the token. `patience`: seconds for an answer."""
     try:
         must_fit(options)
-        with client_of_ours() as client:
+        with client_of_ours(patience) as client:
             token = given_token(options.token_file)
             if writes and not token:
                 raise NotAsked(
@@ -50,6 +51,8 @@ def asked(
             url = options.url.rstrip("/") or found_address(client, options.config, token)
             return ask(client, url + path, token)
     except ConfigError as error:
+        from monitor.commands._configuration import print_faults  # see `settings_of`
+
         print_faults(error, ending="; the agent was not asked")
         return FINDING
     except NotAsked as error:

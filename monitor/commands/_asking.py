@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
 from monitor import address
 from monitor.commands._address import address_of, is_held
-from monitor.commands._configuration import default_file
-from monitor.config.load import find_agent
 from monitor.config.model import AgentSettings
 from monitor.sinks.console import harmless
 from monitor.tokens import TOKEN_FORM, is_token
@@ -57,7 +56,16 @@ def _read_token(file: Path) -> str:
 
 
 def settings_of(file: Path | None) -> AgentSettings:
-    """As the file has it; None: the one that commands go by. Raises `ConfigError`."""
+    """As the file has it; None: the one that commands go by, and where that is not there, or not for this user to
+    read, what holds unless a file says otherwise. Raises `ConfigError`."""
+    # What reads files takes most of the time of a command, and who is told an address needs none of it.
+    from monitor.commands._configuration import default_file
+    from monitor.config.agent import finish_agent
+    from monitor.config.load import find_agent
+    from monitor.config.schema import AgentKeys
+
+    if file is None and not os.access(default_file(), os.R_OK):
+        return finish_agent(AgentKeys(), os.environ, Path())
     return find_agent(file or default_file(), env=os.environ)
 
 
@@ -97,9 +105,9 @@ def bearer(token: str) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def client_of_ours() -> httpx.Client:
+def client_of_ours(patience: float = PATIENCE) -> httpx.Client:
     # A proxy of the environment knows nothing of our loopback.
-    return httpx.Client(timeout=httpx.Timeout(PATIENCE, connect=3.0), trust_env=False)
+    return httpx.Client(timeout=httpx.Timeout(patience, connect=3.0), trust_env=False)
 
 
 def request(
@@ -110,11 +118,19 @@ def request(
         return client.request(method, url, headers=headers, json=body)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
         raise NotAsked("--url must begin with http:// or https://, as in http://127.0.0.1:9788") from None
+    except httpx.ReadTimeout:
+        raise NotAsked(f"the agent at {shown(url)} does not answer in time: see its log, or its load") from None
     except httpx.TransportError as error:
         told = harmless(str(error))[:200] or type(error).__name__
         raise NotAsked(
-            f"no agent answers at {url.partition('/api/')[0]} ({told}): name its address with --url"
+            f"no agent answers at {shown(url)} ({told}): start one with brownout run, or name its address with --url"
         ) from None
+
+
+def shown(url: str) -> str:
+    """The address, without a password that was written into it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def document_of(answer: httpx.Response, key: str, url: str) -> Mapping[str, Any]:
@@ -124,12 +140,12 @@ def document_of(answer: httpx.Response, key: str, url: str) -> Mapping[str, Any]
             return document
     except (json.JSONDecodeError, UnicodeDecodeError):
         pass
-    raise NotAsked(f"what answers at {url} is not a Brownout agent: name the agent's address with --url")
+    raise NotAsked(f"what answers at {shown(url)} is not a Brownout agent: name the agent's address with --url")
 
 
 def detail_of(answer: httpx.Response) -> str:
     try:
         detail = answer.json()["detail"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return f"it answered {answer.status_code}"
+        return f"it answered {answer.status_code}, and not as a Brownout agent does"
     return harmless(str(detail))[:300]

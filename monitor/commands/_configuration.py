@@ -26,7 +26,8 @@ def load_or_explain(path: Path | None, *, ending: str = "") -> Config | None:
 
 
 def default_file() -> Path:
-    return next((path for path in DEFAULT_FILES if path.exists()), DEFAULT_FILES[0])
+    # Of a folder that this user may not see, `Path.exists` raises.
+    return next((path for path in DEFAULT_FILES if os.access(path, os.F_OK)), DEFAULT_FILES[0])
 
 
 def print_faults(error: ConfigError, *, ending: str = "") -> None:

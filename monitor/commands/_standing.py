@@ -21,12 +21,14 @@ from probes.contract import Passive, Unit
 
 def ask(config: Config, check: Check, *, as_json: bool) -> int:
     """How a check stands that is handed what arrives; the exit code."""
-    from monitor.commands.status import NoAnswer, fetch  # an HTTP client, which no other look needs
+    # An HTTP client, which no other look needs.
+    from monitor.commands._asking import NotAsked
+    from monitor.commands.status import fetch
 
     url = address_told(config.agent.state_dir) or address_of(config.agent)
     try:
         found = next((item for item in fetch(url)["checks"] if item.get("id") == check.id), None)
-    except NoAnswer:
+    except NotAsked:
         known = f"{check.name} is handed what arrives, so only a running agent knows of it"
         return fail(f"{known}, and none answers at {url}: start one with brownout run, then look again")
     if found is None:
@@ -44,11 +46,12 @@ def known(url: str, check: str) -> tuple[str, list[str]]:
     if not url:
         return "", []
     # An HTTP client, which is not needed otherwise.
-    from monitor.commands.status import NoAnswer, fetch_check, fetch_findings, notes_of
+    from monitor.commands._asking import NotAsked
+    from monitor.commands.status import fetch_check, fetch_findings, notes_of
 
     try:
         found, novel = fetch_check(url, check), fetch_findings(url, check)
-    except NoAnswer:
+    except NotAsked:
         return "", []
     why = f": {found['why']}" if found["why"] and found["state"] != "up" else ""
     notes = f" ({', '.join(notes_of(found))})" if notes_of(found) else ""

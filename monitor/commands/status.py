@@ -2,105 +2,62 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from monitor.commands._common import FINDING, FINE, fail, print_json
+from monitor.commands._agent import asked, read
+from monitor.commands._asking import client_of_ours, shown
+from monitor.commands._common import FINDING, FINE, print_json
 from monitor.core.wording import duration, seconds
 from monitor.pills import pill
 from monitor.sinks.console import harmless
 
+PATH = "/api/v1/status"
 LIMIT = 10_000
 """Checks asked for: what the agent hands out at most."""
 FLAGS = {"maintenance": "in maintenance", "flapping": "flapping", "suppressed": "suppressed"}
-PATIENCE = httpx.Timeout(10.0, connect=3.0)
+PATIENCE = 10.0
 """Seconds: an agent that answers at all does so at once."""
 
 
-class NoAnswer(Exception):
-    """There is no agent to be asked at this address; the text says what to do."""
-
-
 def execute(options: Namespace) -> int:
-    try:
-        document = fetch(options.url)
-    except NoAnswer as error:
-        return fail(str(error))
-    if options.json:
-        print_json(document)
-    else:
-        _show(document, options.url)
-    bad = document["summary"]["state"] in ("degradation", "outage")
-    return FINDING if bad or document.get("incidents") else FINE
+    def show(client: httpx.Client, url: str, token: str) -> int:
+        document = read(client, f"{url}?limit={LIMIT}", token, "summary")
+        if options.json:
+            print_json(document)
+        else:
+            _show(document, shown(url))
+        bad = document["summary"]["state"] in ("degradation", "outage")
+        return FINDING if bad or document.get("incidents") else FINE
+
+    return asked(options, PATH, show, writes=False, manual="api.md", patience=PATIENCE)
 
 
 def fetch(url: str) -> Mapping[str, Any]:
-    """The agent's own document. Raises `NoAnswer`."""
-    return _read(_get(url, "/api/v1/status", {"limit": LIMIT}), url)
+    """The agent's own document. Raises `NotAsked`."""
+    with client_of_ours(PATIENCE) as client:
+        return read(client, f"{url}{PATH}?limit={LIMIT}", "", "summary")
 
 
 def fetch_check(url: str, check: str) -> Mapping[str, Any]:
-    """What the agent knows of a check, by its id. Raises `NoAnswer`."""
-    document = _get(url, f"/api/v1/checks/{quote(check, safe='')}", {})
-    try:
-        found = document.json()
-    except ValueError:
-        found = None
-    if isinstance(found, dict) and {"state", "since", "why", "flags", "confirming"} <= found.keys():
-        return found
-    raise NoAnswer(f"{_shown(url)} does not know {check}")
+    """What the agent knows of a check, by its id. Raises `NotAsked`."""
+    with client_of_ours(PATIENCE) as client:
+        return read(client, f"{url}/api/v1/checks/{quote(check, safe='')}", "", "confirming")
 
 
 def fetch_findings(url: str, check: str) -> list[str]:
-    """What the agent's history shows to be new of a check, in words. Raises `NoAnswer`."""
-    answer = _get(url, f"/api/v1/checks/{quote(check, safe='')}/findings", {})
-    try:
-        return [str(item["why"]) for item in answer.json()["findings"]]
-    except (ValueError, KeyError, TypeError):
-        raise NoAnswer(f"{_shown(url)} tells of no findings") from None
-
-
-def _get(url: str, path: str, params: Mapping[str, int]) -> httpx.Response:
-    try:
-        # A proxy of the environment knows nothing of our loopback.
-        with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
-            return client.get(url.rstrip("/") + path, params=params)
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
-        raise NoAnswer("--url must begin with http:// or https://, as in http://127.0.0.1:9788") from None
-    except httpx.TimeoutException:
-        raise NoAnswer(f"the agent at {_shown(url)} does not answer in time: see its log, or its load") from None
-    except httpx.TransportError as error:
-        raise NoAnswer(
-            f"no agent answers at {_shown(url)} ({harmless(str(error))[:200]}): start one with brownout run, "
-            "or name another address with --url"
-        ) from None
-
-
-def _read(answer: httpx.Response, url: str) -> Mapping[str, Any]:
-    if answer.status_code != httpx.codes.OK:
-        raise NoAnswer(f"{_shown(url)} answered {answer.status_code}: is it a Brownout agent? name it with --url")
-    try:
-        document = answer.json()
-        if isinstance(document, dict) and {"summary", "services", "checks"} <= document.keys():
-            return document
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        pass
-    raise NoAnswer(f"what answers at {_shown(url)} is not a Brownout agent: name the agent's address with --url")
-
-
-def _shown(url: str) -> str:
-    """The address without a password that was written into it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    """What the agent's history shows to be new of a check, in words. Raises `NotAsked`."""
+    with client_of_ours(PATIENCE) as client:
+        found = read(client, f"{url}/api/v1/checks/{quote(check, safe='')}/findings", "", "findings")
+    return [str(item["why"]) for item in found["findings"]]
 
 
 def _show(document: Mapping[str, Any], url: str) -> None:
@@ -117,7 +74,7 @@ def _show(document: Mapping[str, Any], url: str) -> None:
     if document.get("truncated"):
         console.print(Text(f"Only the worst {LIMIT} are shown.", style="dim"))
     agent = document["agent"]
-    console.print(Text(f"{_shown(url)}  {agent['vantage']}  brownout {agent['version']}", style="dim"))
+    console.print(Text(f"{url}  {agent['vantage']}  brownout {agent['version']}", style="dim"))
 
 
 def _services(services: list[dict[str, Any]], now: datetime) -> Table:

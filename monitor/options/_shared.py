@@ -9,6 +9,8 @@ from pathlib import Path
 Add = Callable[[str, str], argparse.ArgumentParser]
 """Adds a command, told its name and what it does."""
 
+_FILES = "checks.yaml, or /etc/brownout/checks.yaml"
+
 
 def take_file(command: argparse.ArgumentParser) -> None:
     command.add_argument(
@@ -16,7 +18,7 @@ def take_file(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         nargs="?",
         type=Path,
-        help="the configuration (checks.yaml, or /etc/brownout/checks.yaml)",
+        help=f"the configuration ({_FILES})",
     )
 
 
@@ -25,7 +27,9 @@ def take_json(command: argparse.ArgumentParser) -> None:
 
 
 def take_agent(command: argparse.ArgumentParser, scope: str) -> None:
-    command.add_argument("--config", type=Path, metavar="CONFIG", help="the file of the agent that is asked")
+    command.add_argument(
+        "--config", type=Path, metavar="CONFIG", help=f"the file of the agent that is asked ({_FILES})"
+    )
     take_address(command, scope)
     take_json(command)
 

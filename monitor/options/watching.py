@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from monitor.options._shared import Add, take_file, take_json
+from monitor.options._shared import Add, take_agent, take_file, take_json
 
 
 def watching(add: Add) -> None:
@@ -36,8 +36,7 @@ def watching(add: Add) -> None:
 
 def asking(add: Add) -> None:
     status = add("status", "how everything stands, from a running agent")
-    status.add_argument("--url", default="http://127.0.0.1:9788", help="where the agent listens (%(default)s)")
-    take_json(status)
+    take_agent(status, "read, where reading is protected")
 
     reload = add("reload", "have the running agent read its file again, and tell what changed")
     take_file(reload)

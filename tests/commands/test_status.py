@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from monitor.commands import _asking, _configuration
+from monitor.config.agent import DEFAULT_LISTEN
+from monitor.config.model import ConfigError
 from tests.commands.called import PASSWORD, called, checks, in_thread
 from tests.end_to_end.rig import Target, agent, answering, serving, until_state
 
@@ -90,6 +94,62 @@ async def test_status_shows_the_worst_first_and_hostile_text_harmlessly() -> Non
     assert "1 h ago" in done.stdout
     assert "250 ms" in done.stdout
     assert "(being confirmed)" in done.stdout
+
+
+STANDS = {
+    "agent": {"now": "2026-03-01T12:00:00.000Z", "vantage": "here", "version": "1"},
+    "summary": {"state": "operational", "sentence": "All systems operational"},
+    "services": [],
+    "checks": [],
+}
+TOKEN = "read-only-read-only-read"
+
+
+@pytest.mark.parametrize("command", ["status", "incidents"])
+async def test_the_agent_of_the_file_in_this_folder_is_asked_or_of_the_one_that_is_named(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(_: Any) -> Any:
+        return web.json_response(STANDS | {"incidents": []})
+
+    async def watches(_: Any) -> Any:
+        return web.json_response({"file": str(file), "loaded": "2026-03-01T12:00:00.000Z"})
+
+    paths = {"/api/v1/status": answer, "/api/v1/incidents": answer, "/api/v1/config": watches}
+    async with serving(paths) as url:
+        file = checks(tmp_path, listen=url.removeprefix("http://"))
+        monkeypatch.chdir(tmp_path)
+        done = await in_thread(command)
+        assert (done.returncode, done.stderr) == (0, "")
+        monkeypatch.chdir("/")
+        done = await in_thread(command, "--config", file)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_where_reading_is_protected_status_shows_its_token() -> None:
+    async def answer(request: web.Request) -> Any:
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return web.json_response({"detail": "a token is needed"}, status=401)
+        return web.json_response(STANDS)
+
+    async with serving({"/api/v1/status": answer}) as url:
+        done = await in_thread("status", "--url", url)
+        assert (done.returncode, "answers nobody without a token" in done.stderr) == (2, True)
+        done = await asyncio.to_thread(called, "status", "--url", url, BROWNOUT_TOKEN=TOKEN)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_a_file_the_agent_is_where_it_listens_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there is one that this user may not read."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_configuration, "DEFAULT_FILES", (Path("checks.yaml"), tmp_path / "none.yaml"))
+    monkeypatch.setattr(_asking, "INSTALLED", tmp_path / "installed")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert _asking.settings_of(None).listen == DEFAULT_LISTEN
+    with pytest.raises(ConfigError):
+        _asking.settings_of(Path("checks.yaml"))
 
 
 def test_status_when_nobody_answers() -> None:
