@@ -2,6 +2,9 @@
 
 A blocking socket, one dialogue after another: `socket`, `connect`, `send`, `recv` until the end, `close`. With TLS
 they are OpenSSL's own, with one context for all, no sessions, and the certificate and its name verified.
+
+And the plain one with several in flight, by epoll: it hardly ever sleeps, which on a virtual machine is a third to a
+half of what the other costs.
 """
 
 from __future__ import annotations
@@ -50,6 +53,43 @@ int main(int argc, char **argv) {
 """
 """It reads once: the whole answer is one segment, and says by its length that it is."""
 
+_MANY = """\
+#include <errno.h>
+#include <sys/epoll.h>
+static int port, hosts, begun, told[1024];
+static void begin(int watch) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    to.sin_addr.s_addr = htonl(0x7f000001 + begun++ % hosts);
+    int sock = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct epoll_event news = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.fd = sock};
+    if (sock < 0 || sock >= 1024 || epoll_ctl(watch, EPOLL_CTL_ADD, sock, &news)) exit(1);
+    told[sock] = 0;
+    if (connect(sock, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS) exit(1);
+}
+int main(int argc, char **argv) {
+    int looks = atoi(argv[2]), at_once = atoi(argv[4]), watch = epoll_create1(0), done = 0;
+    struct epoll_event news[64];
+    port = atoi(argv[1]), hosts = atoi(argv[3]);
+    double before = used();
+    while (begun < at_once) begin(watch);
+    while (done < looks) {
+        int count = epoll_wait(watch, news, 64, -1);
+        for (int each = 0; each < count; each++) {
+            int sock = news[each].data.fd;
+            if ((news[each].events & EPOLLOUT) && !told[sock]) {
+                told[sock] = 1;
+                if (send(sock, ask, strlen(ask), 0) < 0) return 1;
+            }
+            if (!(news[each].events & EPOLLIN) || recv(sock, answer, sizeof answer, 0) <= 0) continue;
+            close(sock);
+            done++;
+            if (begun < looks) begin(watch);
+        }
+    }
+    printf("%f\\n", (used() - before) / looks * 1e6);
+}
+"""
+
 _TLS = """\
 #include <openssl/ssl.h>
 int main(int argc, char **argv) {
@@ -82,6 +122,12 @@ def plain(folder: Path, hosts: int) -> Bare | None:
     """The dialogue over TCP with so many addresses, 127.0.0.1 and on; None without a compiler."""
     program = _compiled(folder / "plain", _HEAD + _PLAIN)
     return _measured(program, str(hosts)) if program is not None else None
+
+
+def many(folder: Path, hosts: int, at_once: int) -> Bare | None:
+    """As `plain`, with so many in flight."""
+    program = _compiled(folder / "many", _HEAD + _MANY)
+    return _measured(program, str(hosts), str(at_once)) if program is not None else None
 
 
 def tls(folder: Path, hosts: int, authority: Path) -> Bare | None:

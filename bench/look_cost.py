@@ -62,6 +62,8 @@ def _turns(folder: Path, looks: int, *, quick: bool, stack: ExitStack) -> dict[s
     turns = {"http_probe": lambda: uvloop.run(_probed([Http(url=url) for url in urls], looks))}
     if (bare := _bare.plain(folder, len(HOSTS))) is not None:
         turns["c_socket"] = lambda: bare(port, looks)
+    if (bare_many := _bare.many(folder, len(HOSTS), IN_FLIGHT)) is not None:
+        turns["c_epoll"] = lambda: bare_many(port, looks)
     turns["python_socket"] = lambda: _dialogue(port, looks)
     try:
         exporter = stack.enter_context(blackbox(folder, mine, others))
@@ -106,8 +108,11 @@ def _figures(seen: Rounds) -> tuple[Figure, ...]:
         times = _ratio(seen, "blackbox_exporter", "http_probe")
         figures.append(Figure("blackbox_to_probe", times, "x", BLACKBOX, floor=True))
         figures.append(Figure("blackbox_to_cycle", _ratio(seen, "blackbox_exporter", "whole_cycle"), "x"))
-        if "c_socket" in seen:
-            figures.append(Figure("blackbox_to_c", _ratio(seen, "blackbox_exporter", "c_socket"), "x"))
+        figures += [
+            Figure(f"blackbox_to_{label}", _ratio(seen, "blackbox_exporter", label), "x")
+            for label in ("c_socket", "c_epoll")
+            if label in seen
+        ]
     return tuple(figures)
 
 
