@@ -189,8 +189,7 @@ def resume(world: World) -> Change | None:
 
 def take_up(world: World, now: Moment) -> Change | None:
     """At the start: what ran when the agent ended is not begun again."""
-    forgotten, world.actions.unreadable = world.actions.unreadable, ()
-    changes: list[Change | None] = [Change(notes=tuple(Note(name, None) for name in forgotten))] if forgotten else []
+    changes: list[Change | None] = []
     for name, runs in list(world.actions.runs.items()):
         for run in runs:
             if run.fate is Fate.RUNNING:

@@ -142,8 +142,7 @@ def mark(world: World, deploy: Deploy, now: Moment) -> Change | None:
     deploys = world.deploys
     if deploys.twin(deploy) is not None:
         return None
-    notes = (*deploys.remember(deploy), *(Note(name, None) for name in deploys.unreadable))
-    deploys.unreadable.clear()
+    notes = tuple(deploys.remember(deploy))
     verdict = Verdict(State.UNKNOWN, why=deploy.version)
     kept = Transition(KIND, deploy.id, 1, now.at, deploy.at, "", MARKED, verdict, deploy.as_json())
     return Change(

@@ -31,7 +31,7 @@ from monitor.core.model import (
 from monitor.core.roster import resolved
 from monitor.core.scene import Scene
 from monitor.core.service import ServiceStatus
-from monitor.core.snapshot import UNREADABLE, read_count, read_seconds
+from monitor.core.snapshot import read_count, read_notes, read_seconds
 from monitor.core.wording import cut, duration, seconds
 
 if TYPE_CHECKING:
@@ -201,32 +201,32 @@ def _note(drill: Drill) -> Note:
     return Note(PREFIX + drill.incident.id, drill.as_json())
 
 
-def resume(world: World, notes: Mapping[str, Any], now: Moment) -> None:
-    """Take up those that went on when the agent stopped."""
-    for note, value in notes.items():
-        if not note.startswith(PREFIX):
-            continue
-        name = note.removeprefix(PREFIX)
-        try:
-            drill = _read(world, name, value)
-        except UNREADABLE:  # of an agent of another version: nobody can end it any more
-            continue
-        world.drills[name] = drill
+def resume(world: World, notes: Mapping[str, Any], now: Moment) -> list[str]:
+    """Take up those that went on when the agent stopped. The notes of which nobody can tell what they are (another
+    version wrote them) come back: such a drill goes on no more."""
+    found, unreadable = read_notes(notes, PREFIX, lambda name, value: _read(world, name, value))
+    world.drills |= found
+    for name in found:
         world.agenda.enter(AGENDA, name, now.tick)
+    return unreadable
 
 
 def _read(world: World, name: str, value: Any) -> Drill:
+    """Raises one of `UNREADABLE` for what nobody has written."""
     impact, service = Impact(value["impact"]), str(value["service"])
+    opened, ends = read_seconds(value["opened"]), read_seconds(value["ends"])
+    if not 0 < ends - opened <= LONGEST + 1:  # a sum is rounded
+        raise ValueError("no drill lasts so long")
     incident = replace(
-        _incident(world, name, service, impact, read_seconds(value["opened"])),
+        _incident(world, name, service, impact, opened),
         told=frozenset(str(sink) for sink in value["told"]),
         updates=read_count(value["updates"]),
     )
     return Drill(
         incident,
-        read_seconds(value["ends"]),
+        ends,
         by=str(value["by"]),
-        only=tuple(value["only"]),
+        only=tuple(str(sink) for sink in value["only"]),
         pace=read_seconds(value["pace"]),
         done=read_count(value["done"]),
         acknowledged=value["acknowledged"] is True,

@@ -106,16 +106,8 @@ def reconsider(world: World, _subject: str, now: Moment) -> Change | None:
     return merged(changes)
 
 
-def begin(world: World, now: Moment) -> Change | None:
-    """At the start."""
-    forgotten = [*world.silences.unreadable, *world.quiet.unreadable]
-    world.silences.unreadable, world.quiet.unreadable = [], []
-    follow(world, now)
-    return Change(notes=tuple(Note(name, None) for name in forgotten)) if forgotten else None
-
-
 def follow(world: World, now: Moment) -> None:
-    """Look again when it may matter; to be called when other routes are in force."""
+    """Look again when it may matter; to be called at the start, and when other routes are in force."""
     if world.silences.known or world.quiet.held or any(route.during or route.quiet for route in world.plan.routes):
         unix = now.at.timestamp()
         ends = [max(item.end - unix, 0.0) for item in world.silences.known.values()]

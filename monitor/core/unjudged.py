@@ -7,12 +7,13 @@ While the agent itself is known to be in trouble, which is told already, nobody 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from monitor.core.model import Change, Event, EventType, Moment, Note, State, Transition, Verdict
-from monitor.core.snapshot import UNREADABLE, read_count, read_instant
+from monitor.core.snapshot import UNREADABLE, read_count, read_given_instant, read_notes
 from monitor.core.wording import clock, duration
 from probes.contract import Passive, Reason
 
@@ -42,19 +43,13 @@ class Unjudged:
     """What was told of, by number. Part of the world."""
 
     def __init__(self, notes: Mapping[str, Any]) -> None:
-        self.batches: dict[int, Batch] = {}
-        self.count = 0
+        found, self.unreadable = read_notes(notes, PREFIX, _load)
+        self.batches = dict(found.values())
+        self.count = max([0, *self.batches])
         self.due = False
         """Whether a review is on the agenda."""
-        try:
-            self.count = read_count(notes.get(NOTE, 0))
-            for name, value in notes.items():
-                if name.startswith(PREFIX) and (since := read_instant(value["since"])) is not None:
-                    number = int(name.removeprefix(PREFIX))
-                    self.batches[number] = Batch(frozenset(value["checks"]), frozenset(value["told"]), since)
-                    self.count = max(self.count, number)
-        except UNREADABLE:
-            self.batches = {}
+        with suppress(*UNREADABLE):
+            self.count = max(self.count, read_count(notes.get(NOTE, 0)))
 
     def knows(self, check: str) -> bool:
         """Whether it was told that this check is unknown."""
@@ -64,6 +59,13 @@ class Unjudged:
         if self.count:
             yield Note(NOTE, self.count)
         yield from (_note(number, batch) for number, batch in self.batches.items())
+
+
+def _load(number: str, value: Any) -> tuple[int, Batch]:
+    """Of its note. Raises one of `UNREADABLE` for what nobody has written."""
+    since = read_given_instant(value["since"])
+    checks, told = (frozenset(map(str, value[key])) for key in ("checks", "told"))
+    return read_count(int(number)), Batch(checks, told, since)
 
 
 def saw(world: World, judge: Judge, now: Moment) -> None:

@@ -35,6 +35,7 @@ from monitor.core.model import (
     Journal,
     Look,
     Moment,
+    Note,
     ServiceRecord,
     ServiceState,
     State,
@@ -50,15 +51,7 @@ from monitor.core.service import ServiceStatus, judge_service
 from monitor.core.shelter import keeps, sheltered
 from monitor.core.sight import NOTE, Ailment, Sight
 from monitor.core.silences import Silences
-from monitor.core.suppression import (
-    Waiting,
-    asked,
-    news_of,
-    reconsider,
-    released,
-    resume,
-    told_at_once,
-)
+from monitor.core.suppression import Waiting, asked, news_of, reconsider, released, resume, told_at_once
 from monitor.core.telling import Teller, worth_telling
 from probes._quick import quick
 from probes.contract import Blame
@@ -113,6 +106,9 @@ class World:
         self.quiet = Quiet(journal.notes)
         self.actions = Actions.of(journal.notes)
         self.escalation = Escalation(self.agenda, journal.notes, now)
+        noted = (self.unjudged, self.deploys, self.silences, self.quiet, self.actions)
+        self.unreadable = [name for part in noted for name in part.unreadable]
+        """Notes of another version, or of nobody: they are forgotten at the start."""
         living = judges or {}
         records = {name: _record_of(check, journal) for name, check in plan.checks.items() if name not in living}
         self._renamed = {
@@ -133,7 +129,7 @@ class World:
         """Checks whose state is from before the start, and which have not been seen since."""
         if judges is None:
             resume(self, self.judges, now)
-            drill.resume(self, journal.notes, now)
+            self.unreadable += drill.resume(self, journal.notes, now)
 
     @property
     def teller(self) -> Teller:
@@ -182,9 +178,9 @@ class World:
         at_home = {status.incident.id for status in self.services.values() if status.incident is not None}
         orphans = [incident for incident in self.journal.incidents if incident.id not in at_home]
         changes += [adopted(self, incident) or withdraw(self, incident, now.at) for incident in orphans]
-        changes += [
-            part(self, now) for part in (handling.take_up, escalating.take_up, silences.begin, actions.take_up)
-        ]
+        changes += [part(self, now) for part in (handling.take_up, escalating.take_up, actions.take_up)]
+        changes.append(Change(notes=tuple(Note(name, None) for name in self.unreadable)) if self.unreadable else None)
+        silences.follow(self, now)
         changes.append(calming.begin(self, self._renamed, now))
         return merged(changes)
 

@@ -11,7 +11,7 @@ import pytest
 
 from monitor.core import actions, drill, handling
 from monitor.core.actions import KEPT, PREFIX, STOPPED, Actions, Fate, Run
-from monitor.core.model import Impact, Note
+from monitor.core.model import Change, Impact, Note
 from monitor.core.routing import Term
 from monitor.core.ruling import Rule, Trigger
 from tests.core.builders import moment
@@ -257,8 +257,8 @@ def test_what_nobody_has_written_is_forgotten_and_a_stop_is_one(value: Any) -> N
     assert found.unreadable == (PREFIX + "drain",)
     assert found.stopped is not None
     here = acting(drain=FREE)
-    here.world.actions = found
-    here.keep(actions.take_up(here.world, moment(10)))
+    here.keep(Change(notes=(Note(PREFIX + "drain", value or 0),)))
+    here.restart(10)
     assert Note(PREFIX + "drain", None) in here.changes[-1].notes
 
 

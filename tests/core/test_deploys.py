@@ -132,7 +132,7 @@ def test_what_nobody_has_written_is_dropped() -> None:
     notes: dict[str, Any] = {"deploy:a": {}, "deploy:b": {**deploy().as_json(), "by": 3}, "other": 1}
     world = World(story().world.plan, Journal("origin", 1, notes=notes), moment(0))
     assert len(world.deploys) == 0
-    change = mark(world, deploy(), moment(1))
+    change = world.start(moment(1))
     assert change is not None
     assert {note.name for note in change.notes if note.value is None} == {"deploy:a", "deploy:b"}
     with pytest.raises(UNREADABLE):

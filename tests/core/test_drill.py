@@ -109,13 +109,25 @@ def test_its_end_is_owed_after_a_restart() -> None:
     assert here.world.drills == {}
 
 
-def test_a_note_of_another_version_is_passed_over() -> None:
+@pytest.mark.parametrize("odd", [{"service": 1}, {"ends": None}, {"ends": 1e11}, {"ends": 0.0}, {"told": 7}])
+def test_a_note_of_another_version_is_forgotten_at_the_start(odd: dict[str, Any]) -> None:
     here = story()
     played = play(here, 10)
-    odd = (Note(f"drill:{played.incident.id}", {"service": 1}), Note("other:1", 1))
-    here.keep(replace(here.changes[-1], events=(), notes=odd))
+    name = f"drill:{played.incident.id}"
+    value = odd if "service" in odd else played.as_json() | odd
+    here.keep(replace(here.changes[-1], events=(), notes=(Note(name, value), Note("other:1", 1))))
     here.restart(40)
     assert here.world.drills == {}
+    assert Note(name, None) in here.changes[-1].notes, "or it would be there for ever"
+    here.wait(4000)
+    assert here.told()[1:] == []
+
+
+def test_the_longest_there_is_goes_on_after_a_restart() -> None:
+    here = story()
+    played = play(here, 0.1, lasts=drill.LONGEST)
+    here.restart(40)
+    assert here.world.drills == {played.incident.id: played}
 
 
 def test_a_service_that_has_gone_meanwhile() -> None:

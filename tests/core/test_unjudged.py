@@ -173,15 +173,21 @@ def test_all_is_kept_for_a_journal_that_has_lost_it() -> None:
     assert Unjudged(kept).batches == watched.unjudged.batches
 
 
+WRITTEN = {"since": "2026-01-01T00:00:00+00:00", "checks": [], "told": []}
+
+
 @pytest.mark.parametrize(
     "notes",
     [
         {NOTE: -1},
-        {f"{PREFIX}x": {"since": "2026-01-01T00:00:00+00:00", "checks": [], "told": []}},
+        {f"{PREFIX}x": WRITTEN},
         {f"{PREFIX}1": {"since": "never"}},
         {f"{PREFIX}1": {"since": None}},
         {f"{PREFIX}1": 7},
+        {f"{PREFIX}-1": WRITTEN},
     ],
 )
-def test_a_note_that_nobody_has_written_costs_nothing(notes: Mapping[str, Any]) -> None:
-    assert Unjudged(notes).batches == {}
+def test_a_note_that_nobody_has_written_costs_nothing_but_itself(notes: Mapping[str, Any]) -> None:
+    here = Unjudged(notes | {f"{PREFIX}3": WRITTEN})
+    assert (list(here.batches), here.count) == ([3], 3)
+    assert here.unreadable == [name for name in notes if name != NOTE]
