@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from monitor.config.suggest import Vocabulary
 from monitor.core.deploys import Deploy, mark
@@ -14,6 +13,7 @@ from monitor.core.model import Change, Moment
 from monitor.core.world import World
 from monitor.deciding import decided
 from monitor.pipeline import Pipeline
+from monitor.urls import NO_URL, is_link
 
 LONGEST_TEXT, LONGEST_URL = 100, 500
 """Characters."""
@@ -55,17 +55,9 @@ def deploy_of(asked: Mapping[str, Any], by: str, key: str, world: World, now: Mo
     who = f"{who} ({by})" if who and who != by else by
     url = _text(asked, "url", LONGEST_URL)
     if url and not is_link(url):
-        raise ValueError("url must be a URL that begins with http:// or https://")
+        raise ValueError(f"url {NO_URL}")
     identity = deploy_id(world.origin, *((key,) if key else (at.timestamp(), version, *services)))
     return Deploy(identity, version, at, services, _text(asked, "environment", LONGEST_TEXT), who, url)
-
-
-def is_link(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def _text(asked: Mapping[str, Any], key: str, longest: int) -> str:

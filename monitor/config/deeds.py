@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from monitor.core.ruling import Rule
 from monitor.sinks.contract import Most
+from monitor.urls import NO_URL, is_link
 from probes.contract import BadField, Secret
 
 LONGEST_TIMEOUT = timedelta(minutes=10)
@@ -56,8 +56,8 @@ class Deed:
             raise BadField("run", "holds a NUL character, which no argument can")
         if self.url is None and (self.body is not None or self.headers):
             raise BadField("body" if self.body is not None else "headers", "goes with url:, not with run:")
-        if self.url is not None and not _is_url(self.url.reveal()):
-            raise BadField("url", "must be a URL that begins with http:// or https://")
+        if self.url is not None and not is_link(self.url.reveal()):
+            raise BadField("url", NO_URL)
         if not self.on:
             raise BadField("on", "names nothing: write opened, updated or resolved, or remove it")
         if not timedelta(seconds=1) <= self.timeout <= LONGEST_TIMEOUT:
@@ -74,11 +74,3 @@ class Action:
 
     rule: Rule
     deed: Deed
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from monitor.config.fields import Duration, FieldsModel, SecretText
 from monitor.config.model import Heartbeat, Ping, Switch
+from monitor.urls import NO_URL, is_callable
 from probes.contract import Secret
 
 SHORTEST, LONGEST = timedelta(seconds=15), timedelta(days=1)
@@ -19,13 +19,9 @@ DEFAULT_EVERY = timedelta(minutes=1)
 
 def _check_url(url: Secret) -> Secret:
     """The text of its faults does not show it: who knows it can speak in the agent's place."""
-    try:
-        parts = urlsplit(url.reveal())
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or any(not "!" <= letter <= "~" for letter in url.reveal()):
-        raise ValueError("must be the whole URL that the other side shows: https://host/path")
+    text = url.reveal()
+    if not (is_callable(text) and text.isascii() and text.isprintable()):
+        raise ValueError(NO_URL)
     return url
 
 

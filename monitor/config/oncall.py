@@ -20,6 +20,7 @@ from monitor.config.secrets import Secrets
 from monitor.config.suggest import Vocabulary
 from monitor.core.hours import DAYS
 from monitor.core.rota import Person, Rota, Rotation, Shift, instant
+from monitor.urls import NO_URL, is_link
 from probes.contract import Secret
 
 WEEK, DAY = timedelta(days=7), timedelta(days=1)
@@ -33,8 +34,8 @@ _Preference = Annotated[bool, choice({"awake": True, "turn": False})]
 
 
 def _check_url(url: Secret) -> Secret:
-    if not url.reveal().startswith(("https://", "http://")):
-        raise ValueError("must be a URL that begins with https:// (a link that begins with webcal:// works so, too)")
+    if not is_link(url.reveal()):
+        raise ValueError(f"{NO_URL} (a link that begins with webcal:// works so, too)")
     return url
 
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -39,6 +38,7 @@ from monitor.config.units import parse_duration
 from monitor.core.model import Impact, Policy
 from monitor.hooks import Vendor
 from monitor.tokens import SHORTEST_TOKEN, TOKEN_FORM, Scope, is_token
+from monitor.urls import A_URL, NO_URL, is_link
 from probes.contract import Secret
 
 SHORTEST_EVERY = timedelta(milliseconds=100)
@@ -83,17 +83,12 @@ def _parse_listen(text: str) -> Listen:
 
 
 def _parse_url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError("must be a URL that begins with http:// or https://")
-    return text.rstrip("/")
+    return _parse_link(text).rstrip("/")
 
 
 def _parse_link(text: str) -> str:
-    _parse_url(text)
+    if not is_link(text):
+        raise ValueError(NO_URL)
     return text
 
 
@@ -175,14 +170,14 @@ _Impact = Annotated[Impact, choice({impact.value: impact for impact in Impact})]
 _Policy = Annotated[Policy, choice({policy.value: policy for policy in Policy})]
 _Switch = Annotated[bool, choice({"on": True, "off": False})]
 _Listen = Annotated[Listen, _public(_parse_listen, "an address such as 127.0.0.1:9788")]
-_Url = Annotated[str, _public(_parse_url, "a URL that begins with http:// or https://")]
+_Url = Annotated[str, _public(_parse_url, A_URL)]
 _Scopes = Annotated[
     tuple[Annotated[Scope, choice({scope.value: scope for scope in Scope})], ...], Listed(_check_scopes)
 ]
 _Token = Annotated[SecretText, AfterValidator(_check_token)]
 _Vendor = Annotated[Vendor, choice({vendor.value: vendor for vendor in Vendor})]
 _HookSecret = Annotated[SecretText, AfterValidator(_check_hook_secret)]
-_Link = Annotated[str, Leaf(_parse_link, "a URL that begins with http:// or https://", TEXT_JSON, public=False)]
+_Link = Annotated[str, Leaf(_parse_link, A_URL, TEXT_JSON, public=False)]
 
 
 def _key(text: str, default: Any = None) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
+from monitor.urls import NO_URL, is_callable
 from probes.contract import BadField, Secret
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -16,14 +16,9 @@ LONGEST: Final = timedelta(seconds=20)
 
 
 def check_url(url: str, field: str = "url") -> None:
-    """An absolute URL of http or https. Raises `BadField`, whose text does not repeat it: it may hold a secret."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or any(ord(letter) <= ord(" ") for letter in url):
-        raise BadField(field, "must be an absolute URL: https://host/path")
+    """Where a sink is asked. Raises `BadField`, whose text does not repeat it: it may hold a secret."""
+    if not is_callable(url):
+        raise BadField(field, NO_URL)
 
 
 def check_timeout(timeout: timedelta, field: str = "timeout") -> None:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from monitor.core.wording import cut, duration, seconds
 from monitor.sinks._told import Class, Told, class_of
+from monitor.urls import is_link
 
 TEXT_LIMIT: Final = 600
 """Characters of the sentence: those of our own body are shorter."""
@@ -257,11 +257,7 @@ def _links(told: Told) -> Iterator[tuple[str, str, str]]:
 def _is_web(url: object) -> bool:
     if not isinstance(url, str) or len(url) > URL_LIMIT or not url.isprintable() or " " in url:
         return False
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        return False
+    return is_link(url)
 
 
 def moment(text: object) -> datetime | None:

@@ -106,7 +106,7 @@ def test_a_calendars_address_is_a_secret(tmp_path: Path) -> None:
         (PEOPLE + "oncall: {rotation: [ann], from: 2026-11-23, every: 3d, handover: mon 9:00}", "turns last whole"),
         (PEOPLE + "oncall: {rotation: [ann], from: 2026-11-23, refresh: 5m}", "oncall.refresh: is for a calendar"),
         (PEOPLE + "oncall: {calendar: 'https://x/', handover: 09:00}", "oncall.handover: is for a rotation"),
-        (PEOPLE + "oncall: {calendar: 'webcal://x/'}", "oncall.calendar: must be a URL that begins with https://"),
+        (PEOPLE + "oncall: {calendar: 'webcal://x/'}", "oncall.calendar: must be a URL such as https://"),
         (PEOPLE + "oncall: {calendar: 'https://x/', refresh: 5s}", "oncall.refresh: must be at least 1m"),
         (PEOPLE + TURNS.replace("25T12", "24T12"), "overrides[0].until: is not after from"),
         (PEOPLE + TURNS.replace("who: bob", "who: eve"), 'overrides[0].who: unknown person "eve"'),
