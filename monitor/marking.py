@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.config.suggest import Vocabulary
-from monitor.core.deploys import Deploy, mark
+from monitor.core.deploys import MOST, Deploy, mark
 from monitor.core.identity import deploy_id
 from monitor.core.model import Change, Moment
 from monitor.core.world import World
@@ -20,6 +20,8 @@ LONGEST_TEXT, LONGEST_URL = 100, 500
 MOST_SERVICES = 100
 OLDEST = timedelta(days=1)
 """What was deployed before is told by nobody any more."""
+BUSY = timedelta(hours=1)
+"""In which as many are marked as are remembered, and no more: a script runs wild."""
 EARLY = timedelta(minutes=5)
 """By which the clock of whoever deploys may be ahead of ours."""
 
@@ -38,6 +40,11 @@ class Marker:
         def decide(world: World, now: Moment) -> tuple[tuple[Deploy, bool], Change | None]:
             deploy = deploy_of(asked, by, key, world, now)
             known = world.deploys.twin(deploy)
+            if known is None and sum(now.at - other.at < BUSY for other in world.deploys) >= MOST:
+                raise ValueError(
+                    f"{MOST} deploys were marked within an hour, each of which was told to everybody: mark a release "
+                    "once, and not on each host"
+                )
             return (known or deploy, known is None), mark(world, deploy, now)
 
         return await decided(self._pipeline, decide)

@@ -13,7 +13,7 @@ from typing import Any
 from monitor.config.units import parse_end
 from monitor.core import handling
 from monitor.core.calm import when
-from monitor.core.handled import LONGEST_BY, LONGEST_TEXT
+from monitor.core.handled import LONGEST_BY, LONGEST_TEXT, MOST_ACTS
 from monitor.core.model import Change, Moment
 from monitor.core.world import World
 from monitor.deciding import decided
@@ -41,9 +41,12 @@ class Responder:
         """`asked`: ``for`` or ``until``, and ``by``. Raises `ValueError`."""
         _must_know(asked, "for", "until", "by")
         who = _who(asked, by)
-        return await self._do(
-            incident, lambda world, now: handling.snooze(world, incident, _until(asked, now), who, now)
-        )
+
+        def act(world: World, now: Moment) -> Change | None:
+            _must_have_room(world, incident)
+            return handling.snooze(world, incident, _until(asked, now), who, now)
+
+        return await self._do(incident, act)
 
     async def note(self, incident: str, asked: Mapping[str, Any], by: str) -> bool:
         """`asked`: ``text``, and ``by``. Raises `ValueError`."""
@@ -51,7 +54,12 @@ class Responder:
         who, text = _who(asked, by), asked.get("text")
         if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_TEXT:
             raise ValueError(f"text must be a text of at most {LONGEST_TEXT} characters")
-        return await self._do(incident, lambda world, now: handling.note(world, incident, text, who, now))
+
+        def act(world: World, now: Moment) -> Change | None:
+            _must_have_room(world, incident)
+            return handling.note(world, incident, text, who, now)
+
+        return await self._do(incident, act)
 
     async def _do(self, incident: str, act: _Act) -> bool:
         def decide(world: World, now: Moment) -> tuple[bool, Change | None]:
@@ -63,6 +71,15 @@ class Responder:
 def _must_know(asked: Mapping[str, Any], *known: str) -> None:
     if unknown := asked.keys() - set(known):
         raise ValueError(f"{len(unknown)} unknown key(s): known are {', '.join(known)}")
+
+
+def _must_have_room(world: World, incident: str) -> None:
+    """Not for acknowledging: that is bounded by itself, as who has it has it, and must always be possible."""
+    if world.handling.of(incident).acts >= MOST_ACTS:
+        raise ValueError(
+            f"{MOST_ACTS} things were done about this incident already, each of which was told to everybody: it can "
+            "be acknowledged, and nothing else"
+        )
 
 
 def _who(asked: Mapping[str, Any], by: str) -> str:

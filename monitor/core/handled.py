@@ -16,6 +16,8 @@ PREFIX = "handling:"
 """The beginning of the names of notes; what follows is an incident's id."""
 MOST_REMARKS = 20
 """Of one incident that are remembered, the newest; all that were told are in its events."""
+MOST_ACTS = 200
+"""Of one incident. Each is told to everybody and kept for ever, and a script that runs wild knows no end."""
 LONGEST_BY, LONGEST_TEXT = 100, 300
 """Characters."""
 

@@ -8,12 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from monitor.core.deploys import Deploy
+from monitor.core.deploys import MOST, Deploy, mark
 from monitor.invitations import Invitations
 from monitor.marking import Marker
 from monitor.pipeline import Pipeline
 from monitor.tokens import Scope, Token
 from monitor.web import Doors
+from tests.core.builders import moment
 from tests.web.conftest import Agent, Serve
 from tests.web.contract import assert_described
 from tests.web.made import PASSWORD, shop
@@ -104,6 +105,16 @@ async def test_what_is_refused(agent: Agent, body: Any, said: str) -> None:
     assert status == 400
     assert said in problem["detail"]
     assert len(agent.world.deploys) == 0
+
+
+async def test_a_script_that_runs_wild_is_stopped_for_an_hour(agent: Agent) -> None:
+    for number in range(MOST):
+        mark(agent.world, Deploy(f"dep_{number}", f"v{number}", moment(60 - number).at), moment(60))
+    status, problem = await ask(agent, {"version": "one-more"})
+    assert (status, "200 deploys were marked within an hour" in problem["detail"]) == (400, True)
+    assert (await ask(agent, {"version": "v7"}))[0] == 200, "what is known is no more than it was"
+    agent.clock.at = 3600.0
+    assert (await ask(agent, {"version": "one-more"}))[0] == 201
 
 
 async def test_who_may(agent: Agent, serve: Serve) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from monitor.core.handled import LONGEST_TEXT
+from monitor.core.handled import LONGEST_TEXT, MOST_ACTS
 from monitor.core.routing import Policy, Route, Step
 from monitor.pipeline import Pipeline
 from monitor.responding import Responder
@@ -117,6 +117,17 @@ async def test_what_is_refused(agent: Agent, deed: str, body: Any, said: str) ->
     assert status == 400
     assert said in problem["detail"]
     assert agent.world.handling.incidents() == []
+
+
+async def test_a_script_that_runs_wild_is_stopped_and_an_acknowledgement_is_not(agent: Agent) -> None:
+    incident, handling = open_incident(agent), agent.world.handling
+    handling.keep(incident, replace(handling.of(incident), acts=MOST_ACTS - 1))
+    assert (await do(agent, "notes", {"text": "the last one"}))[0] == 200
+    for deed, body in (("notes", {"text": "one more"}), ("snooze", {"for": "1h"})):
+        status, problem = await do(agent, deed, body)
+        assert (status, "200 things were done about this incident already" in problem["detail"]) == (400, True)
+    assert (await do(agent, "acknowledge"))[1]["acknowledged"]["by"] == "ops"
+    assert handling.of(incident).acts == MOST_ACTS + 1
 
 
 async def test_what_is_not_open_is_not_found(agent: Agent) -> None:
