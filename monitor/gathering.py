@@ -7,8 +7,6 @@ gone or because people were told something just before, is not told event by eve
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import json
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +14,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from monitor.core.digest import Digest, Item, counted, digest_body, was
+from monitor.core.identity import event_id
 from monitor.core.model import EventType
 from monitor.core.wording import cut, duration
+from monitor.sinks._message import moment
 from monitor.sinks._told import Class, Told, read
 from monitor.sinks.contract import Nature
 from monitor.store.contract import Delivery
@@ -129,8 +129,8 @@ def _asides(pairs: Sequence[tuple[Delivery, Told]]) -> list[Told]:
 def _was(told: Told, bad: Sequence[Told], now: datetime) -> str:
     """``Web shop was down 14:02-14:09 UTC (7 min). It was home: connection refused.``"""
     incident = told.part("incident")
-    begun = min(filter(None, (_time(item.since) for item in bad)), default=now)
-    over = _time(str(incident.get("resolved") or told.since)) or _time(told.at) or now
+    begun = min(filter(None, (moment(item.since) for item in bad)), default=now)
+    over = moment(incident.get("resolved") or told.since) or moment(told.at) or now
     what = "down" if any(item.cls is Class.OUTAGE for item in bad) else "degraded"
     services = incident.get("services")
     more = len(services) - 1 if isinstance(services, list) else 0
@@ -148,14 +148,6 @@ def _at(at: datetime, now: datetime) -> str:
 
 def _whole(span: timedelta) -> timedelta:
     return timedelta(seconds=round(span.total_seconds()))
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _reworded(row: Delivery, told: Told, sentence: str) -> Delivery:
@@ -178,8 +170,9 @@ def _digest(told: Sequence[Told], rows: Sequence[Delivery], now: datetime) -> De
         items=[_item(item) for item in ordered],
         events=len(rows),
     )
-    page = {name: link for name, link in worst.part("links").items() if name == "page"}
-    body = digest_body(digest_id(rows), digest, page)
+    page = {kind: link for kind, link in worst.part("links").items() if kind == "page"}
+    name = event_id(*(row.event_id for row in rows))  # the same for the same events, whenever they are told
+    body = digest_body(name, digest, page)
     for mark in ("drill", "test"):
         if all(item.body.get(mark) is True for item in told):
             body[mark] = True
@@ -190,12 +183,6 @@ def _digest(told: Sequence[Told], rows: Sequence[Delivery], now: datetime) -> De
 
 
 _BAD_OLD = ("outage", "down", "degradation", "degraded", "unknown")
-
-
-def digest_id(rows: Sequence[Delivery]) -> str:
-    """The same for the same events, whenever they are told."""
-    text = "\x1f".join(row.event_id for row in rows).encode()
-    return "evt_" + base64.b32encode(hashlib.sha256(text).digest())[:26].decode().lower()
 
 
 def _item(told: Told) -> Item:

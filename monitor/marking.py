@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.config.suggest import Vocabulary
+from monitor.config.units import zoned
 from monitor.core.deploys import MOST, Deploy, mark
 from monitor.core.identity import deploy_id
 from monitor.core.model import Change, Moment
@@ -89,12 +90,7 @@ def _at(text: Any, now: Moment) -> datetime:
     """In the agent's time: nothing is deployed after now."""
     if text is None:
         return now.at
-    try:
-        at = datetime.fromisoformat(text if isinstance(text, str) else "")
-    except ValueError:
-        at = datetime(1970, 1, 1)  # noqa: DTZ001  (refused below)
-    if at.tzinfo is None:
-        raise ValueError("at must be a time with a zone, such as 2026-12-01T22:00:00Z")
+    at = zoned("at", text)
     if not -EARLY <= now.at - at <= OLDEST:
         raise ValueError("at must be a time within the last 24 hours")
     return min(at.astimezone(now.at.tzinfo), now.at)

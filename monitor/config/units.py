@@ -224,10 +224,15 @@ def parse_end(lasts: Any, until: Any, begin: float) -> float:
             return begin + parse_duration(lasts if isinstance(lasts, str) else "").total_seconds()
         except ValueError:
             raise ValueError("for must be a duration with a unit, such as 30m or 2h") from None
+    return zoned("until", until).timestamp()  # in its own zone: the first and the last day of all have no UTC
+
+
+def zoned(key: str, written: Any) -> datetime:
+    """A time with a zone. Raises `ValueError`, which repeats nothing of what is `written`."""
     try:
-        at = datetime.fromisoformat(until if isinstance(until, str) else "")
+        at = datetime.fromisoformat(written if isinstance(written, str) else "")
     except ValueError:
         at = datetime(1970, 1, 1)  # noqa: DTZ001  (refused below)
     if at.tzinfo is None:
-        raise ValueError("until must be a time with a zone, such as 2026-12-01T22:00:00Z")
-    return at.timestamp()  # in its own zone: the first and the last day of all have no UTC
+        raise ValueError(f"{key} must be a time with a zone, such as 2026-12-01T22:00:00Z")
+    return at
