@@ -24,6 +24,8 @@ FLIPS = 500
 """Checks that change once in the server's period, and make two webhooks each time: 200 a second. By looks further
 apart it would not be seen that they are well again."""
 WARM = 8.0
+QUICK = 5
+"""What the quick form divides checks by: an agent is started three times."""
 
 SINKS = """\
 sinks:
@@ -65,8 +67,9 @@ def measure(options: Namespace) -> Line:
         Figure("start_lateness_p99_without", usual.lateness, "ms"),
         Figure("stream_cpu", stream.busy, "% of the core"),
     )
+    checks = CHECKS // QUICK if options.quick else CHECKS
     how = (
-        f"{len(usual.spans):,} and {len(stream.spans):,} webhooks in {options.seconds:g} s from {CHECKS:,} checks, "
+        f"{len(usual.spans):,} and {len(stream.spans):,} webhooks in {options.seconds:g} s from {checks:,} checks, "
         "each verified and answered; agent on one core, which others had for "
         f"{stream.queued:.0f} % of the time; journal synced to disk before each send; exact values of all, no repeats"
     )
@@ -90,6 +93,7 @@ class Seen:
 
 def _seen(options: Namespace, *, every: str, flips: int, flip_every: str) -> Seen:
     mine, others = cores()
+    checks, flips = (CHECKS // QUICK, flips // QUICK) if options.quick else (CHECKS, flips)
     key = secrets.token_bytes(32)
     with (
         TemporaryDirectory(prefix="brownout-bench-") as name,
@@ -99,7 +103,7 @@ def _seen(options: Namespace, *, every: str, flips: int, flip_every: str) -> See
         sinks = SINKS.format(port=answer(receiver), secret="whsec_" + base64.b64encode(key).decode())
         more = _flipping(target, flips, flip_every)
         file = written(
-            Path(name), CHECKS - flips, port=free_port(), target=target, every=every, sinks=sinks, more=more
+            Path(name), checks - flips, port=free_port(), target=target, every=every, sinks=sinks, more=more
         )
         drained = () if options.quick else ("drained",)
         warm = 1.0 if options.quick else WARM
@@ -124,7 +128,7 @@ def _flipping(target: int, count: int, every: str) -> str:
     """Checks whose changes are spread evenly over the server's period."""
     return "".join(
         FLIPPING.format(
-            number=number, host=HOSTS[number % len(HOSTS)], target=target, part=number % PARTS, every=every
+            number=number, host=HOSTS[number % len(HOSTS)], target=target, part=number * PARTS // count, every=every
         )
         for number in range(count)
     )

@@ -29,7 +29,7 @@ ROUNDING = 0.999
 def measure(options: Namespace) -> Line:
     """The whole agent (journal, history, metrics, page) bound to one core, the server it looks at on another."""
     mine, others = cores()
-    checks, warm = (1000, 2.0) if options.quick else (CHECKS, WARM)
+    checks, warm = (200, 2.0) if options.quick else (CHECKS, WARM)
     every = f"{1 if options.quick else EVERY}s"
     with TemporaryDirectory(prefix="brownout-bench-") as name, responder(others) as target:
         port = free_port()

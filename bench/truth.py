@@ -82,7 +82,7 @@ class Seen:
 def measure(options: Namespace) -> Line:
     """The whole agent on one core, the server on another; then the agent is stopped in mid-flight, some times."""
     mine, others = cores()
-    checks, warm, pauses = (1000, 3.0, 1) if options.quick else (CHECKS, WARM, PAUSES)
+    checks, warm, pauses = (200, 3.0, 1) if options.quick else (CHECKS, WARM, PAUSES)
     with TemporaryDirectory(prefix="brownout-bench-") as name:
         folder = Path(name)
         with peer("bench._truth_server", str(folder / "server"), core=others) as server:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from contextlib import suppress
+from importlib import import_module
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,21 @@ from tests.servers import Absent
 # A busy machine is no fault of what is tested, and the whole suite must stay below a quarter of an hour.
 settings.register_profile("suite", deadline=None, max_examples=50)
 settings.load_profile("suite")
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Each worker of several reads its own share of the tests before all of them, so that no two rewrite the same
+    asserts: where nothing is kept from an earlier run, as in CI, that takes longer than all else about collecting."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None:
+        return
+    root, ignored = session.config.rootpath, tuple(map(os.path.abspath, session.config.getoption("ignore") or ()))
+    given = (root / argument.partition("::")[0] for argument in session.config.args)
+    files = sorted(file for path in given for file in ([path] if path.is_file() else path.rglob("test_*.py")))
+    wanted = [file for file in files if not str(file).startswith(ignored)]
+    for file in wanted[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
+        with suppress(Exception, pytest.skip.Exception):  # collecting it tells
+            import_module(".".join(file.relative_to(root).with_suffix("").parts))
 
 
 @pytest.hookimpl(trylast=True)

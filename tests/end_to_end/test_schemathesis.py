@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.rig import agent, environment, until_state
 
-pytest.importorskip("schemathesis", reason="make creates the environment anew with it: make test")
+if find_spec("schemathesis") is None:  # importing it costs each worker a second
+    pytest.skip("make creates the environment anew with it: make test", allow_module_level=True)
 
 CONFIG = """
 agent: {{listen: "127.0.0.1:0", state_dir: "{state}"}}
