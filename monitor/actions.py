@@ -37,10 +37,10 @@ PATIENCE = 10.0
 """Seconds that the journal gets to take that a run begins; where it does not, it does not begin."""
 OUTPUT = 4096
 """Bytes of a command's output that are kept; a line of them is shown."""
-ENDLESS = 8 << 20
 LONGEST_FACT = 1000
 """Characters of a variable of its environment."""
 SHOWN = 150
+"""Characters of that line."""
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("brownout.actions")
 
@@ -174,7 +174,6 @@ class Actuator:
                 deed.run,
                 timeout=limit,
                 most=OUTPUT,
-                endless=ENDLESS,
                 environment=clean_environment(**facts_of(begun, body)),
             )
         except TimeoutError:

@@ -45,27 +45,14 @@ class Shared:
 
 
 class Attempts:
-    """Those at one sink, within `limit` seconds each."""
+    """Those at one sink, within the pace's time each."""
 
-    def __init__(
-        self,
-        name: str,
-        kept: Mapping[str, Mapping[str, Any]],
-        client: httpx.AsyncClient,
-        terminal: TextIO,
-        clock: Clock,
-        limit: float,
-        invite: Callable[[Delivery], Delivery],
-    ) -> None:
-        """`kept`: what the sink keeps of its streams, as it is from now on. `invite` adds to what people are sent how
-        they acknowledge it."""
+    def __init__(self, name: str, shared: Shared) -> None:
         self._name = name
-        self._kept = kept
-        self._client = client
-        self._terminal = terminal
-        self._clock = clock
-        self._limit = limit
-        self._invite = invite
+        self._kept = shared.keepsakes.view(name)
+        self._client, self._terminal, self._clock = shared.client, shared.terminal, shared.clock
+        self._limit = shared.pace.send_timeout
+        self._invite = shared.invite
         self._refused: set[str] = set()
         """Ids of the events of which it is certain that no attempt so far was taken. Before a restart nothing is."""
 

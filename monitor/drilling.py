@@ -13,7 +13,7 @@ from monitor.config.suggest import Vocabulary
 from monitor.config.units import parse_duration
 from monitor.core import drill
 from monitor.core.handled import Kind
-from monitor.core.model import Change, Event, Impact, Moment
+from monitor.core.model import Change, Event, EventType, Impact, Moment
 from monitor.core.wording import iso
 from monitor.core.world import World
 from monitor.deciding import decided
@@ -110,7 +110,7 @@ class Drills:
             update = body.get("update") or {}
             if update.get("kind") == Kind.ACKNOWLEDGED:
                 course.acknowledged = {"by": update.get("by"), "at": iso(event.at)}
-            if event.type.value == "incident.resolved":
+            if event.type is EventType.INCIDENT_RESOLVED:
                 course.over = event.at
 
     def settled(self, delivery: Delivery, outcome: Outcome, seconds: float, error: str) -> None:

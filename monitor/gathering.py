@@ -30,8 +30,6 @@ _SLICE = 50
 _ORDER = (Class.OUTAGE, Class.DEGRADED, Class.UNKNOWN, Class.MARK, Class.RECOVERED)
 """The worst first."""
 _STATES = {Class.OUTAGE: "outage", Class.DEGRADED: "degradation", Class.RECOVERED: "operational"}
-_ASIDE = frozenset({"acknowledged", "snoozed", "note", "action"})
-"""Updates that tell nothing of how it stands: they are told along with what does."""
 _TAKEN_ON = frozenset({"acknowledged", "snoozed"})
 
 
@@ -92,7 +90,7 @@ def _alone(parcel: Parcel, apart: Container[str]) -> bool:
 def _present(nature: Nature, pairs: Sequence[tuple[Delivery, Told]], now: datetime) -> Delivery:
     """The newest of a stream, in the words that are right by now."""
     newest, told = pairs[-1]
-    bad = [earlier for _, earlier in pairs[:-1] if earlier.cls in (Class.OUTAGE, Class.DEGRADED)]
+    bad = [earlier for _, earlier in pairs[:-1] if earlier.cls.bad]
     if told.cls is Class.RECOVERED and bad:
         return _reworded(newest, told, _was(told, bad, now))
     if nature is Nature.HUMAN and (aside := _asides(pairs)):
@@ -117,10 +115,10 @@ def _as_news(told: Told, about: Told) -> Told:
 
 
 def _asides(pairs: Sequence[tuple[Delivery, Told]]) -> list[Told]:
-    """Those at the end that tell nothing of how it stands."""
+    """Those at the end that tell nothing of how it stands: they are told along with what does."""
     aside: list[Told] = []
     for _, told in reversed(pairs):
-        if told.part("update").get("kind") not in _ASIDE:
+        if not told.is_aside:
             break
         aside.insert(0, told)
     return aside

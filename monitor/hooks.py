@@ -123,8 +123,10 @@ def _hex(key: bytes, message: bytes) -> str:
 def _must_match(known: list[str], given: str | None, header: str) -> None:
     digest = hashlib.sha256((given or "").encode("utf-8", "replace")).digest()
     same = [hmac.compare_digest(hashlib.sha256(item.encode()).digest(), digest) for item in known]
-    if not given or not any(same):
-        raise Forged(f"{header} is {'missing' if not given else 'not of'} this hook's secret: is it the same there?")
+    if not given:
+        raise Forged(f"{header} is missing: has the hook a secret there?")
+    if not any(same):
+        raise Forged(f"{header} is not of this hook's secret: is it the same there?")
 
 
 # --- what it asks for -------------------------------------------------------------------------------------------

@@ -46,15 +46,14 @@ class Lane:
         self._held = False
         """Whether it was told of something that is open still."""
         self.sink = sink
-        self._sharpened = False
-        """Whether its sink was defined anew, and what waits is to be tried at once."""
+        self._hastens = False
+        """Whether what waits out a backoff is seen to at once: the sink is another one, was removed, or wants nothing
+        more."""
         self._name = name
         self._store, self._keepsakes = shared.store, shared.keepsakes
         self._clock, self._steady = shared.clock, shared.steady
         self._random, self._on_result, self._pace = shared.random, shared.on_result, shared.pace
-        kept = self._keepsakes.view(name)
-        limit = shared.pace.send_timeout
-        self._attempts = Attempts(name, kept, shared.client, shared.terminal, shared.clock, limit, shared.invite)
+        self._attempts = Attempts(name, shared)
         self._bearing = Bearing(name, sink, shared)
         self._claims = Claims(name, shared)
         self._settle = Settling(name, shared.pace)
@@ -75,14 +74,14 @@ class Lane:
 
     def redefine(self, sink: Sink) -> None:
         """Send by another definition of the sink. Whoever has corrected an address awaits the page now."""
-        self.sink, self._sharpened, self.retired = sink, True, False
+        self.sink, self._hastens, self.retired = sink, True, False
         self._bearing.begin_anew(sink)
         self.woken.set()
 
     def retire(self, *, held: bool) -> None:
         """It was removed: `run` ends when nothing is under way and no end waits any more, unless one is to come as it
         is `held` to be told of something open."""
-        self._sharpened = self._sharpened or not self.retired  # what waits out a backoff is given up, too
+        self._hastens = self._hastens or not self.retired
         self.retired, self._held = True, held
         self.woken.set()
 
@@ -133,9 +132,9 @@ class Lane:
         if (held := self._restraint.wait(self._clock.now().tick)) > 0:
             return min(held, self._pace.recheck)
         await self._claims.mistrust_old_waits()
-        if self._sharpened:
+        if self._hastens:
             await self._store.hasten(self._name, self._steady.now())
-            self._sharpened = False
+            self._hastens = False
         for parcel in await self._claimed(free):
             task = group.create_task(self._deliver(parcel), name=f"send {self._name} {parcel.said.event_id}")
             self.sending.add(task)
@@ -152,9 +151,9 @@ class Lane:
         """What comes for a sink that is disabled: listed, and to be sent again once somebody has seen to it. What is
         open there is to be ended all the same: the end waits for that."""
         now, error = self._steady.now(), f"the sink is disabled: {self._restraint.disabled}"
-        if self._sharpened:
+        if self._hastens:
             await self._store.hasten(self._name, now)
-        due = now if self._sharpened else AT_ONCE  # the ends that wait have been met by then
+        due = now if self._hastens else AT_ONCE  # the ends that wait have been met by then
         while rows := await self._store.claim(self._name, due, now + timedelta(minutes=1), 100, deep=True):
             disabled = bool(self._restraint.disabled)  # somebody may have seen to it just now
             kept = [row for row in rows if row.event_type in ENDS or not disabled]
@@ -162,7 +161,7 @@ class Lane:
             if kept:
                 await self._store.failed(kept, now + MOMENT, error)
             await self._list_dead([row for row in rows if row not in kept], error)
-        self._sharpened = self._sharpened and not self._restraint.disabled
+        self._hastens = self._hastens and not self._restraint.disabled
 
     async def _list_dead(self, rows: Sequence[Delivery], error: str) -> None:
         if not rows:
@@ -260,7 +259,7 @@ class Lane:
 
     def _failed(self, failure: SendFailed, *, retry: float = 0.0) -> None:
         self._bearing.failed(str(failure), asked=self._pace.asked(failure), retry=retry, gone=failure.gone)
-        self._sharpened = self._sharpened or failure.gone  # what waits out a backoff is given up, too
+        self._hastens = self._hastens or failure.gone
 
     async def _accepted(self, *, trouble: bool = True) -> None:
         """After it was down: the resolve behind an alert must not wait out a backoff."""

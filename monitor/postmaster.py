@@ -17,7 +17,7 @@ from monitor.outbox import Outbox
 from monitor.sending import SinkState
 from monitor.sinks._http import new_client
 from monitor.sinks._overheard import Overheard
-from monitor.sinks._told import Class, read
+from monitor.sinks._told import read
 from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
 from monitor.store.contract import Backlog, DeadLetter, Delivery, Store
 from monitor.strays import ADVICE, SAID
@@ -202,5 +202,5 @@ def _letter(letter: DeadLetter) -> dict[str, Any]:
         "attempts": delivery.attempt,
         "error": cut(letter.error),
         "sentence": cut(told.sentence),
-        "open": told.cls in (Class.OUTAGE, Class.DEGRADED),
+        "open": told.cls.bad,
     }

@@ -132,7 +132,7 @@ class Conversation:
 
     def _blocks(self, *, alone: bool) -> _blocks.Blocks:
         incident = self.told.part("incident").get("id")
-        bad = self.told.cls in (Class.OUTAGE, Class.DEGRADED) and not self.told.test
+        bad = self.told.cls.bad and not self.told.test
         wanted = self.bot.interactive and bad and not self.message.acknowledged
         button = str(incident) if wanted and incident else None
         laid_out = _blocks.whole if alone else _blocks.main

@@ -248,7 +248,7 @@ def _figures(evidence: Mapping[str, Any], name: str) -> list[tuple[str, float]]:
 def _links(told: Told) -> Iterator[tuple[str, str, str]]:
     links = told.part("links")
     for name, label in _LINKS.items():
-        if name == "acknowledge" and (_is_acknowledged(told) or told.cls not in (Class.OUTAGE, Class.DEGRADED)):
+        if name == "acknowledge" and (_is_acknowledged(told) or not told.cls.bad):
             continue
         if _is_web(url := links.get(name)):
             yield name, label, str(url)

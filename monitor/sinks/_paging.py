@@ -21,8 +21,6 @@ from monitor.sinks.contract import SinkContext
 from monitor.store.contract import Delivery
 
 CLASSES: Final = (Class.OUTAGE, Class.DEGRADED)
-_ASIDE: Final = frozenset({"acknowledged", "snoozed", "note", "action"})
-"""Updates that tell what people or we have done, while the trouble is what it was."""
 _TEXT_LIMIT: Final = 500
 SEVERITIES: Final = {Class.OUTAGE: "critical", Class.DEGRADED: "warning"}
 """As most of them call the classes."""
@@ -92,12 +90,11 @@ def steps(told: Told, opened: Mapping[str, Any], event_id: str, *, holds: bool) 
 def _steps_in_trouble(
     told: Told, opened: Mapping[str, Any], event_id: str, *, holds: bool
 ) -> Iterator[tuple[Act, Class]]:
-    kind = told.part("update").get("kind")
-    aside = Act.ACKNOWLEDGE if kind == "acknowledged" else Act.NOTE
+    aside = Act.ACKNOWLEDGE if told.part("update").get("kind") == "acknowledged" else Act.NOTE
     if holds and told.cls is Class.DEGRADED and Class.OUTAGE in opened:
         yield aside, Class.OUTAGE
         return
-    if kind not in _ASIDE:
+    if not told.is_aside:
         if opened.get(told.cls) != event_id:
             if holds and told.cls is Class.OUTAGE and told.cls in opened and _eased(opened.get(_EASED), told.at):
                 yield Act.CLOSE, told.cls

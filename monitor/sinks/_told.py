@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from monitor.store.contract import Delivery
 
+_ASIDE: Final = frozenset({"acknowledged", "snoozed", "note", "action"})
 LONGEST_KEY: Final = 63
 """Characters: fits every sink that takes a key (contracts, section 0)."""
 
@@ -25,6 +26,10 @@ class Class(StrEnum):
     """The agent cannot tell: it neither pages nor resolves anything."""
     MARK = "mark"
     """Something that happened, and is no trouble: a deploy."""
+
+    @property
+    def bad(self) -> bool:
+        return self in (Class.OUTAGE, Class.DEGRADED)
 
 
 _CLASSES: Final = {
@@ -62,6 +67,11 @@ class Told:
         """An object of the body, such as ``incident`` or ``service``; empty where there is none."""
         found = self.body.get(name)
         return found if isinstance(found, dict) else {}
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether it tells what people or we have done, while the trouble is what it was."""
+        return self.part("update").get("kind") in _ASIDE
 
     @property
     def title(self) -> str:
