@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from monitor.asked import line_of, must_know
 from monitor.config.routes import closed_lookups, one_of, parse_when
 from monitor.config.suggest import Vocabulary
 from monitor.config.units import parse_end
@@ -77,8 +78,7 @@ class Silencer:
 
 def silence_of(asked: Mapping[str, Any], by: str, world: World, now: Moment) -> Silence:
     """From now on. Raises `ValueError`."""
-    if unknown := asked.keys() - {"when", "for", "until", "why"}:
-        raise ValueError(f"{len(unknown)} unknown key(s): when, for, until and why are known")
+    must_know(asked, "when", "for", "until", "why")
     if len(world.silences.known) >= MOST_SILENCES:
         raise ValueError(f"there are {MOST_SILENCES} silences already: end some")
     text = asked.get("when")
@@ -91,7 +91,7 @@ def silence_of(asked: Mapping[str, Any], by: str, world: World, now: Moment) -> 
         "check": one_of(Vocabulary("check", [*plan.checks, *ids]), ids),
     }
     when = parse_when(text, closed_lookups() | open_ended)
-    why = _why(asked)
+    why = line_of(asked, "why", LONGEST_WHY)
     begin = now.at.timestamp()
     end = parse_end(asked.get("for"), asked.get("until"), begin)
     if not 0 < end - begin <= LONGEST_AD_HOC:
@@ -104,11 +104,10 @@ def silence_of(asked: Mapping[str, Any], by: str, world: World, now: Moment) -> 
 
 def window_of(asked: Mapping[str, Any], by: str, world: World, now: Moment) -> Window:
     """From now on. Raises `ValueError`."""
-    if unknown := asked.keys() - {"what", "for", "until", "why"}:
-        raise ValueError(f"{len(unknown)} unknown key(s): what, for, until and why are known")
+    must_know(asked, "what", "for", "until", "why")
     if len(world.calm.ad_hoc) >= MOST_WINDOWS:
         raise ValueError(f"there are {MOST_WINDOWS} windows already: end some, or write one into the file")
-    why = _why(asked)
+    why = line_of(asked, "why", LONGEST_WHY)
     scope = find(_names(asked.get("what")), world.plan)
     begin = now.at.timestamp()
     end = parse_end(asked.get("for"), asked.get("until"), begin)
@@ -117,13 +116,6 @@ def window_of(asked: Mapping[str, Any], by: str, world: World, now: Moment) -> W
         raise ValueError(f"it must end after now, and within {longest}: what is longer belongs in the file")
     name = maintenance_id(world.origin, begin, scope.text, len(world.calm.ad_hoc))
     return Window(name, scope, Span(begin, end), why=why, by=by)
-
-
-def _why(asked: Mapping[str, Any]) -> str:
-    why = asked.get("why") or ""
-    if not isinstance(why, str) or len(why) > LONGEST_WHY or (why and not why.isprintable()):
-        raise ValueError(f"why must be a text of at most {LONGEST_WHY} characters, on one line")
-    return why
 
 
 def _names(what: Any) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from monitor.asked import must_know
 from monitor.clock import Clock
 from monitor.config.suggest import Vocabulary
 from monitor.config.units import parse_duration
@@ -134,8 +135,7 @@ class Drills:
 
 
 def _checked(asked: Mapping[str, Any]) -> tuple[str, Impact, float, tuple[str, ...]]:
-    if unknown := asked.keys() - {"service", "impact", "for", "sinks"}:
-        raise ValueError(f"{len(unknown)} unknown key(s): service, impact, for and sinks are known")
+    must_know(asked, "service", "impact", "for", "sinks")
     service = asked.get("service")
     if not isinstance(service, str) or not service:
         raise ValueError("service must be the name of a service")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from monitor.asked import line_of, must_know
 from monitor.config.suggest import Vocabulary
 from monitor.config.units import zoned
 from monitor.core.deploys import MOST, Deploy, mark
@@ -53,8 +54,7 @@ class Marker:
 
 def deploy_of(asked: Mapping[str, Any], by: str, key: str, world: World, now: Moment) -> Deploy:
     """Raises `ValueError`."""
-    if unknown := asked.keys() - {"version", "services", "environment", "at", "by", "url"}:
-        raise ValueError(f"{len(unknown)} unknown key(s): version, services, environment, at, by and url are known")
+    must_know(asked, "version", "services", "environment", "at", "by", "url")
     version = _text(asked, "version", LONGEST_TEXT)
     if not version:
         raise ValueError("say which version was deployed, as in v42")
@@ -69,10 +69,7 @@ def deploy_of(asked: Mapping[str, Any], by: str, key: str, world: World, now: Mo
 
 
 def _text(asked: Mapping[str, Any], key: str, longest: int) -> str:
-    text = asked.get(key) or ""
-    if not isinstance(text, str) or len(text) > longest or (text and not text.isprintable()):
-        raise ValueError(f"{key} must be a text of at most {longest} characters, on one line")
-    return text.strip()
+    return line_of(asked, key, longest).strip()
 
 
 def _services(named: Any, world: World) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from monitor.asked import must_know
 from monitor.config.units import parse_end
 from monitor.core import handling
 from monitor.core.calm import when
@@ -33,13 +34,13 @@ class Responder:
 
     async def acknowledge(self, incident: str, asked: Mapping[str, Any], by: str) -> bool:
         """`asked`: ``by``, if another than `by` does it. Raises `ValueError`."""
-        _must_know(asked, "by")
+        must_know(asked, "by")
         who = _who(asked, by)
         return await self._do(incident, lambda world, now: handling.acknowledge(world, incident, who, now))
 
     async def snooze(self, incident: str, asked: Mapping[str, Any], by: str) -> bool:
         """`asked`: ``for`` or ``until``, and ``by``. Raises `ValueError`."""
-        _must_know(asked, "for", "until", "by")
+        must_know(asked, "for", "until", "by")
         who = _who(asked, by)
 
         def act(world: World, now: Moment) -> Change | None:
@@ -50,7 +51,7 @@ class Responder:
 
     async def note(self, incident: str, asked: Mapping[str, Any], by: str) -> bool:
         """`asked`: ``text``, and ``by``. Raises `ValueError`."""
-        _must_know(asked, "text", "by")
+        must_know(asked, "text", "by")
         who, text = _who(asked, by), asked.get("text")
         if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_TEXT:
             raise ValueError(f"text must be a text of at most {LONGEST_TEXT} characters")
@@ -66,11 +67,6 @@ class Responder:
             return incident in world.cases or incident in world.drills, act(world, now)
 
         return await decided(self._pipeline, decide)
-
-
-def _must_know(asked: Mapping[str, Any], *known: str) -> None:
-    if unknown := asked.keys() - set(known):
-        raise ValueError(f"{len(unknown)} unknown key(s): known are {', '.join(known)}")
 
 
 def _must_have_room(world: World, incident: str) -> None:

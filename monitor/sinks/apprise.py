@@ -39,7 +39,6 @@ _READ_SECONDS: Final = 10.0
 _KINDS: Final = {Class.OUTAGE: "failure", Class.DEGRADED: "warning", Class.RECOVERED: "success"}
 _STATUS: Final = re.compile(r"\berror=([1-5]\d\d)\b")
 """In Apprise's log: nothing else tells why a send has failed."""
-_RETRIED: Final = frozenset({408, 425, 429})
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9]{1,19})://", re.ASCII)
 
 
@@ -91,7 +90,9 @@ class Apprise(Sink):
             return
         if status in _OTHERWISE:
             raise SendFailed(_OTHERWISE[status], uncertain=True)
-        raise SendFailed(f"answered {status}", permanent=400 <= status < 500 and status not in _RETRIED)
+        from monitor.sinks import _http  # brings httpx, which only an agent that sends needs
+
+        raise SendFailed(f"answered {status}", permanent=400 <= status < 500 and status not in _http.RETRIED)
 
 
 _ACCEPTED: Final = 0

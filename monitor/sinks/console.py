@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
 import os
 import select
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, TextIO
+from typing import Annotated, ClassVar, TextIO
 
 from monitor.sinks._message import harmless as harmless  # commands write to terminals, too
+from monitor.sinks._told import read
 from monitor.sinks.contract import Nature, SendFailed, Sink, SinkContext
 from monitor.store.contract import Delivery
 
@@ -64,27 +62,14 @@ class Console(Sink):
 
 def render(delivery: Delivery, *, coloured: bool = False, ascii_only: bool = False) -> str:
     """One line for an event, in local time."""
-    body = _body(delivery.body)
-    symbol, plain, colour = _LOOK.get(_new_state(body), _PLAIN)
-    sentence = harmless(str(body.get("sentence") or delivery.event_type))[:_LINE_LIMIT]
+    told = read(delivery)
+    symbol, plain, colour = _LOOK.get(str(told.part("state").get("new")), _PLAIN)
+    sentence = harmless(told.sentence)[:_LINE_LIMIT]
     if ascii_only:
         symbol, sentence = plain, sentence.encode("ascii", "replace").decode()
     at: datetime = delivery.at.astimezone()
     line = f"{symbol} {sentence}"
     return f"{at:%H:%M:%S} " + (f"\x1b[{colour}m{line}\x1b[0m" if coloured else line)
-
-
-def _body(raw: bytes) -> Mapping[str, Any]:
-    with contextlib.suppress(ValueError):
-        decoded = json.loads(raw)
-        if isinstance(decoded, dict):
-            return decoded
-    return {}
-
-
-def _new_state(body: Mapping[str, Any]) -> str:
-    state = body.get("state")
-    return str(state.get("new")) if isinstance(state, dict) else ""
 
 
 def _wants_colour(terminal: TextIO) -> bool:

@@ -25,7 +25,8 @@ _BUDGET: Final = 12.0
 """Seconds after which an attempt begins no further call: it ends within its 20 s, and the next one goes on there."""
 SPACING: Final = 1.0
 """Seconds between the beginnings of two calls: what a token may do."""
-RETRIED: Final = frozenset({408, 420, 425, 429})
+_TOO_FAST: Final = 420
+"""What it answers besides 429 where that was too many."""
 NAME_LIMIT: Final = 255
 TEXT_LIMIT: Final = 25_000
 _PAGES: Final = 5
@@ -316,5 +317,5 @@ class _Attempt:
             if missing:
                 raise SendFailed(f"the page has no component {missing}: see its ID, and the page's", permanent=True)
             return None
-        _http.judge(answer, self._context.now, retried=RETRIED)
+        _http.judge(answer, self._context.now, retried=_http.RETRIED | {_TOO_FAST})
         return answer.json()
