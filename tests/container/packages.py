@@ -16,8 +16,8 @@ def built(out: Path) -> Path:
     """The package: BROWNOUT_DEB, or built by what `make deb` calls."""
     if "BROWNOUT_DEB" in os.environ:
         return Path(os.environ["BROWNOUT_DEB"]).resolve()
-    # LEVEL=1: nobody downloads this one.
-    _run([ROOT / "packaging" / "build-deb", Path(sys.executable).parent, out], LEVEL="1")
+    # Nobody downloads this one, and it is unpacked four times.
+    _run([ROOT / "packaging" / "build-deb", Path(sys.executable).parent, out], COMPRESSION="none")
     return next(out.glob("*.deb"))
 
 
