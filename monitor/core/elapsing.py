@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from monitor.core import calming, drill, escalating, handling, impairment, silences, suppression, unjudged
 from monitor.core.calm import BOUTS, WINDOWS
 from monitor.core.escalation import ESCALATE
-from monitor.core.following import ROOT, corrected
+from monitor.core.following import MERGE, ROOT, corrected, merge
 from monitor.core.model import Change, Moment, Note
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ ELAPSED: Mapping[str, Callable[[World, str, Moment], Change | None]] = {
     impairment.AGENDA_QUIET: impairment.quiet,
     suppression.UNTOLD: suppression.elapsed,
     suppression.HEARD: suppression.heard,
+    suppression.RELEASED: suppression.let_go,
     ROOT: corrected,
+    MERGE: merge,
     handling.SNOOZE: handling.woken,
     ESCALATE: escalating.due,
     silences.HEARING: silences.reconsider,

@@ -10,11 +10,14 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
-from monitor.core.causes import first_sign, lost
+from monitor.core.agenda import AT_ONCE
+from monitor.core.causes import first_sign
 from monitor.core.handled import CHANGED, Update
 from monitor.core.identity import incident_id
+from monitor.core.impact import impact_of
 from monitor.core.incident import Case, absorbed, outgrown
 from monitor.core.judge import Judge
 from monitor.core.model import Change, EventType, Impact, Incident, Moment, ServiceState, State, merged
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 ROOT = "root"
 """The kind of an item on the agenda: an incident whose root may be another one, as it is well again."""
+
+MERGE = "merge"
+"""That of one with others that are to be merged into it."""
 
 GRACE = 300.0
 """Seconds after the root is well again in which what hangs on it may follow it: what lasts has another cause."""
@@ -56,7 +62,10 @@ def follow(
     if not cases:
         return _open(world, (status, *kin), bad, at, note)
     survivor, *others = sorted(cases.values(), key=_precedence)
-    return _grow(world, survivor, others, (status, *kin), bad, at, note)
+    others.sort(key=lambda case: case is not status.case)
+    if len(others) > AT_ONCE:
+        _merge_later(world, survivor, others[AT_ONCE:])
+    return _grow(world, survivor, others[:AT_ONCE], (status, *kin), bad, at, note)
 
 
 def _kin(world: World, status: ServiceStatus, bad: Iterable[Judge], changed: Judge | None) -> Iterator[ServiceStatus]:
@@ -98,7 +107,7 @@ def _open(world: World, statuses: Sequence[ServiceStatus], bad: Sequence[Judge],
     )
     case = Case.of(fresh, ())
     _join(world, case, statuses, bad)
-    incident = replace(case.incident, impact=_impact(world, case))
+    incident = replace(case.incident, impact=impact_of(world, case))
     return tell(world, case, incident, EventType.INCIDENT_OPENED, at, note)
 
 
@@ -117,7 +126,7 @@ def _grow(
     for other in others:
         _absorb(world, case, other)
     _join(world, case, statuses, bad)
-    incident = replace(case.incident, impact=_impact(world, case))
+    incident = replace(case.incident, impact=impact_of(world, case))
     worse = incident.impact is Impact.OUTAGE is not before.impact
     roots = [before.root, *(other.incident.root for other in others)]
     root = _first(world, statuses[0], bad) if worse else _standing(world, roots, bad if others else ())
@@ -130,7 +139,7 @@ def _grow(
     told = others or another or incident.impact is not before.impact or outgrown(before, incident)
     if not (told or _is_news(world, case, before, incident, at)):
         case.incident = incident
-        held = hold(world, EventType.INCIDENT_UPDATED, scene_of(world, case), at)
+        held = hold(world, EventType.INCIDENT_UPDATED, incident, partial(scene_of, world, case), at)
         return Change(incidents=(incident,), notes=held) if held or incident != before else None
     notes = (_not_as_told(before, incident), note) if another else (note,)
     return merged(
@@ -171,9 +180,8 @@ def update(
 
 def corrected(world: World, identity: str, now: Moment) -> Change | None:
     """The root of an incident has been well for a while: what still fails has another cause."""
-    statuses = [status for status in world.services.values() if status.incident and status.incident.id == identity]
-    bad = [judge for status in statuses for judge in world.bad(status)]
-    case = statuses[0].case if statuses else None
+    case = world.cases.get(identity)
+    bad = [judge for name in case.services for judge in world.bad(world.services[name])] if case is not None else []
     root = world.judges.get(case.incident.root) if case is not None else None
     if case is None or not bad or (root is not None and world.calm.told(root) is not State.UP):
         return None
@@ -231,11 +239,40 @@ def _absorb(world: World, case: Case, other: Case) -> None:
         world.services[name].case = case
     world.handling.merge(case.incident.id, case.incident.impact, other.incident.id)
     case.services |= other.services
+    if other.merging:
+        _merge_later(world, case, other.merging)
     case.grow(other.incident.services, other.known)
     incident, gone = case.incident, other.incident
     worst = Impact.OUTAGE if Impact.OUTAGE in (incident.worst, gone.worst) else Impact.DEGRADATION
     since, told = min(incident.since, gone.since), incident.told.union(gone.told)
     case.incident = replace(incident, since=since, told=told, worst=worst)
+
+
+def _merge_later(world: World, case: Case, others: Iterable[Case]) -> None:
+    """As soon as looks have had their turn."""
+    case.merging += others
+    world.agenda.enter(MERGE, case.incident.id, world.calm.moment.tick)
+
+
+def merge(world: World, identity: str, now: Moment) -> Change | None:
+    """Of thousands of incidents that have turned out to have one cause the next ones. It is told of as it grows, and
+    when they are all in it."""
+    case = world.cases.get(identity)
+    if case is None or not case.merging:
+        return None
+    others, rest, before = case.merging[:AT_ONCE], case.merging[AT_ONCE:], case.incident
+    others = [other for other in others if other is not case and world.cases.get(other.incident.id) is other]
+    case.merging = []
+    for other in others:
+        _absorb(world, case, other)
+    if rest:
+        _merge_later(world, case, rest)
+    incident = replace(case.incident, impact=impact_of(world, case))
+    ends = [_end(world, case, other, now.at) for other in others]
+    if case.merging and not outgrown(before, incident):
+        case.incident = incident
+        return merged([Change(incidents=(incident,)), *ends])
+    return merged([update(world, case, incident, now.at), *ends])
 
 
 def _end(world: World, case: Case, other: Case, at: datetime) -> Change:
@@ -264,31 +301,8 @@ def _leave(world: World, status: ServiceStatus, at: datetime, note: str) -> Chan
 
 def shrink(world: World, case: Case, at: datetime, note: str = "") -> Change | None:
     """One of several services has left the case; that is told where the others have less than that one had."""
-    incident = replace(case.incident, impact=_impact(world, case))
+    incident = replace(case.incident, impact=impact_of(world, case))
     return update(world, case, incident, at, note) if incident != case.incident else None
-
-
-def _impact(world: World, case: Case) -> Impact:
-    """What it means now to the services that are not well; as it was, while nothing is known of them."""
-    states = {world.services[name].state for name in case.services}
-    before = case.incident.impact
-    if ServiceState.OUTAGE in states:
-        return Impact.OUTAGE
-    if ServiceState.DEGRADATION not in states or (before is Impact.OUTAGE and _out_of_sight(world, case)):
-        return before
-    return Impact.DEGRADATION
-
-
-def _out_of_sight(world: World, case: Case) -> bool:
-    """Whether one of its services may still have an outage: what makes one was bad when we lost sight of it. That is
-    no longer an outage once we see that it is none."""
-    for name in case.services:
-        rule = world.services[name].service.outage
-        judges = [world.judges[check] for check in rule.checks]
-        bad = sum(world.calm.told(judge) is State.DOWN or lost(judge) for judge in judges)
-        if any(map(lost, judges)) and bad >= rule.needed:
-            return True
-    return False
 
 
 def tell(
@@ -322,7 +336,7 @@ def tell(
     policies = world.teller.policies(scene, at) if calling else ()
     again = world.teller.calls_again if calling else math.inf
     world.escalation.follow(incident.id, policies, world.calm.moment, again)
-    held = hold(world, told, replace(scene, incident=case.incident), at)
+    held = hold(world, told, case.incident, lambda: replace(scene, incident=case.incident), at)
     notes = (*world.handling.written(), *world.escalation.written(), *held)
     return Change(incidents=(case.incident,), events=(event,), notes=notes)
 
@@ -333,7 +347,4 @@ def scene_of(world: World, case: Case, statuses: Sequence[ServiceStatus] = ()) -
         live = (world.services[name] for name in case.services)
         # Among equals those first that somebody has written down: they are what customers know.
         statuses = sorted(live, key=lambda status: (WORST_FIRST.index(status.state), status.service.implicit))
-    members = world.members(statuses[0])
-    for status in statuses[1:]:
-        members |= {judge.check.id: judge for judge in world.bad(status)}
-    return Scene(case.incident, statuses, members)
+    return Scene(case.incident, statuses, world.members(statuses[0]) | world.bad_among(statuses[1:]))

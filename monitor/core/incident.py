@@ -4,7 +4,7 @@ that fails for the same reason, merged where two turn out to be one, resolved wh
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from monitor.core.model import Incident
@@ -29,6 +29,8 @@ class Case:
     """The checks that have been part of it, also those beyond the limit of names."""
     ended: datetime | None = None
     """When the last service that has left it was well again."""
+    merging: list[Case] = field(default_factory=list)
+    """Those that have turned out to be part of it, and still stand by themselves: they were too many at once."""
 
     @classmethod
     def of(cls, incident: Incident, services: Iterable[str]) -> Case:

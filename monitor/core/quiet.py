@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from monitor.core.model import EventType, Impact, Note
+from monitor.core.model import EventType, Impact, Incident, Note
 from monitor.core.scene import Scene
 from monitor.core.sentences import who
 from monitor.core.snapshot import UNREADABLE, read_count, read_given_instant, read_instant, read_notes
@@ -107,11 +107,17 @@ class Quiet:
         return Note(BEYOND, [[*kept, count] for kept, count in self.beyond.items()] or None)
 
 
-def hold(world: World, told: EventType, scene: Scene, at: datetime) -> tuple[Note, ...]:
-    """Remember what is not told of the incident now because it is quiet, and how goes on what is remembered."""
-    quiet, incident = world.quiet, scene.incident
+def hold(
+    world: World, told: EventType, incident: Incident, scene: Callable[[], Scene], at: datetime
+) -> tuple[Note, ...]:
+    """Remember what is not told of the incident now because it is quiet, and how goes on what is remembered. The
+    `scene` is asked for only where it matters: it may be of thousands of services."""
+    quiet = world.quiet
     before = quiet.held.get(incident.id)
-    kept = () if incident.resolved else world.teller.hushed(told, scene, at)
+    if before is None and (incident.resolved or not world.teller.is_quiet(incident.impact, at)):
+        return ()
+    spoken = scene()
+    kept = () if incident.resolved else world.teller.hushed(told, spoken, at)
     if before is not None:
         kept = tuple(dict.fromkeys((*before.kept, *kept)))
     if not kept:
@@ -121,7 +127,7 @@ def hold(world: World, told: EventType, scene: Scene, at: datetime) -> tuple[Not
         del quiet.held[incident.id]
         gone = Note(PREFIX + incident.id, None)
         return (gone, *quiet.put(replace(other, kept=tuple(dict.fromkeys((*other.kept, *kept))))))
-    title, several = who(scene.statuses)
+    title, several = who(spoken.statuses)
     worst = Impact.OUTAGE if before and before.impact is Impact.OUTAGE else incident.impact
     why = before.why if before and incident.resolved else f"{incident.root}: {incident.why}"
     item = Held(incident.id, title, several, worst, incident.since, why, kept, incident.told, ended=incident.resolved)

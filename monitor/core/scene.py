@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Final
 
 from monitor.core.judge import Judge
 from monitor.core.model import Incident, State
 from monitor.core.service import ServiceStatus
+
+_SINCE: Final = attrgetter("since")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,11 @@ class Scene:
     def leading(self) -> Judge | None:
         """The check to speak of now: the worst of the bad ones, the root first among equals. Of what is over: the
         root."""
-        bad = [] if self.incident.resolved else [judge for judge in self.members.values() if judge.state.bad]
-        order = [(judge.state is not State.DOWN, judge.check.id != self.incident.root, judge.since) for judge in bad]
-        return bad[order.index(min(order))] if bad else self.root
+        if self.incident.resolved:
+            return self.root
+        down, degraded = State.DOWN, State.DEGRADED  # there may be thousands
+        worst = [judge for judge in self.members.values() if judge.state is down]
+        worst = worst or [judge for judge in self.members.values() if judge.state is degraded]
+        if not worst or (self.root is not None and self.root.state is worst[0].state):
+            return self.root
+        return min(worst, key=_SINCE)

@@ -28,9 +28,9 @@ PATIENCE = 10.0
 ASKED_AT_MOST = 20
 """Dependencies of a check that are looked at at once."""
 
-UNTOLD, HEARD = "untold", "heard"
-"""The kinds of items on the agenda: a check whose trouble has waited long enough, and one for which there is word of
-what it waits for."""
+UNTOLD, HEARD, RELEASED = "untold", "heard", "released"
+"""The kinds of items on the agenda: a check whose trouble has waited long enough, one for which there is word of what
+it waits for, and one that a dependency explains no longer."""
 
 _SEVERITY = {State.UNKNOWN: 0, State.UP: 0, State.DEGRADED: 1, State.DOWN: 2}
 
@@ -191,17 +191,24 @@ def reconsider(world: World, judge: Judge, now: Moment, *, patient: bool = True)
 def released(world: World, parent: Judge, now: Moment, root_of: Incident | None = None) -> None:
     """A dependency fails no longer: what it has suppressed is told if it lasts, unless another one explains it, and
     what is left of the incident that it was the root of has another."""
-    causes = world.causes
-    for child in causes.children(parent):
-        untold = child.untold
-        if untold is None or untold.by is None:
-            continue
-        if not causes.is_explained(child):
-            world.agenda.enter(UNTOLD, child.check.id, now.tick + GRACE)
-        elif untold.by == parent.check.id:
-            child.untold = replace(untold, by=causes.deepest(child).check.id)
+    names = [child.check.id for child in world.causes.children(parent) if child.untold and child.untold.by]
+    for name in names[:AT_ONCE]:
+        let_go(world, name, now)
+    for name in names[AT_ONCE:]:
+        world.agenda.enter(RELEASED, name, now.tick)
     if root_of is not None:
         world.agenda.enter(ROOT, root_of.id, now.tick + GRACE)
+
+
+def let_go(world: World, name: str, now: Moment) -> None:
+    """A dependency of the check fails no longer."""
+    child, causes = world.judges.get(name), world.causes
+    if child is None or child.untold is None or child.untold.by is None:
+        return
+    if not causes.is_explained(child):
+        world.agenda.enter(UNTOLD, name, now.tick + GRACE)
+    elif (by := world.judges.get(child.untold.by)) is None or not world.calm.told(by).bad:
+        child.untold = replace(child.untold, by=causes.deepest(child).check.id)
 
 
 def resume(world: World, names: Iterable[str], now: Moment) -> None:

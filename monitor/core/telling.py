@@ -145,10 +145,13 @@ class Teller:
         facts = facts_about(EventType.DEPLOY_MARKED, concerned, (), None, "")
         return self._event(EventType.DEPLOY_MARKED, (deploy.id,), at, f"deploy:{deploy.id}", body, facts)
 
+    def is_quiet(self, impact: Impact, at: datetime) -> bool:
+        """Whether what has that impact may be kept from anybody now."""
+        hours = (route.clocked(at) for route in self.plan.routes if route.quiet is not None)
+        return impact is Impact.DEGRADATION and (True, True) in hours
+
     def hushed(self, told: EventType, scene: Scene, at: datetime) -> tuple[tuple[str, str], ...]:
         """From which targets it is kept now, and by which quiet hours."""
-        if not any(route.quiet for route in self.plan.routes):
-            return ()
         facts = _incident_facts(told, scene)
         return () if self.silenced(facts, at) else hushed(self.plan.routes, facts, at)
 

@@ -297,6 +297,16 @@ class World:
         """The judges of its checks that are bad, as far as they count."""
         return [self.judges[check] for check, state in self.believed(status).items() if state.bad]
 
+    def bad_among(self, statuses: Iterable[ServiceStatus]) -> dict[str, Judge]:
+        """The judges of all their checks that are bad, as far as they count, by their ids."""
+        if self.calm.held or self.unseen:
+            return {judge.check.id: judge for status in statuses for judge in self.bad(status)}
+        judges, down, degraded = self.judges, State.DOWN, State.DEGRADED  # of thousands of services
+        names = (name for status in statuses for name in status.service.checks)
+        return {
+            name: judge for name in names if (state := (judge := judges[name]).state) is down or state is degraded
+        }
+
     def _believed(self, judge: Judge, status: ServiceStatus) -> State:
         """What was told of it. A bad state from before the start keeps an incident open; to open one, the check must
         be seen first."""

@@ -306,7 +306,9 @@ def test_one_that_becomes_part_of_another_is_told_with_it() -> None:
     other = Incident("inc_2", ("api",), "api", ("api",), Impact.DEGRADATION, START, START, resolved=moment(60).at)
     status = here.services["api"]
     ended = replace(other, merged_into="inc_1")
-    notes = hold(here, EventType.INCIDENT_RESOLVED, Scene(ended, [status], here.members(status)), moment(60).at)
+    notes = hold(
+        here, EventType.INCIDENT_RESOLVED, ended, lambda: Scene(ended, [status], here.members(status)), moment(60).at
+    )
     assert [(note.name, note.value is None) for note in notes] == [
         (PREFIX + "inc_2", True),
         (PREFIX + "inc_1", False),
@@ -314,5 +316,7 @@ def test_one_that_becomes_part_of_another_is_told_with_it() -> None:
     assert here.quiet.held["inc_1"].kept == (("inc_1", QUIET.text), ("inc_2", QUIET.text))
     apart = replace(other, id="inc_3", merged_into="inc_9")
     list(here.quiet.put(held("inc_3", 0, None)))
-    hold(here, EventType.INCIDENT_RESOLVED, Scene(apart, [status], here.members(status)), moment(60).at)
+    hold(
+        here, EventType.INCIDENT_RESOLVED, apart, lambda: Scene(apart, [status], here.members(status)), moment(60).at
+    )
     assert here.quiet.held["inc_3"].ended == moment(60).at
