@@ -105,11 +105,11 @@ class Lines(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         sock = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS)
+        line = _Line(origin, self._open)
         try:
-            _, line = await loop.create_connection(
-                lambda: _Line(origin, self._open), sock=sock, ssl=trust, server_hostname=host if trust else None
-            )
+            await loop.create_connection(lambda: line, sock=sock, ssl=trust, server_hostname=host if trust else None)
         except BaseException:
+            self._open.discard(line)  # uvloop does not say that what is given up meanwhile is lost
             sock.close()
             raise
         return line
