@@ -250,7 +250,7 @@ def _absorb(world: World, case: Case, other: Case) -> None:
 
 def _merge_later(world: World, case: Case, others: Iterable[Case]) -> None:
     """As soon as looks have had their turn."""
-    case.merging += others
+    case.merging |= dict.fromkeys(others)
     world.agenda.enter(MERGE, case.incident.id, world.calm.moment.tick)
 
 
@@ -260,9 +260,9 @@ def merge(world: World, identity: str, now: Moment) -> Change | None:
     case = world.cases.get(identity)
     if case is None or not case.merging:
         return None
-    others, rest, before = case.merging[:AT_ONCE], case.merging[AT_ONCE:], case.incident
+    waiting, case.merging, before = list(case.merging), {}, case.incident
+    others, rest = waiting[:AT_ONCE], waiting[AT_ONCE:]
     others = [other for other in others if other is not case and world.cases.get(other.incident.id) is other]
-    case.merging = []
     for other in others:
         _absorb(world, case, other)
     if rest:

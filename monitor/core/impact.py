@@ -17,9 +17,8 @@ def impact_of(world: World, case: Case) -> Impact:
     services, before, outage = world.services, case.incident.impact, ServiceState.OUTAGE
     if any(services[name].state is outage for name in case.services):  # of thousands, mostly the first
         return Impact.OUTAGE
-    if before is Impact.OUTAGE and _out_of_sight(world, case):
-        return before
-    if not any(services[name].state is ServiceState.DEGRADATION for name in case.services):
+    degraded = any(services[name].state is ServiceState.DEGRADATION for name in case.services)
+    if not degraded or (before is Impact.OUTAGE and _out_of_sight(world, case)):
         return before
     return Impact.DEGRADATION
 

@@ -29,7 +29,7 @@ class Case:
     """The checks that have been part of it, also those beyond the limit of names."""
     ended: datetime | None = None
     """When the last service that has left it was well again."""
-    merging: list[Case] = field(default_factory=list)
+    merging: dict[Case, None] = field(default_factory=dict)
     """Those that have turned out to be part of it, and still stand by themselves: they were too many at once."""
 
     @classmethod
