@@ -134,26 +134,14 @@ class Calendars:
             self.shifts[name] = page.shifts
 
     async def _fetch(self, calendar: Calendar) -> bytes:
-        found = bytearray()
         try:
             async with asyncio.timeout(TIME_LIMIT):
                 url: str | httpx.URL = calendar.url.reveal()
                 for _ in range(MOST_REDIRECTS + 1):
                     async with self._client.stream("GET", url, headers={"accept-encoding": "identity"}) as answer:
-                        if answer.next_request is not None:
-                            url = answer.next_request.url
-                            continue
-                        if answer.status_code != httpx.codes.OK:
-                            raise Unfetched(f"it answered {answer.status_code}")
-                        if answer.headers.get("content-encoding", "identity") != "identity":
-                            raise Unfetched(
-                                "it sends packed what was asked for unpacked"
-                            )  # a little may be gigabytes
-                        async for part in answer.aiter_raw():
-                            found += part
-                            if len(found) > almanac.MOST_BYTES:
-                                raise Unfetched(f"it is larger than {almanac.MOST_BYTES // 1_000_000} MB")
-                        return bytes(found)
+                        if answer.next_request is None:
+                            return await _text_of(answer)
+                        url = answer.next_request.url
                 raise Unfetched("it sends from one address to the next")
         except TimeoutError:
             raise Unfetched(f"nothing came within {TIME_LIMIT:.0f} s") from None
@@ -184,3 +172,17 @@ class Calendars:
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
                 file.write(text)
             fresh.replace(path)
+
+
+async def _text_of(answer: httpx.Response) -> bytes:
+    """Raises `Unfetched`."""
+    if answer.status_code != httpx.codes.OK:
+        raise Unfetched(f"it answered {answer.status_code}")
+    if answer.headers.get("content-encoding", "identity") != "identity":  # a little may be gigabytes
+        raise Unfetched("it sends packed what was asked for unpacked")
+    found = bytearray()
+    async for part in answer.aiter_raw():
+        found += part
+        if len(found) > almanac.MOST_BYTES:
+            raise Unfetched(f"it is larger than {almanac.MOST_BYTES // 1_000_000} MB")
+    return bytes(found)

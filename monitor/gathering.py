@@ -96,9 +96,8 @@ def _present(nature: Nature, pairs: Sequence[tuple[Delivery, Told]], now: dateti
     if nature is Nature.HUMAN and (aside := _asides(pairs)):
         about = next((said for _, said in reversed(pairs) if said not in aside), aside[0])
         if about is not told:
-            done = (
-                said.sentence.removeprefix(about.sentence).strip() for said in aside
-            )  # they begin by how it stands
+            # They begin by how it stands.
+            done = (said.sentence.removeprefix(about.sentence).strip() for said in aside)
             taken_on = any(said.part("update").get("kind") in _TAKEN_ON for said in aside)
             told = told if taken_on else _as_news(told, about)
             return _reworded(newest, told, " ".join([about.sentence, *done]))
