@@ -17,7 +17,7 @@ from monitor.clock import SystemClock
 from monitor.commands.look import taken
 from monitor.runner import new_runner
 from probes.contract import Context, Observation, Reason
-from tests.commands.called import PASSWORD, brownout, checks, held, in_thread
+from tests.commands.called import PASSWORD, brownout, called, checks, held, in_thread
 from tests.core.builders import Still, check
 from tests.end_to_end.rig import Target, answering, serving
 
@@ -101,10 +101,10 @@ def test_look_at_nobody(tmp_path: Path) -> None:
 
 
 def test_look_at_a_name_that_is_not_there(tmp_path: Path) -> None:
-    done = brownout("look", checks(tmp_path), "hom")
+    done = called("look", checks(tmp_path), "hom")
     assert done.returncode == 2
     assert 'has no enabled check "hom" (did you mean "home"?)' in done.stderr
-    done = brownout("look", checks(tmp_path), "zzz")
+    done = called("look", checks(tmp_path), "zzz")
     assert "it has: home" in done.stderr
     done = brownout("look", "home", "checks.yaml", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
