@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -80,7 +81,7 @@ class _Dialogue:
         except aiosmtplib.SMTPResponseException as error:
             raise self._refusal(error) from None
         except TimeoutError:  # aiosmtplib's, too
-            if not self._taken:
+            if not self._taken and len(self._refused) < len(to):
                 text = f"no answer within {self._seconds:g} s"
                 raise SendFailed(text, uncertain=self._handing_over) from None
         except OSError as error:  # TLS's, and aiosmtplib's, too
@@ -95,7 +96,7 @@ class _Dialogue:
         try:
             await client.rcpt(address)
         except aiosmtplib.SMTPRecipientRefused as error:
-            self._refused[address] = Refused(_said(error), error.code >= 500)
+            self._refused[address] = Refused(self._said(error), error.code >= 500)
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[aiosmtplib.SMTP]:
@@ -139,6 +140,8 @@ class _Dialogue:
         try:
             await client.login(user, password.reveal())
         except aiosmtplib.SMTPResponseException as error:
+            if error.code < 0:  # aiosmtplib's own
+                raise
             # Never its words here: a server may repeat what it was sent.
             text = f"the server refuses user or password ({error.code})"
             raise SendFailed(text, permanent=error.code >= 500) from None
@@ -150,7 +153,17 @@ class _Dialogue:
     def _refusal(self, error: aiosmtplib.SMTPResponseException) -> SendFailed:
         if error.code < 0:  # aiosmtplib's own
             return SendFailed("what answers there does not speak SMTP", uncertain=self._handing_over)
-        return SendFailed(f"the server refuses it: {_said(error)}", permanent=error.code >= 500)
+        return SendFailed(f"the server refuses it: {self._said(error)}", permanent=error.code >= 500)
+
+    def _said(self, error: aiosmtplib.SMTPResponseException) -> str:
+        """Its code alone where its words repeat what we have logged in with."""
+        user, password = self._server.user, self._server.password
+        if user is not None and password is not None:
+            plain = password.reveal()
+            sent = (plain, _coded(plain), _coded(f"\0{user}\0{plain}"))
+            if any(item in error.message for item in sent):
+                return str(error.code)
+        return cut(harmless(f"{error.code} {error.message}"), _SAID_LIMIT)
 
     def _unreachable(self, error: OSError) -> SendFailed:
         from monitor.sinks._http import cause
@@ -163,8 +176,9 @@ class _Dialogue:
         return SendFailed(f"cannot reach it: {why}" if why != type(error).__name__ else "it hung up")
 
 
-def _said(error: aiosmtplib.SMTPResponseException) -> str:
-    return cut(harmless(f"{error.code} {error.message}"), _SAID_LIMIT)
+def _coded(text: str) -> str:
+    """As it is sent to log in (RFC 4954)."""
+    return base64.b64encode(text.encode()).decode()
 
 
 async def _tls(ca: str | None) -> ssl.SSLContext:

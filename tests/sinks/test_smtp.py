@@ -185,3 +185,76 @@ async def test_what_speaks_otherwise(greeting: bytes, told: str, *, permanent: b
         failed = await Mailer(made(server, timeout=timedelta(seconds=2))).fails()
     assert failed.permanent is permanent
     assert told in str(failed)
+
+
+@pytest.mark.parametrize("repeated", ["s3cr3t", "czNjcjN0", "AHVzZXIAczNjcjN0"], ids=["plain", "LOGIN", "PLAIN"])
+@pytest.mark.parametrize("phase", ["MAIL", "RCPT", "DATA", "MAIL_"])
+async def test_what_we_have_logged_in_with_is_shown_at_no_later_answer_either(phase: str, repeated: str) -> None:
+    answers = {
+        "EHLO": b"250-hi\r\n250 AUTH PLAIN",
+        "AUTH": b"235 yes",
+        phase: f"550 no: you said {repeated}".encode(),
+    }
+    async with talking(scripted(**answers)) as server:
+        failed = await Mailer(made(server, user="user", password=Secret("s3cr3t"))).fails()
+    assert failed.permanent
+    assert "550" in str(failed)
+    assert repeated not in str(failed)
+
+
+async def test_whoever_was_refused_is_so_though_the_end_hangs() -> None:
+    async with talking(scripted(RCPT=b"550 nobody", QUIT=None)) as server:
+        failed = await Mailer(made(server, timeout=timedelta(milliseconds=700))).fails()
+    assert failed.permanent
+    assert "550 nobody" in str(failed)
+
+
+async def test_what_is_no_answer_to_a_password_is_no_refusal_of_it() -> None:
+    async with talking(scripted(EHLO=b"250-hi\r\n250 AUTH PLAIN", AUTH=b"\xff\x00")) as server:
+        failed = await Mailer(made(server, user="user", password=Secret("s3cr3t"))).fails()
+    assert "does not speak SMTP" in str(failed)
+    assert not failed.permanent
+
+
+ENDLESS = {"a line": b"2" * 65536, "lines": b"250-hi\r\n" * 8000}
+
+
+@pytest.mark.parametrize("phase", ["EHLO", "MAIL", "RCPT", "DATA", "MAIL_"])
+@pytest.mark.parametrize("words", ENDLESS.values(), ids=ENDLESS)
+async def test_an_answer_that_never_ends(phase: str, words: bytes) -> None:
+    """It is bounded in room and in time; what came of a mail that it had is not known."""
+    polite = scripted()
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        command = ""
+
+        class Writer:
+            def write(self, data: bytes) -> None:
+                writer.write(data)
+
+        class Reader:
+            async def readline(self) -> bytes:
+                nonlocal command
+                line = await reader.readline()
+                command = line[:4].decode()
+                if command == phase:
+                    await pour()
+                return line
+
+            async def readuntil(self, end: bytes) -> bytes:
+                mail = await reader.readuntil(end)
+                if phase == "MAIL_":
+                    await pour()
+                return mail
+
+        async def pour() -> None:
+            while True:
+                writer.write(words)
+                await writer.drain()
+
+        await polite(Reader(), Writer())  # type: ignore[arg-type]
+
+    async with talking(flood) as server:
+        failed = await Mailer(made(server)).fails()
+    assert "does not speak SMTP" in str(failed)
+    assert failed.uncertain is (phase in ("DATA", "MAIL_"))
