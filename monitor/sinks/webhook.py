@@ -73,8 +73,8 @@ class Webhook(Sink):
     It knows `event` (all fields of [the event](../events.md#fields)), `class` (`outage`, `degraded`, `recovered`,
     `unknown`, `mark`), `key` (the same for all of one incident) and `title`. What an event does not have is empty.
     It is tried when the configuration is read. What a target has written is never read as a template, and `tojson`
-    makes a JSON text of it, with quotes. It is sandboxed: figures may be multiplied, texts may not, and a body has
-    at most 256 KiB.
+    makes a JSON text of it, with quotes. It is sandboxed: figures may be multiplied, texts may not, a body has at
+    most 256 KiB, and so has all that is made on the way to it, which may take a quarter of a second.
     """
 
     kind: ClassVar[str] = "webhook"
