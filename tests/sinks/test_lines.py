@@ -1,15 +1,10 @@
-"""The connections of sinks, on real sockets: kept, closed, broken, cut off, and by TLS."""
+"""The connections of sinks, on real sockets: kept, closed, broken and cut off."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import socket
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -17,99 +12,13 @@ import pytest
 from monitor.sinks import _http, _lines
 from monitor.sinks.contract import SendFailed
 from tests.end_to_end.rig import PATIENCE, until
-from tests.servers.authority import authority
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
-
-Handle = Callable[["Other"], Awaitable[None]]
-
-
-class Other:
-    """The other side of one connection, and what it was sent."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def request(self) -> bytes:
-        """The next one; nothing when there is none."""
-        try:
-            head = await self._reader.readuntil(b"\r\n\r\n")
-        except (asyncio.IncompleteReadError, OSError):
-            return b""
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        return head + await self._reader.readexactly(length)
-
-    async def some(self) -> bytes:
-        return await self._reader.read(65536)
-
-    async def say(self, data: bytes) -> None:
-        self._writer.write(data)
-        await self._writer.drain()
-
-    async def gone(self) -> None:
-        """Until we have closed it."""
-        while await self.some():
-            pass
-
-    def reset(self) -> None:
-        """End it at once, with an RST."""
-        found: socket.socket = self._writer.get_extra_info("socket")
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self._writer.transport.abort()
-
-
-class Server:
-    """Handles each connection so, one after another in the order of `handles`; the last of them goes on."""
-
-    def __init__(self, *handles: Handle) -> None:
-        self._handles = list(handles)
-        self.connections = 0
-        self.url = ""
-
-    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        handle = self._handles[min(self.connections, len(self._handles) - 1)]
-        self.connections += 1
-        try:
-            await handle(Other(reader, writer))
-        finally:
-            writer.close()
-
-    @asynccontextmanager
-    async def open(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[Server]:
-        server = await asyncio.start_server(self._handle, "127.0.0.1", 0, ssl=tls)
-        port = server.sockets[0].getsockname()[1]
-        self.url = f"{'https' if tls else 'http'}://{host}:{port}/hook?key=1"
-        async with server:
-            yield self
-
-
-def saying(*answers: bytes) -> Handle:
-    """Each request gets the next of them; then the connection is closed."""
-
-    async def handle(other: Other) -> None:
-        for answer in answers:
-            if not await other.request():
-                return
-            await other.say(answer)
-
-    return handle
-
-
-async def always(other: Other) -> None:
-    while await other.request():
-        await other.say(OK)
+from tests.sinks.other_side import OK, Other, Server, always, failure, open_lines, saying, told
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     async with _http.new_client() as ours:
         yield ours
-
-
-async def told(client: httpx.AsyncClient, server: Server, seconds: float = PATIENCE) -> _http.Answer:
-    return await _http.ask(client, "POST", server.url, b'{"a": 1}', {"x-key": "K3Y"}, seconds=seconds)
 
 
 async def test_what_is_sent(client: httpx.AsyncClient) -> None:
@@ -167,7 +76,7 @@ async def test_one_that_was_closed_meanwhile_is_not_used(client: httpx.AsyncClie
     async with Server(once, always).open() as server:
         await told(client, server)
         await closed.wait()
-        await until(lambda: not _open_lines(client), "it is closed")
+        await until(lambda: not open_lines(client), "it is closed")
         assert (await told(client, server)).status == 200
 
 
@@ -185,7 +94,7 @@ async def test_what_nobody_asked_for_is_not_taken_for_an_answer(client: httpx.As
     async with Server(handle, always).open() as server:
         assert (await told(client, server)).status == 200
         said.set()
-        await until(lambda: not all(line.is_quiet for line in _open_lines(client)), "it has come")
+        await until(lambda: not all(line.is_quiet for line in open_lines(client)), "it has come")
         assert (await told(client, server)).status == 200
 
 
@@ -224,18 +133,10 @@ async def test_a_body_that_never_comes_is_not_waited_for(client: httpx.AsyncClie
 
     async with Server(handle).open() as server:
         assert (await told(client, server)).body == b""
-        assert not _open_lines(client)
+        assert not open_lines(client)
 
 
 # --- trouble ------------------------------------------------------------------------------------------------
-
-
-async def failure(client: httpx.AsyncClient, server: Server, seconds: float = PATIENCE) -> SendFailed:
-    with pytest.raises(SendFailed) as raised:
-        await told(client, server, seconds)
-    assert not _open_lines(client)
-    assert not raised.value.permanent
-    return raised.value
 
 
 @pytest.mark.parametrize(
@@ -292,7 +193,7 @@ async def test_what_is_given_up_is_closed(client: httpx.AsyncClient) -> None:
         sending.cancel()
         await asyncio.wait([sending])
         await asyncio.wait_for(gone.wait(), PATIENCE)
-    assert not _open_lines(client)
+    assert not open_lines(client)
 
 
 async def test_a_header_that_would_be_two(client: httpx.AsyncClient) -> None:
@@ -302,55 +203,6 @@ async def test_a_header_that_would_be_two(client: httpx.AsyncClient) -> None:
     assert raised.value.permanent
 
 
-# --- TLS ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def trusting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """The system's authorities are those of a file."""
-    _lines._trusted.cache_clear()
-    yield lambda file: monkeypatch.setenv("SSL_CERT_FILE", file)
-    _lines._trusted.cache_clear()
-
-
-async def test_by_tls(client: httpx.AsyncClient, tmp_path: Path, trusting: Callable[[str], None]) -> None:
-    made = authority(tmp_path)
-    trusting(made.file)
-    async with Server(always).open(made.server(), "localhost") as server:
-        for _ in range(2):
-            assert (await told(client, server)).status == 200
-        assert server.connections == 1
-
-
-@pytest.mark.parametrize(
-    ("kind", "says"),
-    [
-        ("expired", "certificate has expired"),
-        ("other", "Hostname mismatch, certificate is not valid for 'localhost'."),
-        ("self_signed", "self-signed certificate"),
-    ],
-)
-async def test_a_certificate_that_is_none(
-    client: httpx.AsyncClient, tmp_path: Path, trusting: Callable[[str], None], kind: str, says: str
-) -> None:
-    made = authority(tmp_path)
-    trusting(made.file)
-    async with Server(always).open(made.server(kind), "localhost") as server:
-        error = await failure(client, server)
-    assert (str(error), error.uncertain) == (f"cannot reach it: {says}", False)
-
-
-async def test_it_hangs_up_on_tls(client: httpx.AsyncClient) -> None:
-    async def handle(other: Other) -> None:
-        await other.some()
-
-    async with Server(handle).open() as server:
-        server.url = server.url.replace("http:", "https:")
-        error = await failure(client, server)
-    assert "it ends them before TLS is set up" in str(error)
-    assert not error.uncertain
-
-
 # --- how long -----------------------------------------------------------------------------------------------
 
 
@@ -358,27 +210,20 @@ async def test_it_hangs_up_on_tls(client: httpx.AsyncClient) -> None:
 async def test_a_connection_is_not_kept_for_ever(client: httpx.AsyncClient, after: float) -> None:
     async with Server(always).open() as server:
         await told(client, server)
-        (line,) = _open_lines(client)
+        (line,) = open_lines(client)
         if after == _lines.IDLE_SECONDS:
             line.idle_since -= after + 1
         else:
             line.made -= after + 1
         await told(client, server)
         assert server.connections == 2
-        assert len(_open_lines(client)) == 1
+        assert len(open_lines(client)) == 1
 
 
 async def test_closing_the_client_closes_all() -> None:
     async with Server(always).open() as server:
         async with _http.new_client() as client:
             await asyncio.gather(*(told(client, server) for _ in range(_lines.MOST_IDLE + 5)))
-            assert len(_open_lines(client)) == _lines.MOST_IDLE
-        await until(lambda: not _open_lines(client), "it is closed")
+            assert len(open_lines(client)) == _lines.MOST_IDLE
+        await until(lambda: not open_lines(client), "it is closed")
     gc.collect()  # a socket that was forgotten is told of as a warning, which fails the test
-
-
-def _open_lines(client: httpx.AsyncClient) -> set[_lines._Line]:
-    """Those that are not closed or closing."""
-    transport = client._transport
-    assert isinstance(transport, _lines.Lines)
-    return {line for line in transport._open if not line._transport.is_closing()}

@@ -12,7 +12,7 @@ import uvloop
 
 from monitor.sinks import _http, _lines
 from tests.end_to_end.rig import PATIENCE, until
-from tests.sinks.test_lines import Server, always, told
+from tests.sinks.other_side import Server, always, told
 
 TURNS = 30
 """Of the loop: after fewer it is answered."""
