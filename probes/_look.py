@@ -14,7 +14,7 @@ from time import perf_counter
 from probes._clean import Cleaner
 from probes._wire.arrival import TOLERATED, trusted
 from probes._wire.pulse import pulse_of
-from probes.contract import DETAIL_LIMIT, TEXT_LIMIT, LookFailed, Observation, Reason, Trace
+from probes.contract import COURSE, DETAIL_LIMIT, TEXT_LIMIT, LookFailed, Observation, Reason, Trace
 
 LATE = 0.1
 """Seconds by which the agent may be late before a figure that it can only take by its own clock says more about the
@@ -27,17 +27,7 @@ _GIVEN_UP = TEXT_LIMIT // 2
 """Characters dropped from the end of a text that was cut before cleaning: a secret up to this long may lie across the
 cut, and only its head is there, which no redactor knows."""
 
-TIMEOUTS = frozenset(
-    {
-        Reason.CONNECT_TIMEOUT,
-        Reason.TLS_TIMEOUT,
-        Reason.SEND_TIMEOUT,
-        Reason.FIRST_BYTE_TIMEOUT,
-        Reason.TRANSFER_TIMEOUT,
-        Reason.QUERY_TIMEOUT,
-        Reason.REPLY_TIMEOUT,
-    }
-)
+TIMEOUTS = frozenset(COURSE) - {Reason.PLUGIN_TIMEOUT}
 """Reasons that end a look at its deadline and are the target's: they count as at least the time limit."""
 
 _STEPS = {Reason.DNS_TIMEOUT: "resolve", Reason.TLS_TIMEOUT: "tls"}

@@ -69,7 +69,7 @@ class Unit(StrEnum):
     BYTES_PER_SECOND = "bytes_per_second"
 
 
-_COURSE = (
+COURSE = (
     Reason.CONNECT_TIMEOUT,
     Reason.TLS_TIMEOUT,
     Reason.SEND_TIMEOUT,
@@ -98,9 +98,9 @@ class Measurement:
 
     def unended(self, reason: Reason | None) -> bool:
         """Whether a look that ended for this reason has not seen the end of what is measured."""
-        if reason is None or self.cut_by is None or reason not in _COURSE:
+        if reason is None or self.cut_by is None or reason not in COURSE:
             return False
-        return _COURSE.index(reason) <= _COURSE.index(self.cut_by)
+        return COURSE.index(reason) <= COURSE.index(self.cut_by)
 
 
 @quick(frozen=True, slots=True)

@@ -12,13 +12,12 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator
-from functools import cache
 from typing import Final, cast
 
 import aiohappyeyeballs
-import certifi
 import httpx
 
+from monitor.sinks._trust import trusted
 from probes._http import http1
 from probes.contract import LookFailed
 
@@ -94,7 +93,7 @@ class Lines(httpx.AsyncBaseTransport):
         scheme, host, port = origin
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                trust = await asyncio.to_thread(_trusted) if scheme == "https" else None
+                trust = await trusted() if scheme == "https" else None
                 return await self._dialled(host, port, origin, trust)
         except TimeoutError as error:
             raise httpx.ConnectTimeout("no connection in time") from error
@@ -227,14 +226,3 @@ class _Body(httpx.AsyncByteStream):
             self._lines.give_back(line)
         else:
             line.close()
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    """The system's authorities, or those of the environment's SSL_CERT_FILE; where it has none, Mozilla's. Reading
-    them takes tens of milliseconds: in a thread, and once."""
-    context = ssl.create_default_context()
-    paths = ssl.get_default_verify_paths()
-    if not paths.cafile and not paths.capath:
-        context.load_verify_locations(certifi.where())
-    return context

@@ -9,12 +9,11 @@ import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from monitor.core.wording import cut
 from monitor.sinks._message import harmless
+from monitor.sinks._trust import trusted
 from monitor.sinks.contract import SendFailed
 from probes.contract import Secret
 
@@ -182,16 +181,9 @@ def _coded(text: str) -> str:
 
 
 async def _tls(ca: str | None) -> ssl.SSLContext:
-    """Reading the system's certificates takes tens of milliseconds: in a thread, and once."""
     try:
-        changed = (await asyncio.to_thread(Path(ca).stat)).st_mtime_ns if ca is not None else 0
-        return await asyncio.to_thread(_new_context, ca, changed)
+        return await trusted(ca)
     except ssl.SSLError:
         raise SendFailed("the file that ca names holds no certificates (PEM)") from None
     except OSError as error:
         raise SendFailed(f"the file that ca names cannot be read: {error.strerror}") from None
-
-
-@cache
-def _new_context(ca: str | None, changed: int) -> ssl.SSLContext:  # noqa: ARG001  (a changed file is another one)
-    return ssl.create_default_context(cafile=ca)

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from monitor.sinks import _http, _lines
+from monitor.sinks import _http, _trust
 from tests.servers.authority import authority
 from tests.sinks.other_side import Other, Server, always, failure, told
 
@@ -22,9 +22,9 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 def trusting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """The system's authorities are those of a file."""
-    _lines._trusted.cache_clear()
+    _trust._made.cache_clear()
     yield lambda file: monkeypatch.setenv("SSL_CERT_FILE", file)
-    _lines._trusted.cache_clear()
+    _trust._made.cache_clear()
 
 
 async def test_by_tls(client: httpx.AsyncClient, tmp_path: Path, trusting: Callable[[str], None]) -> None:
